@@ -1,0 +1,168 @@
+// Events in, actions out: all that passes the engine's door. Plain data.
+//
+// A Request is an event with a place for its answer. The engine fills `reply` during the tick; its owner
+// may look at it only after the tick's COMMIT (Tick::answered). See engine.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/result.h"
+#include "core/types.h"
+
+namespace hf {
+
+// ---- what a run is -------------------------------------------------------------------------------
+
+enum class Outcome : uint8_t { done, retry, dead, defer, cancelled, handed_back };
+
+// What a runner works on. Runners are named: a job type, or "sink:<name>" for deliveries.
+struct RunJob {
+  JobId id = 0;
+  int attempt = 0;  // from 1, in this leg; (id, attempt) is the fence
+  std::string type;
+  std::string queue;         // for a delivery: the queue it ran in
+  std::string bytes;         // the payload; for a delivery: the result
+  std::string key;           // idempotency key
+  std::string tags;
+  int64_t created_wall_ms = 0;
+  int64_t occurrence_wall_ms = 0;  // 0: none
+  std::string schedule;
+  std::string sink;                // of the run leg: where its result will go, or ""
+};
+struct StartRun {
+  std::string runner;
+  std::vector<RunJob> jobs;  // one, or up to the runner's batch limits
+  int64_t timeout_ms = -1;   // the engine asks for the end itself (StopRun); for information
+};
+enum class StopReason : uint8_t { cancel, timeout, shutdown };
+// The runner ends the run soon, with a RunEnded of any outcome; the engine knows the reason it asked for.
+struct StopRun {
+  JobId id = 0;
+  int attempt = 0;
+  StopReason reason = StopReason::cancel;
+};
+using Action = std::variant<StartRun, StopRun>;
+
+// ---- events ---------------------------------------------------------------------------------------
+
+struct Enqueue { std::vector<JobSpec> specs; };  // all or none -> std::vector<JobId>
+struct ReserveIds { int count = 1; };            // -> std::vector<JobId>, never used otherwise
+
+struct RunEnded {  // -> Done, or HF_E_STALE
+  JobId id = 0;
+  int attempt = 0;
+  Outcome outcome = Outcome::done;
+  std::string result;
+  std::string error;
+  int64_t retry_after_ms = -1;  // -1: by the policy
+  // With Outcome::defer: the runner itself cannot work (no link, DNS, peer away): it is parked for a
+  // growing, jittered while, all its jobs with it.
+  bool park_runner = false;
+  std::vector<std::pair<JobId, JobSpec>> children;  // enqueued if the outcome is done
+};
+struct Progress { JobId id = 0; int attempt = 0; int percent = -1; std::string note; };  // -> Done
+
+struct Cancel { JobId id = 0; };
+struct Retry { JobId id = 0; };
+struct RetryAllDead { int limit = 1000; };  // -> int64_t: how many
+struct Remove { JobId id = 0; };            // a job that does not run
+struct Edit {                               // a job that does not run and is not completed
+  JobId id = 0;
+  std::optional<std::string> payload;
+  std::optional<int> priority;
+  std::optional<int64_t> delay_ms;
+  std::optional<int64_t> at_wall_ms;
+  std::optional<int> max_attempts;
+  std::optional<std::string> tags;
+};
+struct Get { JobId id = 0; };               // -> JobInfo
+struct List { ListQuery query; };           // -> JobPage
+struct Why { JobId id = 0; };               // -> WhyInfo
+struct GetStats {};                         // -> Stats
+
+struct SchedulePut { ScheduleSpec spec; };
+struct ScheduleRemove { std::string name; };
+struct SchedulePause { std::string name; bool paused = true; };
+struct ScheduleRun { std::string name; };   // now, beside its times -> std::vector<JobId>
+struct ScheduleList { std::string name; };  // "" for all -> std::vector<ScheduleInfo>
+
+struct QueuePause { std::string name; bool paused = true; };
+struct QueueDrain { std::string name; };    // refuses new jobs, goes on running; ends with resume
+struct QueueSet { std::string name; QueueSettings settings; };  // kept in the file
+struct QueueList { std::string name; };     // "" for all -> std::vector<QueueInfo>
+
+// Batching of a runner: jobs are handed to it together once max_jobs or max_bytes are there, or the
+// oldest has waited for max_wait_ms.
+struct Batch { int max_jobs = 1; int64_t max_bytes = 0; int64_t max_wait_ms = 0; };
+struct RunnerSpec {
+  std::string name;
+  int concurrency = 0;  // runs (batches) at once; 0: no limit of its own
+  Policy policy;
+  int64_t defer_ms = 5000;
+  std::string sink;     // default sink of its jobs
+  Batch batch;
+};
+struct SetRunner { RunnerSpec spec; };
+struct RemoveRunner { std::string name; };
+
+struct Limits {
+  int concurrency = 64;
+  int64_t max_payload = 0, max_jobs = 0, max_bytes = 0;       // 0: the defaults of holdfast.h
+  int64_t keep_completed_ms = 0, keep_dead_ms = 0;            // -1: delete at once
+  int64_t keep_completed_count = 0, keep_dead_count = 0;
+};
+struct SetLimits { Limits limits; };
+struct SetQueueDefaults { std::string name; QueueSettings settings; };  // of the configuration
+
+struct SetDispatch { bool on = true; };  // off: nothing is claimed (before start, while stopping)
+struct StopAll { bool hand_back = false; };  // StopRun(shutdown) for all that runs; hand_back: at once
+struct Prune {};                         // retention now -> int64_t: rows deleted
+struct Backup { std::string path; };
+struct Check {};                         // -> std::string, "" if all is well
+struct ClockStepped {};                  // only a reason to tick
+
+using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Cancel, Retry, RetryAllDead, Remove, Edit,
+                        Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
+                        ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
+                        SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
+                        ClockStepped>;
+
+using Reply = std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
+                           JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>>;
+
+struct Request {
+  Op op;
+  Reply reply;
+  // Called once by the platform, on the engine thread, after COMMIT (or with an Error). Must not block.
+  std::function<void(Request&)> done;
+};
+
+// ---- the feed: every state transition that was committed --------------------------------------------
+
+enum class Change : uint8_t {
+  enqueued, started, completed, delivering, retried, deferred, died, cancelled, expired, recovered,
+  handed_back, requeued, removed, edited, fired, runner_parked,
+};
+const char* change_name(Change c);
+struct Transition {
+  Change change;
+  JobId id = 0;
+  int attempt = 0;
+  std::string type, queue;
+  std::string detail;       // error, schedule name, ...
+  int64_t wait_ms = 0;      // until the next attempt, for retried and deferred
+  int64_t took_ms = 0;      // of the run, where one ended
+};
+
+struct Tick {
+  std::vector<Action> actions;
+  std::vector<Transition> feed;
+  int64_t next_wake_boot_ms = kNever;  // tick again then, if no event comes before
+  int64_t next_wake_wall_ms = kNever;  // ... or then, on the wall clock (kNever while it is not trusted)
+};
+
+}  // namespace hf

@@ -1,0 +1,188 @@
+// The words of the house: what a job, a policy, a schedule and a queue are. Plain data, no behaviour.
+//
+// Times: `..._ms` on the elapsed axis unless the name says wall. Elapsed time never goes back and
+// survives reboots; wall time is what cron and people speak. See docs/design.md, "Two clocks".
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/backoff.h"
+
+namespace hf {
+
+using JobId = int64_t;  // > 0; 0 means none
+
+inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+// What the outside tells the engine about time, at each tick. The engine reads no clock.
+struct Now {
+  int64_t boot_ms = 0;  // CLOCK_BOOTTIME: since boot, suspend counted
+  int64_t wall_ms = 0;  // unix time
+  bool wall_trusted = false;
+};
+
+// Numbers are on the disk (docs/disk-format.md) and in holdfast.h.
+enum class State : uint8_t { pending = 0, running = 1, completed = 2, dead = 3, cancelled = 4 };
+inline constexpr int kStates = 5;
+const char* state_name(State s);
+inline bool is_final(State s) { return s >= State::completed; }
+
+enum class OnConflict : uint8_t { keep = 0, replace, reject, debounce };
+enum class Durability : uint8_t { sync = 0, grouped, memory };
+
+// A backoff as written by a person: what is unset (0) comes from the next level down (job, then
+// handler, then the library's default).
+struct BackoffSpec {
+  std::optional<BackoffKind> kind;
+  int64_t base_ms = 0;
+  double factor = 0;
+  int64_t max_ms = 0;
+  std::optional<Jitter> jitter;
+  int jitter_percent = 0;
+  std::vector<int64_t> list_ms;
+};
+
+// How runs are tried, as written; 0 is unset. Levels: job over handler over default.
+struct Policy {
+  int max_attempts = 0;    // 1..HF_ATTEMPTS_MAX; default 5
+  int64_t timeout_ms = 0;  // of one run, -1: none; default 5 min
+  BackoffSpec backoff;
+};
+
+// The same with nothing left open.
+struct ResolvedPolicy {
+  int max_attempts;
+  int64_t timeout_ms;  // -1: none
+  Backoff backoff;
+};
+ResolvedPolicy resolve(const Policy& job, const Policy& handler);
+
+struct JobSpec {
+  std::string type;
+  std::string queue = "default";
+  std::string payload;
+  int priority = 0;
+  int64_t delay_ms = 0;
+  int64_t at_wall_ms = 0;  // 0: unset; else due at this wall time and delay_ms is 0
+  Policy policy;
+  int64_t ttl_ms = 0;
+  std::string unique_key;
+  int64_t unique_for_ms = 0;
+  OnConflict on_conflict = OnConflict::keep;
+  std::string concurrency_key;
+  std::string sink;
+  Durability durability = Durability::sync;
+  std::string tags;
+};
+
+// One past attempt, as kept in the bounded history of a job.
+struct Attempt {
+  int number = 0;
+  bool delivery = false;   // of the leg to the sink
+  int64_t started_ms = 0;  // elapsed
+  int64_t took_ms = 0;
+  std::string outcome;     // "retry", "dead", "deferred", "timeout", "lost" (the process died), "done"
+  std::string error;
+};
+
+struct JobInfo {
+  JobId id = 0;
+  State state = State::pending;
+  bool delivering = false;  // the leg to the sink
+  bool scheduled = false;   // pending and not due yet
+  bool in_use = false;      // running in this process
+  int attempts = 0;
+  int64_t max_attempts = 0;
+  int64_t timeout_ms = 0;
+  int priority = 0;
+  int progress = -1;
+  std::string progress_note;
+  int64_t created_wall_ms = 0;  // by the present mapping of elapsed to wall time
+  int64_t due_wall_ms = 0;
+  int64_t finished_wall_ms = 0;
+  int64_t occurrence_wall_ms = 0;
+  int64_t expires_wall_ms = 0;
+  std::string type, queue, sink, tags, schedule, unique_key, concurrency_key;
+  std::string key;  // idempotency key
+  std::string error;
+  std::string payload, result;
+  int64_t payload_size = 0, result_size = 0;  // also when the bytes were not asked for
+  std::vector<Attempt> history;               // oldest first; started_ms is wall time here
+};
+
+struct ListQuery {
+  std::optional<State> state;
+  std::optional<bool> scheduled;  // of the pending ones: true: not due yet, false: due
+  std::string queue, type;
+  int limit = 100;    // 1..1000
+  JobId before = 0;   // continue below this id; 0: from the newest
+};
+struct JobPage {
+  std::vector<JobInfo> jobs;  // newest first, no payloads
+  JobId next = 0;             // `before` of the next page; 0: the end
+};
+
+enum class CatchUp : uint8_t { once = 0, skip, all };
+enum class Overlap : uint8_t { skip = 0, queue, cancel };
+
+struct ScheduleSpec {
+  std::string name;
+  std::string cron;
+  std::string zone = "UTC";
+  int64_t jitter_ms = 0;
+  CatchUp catch_up = CatchUp::once;
+  Overlap overlap = Overlap::skip;
+  JobSpec job;
+};
+struct ScheduleInfo {
+  ScheduleSpec spec;
+  bool paused = false;
+  std::string waiting;          // why it does not fire ("the clock is not trusted", "zone ... is gone"); or ""
+  int64_t next_wall_ms = 0;     // 0: unknown
+  int64_t last_wall_ms = 0;     // scheduled time of the last firing; 0: none
+  JobId last_job = 0;
+  int64_t fired = 0, skipped = 0;
+};
+
+struct QueueSettings {
+  std::optional<int> concurrency;  // 1..10000; unset: no limit of its own
+};
+struct QueueInfo {
+  std::string name;
+  bool paused = false;
+  bool draining = false;  // closed for new jobs, goes on running (until the process ends)
+  std::optional<int> concurrency;
+  int64_t pending = 0, running = 0;
+};
+
+// One closed gate of a pending job.
+struct ClosedGate {
+  std::string gate;        // "due", "queue", "slots", "handler", "key", "clock", ...
+  std::string why;         // for a person
+  int64_t opens_wall_ms = 0;  // 0: not known in advance
+};
+struct WhyInfo {
+  JobInfo job;
+  std::vector<ClosedGate> gates;  // empty and pending: it runs next, behind `ahead` others
+  std::string summary;
+};
+
+struct Stats {
+  int64_t by_state[kStates] = {};
+  int64_t enqueued = 0, completed = 0, failed = 0, retried = 0, dead = 0, deferred = 0, cancelled = 0,
+          expired = 0, started = 0, fired = 0, recovered = 0;  // since open
+  int64_t ticks = 0, commits = 0, synced_commits = 0;
+  int64_t file_bytes = 0, max_jobs = 0, max_bytes = 0;
+  int64_t clock_steps = 0;
+  int64_t next_wake_wall_ms = 0;  // 0: nothing is due ever
+  bool wall_trusted = false;
+  bool unclean_start = false;
+  std::vector<QueueInfo> queues;
+};
+
+}  // namespace hf
