@@ -1,0 +1,90 @@
+// The Host: one engine with its threads. Everything that a program does with a queue passes here: the
+// C API, the admin socket and the daemon are three faces of it.
+//
+//   engine thread  takes the inbox, ticks the engine (one transaction), then obeys the actions
+//   loop thread    libuv: the one timer, runners of processes and requests, the admin socket
+//   worker threads C handlers
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/engine.h"
+#include "core/requests.h"
+#include "core/result.h"
+#include "platform/log.h"
+#include "platform/loop.h"
+#include "platform/runner.h"
+
+namespace hf {
+
+struct HostOptions {
+  std::string device;  // "": the host name
+  Limits limits;
+  int page_size = 1024;
+  uint64_t seed = 0;  // 0: from the system
+  std::string vfs;
+  Logger log;  // copyable; default: nothing is logged
+};
+
+inline constexpr size_t kInboxMax = 65536;  // requests waiting for the engine; then HF_E_BUSY
+
+class Host {
+ public:
+  // Opens the file and starts the engine thread and the loop thread; nothing is claimed before start().
+  static Result<std::unique_ptr<Host>> open(const std::string& path, HostOptions options);
+  ~Host();  // close()
+
+  // Claims begin. HF_E_STATE unless opened or stopped.
+  Status start();
+  // No more claims; waits up to grace_ms for the runs, then hands the rest back. Not on the loop thread.
+  Status stop(int64_t grace_ms);
+  // stop(0), shuts the runners down, closes the file cleanly, joins the threads. Not on the loop thread.
+  void close();
+
+  // ---- requests. Any thread.
+
+  // `done` runs on the engine thread after COMMIT and must not block; it is always called, once, unless
+  // submit itself fails (HF_E_BUSY: inbox full; HF_E_STATE: closing).
+  Status submit(Op op, std::function<void(Request&)> done);
+  // The same, but `done` runs on the loop thread.
+  Status submit_to_loop(Op op, std::function<void(Reply)> done);
+  // Waits for the answer. HF_E_THREAD on the loop thread.
+  Reply call(Op op);
+  // A run ended; never refused for lack of room.
+  void end_run(RunEnded ended);
+
+  // ---- runners. Any thread. Replaces one of the same name: the old one is shut down after its runs.
+  Status set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner);
+  Status remove_runner(const std::string& name);
+
+  // ---- the feed. Callbacks on the loop thread, in the order of commit. Returns an id.
+  int watch(std::function<void(const Transition&)> on_transition);
+  void unwatch(int id);
+
+  Loop& loop();
+  const Logger& log() const;
+  const std::string& device() const;
+  const std::string& path() const;
+
+  // For the watchdog: each rises when its thread has gone round since the last call of nudge(). Any thread.
+  struct Pulse { uint64_t engine = 0, loop = 0; };
+  Pulse pulse() const;
+  void nudge();
+
+  // Boot time at which the engine wants to run next (kNever: no time), as wall time. Any thread.
+  int64_t next_wake_wall_ms() const;
+
+ private:
+  struct State;
+  explicit Host(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hf

@@ -1,0 +1,30 @@
+// What a runner is: the thing that executes runs of one job type, or deliveries to one sink.
+#pragma once
+
+#include <functional>
+
+#include "core/requests.h"
+
+namespace hf {
+
+// Owned by the Host; every call is made on the loop thread. For each job of each StartRun the runner reports
+// exactly one RunEnded through the Host (Host::end_run, any thread), also after stop() and shutdown(); a late
+// second one is refused as stale, so it does no harm.
+class Runner {
+ public:
+  virtual ~Runner() = default;
+
+  // Begins the run; must not block. `run.jobs` has one job unless the RunnerSpec asked for batches.
+  virtual void start(StartRun run) = 0;
+
+  // The engine wants this run to end: it was cancelled, its timeout is over, or the engine stops. The
+  // runner ends it as soon as it can and reports what came of it. A run in a batch is ended alone
+  // if that is possible, else with its batch.
+  virtual void stop(JobId id, int attempt, StopReason reason) = 0;
+
+  // Ends everything and frees what lives on the loop; calls `closed` (later, on the loop thread) when
+  // nothing of it is left there. No start() follows.
+  virtual void shutdown(std::function<void()> closed) = 0;
+};
+
+}  // namespace hf
