@@ -1,0 +1,226 @@
+#include "core/record.h"
+
+#include <bit>
+#include <cstring>
+
+namespace hf {
+namespace {
+
+// Even tags carry a varint, odd tags bytes.
+enum Tag : uint8_t {
+  kMaxAttempts = 2, kTimeout = 4, kBackoffKind = 6, kBackoffBase = 8, kBackoffFactor = 10, kBackoffMax = 12,
+  kJitterKind = 14, kJitterPercent = 16, kBackoffListEntry = 18, kOccurrence = 20, kUniqueFor = 22,
+  kUniqueUntil = 24, kPriority = 26, kTtl = 28, kOnConflict = 30, kDurability = 32, kDelay = 34,
+  kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15,
+  // of an attempt; kNumber begins a new one
+  kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3,
+};
+
+uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
+int64_t unzigzag(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
+
+class Writer {
+ public:
+  void number(Tag tag, int64_t v) {
+    out_.push_back(static_cast<char>(tag));
+    varint(zigzag(v));
+  }
+  void number_if(Tag tag, int64_t v) { if (v != 0) number(tag, v); }
+  void bytes_if(Tag tag, std::string_view v) {
+    if (v.empty()) return;
+    out_.push_back(static_cast<char>(tag));
+    varint(v.size());
+    out_.append(v);
+  }
+  void policy(const Policy& p) {
+    number_if(kMaxAttempts, p.max_attempts);
+    number_if(kTimeout, p.timeout_ms);
+    if (p.backoff.kind) number(kBackoffKind, static_cast<int64_t>(*p.backoff.kind));
+    number_if(kBackoffBase, p.backoff.base_ms);
+    // The double's bits, so that what was set is what is read on every machine.
+    if (p.backoff.factor != 0) number(kBackoffFactor, std::bit_cast<int64_t>(p.backoff.factor));
+    number_if(kBackoffMax, p.backoff.max_ms);
+    if (p.backoff.jitter) number(kJitterKind, static_cast<int64_t>(*p.backoff.jitter));
+    number_if(kJitterPercent, p.backoff.jitter_percent);
+    for (int64_t entry : p.backoff.list_ms) number(kBackoffListEntry, entry);
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  void varint(uint64_t v) {
+    while (v >= 0x80) {
+      out_.push_back(static_cast<char>(static_cast<uint8_t>(v) | 0x80));
+      v >>= 7;
+    }
+    out_.push_back(static_cast<char>(v));
+  }
+  std::string out_;
+};
+
+// Reads fields until the end or the first malformed one: a damaged tail loses fields, never memory.
+class Reader {
+ public:
+  explicit Reader(std::string_view in) : in_(in) {}
+  bool next() {
+    if (in_.empty()) return false;
+    tag_ = static_cast<uint8_t>(in_.front());
+    in_.remove_prefix(1);
+    uint64_t v = 0;
+    if (!varint(v)) return false;
+    if (tag_ & 1) {
+      if (v > in_.size()) return false;
+      bytes_ = in_.substr(0, static_cast<size_t>(v));
+      in_.remove_prefix(static_cast<size_t>(v));
+    } else {
+      number_ = unzigzag(v);
+    }
+    return true;
+  }
+  uint8_t tag() const { return tag_; }
+  int64_t number() const { return number_; }
+  std::string bytes() const { return std::string(bytes_); }
+  bool policy(Policy& p) const {
+    switch (tag_) {
+      case kMaxAttempts: p.max_attempts = static_cast<int>(number_); return true;
+      case kTimeout: p.timeout_ms = number_; return true;
+      case kBackoffKind: p.backoff.kind = static_cast<BackoffKind>(number_); return true;
+      case kBackoffBase: p.backoff.base_ms = number_; return true;
+      case kBackoffFactor: p.backoff.factor = std::bit_cast<double>(number_); return true;
+      case kBackoffMax: p.backoff.max_ms = number_; return true;
+      case kJitterKind: p.backoff.jitter = static_cast<Jitter>(number_); return true;
+      case kJitterPercent: p.backoff.jitter_percent = static_cast<int>(number_); return true;
+      case kBackoffListEntry:
+        if (p.backoff.list_ms.size() < HF_BACKOFF_LIST_MAX) p.backoff.list_ms.push_back(number_);
+        return true;
+      default: return false;
+    }
+  }
+
+ private:
+  bool varint(uint64_t& v) {
+    v = 0;
+    for (int shift = 0; shift < 64 && !in_.empty(); shift += 7) {
+      uint8_t b = static_cast<uint8_t>(in_.front());
+      in_.remove_prefix(1);
+      v |= static_cast<uint64_t>(b & 0x7f) << shift;
+      if (!(b & 0x80)) return true;
+    }
+    return false;
+  }
+  std::string_view in_, bytes_;
+  uint8_t tag_ = 0;
+  int64_t number_ = 0;
+};
+
+}  // namespace
+
+std::string encode_opts(const JobOpts& o) {
+  Writer w;
+  w.policy(o.policy);
+  w.bytes_if(kSink, o.sink);
+  w.bytes_if(kTags, o.tags);
+  w.bytes_if(kSchedule, o.schedule);
+  w.number_if(kOccurrence, o.occurrence_wall_ms);
+  w.bytes_if(kUniqueKey, o.unique_key);
+  w.number_if(kUniqueFor, o.unique_for_ms);
+  w.number_if(kUniqueUntil, o.unique_until_ms);
+  return w.take();
+}
+
+JobOpts decode_opts(std::string_view bytes) {
+  JobOpts o;
+  for (Reader r(bytes); r.next();) {
+    if (r.policy(o.policy)) continue;
+    switch (r.tag()) {
+      case kSink: o.sink = r.bytes(); break;
+      case kTags: o.tags = r.bytes(); break;
+      case kSchedule: o.schedule = r.bytes(); break;
+      case kOccurrence: o.occurrence_wall_ms = r.number(); break;
+      case kUniqueKey: o.unique_key = r.bytes(); break;
+      case kUniqueFor: o.unique_for_ms = r.number(); break;
+      case kUniqueUntil: o.unique_until_ms = r.number(); break;
+      default: break;
+    }
+  }
+  return o;
+}
+
+std::string encode_spec(const JobSpec& s) {
+  Writer w;
+  w.policy(s.policy);
+  w.bytes_if(kType, s.type);
+  w.bytes_if(kQueue, s.queue);
+  w.bytes_if(kPayload, s.payload);
+  w.number_if(kPriority, s.priority);
+  w.number_if(kDelay, s.delay_ms);
+  w.number_if(kTtl, s.ttl_ms);
+  w.bytes_if(kUniqueKey, s.unique_key);
+  w.number_if(kUniqueFor, s.unique_for_ms);
+  w.number_if(kOnConflict, static_cast<int64_t>(s.on_conflict));
+  w.bytes_if(kKey, s.concurrency_key);
+  w.bytes_if(kSink, s.sink);
+  w.number_if(kDurability, static_cast<int64_t>(s.durability));
+  w.bytes_if(kTags, s.tags);
+  return w.take();
+}
+
+JobSpec decode_spec(std::string_view bytes) {
+  JobSpec s;
+  for (Reader r(bytes); r.next();) {
+    if (r.policy(s.policy)) continue;
+    switch (r.tag()) {
+      case kType: s.type = r.bytes(); break;
+      case kQueue: s.queue = r.bytes(); break;
+      case kPayload: s.payload = r.bytes(); break;
+      case kPriority: s.priority = static_cast<int>(r.number()); break;
+      case kDelay: s.delay_ms = r.number(); break;
+      case kTtl: s.ttl_ms = r.number(); break;
+      case kUniqueKey: s.unique_key = r.bytes(); break;
+      case kUniqueFor: s.unique_for_ms = r.number(); break;
+      case kOnConflict: s.on_conflict = static_cast<OnConflict>(r.number()); break;
+      case kKey: s.concurrency_key = r.bytes(); break;
+      case kSink: s.sink = r.bytes(); break;
+      case kDurability: s.durability = static_cast<Durability>(r.number()); break;
+      case kTags: s.tags = r.bytes(); break;
+      default: break;
+    }
+  }
+  return s;
+}
+
+std::string encode_history(const std::vector<Attempt>& history) {
+  Writer w;
+  for (const Attempt& a : history) {
+    w.number(kNumber, a.number);
+    w.number_if(kDelivery, a.delivery);
+    w.number_if(kStarted, a.started_ms);
+    w.number_if(kTook, a.took_ms);
+    w.bytes_if(kOutcome, a.outcome);
+    w.bytes_if(kError, a.error);
+  }
+  return w.take();
+}
+
+std::vector<Attempt> decode_history(std::string_view bytes) {
+  std::vector<Attempt> history;
+  for (Reader r(bytes); r.next();) {
+    if (r.tag() == kNumber) {
+      if (history.size() == HF_HISTORY_MAX) break;
+      history.emplace_back().number = static_cast<int>(r.number());
+      continue;
+    }
+    if (history.empty()) continue;
+    Attempt& a = history.back();
+    switch (r.tag()) {
+      case kDelivery: a.delivery = r.number() != 0; break;
+      case kStarted: a.started_ms = r.number(); break;
+      case kTook: a.took_ms = r.number(); break;
+      case kOutcome: a.outcome = r.bytes(); break;
+      case kError: a.error = r.bytes(); break;
+      default: break;
+    }
+  }
+  return history;
+}
+
+}  // namespace hf

@@ -1,0 +1,40 @@
+// The rare fields of a job, the job of a schedule and the history of attempts, as compact bytes.
+//
+// Format: a sequence of fields, each `tag, value`; a value is a LEB128 varint (zigzag where it may be
+// negative) or a varint length and bytes, by the tag's low bit. An unknown tag is skipped, so a file of a
+// newer version with the same user_version can be read. docs/disk-format.md lists the tags.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/types.h"
+
+namespace hf {
+
+// What a job row keeps in its `opts` column; absent fields have these defaults.
+struct JobOpts {
+  Policy policy;
+  std::string sink;
+  std::string tags;
+  std::string schedule;            // made by this schedule
+  int64_t occurrence_wall_ms = 0;  // ... for this scheduled time
+  std::string unique_key;          // also kept when the key is free again
+  int64_t unique_for_ms = 0;
+  int64_t unique_until_ms = 0;     // elapsed; the key is held so long, even by a final job
+  bool operator==(const JobOpts&) const = default;
+};
+
+std::string encode_opts(const JobOpts& opts);
+JobOpts decode_opts(std::string_view bytes);
+
+// A whole spec, for the schedule table.
+std::string encode_spec(const JobSpec& spec);
+JobSpec decode_spec(std::string_view bytes);
+
+std::string encode_history(const std::vector<Attempt>& history);
+std::vector<Attempt> decode_history(std::string_view bytes);
+
+}  // namespace hf

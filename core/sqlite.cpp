@@ -1,0 +1,203 @@
+#include "core/sqlite.h"
+
+#include <sqlite3.h>
+
+namespace hf {
+
+int error_code_of_sqlite(int code) {
+  switch (code) {
+    case SQLITE_IOERR_NOMEM: return HF_E_NO_MEMORY;
+    default: break;
+  }
+  switch (code & 0xff) {
+    case SQLITE_OK: case SQLITE_ROW: case SQLITE_DONE: return HF_OK;
+    case SQLITE_NOMEM: return HF_E_NO_MEMORY;
+    case SQLITE_FULL: return HF_E_FULL;
+    case SQLITE_BUSY: case SQLITE_LOCKED: return HF_E_LOCKED;
+    case SQLITE_NOTADB: return HF_E_FOREIGN;
+    case SQLITE_CORRUPT: return HF_E_CORRUPT;
+    case SQLITE_READONLY: case SQLITE_PERM: return HF_E_READ_ONLY;
+    case SQLITE_IOERR: case SQLITE_CANTOPEN: case SQLITE_NOLFS: return HF_E_IO;
+    case SQLITE_TOOBIG: return HF_E_TOO_LARGE;
+    default: return HF_E_INTERNAL;
+  }
+}
+
+// ---- Stmt ----------------------------------------------------------------------------------------
+
+Stmt::~Stmt() { sqlite3_finalize(stmt_); }
+
+bool Stmt::prepare() {
+  if (!db_.ok()) return false;
+  if (stmt_ == nullptr) {
+    int rc = sqlite3_prepare_v3(db_.db_, sql_, -1, SQLITE_PREPARE_PERSISTENT, &stmt_, nullptr);
+    if (rc != SQLITE_OK) {
+      db_.fail(rc, sql_);
+      return false;
+    }
+  }
+  if (stepping_) reset();
+  return true;
+}
+
+Stmt& Stmt::bind(int64_t v) {
+  if (prepare()) {
+    int rc = sqlite3_bind_int64(stmt_, next_param_++, v);
+    if (rc != SQLITE_OK) db_.fail(rc, sql_);
+  }
+  return *this;
+}
+
+Stmt& Stmt::bind_text(std::string_view v) {
+  if (prepare()) {
+    int rc = sqlite3_bind_text(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()),
+                               SQLITE_STATIC);
+    if (rc != SQLITE_OK) db_.fail(rc, sql_);
+  }
+  return *this;
+}
+
+Stmt& Stmt::bind_blob(std::string_view v) {
+  if (prepare()) {
+    int rc = sqlite3_bind_blob(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()),
+                               SQLITE_STATIC);
+    if (rc != SQLITE_OK) db_.fail(rc, sql_);
+  }
+  return *this;
+}
+
+Stmt& Stmt::bind_null() {
+  if (prepare()) {
+    int rc = sqlite3_bind_null(stmt_, next_param_++);
+    if (rc != SQLITE_OK) db_.fail(rc, sql_);
+  }
+  return *this;
+}
+
+bool Stmt::step() {
+  if (!db_.ok()) return false;
+  if (stmt_ == nullptr && !prepare()) return false;
+  stepping_ = true;
+  int rc = sqlite3_step(stmt_);
+  if (rc == SQLITE_ROW) return true;
+  if (rc != SQLITE_DONE) db_.fail(sqlite3_extended_errcode(db_.db_), sql_);
+  reset();
+  return false;
+}
+
+void Stmt::run() {
+  while (step()) {
+  }
+}
+
+void Stmt::reset() {
+  if (stmt_ != nullptr) sqlite3_reset(stmt_);
+  stepping_ = false;
+  next_param_ = 1;
+}
+
+int64_t Stmt::i64(int col) const { return sqlite3_column_int64(stmt_, col); }
+bool Stmt::null(int col) const { return sqlite3_column_type(stmt_, col) == SQLITE_NULL; }
+std::string_view Stmt::text(int col) const { return blob(col); }
+std::string_view Stmt::blob(int col) const {
+  const void* data = sqlite3_column_blob(stmt_, col);
+  int size = sqlite3_column_bytes(stmt_, col);
+  return data == nullptr ? std::string_view{} : std::string_view{static_cast<const char*>(data), static_cast<size_t>(size)};
+}
+
+// ---- Db ------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Db>> Db::open(const Options& options) {
+  std::unique_ptr<Db> db(new Db);
+  db->path_ = options.path;
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int rc = sqlite3_open_v2(options.path.c_str(), &db->db_, flags,
+                           options.vfs.empty() ? nullptr : options.vfs.c_str());
+  if (rc != SQLITE_OK) {
+    db->fail(rc, "open");
+    return db->error();
+  }
+  // The lock of the first read is kept: no other process can open the file, no -shm file is needed, and no
+  // lock call is made again.
+  db->exec("PRAGMA locking_mode=EXCLUSIVE");
+  std::string cache = "PRAGMA cache_size=-" + std::to_string(options.cache_kib);
+  db->exec(cache.c_str());
+  db->exec("PRAGMA temp_store=MEMORY");
+  db->exec("PRAGMA foreign_keys=OFF");
+  if (!db->ok()) return db->error();
+  return db;
+}
+
+Db::~Db() { close(); }
+
+void Db::close() {
+  // Statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
+  if (db_ != nullptr) sqlite3_close_v2(db_);
+  db_ = nullptr;
+}
+
+void Db::fail(int code, std::string_view doing) {
+  if (error_code_ != 0) return;
+  error_code_ = code == SQLITE_OK ? SQLITE_ERROR : code;
+  const char* text = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
+  error_text_ = path_ + ": " + (text != nullptr ? text : "error");
+  if (error_code_of_sqlite(error_code_) == HF_E_INTERNAL) error_text_.append(" in ").append(doing);
+}
+
+Error Db::error() const { return Error{error_code_of_sqlite(error_code_), error_text_}; }
+
+void Db::exec(const char* sql) {
+  if (!ok()) return;
+  int rc = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
+  if (rc != SQLITE_OK) fail(rc, sql);
+}
+
+int64_t Db::query_i64(const char* sql) {
+  Stmt stmt(*this, sql);
+  return stmt.step() ? stmt.i64(0) : 0;
+}
+
+std::string Db::query_text(const char* sql) {
+  Stmt stmt(*this, sql);
+  return stmt.step() ? std::string(stmt.text(0)) : std::string();
+}
+
+std::vector<std::string> Db::query_all_text(const char* sql, size_t limit) {
+  std::vector<std::string> rows;
+  Stmt stmt(*this, sql);
+  while (rows.size() < limit && stmt.step()) rows.emplace_back(stmt.text(0));
+  return rows;
+}
+
+void Db::begin() { exec("BEGIN IMMEDIATE"); }
+
+bool Db::commit() {
+  if (ok()) exec("COMMIT");
+  if (ok()) return true;
+  rollback();
+  return false;
+}
+
+void Db::rollback() {
+  // Not through exec(): it must happen after an error too. SQLite may have rolled back by itself already.
+  if (db_ != nullptr && sqlite3_get_autocommit(db_) == 0) {
+    sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+}
+
+void Db::set_synchronous(bool full) {
+  int want = full ? 1 : 0;
+  if (want == full_) return;
+  exec(full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+  full_ = want;
+}
+
+int64_t Db::changes() const { return sqlite3_changes64(db_); }
+
+int64_t Db::page_count() {
+  if (page_size_ == 0) page_size_ = query_i64("PRAGMA page_size");
+  return query_i64("PRAGMA page_count");
+}
+int64_t Db::free_pages() { return query_i64("PRAGMA freelist_count"); }
+
+}  // namespace hf

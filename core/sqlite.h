@@ -1,0 +1,118 @@
+// A thin face over SQLite: one connection, prepared statements, a sticky error.
+//
+// Style of use: the first failure is remembered in the Db and everything after it is a no-op until the
+// transaction is rolled back, so callers read like prose and look at ok() once, before COMMIT. This fits
+// the engine's rule that an error is a crash: nothing is repaired half-way, the engine is reopened.
+// core/sqlite.cpp is the one file of core/ that includes sqlite3.h.
+//
+// Thread: whoever owns the Db, one at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace hf {
+
+class Db;
+
+// A prepared statement, made at first use, reset by the next run() or first bind after a step.
+class Stmt {
+ public:
+  // `sql` must outlive the Stmt (a literal).
+  Stmt(Db& db, const char* sql) : db_(db), sql_(sql) {}
+  ~Stmt();
+  Stmt(const Stmt&) = delete;
+  Stmt& operator=(const Stmt&) = delete;
+
+  Stmt& bind(int64_t v);               // binds parameters in order, from ?1
+  Stmt& bind_text(std::string_view v);  // the bytes must live until the statement is reset
+  Stmt& bind_blob(std::string_view v);
+  Stmt& bind_null();
+  Stmt& bind_opt(int64_t v, int64_t null_value) { return v == null_value ? bind_null() : bind(v); }
+  Stmt& bind_opt_text(std::string_view v) { return v.empty() ? bind_null() : bind_text(v); }
+  Stmt& bind_opt_blob(std::string_view v) { return v.empty() ? bind_null() : bind_blob(v); }
+
+  // Next row: true if there is one. False at the end and after an error (see Db::ok).
+  bool step();
+  // Runs to the end and resets: for statements without rows.
+  void run();
+  void reset();
+
+  int64_t i64(int col) const;
+  bool null(int col) const;
+  std::string_view text(int col) const;  // valid until the next step or reset
+  std::string_view blob(int col) const;
+
+ private:
+  bool prepare();
+
+  Db& db_;
+  const char* sql_;
+  sqlite3_stmt* stmt_ = nullptr;
+  int next_param_ = 1;
+  bool stepping_ = false;
+};
+
+class Db {
+ public:
+  struct Options {
+    std::string path;
+    std::string vfs;         // "": the system's
+    int cache_kib = 1024;    // page cache
+  };
+  static Result<std::unique_ptr<Db>> open(const Options& options);
+  ~Db();
+  Db(const Db&) = delete;
+  Db& operator=(const Db&) = delete;
+
+  bool ok() const { return error_code_ == 0; }
+  Error error() const;            // REQUIRES: !ok(); the first failure, with an HF_E_* code
+  void fail(int sqlite_code, std::string_view doing);
+  void clear_error() { error_code_ = 0; error_text_.clear(); }
+
+  void exec(const char* sql);                 // no rows wanted
+  int64_t query_i64(const char* sql);         // first column of the first row; 0 if none
+  std::string query_text(const char* sql);
+  std::vector<std::string> query_all_text(const char* sql, size_t limit);
+
+  void begin();
+  bool commit();    // false: failed, and rolled back
+  void rollback();  // clears nothing: the error stays for the reader
+  // How the next commits reach the disk: full waits for it, otherwise only checkpoints do.
+  void set_synchronous(bool full);
+
+  int64_t changes() const;
+  // Pages in the file and free pages among them, as SQLite counts them in memory.
+  int64_t page_count();
+  int64_t free_pages();
+  int64_t page_size() const { return page_size_; }
+
+  // Closes; a clean close checkpoints and removes the WAL.
+  void close();
+
+  sqlite3* raw() { return db_; }
+
+ private:
+  friend class Stmt;
+  Db() = default;
+
+  sqlite3* db_ = nullptr;
+  std::string path_;
+  int error_code_ = 0;  // extended SQLite code
+  std::string error_text_;
+  int full_ = -1;
+  int64_t page_size_ = 0;
+};
+
+// The HF_E_* that a SQLite result code (extended or not) means to a user.
+int error_code_of_sqlite(int sqlite_code);
+
+}  // namespace hf
