@@ -1,0 +1,79 @@
+#include "platform/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace hf {
+namespace {
+
+constexpr std::int64_t kNsPerMs = 1'000'000;
+
+std::int64_t read_clock_ns(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);  // cannot fail: both clocks exist since Linux 2.6.39
+  return static_cast<std::int64_t>(now.tv_sec) * 1000 * kNsPerMs + now.tv_nsec;
+}
+
+// Rounds down, also before 1970, where a board without a battery may start.
+std::int64_t floor_div(std::int64_t value, std::int64_t by) {
+  return value / by - (value % by < 0 ? 1 : 0);
+}
+
+}  // namespace
+
+std::int64_t boot_ms() { return read_clock_ns(CLOCK_BOOTTIME) / kNsPerMs; }
+
+std::int64_t boot_us() { return read_clock_ns(CLOCK_BOOTTIME) / 1000; }
+
+std::int64_t wall_ms() { return floor_div(read_clock_ns(CLOCK_REALTIME), kNsPerMs); }
+
+std::string boot_id() {
+  constexpr std::size_t kUuidLength = 36;
+  int fd;
+  do {
+    fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return "";
+  char text[kUuidLength];
+  ssize_t got;
+  do {
+    got = read(fd, text, sizeof text);
+  } while (got < 0 && errno == EINTR);
+  close(fd);
+  return got == static_cast<ssize_t>(sizeof text) ? std::string(text, sizeof text) : "";
+}
+
+bool clock_synchronised() {
+  timex state{};  // modes = 0: only reads
+  return adjtimex(&state) != -1 && (state.status & STA_UNSYNC) == 0;
+}
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  ssize_t got;
+  do {
+    got = getrandom(&seed, sizeof seed, 0);
+  } while (got < 0 && errno == EINTR);
+  if (got == static_cast<ssize_t>(sizeof seed)) return seed;
+  // A kernel without getrandom (a sandbox): jitter must differ between devices and boots, no more.
+  return static_cast<std::uint64_t>(read_clock_ns(CLOCK_REALTIME)) * 0x9E3779B97F4A7C15ull ^
+         static_cast<std::uint64_t>(read_clock_ns(CLOCK_BOOTTIME)) ^
+         static_cast<std::uint64_t>(getpid()) << 48;
+}
+
+ClockTrust ClockTrust::from_confirmed(std::int64_t confirmed_ms, bool accept_plausible) {
+  return {std::max(kReleaseFloorMs, confirmed_ms), accept_plausible};
+}
+
+bool ClockTrust::trusts(std::int64_t wall_ms, bool synchronised) const {
+  if (synchronised) return true;
+  return accept_plausible && wall_ms >= floor_ms && wall_ms <= ceiling_ms();
+}
+
+}  // namespace hf
