@@ -1,0 +1,116 @@
+# How each dependency is built, small and static, for one target. Sourced by ../deps.sh.
+# What is here, deps.lock and mbedtls_config.h make up the hash in a prefix's name: change one of
+# them and every target is built anew.
+#
+# In: SRC (unpacked sources), PREFIX (to fill), WORK (scratch), CC CXX AR NM OBJCOPY, JOBS, RECIPE
+# (this folder).
+
+# Position independent and in sections, since all of it ends in libholdfast.so and is garbage-collected.
+flags_of() {  # TARGET
+  local flags='-w -DNDEBUG -fPIC -ffunction-sections -fdata-sections -fvisibility=hidden -D_FILE_OFFSET_BITS=64'
+  case $1 in
+    armhf) flags+=' -Wno-psabi -D_TIME_BITS=64' ;;  # past 2038, everywhere or nowhere
+    tsan) flags+=' -g -fsanitize=thread' ;;
+  esac
+  echo "$flags"
+}
+
+compile_one() { $COMPILE -c "$1" -o "$2"; }
+export -f compile_one
+
+# archive NAME "COMPILER FLAGS" SOURCE...: compiles the sources into lib/NAME. Runs in the source folder,
+# so that no path of this machine gets into the objects.
+archive() {
+  local name=$1 objects=$WORK/$1.o
+  export COMPILE=$2
+  shift 2
+  rm -rf "$objects" && mkdir -p "$objects"
+  local source
+  for source in "$@"; do  # the folder stays in the name: thread.c and unix/thread.c are two objects
+    printf '%s\0%s\0' "$source" "$objects/${source//\//_}.o"
+  done | xargs -0 -n 2 -P "$JOBS" bash -c 'compile_one "$@"' compile
+  rm -f "$PREFIX/lib/$name"
+  "$AR" rcsD "$PREFIX/lib/$name" "$objects"/*.o
+}
+
+license() { mkdir -p "$PREFIX/licenses" && cp "$2" "$PREFIX/licenses/$1"; }
+
+# Steps that are the same for every target: run once, in the unpacked source.
+prepare_sqlite3() {
+  ./configure --disable-tcl --disable-readline >configure.log 2>&1
+  make sqlite3.c >make.log 2>&1
+}
+
+build_sqlite3() {
+  # THREADSAFE=2: one connection a thread (the engine's), several engines in a process.
+  archive libsqlite3.a "$CC $FLAGS -O2 -DSQLITE_THREADSAFE=2 -DSQLITE_DQS=0 -DSQLITE_DEFAULT_MEMSTATUS=0 \
+    -DSQLITE_DEFAULT_WAL_SYNCHRONOUS=1 -DSQLITE_LIKE_DOESNT_MATCH_BLOBS -DSQLITE_MAX_EXPR_DEPTH=0 \
+    -DSQLITE_OMIT_DEPRECATED -DSQLITE_OMIT_SHARED_CACHE -DSQLITE_OMIT_LOAD_EXTENSION \
+    -DSQLITE_OMIT_DECLTYPE -DSQLITE_OMIT_JSON -DSQLITE_USE_ALLOCA -DHAVE_USLEEP=1 \
+    -DHAVE_FDATASYNC=1 -DHAVE_PREAD=1 -DHAVE_PWRITE=1 \
+    -DHAVE_STRERROR_R=1 -DHAVE_LOCALTIME_R=1 -DHAVE_GMTIME_R=1" sqlite3.c
+  cp sqlite3.h "$PREFIX/include/"
+}
+
+build_libuv1() {
+  local src=src unix=src/unix
+  archive libuv.a "$CC $FLAGS -Os -std=gnu11 -D_GNU_SOURCE -D_POSIX_C_SOURCE=200112 -Iinclude -Isrc" \
+    $src/{fs-poll,idna,inet,random,strscpy,strtok,thread-common,threadpool,timer}.c \
+    $src/{uv-common,uv-data-getter-setters,version}.c \
+    $unix/{async,core,dl,fs,getaddrinfo,getnameinfo,linux,loop-watcher,loop,pipe,poll,process}.c \
+    $unix/{procfs-exepath,proctitle,random-devurandom,random-getentropy,random-getrandom}.c \
+    $unix/{random-sysctl-linux,signal,stream,tcp,thread,tty,udp}.c
+  mkdir -p "$PREFIX/include"
+  cp -r include/. "$PREFIX/include/"
+  rename_libuv
+  license libuv LICENSE
+}
+
+# Ours is hfuv_*: a host program may bring a libuv of its own, and hf_start_on must reach that one
+# by its true names. Users of <uv.h> see no difference: the header renames what it declares. A source
+# that does not include it (platform/host_loop.cpp) can still refer to the host's uv_async_init.
+rename_libuv() {
+  "$NM" -g --defined-only "$PREFIX/lib/libuv.a" | awk 'NF==3 && $3 ~ /^uv_/ {print $3}' | sort -u \
+    >"$WORK/uv.symbols"
+  awk '{print $1, "hf" $1}' "$WORK/uv.symbols" >"$WORK/uv.rename"
+  "$OBJCOPY" --redefine-syms="$WORK/uv.rename" "$PREFIX/lib/libuv.a"
+  {
+    echo '/* Generated: the names of the libuv inside Holdfast. See toolchains/deps/recipe.sh. */'
+    awk '$1 !~ /^uv__/ {print "#define " $1 " hf" $1}' "$WORK/uv.symbols"
+  } >"$PREFIX/include/uv/holdfast_names.h"
+  mv "$PREFIX/include/uv.h" "$WORK/uv.h"
+  { echo '#include "uv/holdfast_names.h"'; cat "$WORK/uv.h"; } >"$PREFIX/include/uv.h"
+}
+
+build_mbedtls() {
+  rm -rf "$WORK/mbedtls" && mkdir -p "$WORK/mbedtls/mbedtls"
+  cp -r include/mbedtls include/psa "$PREFIX/include/"
+  cp "$RECIPE/mbedtls_config.h" "$PREFIX/include/mbedtls/mbedtls_config.h"
+  archive libmbedtls.a "$CC $FLAGS -Os -std=gnu11 -I$PREFIX/include -Ilibrary" library/*.c
+  license mbedtls LICENSE
+}
+
+build_nghttp2() {  # for its copy of llhttp
+  cd third-party/llhttp
+  archive libllhttp.a "$CC $FLAGS -Os -Iinclude" src/api.c src/http.c src/llhttp.c
+  cp include/llhttp.h "$PREFIX/include/"
+  license llhttp LICENSE-MIT
+}
+
+build_cctz() {
+  archive libcctz.a "$CXX $FLAGS -Os -std=c++17 -Iinclude" \
+    src/{civil_time_detail,time_zone_fixed,time_zone_format,time_zone_if,time_zone_impl}.cc \
+    src/{time_zone_info,time_zone_libc,time_zone_lookup,time_zone_posix,zone_info_source}.cc
+  cp -r include/cctz "$PREFIX/include/"
+  license cctz LICENSE.txt
+}
+
+build_nlohmann_json3() {
+  cp -r single_include/nlohmann "$PREFIX/include/"
+  license nlohmann-json LICENSE.MIT
+}
+build_cli11() {
+  cp -r include/CLI "$PREFIX/include/"
+  license cli11 LICENSE
+}
+build_doctest() { mkdir -p "$PREFIX/include/doctest" && cp doctest/doctest.h "$PREFIX/include/doctest/"; }
