@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <limits>
 #include <memory>
 
 #include "core/result.h"
+#include "core/types.h"
 #include "platform/thread.h"
 
 namespace hf {
@@ -71,8 +71,6 @@ class Loop {
   bool started_ = false;
   bool stopped_ = false;
 };
-
-inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 // One timer on elapsed time (timerfd, CLOCK_BOOTTIME): suspend counts, clock steps do not.
 //
