@@ -7,6 +7,8 @@ target_compile_options(hf_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wformat=2 -Wcast-align -Wvla -Wimplicit-fallthrough
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -Wsuggest-override -Wextra-semi>
   $<$<BOOL:${HOLDFAST_WERROR}>:-Werror>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>  # false with std::string at -O2 (GCC bug 105651)
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>  # a unique symbol cannot be made local in libholdfast.a
   -ffunction-sections -fdata-sections
   -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=  # no path of the build machine in a binary
 )

@@ -98,7 +98,7 @@ build_nghttp2() {  # for its copy of llhttp
 }
 
 build_cctz() {
-  archive libcctz.a "$CXX $FLAGS -Os -std=c++17 -Iinclude" \
+  archive libcctz.a "$CXX $FLAGS -Os -std=c++17 -fno-gnu-unique -Iinclude" \
     src/{civil_time_detail,time_zone_fixed,time_zone_format,time_zone_if,time_zone_impl}.cc \
     src/{time_zone_info,time_zone_libc,time_zone_lookup,time_zone_posix,zone_info_source}.cc
   cp -r include/cctz "$PREFIX/include/"
