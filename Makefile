@@ -1,63 +1,89 @@
-# The front door. Each target is a few lines over CMake presets; see CMakePresets.json.
+# The front door. Each target is a few lines over the CMake presets (CMakePresets.json).
 #
-#   make deps      every package and library, on a fresh machine (all targets)
-#   make build     the release build in build/release
-#   make demo      the main job: an offline device that delivers everything once it is back
-#   make test      the whole test suite, with ASan and UBSan
-#   make ci        what must be green: test, tsan, cross, a short soak (.ci/run)
-#   make cross     armhf and arm64, tests under qemu
+#   make deps       every package and library, for all targets, on a fresh machine
+#   make build      the product, in build/release
+#   make demo       the main job, on this machine, against real servers
+#   make test       the test suite with ASan and UBSan, and the installed product
+#   make ci         all that must be green: test, tsan, cross, soak (.ci/run)
+#   make cross      armhf and arm64, the tests under qemu, sizes
+#   make bench      rates and bytes written
+#   make soak       kill, restart, count (SOAK_SECONDS=60)
+#   make fuzz       libFuzzer on every parser (FUZZ_SECONDS=60 each)
 #   make install PREFIX=DIR
-#   make sizes bench soak fuzz tidy docs-check clean
+#   make sizes tsan docs-check clean
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
-DEPS := toolchains/deps.sh
-configure = cmake --preset $(1) >build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
-ninja = cmake --build --preset $(1) -j $(JOBS)
-ctest = ctest --preset $(1) -j $(JOBS)
+SOAK_SECONDS ?= 60
+FUZZ_SECONDS ?= 60
 
-.PHONY: deps build demo test tsan ci cross bench soak fuzz install sizes docs-check clean
+# $(call configure,PRESET): quiet unless it fails
+configure = mkdir -p build && { cmake --preset $(1) >build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }; }
+compile = cmake --build --preset $(1) -j $(JOBS)
+check = ctest --preset $(1) -j $(JOBS)
+run_if_there = @test -x $(1) || { echo "$(1) is missing"; exit 1; }; $(1)
+
+.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak fuzz install sizes \
+  docs-check clean
 
 deps:
-	$(DEPS) all
+	toolchains/deps.sh all fuzz
 
 build:
-	@mkdir -p build
-	@$(DEPS) native
+	@toolchains/deps.sh native
 	@$(call configure,release)
-	@$(call ninja,release)
+	@$(call compile,release) --target product
 
 demo: build
-	examples/demo/run.sh build/release/apps/holdfast
+	$(call run_if_there,examples/demo/run.sh) build/release
 
-test:
-	@mkdir -p build
-	@$(DEPS) native
+test: dev product
+
+dev:
+	@toolchains/deps.sh native
 	@$(call configure,dev)
-	@$(call ninja,dev)
-	@$(call ctest,dev)
+	@$(call compile,dev)
+	@$(call check,dev)
+
+product: build
+	@$(call check,release) -L product
 
 tsan:
-	@mkdir -p build
-	@$(DEPS) tsan
+	@toolchains/deps.sh tsan
 	@$(call configure,tsan)
-	@$(call ninja,tsan)
-	@$(call ctest,tsan)
+	@$(call compile,tsan)
+	@$(call check,tsan)
 
 cross: cross-armhf cross-arm64
-	@$(MAKE) --no-print-directory sizes
-.PHONY: cross-armhf cross-arm64
-cross-%:
-	@mkdir -p build
-	@$(DEPS) $*
+	@toolchains/sizes.sh
+cross-armhf cross-arm64: cross-%:
+	@toolchains/deps.sh $*
 	@$(call configure,$*)
-	@$(call ninja,$*)
-	@$(call ctest,$*)
+	@$(call compile,$*)
+	@$(call check,$*)
 
 ci:
 	.ci/run
 
+bench: build
+	$(call run_if_there,tests/bench/run.sh) build/release
+
+soak: build
+	$(call run_if_there,tests/soak/run.sh) build/release $(SOAK_SECONDS)
+
+fuzz:
+	@toolchains/deps.sh fuzz
+	@$(call configure,fuzz)
+	@$(call compile,fuzz) --target fuzzers
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
+
 install: build
-	cmake --install build/release --prefix $(PREFIX)
+	cmake --install build/release --prefix $(PREFIX) --strip
+
+sizes:
+	@toolchains/sizes.sh
+
+docs-check:
+	$(call run_if_there,docs/check.sh)
 
 clean:
 	rm -rf build

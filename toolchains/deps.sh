@@ -2,7 +2,7 @@
 # Everything the build needs on a fresh machine: the host's packages, and the pinned libraries from
 # source for each target, in a cache outside the clone. Quick when all is there; two may run at once.
 #
-#   deps.sh [--no-packages] [native|tsan|armhf|arm64|all ...]      default: native
+#   deps.sh [--no-packages] [native|tsan|armhf|arm64|all|fuzz ...]  default: native; fuzz: native, and clang
 #   deps.sh --print-prefix TARGET                                  where TARGET's libraries are
 #
 #   HOLDFAST_CACHE   the cache (default: $XDG_CACHE_HOME/holdfast or ~/.cache/holdfast)
@@ -23,6 +23,7 @@ PACKAGES_BUILD=(g++ make cmake ninja-build ccache pkg-config git tcl dpkg-dev xz
 PACKAGES_TEST=(curl openssl nginx-light python3 strace faketime util-linux procps libcjson-dev
   libuv1-dev)
 PACKAGES_CROSS=(g++-arm-linux-gnueabihf g++-aarch64-linux-gnu qemu-user)
+PACKAGES_FUZZ=(clang libclang-rt-dev)
 
 say() { echo "deps: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -157,12 +158,13 @@ build_target() {  # TARGET
   touch "$PREFIX/.complete"
 }
 
-targets=() packages=1
+targets=() packages=1 fuzz=0
 while [ $# -gt 0 ]; do
   case $1 in
     --print-prefix) prefix_of "${2:?--print-prefix TARGET}"; exit ;;
     --no-packages) packages=0 ;;
     all) targets+=(native tsan armhf arm64) ;;
+    fuzz) targets+=(native) fuzz=1 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit ;;
     *) targets+=("$1") ;;
   esac
@@ -176,6 +178,7 @@ flock 9
 if [ $packages = 1 ]; then
   wanted=("${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}")
   [[ " ${targets[*]} " == *" arm"* ]] && wanted+=("${PACKAGES_CROSS[@]}")
+  [ $fuzz = 0 ] || wanted+=("${PACKAGES_FUZZ[@]}")
   install_packages "${wanted[@]}"
 fi
 for target in "${targets[@]}"; do

@@ -1,5 +1,6 @@
 # hf_options: what every source of Holdfast is compiled with. Nothing here reaches those who link it.
 option(HOLDFAST_WERROR "Warnings are errors (the project's presets set it)" OFF)
+option(HOLDFAST_FUZZ "Build the fuzz programs for libFuzzer (clang; the fuzz preset)" OFF)
 option(HOLDFAST_LTO "Optimise across files at link time" OFF)
 
 add_library(hf_options INTERFACE)

@@ -18,7 +18,9 @@ set_target_properties(holdfast_shared PROPERTIES OUTPUT_NAME holdfast LINKER_LAN
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${hf_map})
 target_link_libraries(holdfast_shared PRIVATE hf_options ${hf_libraries})
 target_link_options(holdfast_shared PRIVATE -Wl,--version-script=${hf_map} -Wl,-z,relro,-z,now)
-if(NOT HOLDFAST_SANITIZE)
+if(HOLDFAST_SANITIZE)
+  set_target_properties(holdfast_shared PROPERTIES EXCLUDE_FROM_ALL ON)
+else()
   target_link_options(holdfast_shared PRIVATE -Wl,-z,defs)  # a host's libuv is referred to weakly
 endif()
 target_include_directories(holdfast_shared INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
