@@ -1,0 +1,208 @@
+#include "platform/http_server.h"
+
+#include <unistd.h>
+
+#include <cassert>
+#include <unordered_map>
+#include <vector>
+
+#include "platform/http_connection.h"
+#include "platform/listen_socket.h"
+
+namespace hf {
+
+// ---- Responder ----------------------------------------------------------------------------------
+
+Responder::Exchange::~Exchange() {
+  if (answered) return;
+  const auto drop = [connection = connection, serial = serial] {
+    if (const auto alive = connection.lock()) alive->dropped(serial);
+  };
+  if (poster.on_loop_thread())
+    drop();
+  else
+    poster.post(drop);
+}
+
+void Responder::reply(ServerResponse response) const {
+  if (exchange_->answered.exchange(true)) return;
+  if (exchange_->poster.on_loop_thread()) {
+    if (const auto alive = exchange_->connection.lock()) alive->reply(exchange_->serial, response);
+    return;
+  }
+  exchange_->poster.post([exchange = exchange_, response = std::move(response)] {
+    if (const auto alive = exchange->connection.lock()) alive->reply(exchange->serial, response);
+  });
+}
+
+void Responder::open_stream(std::string_view content_type) const {
+  if (exchange_->answered) return;
+  const auto alive = exchange_->connection.lock();
+  // Answered only when the stream ends: if the last copy goes before, the client is to see a cut.
+  if (!alive || !alive->open_stream(exchange_->serial, content_type)) exchange_->answered = true;
+}
+
+bool Responder::send(std::string_view data) const {
+  const auto alive = exchange_->connection.lock();
+  return alive && alive->send(exchange_->serial, data);
+}
+
+void Responder::end_stream() const {
+  exchange_->answered = true;
+  if (const auto alive = exchange_->connection.lock()) alive->end_stream(exchange_->serial);
+}
+
+void Responder::on_gone(std::function<void()> gone) const {
+  const auto alive = exchange_->connection.lock();
+  if (!alive || !alive->on_gone(exchange_->serial, gone)) exchange_->poster.post(std::move(gone));
+}
+
+bool Responder::gone() const {
+  const auto alive = exchange_->connection.lock();
+  return !alive || !alive->serves(exchange_->serial);
+}
+
+// ---- HttpServer ---------------------------------------------------------------------------------
+
+// Holds itself until nothing of it is on the loop, so that the HttpServer may go at any time.
+struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
+  State(uv_loop_t* on_loop, std::shared_ptr<HttpServerShared> with)
+      : loop(on_loop), shared(std::move(with)) {}
+
+  uv_loop_t* const loop;
+  const std::shared_ptr<HttpServerShared> shared;
+  std::shared_ptr<State> self;
+  ListenSocket socket;
+  uv_pipe_t listener;
+  uv_timer_t grace;
+  int open_handles = 0;
+  bool grace_closing = false;
+  std::unordered_map<HttpConnection*, std::shared_ptr<HttpConnection>> connections;
+  std::function<void()> closed;
+
+  Status listen();
+  void on_connection();
+  void turn_away();
+  void shutdown(std::int64_t grace_ms);
+  void cut_all();
+  void check_empty();
+  void close_handle(uv_handle_t* handle);
+  std::vector<std::shared_ptr<HttpConnection>> present() const;
+};
+
+Status HttpServer::State::listen() {
+  uv_pipe_init(loop, &listener, 0);
+  uv_timer_init(loop, &grace);
+  listener.data = grace.data = this;
+  open_handles = 2;
+  self = shared_from_this();
+  const int fd = socket.release_fd();
+  int error = uv_pipe_open(&listener, fd);
+  if (error != 0) close(fd);
+  if (error == 0)
+    error = uv_listen(reinterpret_cast<uv_stream_t*>(&listener), 128, [](uv_stream_t* stream, int status) {
+      if (status == 0) static_cast<State*>(stream->data)->on_connection();
+    });
+  if (error == 0) return ok_status();
+  shutdown(0);
+  return Error{HF_E_IO, std::string("cannot listen: ") + uv_strerror(error)};
+}
+
+void HttpServer::State::on_connection() {
+  if (connections.size() >= static_cast<std::size_t>(shared->options.max_clients)) {
+    turn_away();
+    return;
+  }
+  auto connection = std::make_shared<HttpConnection>(loop, shared);
+  connections.emplace(connection.get(), connection);
+  connection->accept(reinterpret_cast<uv_stream_t*>(&listener));
+}
+
+// One client too many gets an answer, and no memory that lasts.
+void HttpServer::State::turn_away() {
+  auto* pipe = new uv_pipe_t;
+  uv_pipe_init(loop, pipe, 0);
+  auto* stream = reinterpret_cast<uv_stream_t*>(pipe);
+  if (uv_accept(reinterpret_cast<uv_stream_t*>(&listener), stream) == 0) {
+    const ServerResponse full = ServerResponse::error(503, "busy", "too many clients");
+    std::string data = response_head(full.status, full.content_type, full.headers,
+                                     static_cast<long long>(full.body.size()), false, false, false) + full.body;
+    uv_buf_t buffer = uv_buf_init(data.data(), static_cast<unsigned>(data.size()));
+    uv_try_write(stream, &buffer, 1);  // fits in an empty socket
+  }
+  uv_close(reinterpret_cast<uv_handle_t*>(pipe), [](uv_handle_t* handle) { delete reinterpret_cast<uv_pipe_t*>(handle); });
+}
+
+std::vector<std::shared_ptr<HttpConnection>> HttpServer::State::present() const {
+  std::vector<std::shared_ptr<HttpConnection>> all;
+  for (const auto& [key, connection] : connections) all.push_back(connection);
+  return all;
+}
+
+void HttpServer::State::shutdown(std::int64_t grace_ms) {
+  if (shared->shutting_down) return;
+  shared->shutting_down = true;
+  socket.remove_file();
+  close_handle(reinterpret_cast<uv_handle_t*>(&listener));
+  for (const auto& connection : present()) connection->finish();
+  if (!connections.empty())
+    uv_timer_start(&grace, [](uv_timer_t* timer) { static_cast<State*>(timer->data)->cut_all(); },
+                   static_cast<std::uint64_t>(grace_ms), 0);
+  check_empty();
+}
+
+void HttpServer::State::cut_all() {
+  for (const auto& connection : present()) connection->close();
+}
+
+void HttpServer::State::close_handle(uv_handle_t* handle) {
+  uv_close(handle, [](uv_handle_t* closed_handle) {
+    auto* state = static_cast<State*>(closed_handle->data);
+    if (--state->open_handles > 0) return;
+    const auto alive = std::move(state->self);  // goes when this returns, unless the HttpServer holds it
+    if (state->closed) std::exchange(state->closed, nullptr)();
+  });
+}
+
+void HttpServer::State::check_empty() {
+  if (!shared->shutting_down || !connections.empty() || grace_closing) return;
+  grace_closing = true;
+  close_handle(reinterpret_cast<uv_handle_t*>(&grace));
+}
+
+HttpServer::HttpServer(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::create(Loop& loop, HttpServerOptions options, HttpHandler handler) {
+  auto socket = options.listen_fd >= 0 ? ListenSocket::adopt(options.listen_fd)
+                                       : ListenSocket::create(options.socket_path, options.mode, options.group);
+  if (!socket) return socket.error();
+  auto shared = std::make_shared<HttpServerShared>();
+  shared->options = std::move(options);
+  shared->handler = std::move(handler);
+  shared->poster = loop.poster();
+  shared->read_buffer = std::make_unique<char[]>(kHttpReadBuffer);
+  auto state = std::make_shared<State>(loop.uv(), shared);
+  state->socket = *std::move(socket);
+  shared->closed = [raw = state.get()](HttpConnection* connection) {
+    const auto alive = raw->shared_from_this();
+    raw->connections.erase(connection);
+    raw->check_empty();
+  };
+  HF_TRY(state->listen());
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
+}
+
+HttpServer::~HttpServer() {
+  state_->closed = nullptr;
+  state_->shutdown(0);
+  state_->cut_all();
+}
+
+void HttpServer::shutdown(std::int64_t grace_ms, std::function<void()> closed) {
+  state_->closed = std::move(closed);
+  state_->shutdown(grace_ms);
+}
+
+std::size_t HttpServer::clients() const { return state_->connections.size(); }
+
+}  // namespace hf
