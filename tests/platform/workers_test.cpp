@@ -1,0 +1,103 @@
+#include "platform/workers.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <barrier>
+#include <future>
+#include <mutex>
+#include <set>
+#include <thread>
+
+using namespace hf;
+
+TEST_CASE("workers: every task runs, in order on one thread") {
+  std::vector<int> order;
+  {
+    Workers workers(1);
+    for (int i = 0; i < 100; ++i) REQUIRE(workers.submit([&, i] { order.push_back(i); }).ok());
+  }
+  REQUIRE(order.size() == 100);
+  for (int i = 0; i < 100; ++i) CHECK(order[static_cast<std::size_t>(i)] == i);
+}
+
+TEST_CASE("workers: as many run side by side as there are threads") {
+  Workers workers(3);
+  std::barrier together(3);
+  // Each waits for the two others: fewer threads would never end.
+  for (int i = 0; i < 3; ++i) REQUIRE(workers.submit([&] { together.arrive_and_wait(); }).ok());
+  workers.join();
+  CHECK(workers.unfinished() == 0);
+}
+
+TEST_CASE("workers: a batch needs no more threads than tasks, and no more than allowed") {
+  Workers workers(2);
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  std::vector<std::function<void()>> batch;
+  for (int i = 0; i < 50; ++i)
+    batch.push_back([&] {
+      const std::lock_guard lock(mutex);
+      threads.insert(std::this_thread::get_id());
+    });
+  REQUIRE(workers.submit(std::move(batch)).ok());
+  workers.join();
+  CHECK(threads.size() <= 2);
+  CHECK_FALSE(threads.empty());
+}
+
+TEST_CASE("workers: one short task after the other stays on one thread") {
+  Workers workers(8);
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  for (int i = 0; i < 50; ++i) {
+    std::promise<void> done;
+    REQUIRE(workers.submit([&] {
+      const std::lock_guard lock(mutex);
+      threads.insert(std::this_thread::get_id());
+      done.set_value();
+    }).ok());
+    done.get_future().get();
+    while (workers.unfinished() > 0) std::this_thread::yield();  // 0: it is parked
+  }
+  workers.join();
+  CHECK(threads.size() == 1);
+}
+
+TEST_CASE("workers: a task may submit another") {
+  Workers workers(1);
+  std::promise<void> second;
+  REQUIRE(workers.submit([&] { CHECK(workers.submit([&] { second.set_value(); }).ok()); }).ok());
+  second.get_future().get();
+}
+
+TEST_CASE("workers: join runs what waits and refuses the rest") {
+  Workers workers(2);
+  std::atomic<int> ran = 0;
+  std::promise<void> gate;
+  auto open = gate.get_future().share();
+  for (int i = 0; i < 10; ++i)
+    REQUIRE(workers.submit([&, open] { open.wait(); ++ran; }).ok());
+  CHECK(workers.unfinished() == 10);
+  gate.set_value();
+  workers.join();
+  CHECK(ran == 10);
+  const auto late = workers.submit([&] { ++ran; });
+  REQUIRE_FALSE(late.ok());
+  CHECK(late.error().code == HF_E_STATE);
+  CHECK(ran == 10);
+}
+
+TEST_CASE("workers: many short tasks from many threads") {
+  std::atomic<int> ran = 0;
+  {
+    Workers workers(4);
+    std::vector<std::thread> submitters;
+    for (int t = 0; t < 3; ++t)
+      submitters.emplace_back([&] {
+        for (int i = 0; i < 2000; ++i) CHECK(workers.submit([&] { ++ran; }).ok());
+      });
+    for (auto& submitter : submitters) submitter.join();
+  }
+  CHECK(ran == 6000);
+}
