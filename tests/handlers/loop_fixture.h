@@ -1,0 +1,111 @@
+// A loop that the test itself runs, and what child processes tell a test.
+#pragma once
+
+#include <dirent.h>
+#include <doctest/doctest.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <functional>
+#include <string>
+
+namespace hf::test {
+
+class TestLoop {
+ public:
+  TestLoop() { REQUIRE(uv_loop_init(&loop_) == 0); }
+  ~TestLoop() {
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&loop_) == 0);
+  }
+  uv_loop_t* uv() { return &loop_; }
+
+  // Runs the loop until `reached`; the test fails when that takes a minute.
+  void run_until(const std::function<bool()>& reached) {
+    bool late = false;
+    uv_timer_t guard;
+    uv_timer_init(&loop_, &guard);
+    guard.data = &late;
+    uv_update_time(&loop_);
+    uv_timer_start(
+        &guard, [](uv_timer_t* timer) { *static_cast<bool*>(timer->data) = true; }, 60'000, 0);
+    while (!reached() && !late) uv_run(&loop_, UV_RUN_ONCE);
+    bool closed = false;
+    guard.data = &closed;
+    uv_close(reinterpret_cast<uv_handle_t*>(&guard),
+             [](uv_handle_t* handle) { *static_cast<bool*>(handle->data) = true; });
+    while (!closed) uv_run(&loop_, UV_RUN_NOWAIT);
+    REQUIRE_FALSE(late);
+  }
+
+ private:
+  uv_loop_t loop_;
+};
+
+// A named pipe through which a child says a line.
+class Fifo {
+ public:
+  Fifo() {
+    char name[] = "/tmp/hf-test-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    folder_ = name;
+    path_ = folder_ + "/fifo";
+    REQUIRE(mkfifo(path_.c_str(), 0600) == 0);
+    fd_ = open(path_.c_str(), O_RDWR | O_CLOEXEC);  // does not wait for the other side
+    REQUIRE(fd_ >= 0);
+  }
+  ~Fifo() {
+    close(fd_);
+    unlink(path_.c_str());
+    rmdir(folder_.c_str());
+  }
+  const std::string& path() const { return path_; }
+
+  // Waits for a line, without its newline.
+  std::string line() {
+    std::string text;
+    for (char c; text.find('\n') == std::string::npos; text += c) {
+      pollfd ready{fd_, POLLIN, 0};
+      REQUIRE(poll(&ready, 1, 60'000) == 1);
+      REQUIRE(read(fd_, &c, 1) == 1);
+    }
+    text.pop_back();
+    return text;
+  }
+
+ private:
+  std::string folder_, path_;
+  int fd_;
+};
+
+// Waits until a process is gone, be it our child or not. False after a minute.
+inline bool gone(pid_t pid) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return errno == ESRCH;
+  pollfd ended{fd, POLLIN, 0};
+  const bool in_time = poll(&ended, 1, 60'000) == 1;
+  close(fd);
+  return in_time;
+}
+
+inline int open_descriptors() {
+  DIR* folder = opendir("/proc/self/fd");
+  REQUIRE(folder != nullptr);
+  int count = 0;
+  while (readdir(folder) != nullptr) ++count;
+  closedir(folder);
+  return count;
+}
+
+inline bool no_children() {
+  return waitpid(-1, nullptr, WNOHANG) == -1;
+}
+
+}  // namespace hf::test
