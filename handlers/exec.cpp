@@ -1,0 +1,201 @@
+#include "handlers/exec.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "core/units.h"
+#include "handlers/error_text.h"
+#include "handlers/next_turn.h"
+
+namespace hf {
+namespace {
+
+constexpr std::string_view kDefaultPath =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+void set(std::vector<std::string>* env, std::string_view name, std::string_view value) {
+  std::string entry = std::string(name) + "=";
+  const size_t prefix = entry.size();
+  entry += value;
+  const auto same = std::find_if(env->begin(), env->end(), [&](const std::string& other) {
+    return other.compare(0, prefix, entry, 0, prefix) == 0;
+  });
+  if (same == env->end()) {
+    env->push_back(std::move(entry));
+  } else {
+    *same = std::move(entry);
+  }
+}
+
+std::vector<std::string> base_environment(const ExecOptions& options) {
+  std::vector<std::string> env;
+  set(&env, "PATH", kDefaultPath);
+  for (const char* name : {"PATH", "HOME", "TZ", "LANG", "LC_ALL"}) {
+    if (const char* value = getenv(name); value != nullptr && *value != '\0')
+      set(&env, name, value);
+  }
+  for (const auto& [name, value] : options.env) set(&env, name, value);
+  if (!options.socket.empty()) set(&env, "HOLDFAST_SOCKET", options.socket);
+  return env;
+}
+
+std::string signal_text(int signal) {
+  const char* name = sigabbrev_np(signal);
+  std::string text = "killed by signal " + std::to_string(signal);
+  return name != nullptr ? text + " (SIG" + name + ")" : text;
+}
+
+std::string with_tail(std::string what, const ProcessEnd& end) {
+  return error_with_tail(std::move(what), end.error_tail, end.error_tail_cut);
+}
+
+}  // namespace
+
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
+  RunEnded ended;
+  ended.outcome = Outcome::retry;
+  if (end.not_started) {
+    // No room for a process is the device's trouble and that of every job of this runner. A program
+    // that is not there is this handler's: it spends attempts, and the dead letters show it.
+    if (end.not_started->code == HF_E_FULL) {
+      ended.outcome = Outcome::defer;
+      ended.park_runner = true;
+    }
+    ended.error = end.not_started->message;
+    return ended;
+  }
+  if (end.unknown) {
+    ended.error =
+        "how it ended is unknown: this process ignores SIGCHLD, or waits for all children";
+    return ended;
+  }
+  if (end.signal != 0) {
+    ended.error = with_tail(signal_text(end.signal), end);
+    return ended;
+  }
+  switch (end.exit_code) {
+    case EX_OK:
+      if (end.output_over) {
+        // Cut off it would be wrong, and it would be as long the next time.
+        ended.outcome = Outcome::dead;
+        ended.error = "its output is longer than " + format_size(max_result) +
+                      ", the largest result: raise limits.max_payload, or print less";
+        return ended;
+      }
+      ended.outcome = Outcome::done;
+      ended.result = std::move(end.output);
+      return ended;
+    case EX_USAGE:    // 64
+    case EX_DATAERR:  // 65
+    case EX_CONFIG:   // 78
+      ended.outcome = Outcome::dead;
+      break;
+    case EX_UNAVAILABLE:  // 69
+      ended.outcome = Outcome::defer;
+      break;
+    default:  // EX_TEMPFAIL (75) and all that say nothing in particular
+      break;
+  }
+  ended.error = with_tail("exit code " + std::to_string(end.exit_code), end);
+  return ended;
+}
+
+RunEnded exec_stopped(StopReason reason, int64_t timeout_ms, const ProcessEnd& end) {
+  // An exit code of 0 does not count any more: a program that obeys SIGTERM in good order may well
+  // end with it, and its work would be taken for done.
+  RunEnded ended;
+  std::string what;
+  switch (reason) {
+    case StopReason::timeout:
+      ended.outcome = Outcome::retry;
+      what = timeout_ms > 0 ? "timed out after " + format_duration(timeout_ms) : "timed out";
+      break;
+    case StopReason::cancel:
+      ended.outcome = Outcome::cancelled;
+      what = "cancelled while it ran";
+      break;
+    case StopReason::shutdown:
+      ended.outcome = Outcome::handed_back;
+      what = "stopped: Holdfast is stopping";
+      break;
+  }
+  if (end.killed) what += ", killed with SIGKILL";
+  ended.error = with_tail(std::move(what), end);
+  return ended;
+}
+
+struct ExecRunner::Run {
+  Process* process = nullptr;  // lives until `ended`
+  int64_t timeout_ms = -1;
+  std::optional<StopReason> stopped;
+};
+
+ExecRunner::ExecRunner(uv_loop_t* loop, ExecOptions options, EndRun end_run)
+    : loop_(loop),
+      options_(std::move(options)),
+      end_run_(std::move(end_run)),
+      base_env_(base_environment(options_)) {
+  assert(!options_.argv.empty());
+}
+
+ExecRunner::~ExecRunner() {
+  assert(running_.empty());
+}
+
+std::vector<std::string> ExecRunner::environment(const RunJob& job) const {
+  std::vector<std::string> env = base_env_;
+  set(&env, "HOLDFAST_JOB_ID", std::to_string(job.id));
+  set(&env, "HOLDFAST_JOB_KEY", job.key);
+  set(&env, "HOLDFAST_ATTEMPT", std::to_string(job.attempt));
+  set(&env, "HOLDFAST_TYPE", job.type);
+  if (job.occurrence_wall_ms != 0)
+    set(&env, "HOLDFAST_OCCURRENCE", format_time(job.occurrence_wall_ms));
+  return env;
+}
+
+void ExecRunner::start(StartRun run) {
+  for (RunJob& job : run.jobs) {
+    const Fence fence{job.id, job.attempt};
+    ProcessSpec spec;
+    spec.argv = options_.argv;
+    spec.env = environment(job);
+    spec.cwd = options_.cwd;
+    spec.input = std::move(job.bytes);
+    spec.output_max = static_cast<size_t>(options_.max_result);
+    Run& entry = running_[fence];
+    entry.timeout_ms = run.timeout_ms;
+    entry.process = Process::start(loop_, std::move(spec),
+                                   [this, fence](ProcessEnd end) { ended(fence, std::move(end)); });
+  }
+}
+
+void ExecRunner::stop(JobId id, int attempt, StopReason reason) {
+  const auto run = running_.find({id, attempt});
+  if (run == running_.end() || run->second.stopped || run->second.process->pid() < 0) return;
+  run->second.stopped = reason;
+  run->second.process->terminate(options_.kill_grace_ms);
+}
+
+void ExecRunner::ended(const Fence& fence, ProcessEnd end) {
+  const auto node = running_.extract(fence);
+  const Run& run = node.mapped();
+  RunEnded ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
+                               : exec_outcome(std::move(end), options_.max_result);
+  ended.id = fence.first;
+  ended.attempt = fence.second;
+  end_run_(std::move(ended));
+  if (running_.empty() && closed_) std::exchange(closed_, nullptr)();
+}
+
+void ExecRunner::shutdown(std::function<void()> closed) {
+  closed_ = std::move(closed);
+  for (const auto& [fence, run] : running_) stop(fence.first, fence.second, StopReason::shutdown);
+  if (running_.empty()) on_next_turn(loop_, std::exchange(closed_, nullptr));
+}
+
+}  // namespace hf

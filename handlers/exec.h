@@ -1,0 +1,61 @@
+// Runs a job as a program. For those who write one: docs/exec.md.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "handlers/end_run.h"
+#include "handlers/process.h"
+#include "platform/runner.h"
+
+namespace hf {
+
+struct ExecOptions {
+  std::vector<std::string> argv;  // at least one; no shell; see SpawnSpec
+  std::string cwd;                // "": the daemon's
+  std::vector<std::pair<std::string, std::string>>
+      env;                                      // added to, or in place of, what is inherited
+  std::string socket;                           // HOLDFAST_SOCKET; "": there is none
+  int64_t kill_grace_ms = 5000;                 // from SIGTERM to SIGKILL, >= 0
+  int64_t max_result = HF_DEFAULT_MAX_PAYLOAD;  // bytes of stdout
+};
+
+// What the end of a program means. Pure; without the id and the attempt.
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result);
+// ... when we ended it ourselves.
+RunEnded exec_stopped(StopReason reason, int64_t timeout_ms, const ProcessEnd& end);
+
+// Loop thread.
+class ExecRunner : public Runner {
+ public:
+  // Reads PATH, HOME, TZ, LANG and LC_ALL: REQUIRES: nothing calls setenv meanwhile
+  ExecRunner(uv_loop_t* loop, ExecOptions options, EndRun end_run);
+  // REQUIRES: shutdown() has called `closed`, or nothing was ever started
+  ~ExecRunner() override;
+
+  void start(StartRun run) override;
+  void stop(JobId id, int attempt, StopReason reason) override;
+  // Programs that run are asked to end as in stop(), with the grace.
+  void shutdown(std::function<void()> closed) override;
+
+ private:
+  struct Run;
+  using Fence = std::pair<JobId, int>;
+  std::vector<std::string> environment(const RunJob& job) const;
+  void ended(const Fence& fence, ProcessEnd end);
+
+  uv_loop_t* const loop_;
+  const ExecOptions options_;
+  const EndRun end_run_;
+  const std::vector<std::string> base_env_;
+  std::map<Fence, Run> running_;
+  std::function<void()> closed_;
+};
+
+}  // namespace hf

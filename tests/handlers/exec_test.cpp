@@ -1,0 +1,256 @@
+#include "handlers/exec.h"
+
+#include <signal.h>
+
+#include <map>
+
+#include "core/names.h"
+#include "tests/handlers/loop_fixture.h"
+
+using namespace hf;
+using namespace hf::test;
+
+namespace {
+
+ProcessEnd exited(int code, std::string tail = "") {
+  ProcessEnd end;
+  end.exit_code = code;
+  end.error_tail = std::move(tail);
+  return end;
+}
+
+ProcessEnd signalled(int signal) {
+  ProcessEnd end;
+  end.signal = signal;
+  return end;
+}
+
+ProcessEnd not_started(int code, std::string message) {
+  ProcessEnd end;
+  end.not_started = Error{code, std::move(message)};
+  return end;
+}
+
+// A runner whose ends are kept by job.
+struct Fixture {
+  TestLoop loop;
+  std::map<JobId, RunEnded> ended;
+  int reports = 0;
+  std::unique_ptr<ExecRunner> runner;
+
+  void make(ExecOptions options) {
+    runner = std::make_unique<ExecRunner>(loop.uv(), std::move(options), [this](RunEnded end) {
+      ++reports;
+      ended[end.id] = std::move(end);
+    });
+  }
+  void make(const std::string& script) { make(shell(script)); }
+  static ExecOptions shell(const std::string& script) {
+    ExecOptions options;
+    options.argv = {"/bin/sh", "-c", script};
+    return options;
+  }
+  static StartRun job(JobId id, std::string payload = "") {
+    StartRun run;
+    run.runner = "report";
+    run.timeout_ms = 300'000;
+    run.jobs.resize(1);
+    run.jobs[0].id = id;
+    run.jobs[0].attempt = 2;
+    run.jobs[0].type = "report";
+    run.jobs[0].bytes = std::move(payload);
+    run.jobs[0].key = "gw-0042-" + std::to_string(id);
+    return run;
+  }
+  RunEnded wait(JobId id) {
+    loop.run_until([&] { return ended.count(id) == 1; });
+    return ended[id];
+  }
+  RunEnded run(std::string payload = "") {
+    runner->start(job(7, std::move(payload)));
+    return wait(7);
+  }
+  void shut_down() {
+    bool closed = false;
+    runner->shutdown([&] { closed = true; });
+    CHECK_FALSE(closed);
+    loop.run_until([&] { return closed; });
+    runner.reset();
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("exec") {
+  TEST_CASE("what an exit code means") {
+    const std::map<int, Outcome> table = {
+        {0, Outcome::done},   {1, Outcome::retry}, {2, Outcome::retry},   {63, Outcome::retry},
+        {64, Outcome::dead},  {65, Outcome::dead}, {66, Outcome::retry},  {69, Outcome::defer},
+        {75, Outcome::retry}, {78, Outcome::dead}, {126, Outcome::retry}, {255, Outcome::retry}};
+    for (const auto& [code, outcome] : table) {
+      CAPTURE(code);
+      const RunEnded end = exec_outcome(exited(code), 1000);
+      CHECK(end.outcome == outcome);
+      CHECK_FALSE(end.park_runner);
+      CHECK(end.error == (code == 0 ? "" : "exit code " + std::to_string(code)));
+    }
+  }
+
+  TEST_CASE("the error is the code and the end of stderr") {
+    CHECK(exec_outcome(exited(3, "disk is gone\n"), 1000).error == "exit code 3: disk is gone");
+    ProcessEnd end = exited(3, std::string(2048, 'e'));
+    end.error_tail_cut = true;
+    const std::string error = exec_outcome(end, 1000).error;
+    CHECK(error.size() == HF_ERROR_TEXT_MAX);
+    CHECK(error.starts_with("exit code 3: ...eee"));
+  }
+
+  TEST_CASE("a signal, an unknown end and a failed start are retried") {
+    const RunEnded killed = exec_outcome(signalled(SIGKILL), 1000);
+    CHECK(killed.outcome == Outcome::retry);
+    CHECK(killed.error == "killed by signal 9 (SIGKILL)");
+    CHECK(exec_outcome(signalled(SIGRTMIN + 3), 1000).error ==
+          "killed by signal " + std::to_string(SIGRTMIN + 3));
+    ProcessEnd end;
+    end.unknown = true;
+    CHECK(exec_outcome(end, 1000).outcome == Outcome::retry);
+    const RunEnded missing = exec_outcome(not_started(HF_E_NOT_FOUND, "cannot run x"), 1000);
+    CHECK(missing.outcome == Outcome::retry);
+    CHECK(missing.error == "cannot run x");
+  }
+
+  TEST_CASE("no room for a process spends no attempt and parks the runner") {
+    const RunEnded end = exec_outcome(not_started(HF_E_FULL, "no processes left"), 1000);
+    CHECK(end.outcome == Outcome::defer);
+    CHECK(end.park_runner);
+  }
+
+  TEST_CASE("output over the limit is permanent, but only of a success") {
+    ProcessEnd end = exited(0);
+    end.output_over = true;
+    const RunEnded dead = exec_outcome(end, 256 * 1024);
+    CHECK(dead.outcome == Outcome::dead);
+    CHECK(dead.result.empty());
+    CHECK(dead.error ==
+          "its output is longer than 256KiB, the largest result: raise limits.max_payload, or "
+          "print less");
+    end.exit_code = 75;
+    CHECK(exec_outcome(end, 256 * 1024).outcome == Outcome::retry);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "payload in, result out, under the fence of the run") {
+    make("cat; echo noise >&2");
+    const RunEnded end = run("{\"a\":1}");
+    CHECK(end.outcome == Outcome::done);
+    CHECK(end.id == 7);
+    CHECK(end.attempt == 2);
+    CHECK(end.result == "{\"a\":1}");
+    CHECK(end.error == "");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the job is in its environment") {
+    ExecOptions options = shell(
+        "echo $HOLDFAST_JOB_ID $HOLDFAST_JOB_KEY $HOLDFAST_ATTEMPT $HOLDFAST_TYPE "
+        "$HOLDFAST_SOCKET $HOLDFAST_OCCURRENCE $MINE ${HF_TEST_FOREIGN-clean}");
+    options.socket = "/run/hf.sock";
+    options.env = {{"MINE", "m"}, {"HOLDFAST_JOB_ID", "forged"}};
+    setenv("HF_TEST_FOREIGN", "leaked", 1);
+    make(std::move(options));
+    StartRun start = job(7);
+    start.jobs[0].occurrence_wall_ms = 1'795'573'800'000;
+    runner->start(std::move(start));
+    CHECK(wait(7).result == "7 gw-0042-7 2 report /run/hf.sock 2026-11-25T02:30:00Z m clean\n");
+    unsetenv("HF_TEST_FOREIGN");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what is not there is not in the environment") {
+    make("echo ${HOLDFAST_SOCKET-none} ${HOLDFAST_OCCURRENCE-none}; test -n \"$PATH\"");
+    CHECK(run().result == "none none\n");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a program that is not there: retry, with its path") {
+    ExecOptions options;
+    options.argv = {"/nowhere/report"};
+    make(std::move(options));
+    const RunEnded end = run();
+    CHECK(end.outcome == Outcome::retry);
+    CHECK(end.error == "cannot run \"/nowhere/report\": no such file or directory");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "runs go side by side") {
+    Fifo gate;
+    make("if [ $HOLDFAST_JOB_ID = 1 ]; then read -r go <" + gate.path() + "; else echo go >" +
+         gate.path() + "; fi");
+    runner->start(job(1));  // ends only once the other has run
+    runner->start(job(2));
+    CHECK(wait(1).outcome == Outcome::done);
+    CHECK(wait(2).outcome == Outcome::done);
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a stop ends the run for its reason, whatever the exit code") {
+    Fifo ready;
+    make("trap 'echo bye >&2; exit 0' TERM; echo >" + ready.path() +
+         "; while :; do sleep 1000 & wait; done");
+    runner->start(job(7));
+    ready.line();
+    RunEnded end;
+    SUBCASE("timeout") {
+      runner->stop(7, 2, StopReason::timeout);
+      end = wait(7);
+      CHECK(end.outcome == Outcome::retry);
+      CHECK(end.error == "timed out after 5m: bye");
+    }
+    SUBCASE("cancel") {
+      runner->stop(7, 2, StopReason::cancel);
+      runner->stop(7, 2, StopReason::timeout);  // the first reason stands
+      end = wait(7);
+      CHECK(end.outcome == Outcome::cancelled);
+      CHECK(end.error == "cancelled while it ran: bye");
+    }
+    SUBCASE("shutdown") {
+      runner->stop(7, 2, StopReason::shutdown);
+      end = wait(7);
+      CHECK(end.outcome == Outcome::handed_back);
+    }
+    SUBCASE("another attempt is another run") {
+      runner->stop(7, 1, StopReason::cancel);
+      runner->stop(8, 2, StopReason::cancel);
+      runner->stop(7, 2, StopReason::timeout);
+      CHECK(wait(7).outcome == Outcome::retry);
+    }
+    CHECK(reports == 1);
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "one that ignores SIGTERM is killed after the grace") {
+    Fifo ready;
+    ExecOptions options =
+        shell("trap '' TERM; echo >" + ready.path() + "; while :; do sleep 1000; done");
+    options.kill_grace_ms = 1;
+    make(std::move(options));
+    runner->start(job(7));
+    ready.line();
+    runner->stop(7, 2, StopReason::timeout);
+    CHECK(wait(7).error == "timed out after 5m, killed with SIGKILL");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "shutdown ends what runs, reports it, then says that it is closed") {
+    Fifo ready;
+    make("echo >" + ready.path() + "; sleep 1000");
+    runner->start(job(1));
+    runner->start(job(2));
+    ready.line();
+    ready.line();
+    shut_down();
+    CHECK(reports == 2);
+    CHECK(ended[1].outcome == Outcome::handed_back);
+    CHECK(ended[2].outcome == Outcome::handed_back);
+    CHECK(no_children());
+  }
+}
