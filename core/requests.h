@@ -163,6 +163,7 @@ struct Tick {
   std::vector<Transition> feed;
   int64_t next_wake_boot_ms = kNever;  // tick again then, if no event comes before
   int64_t next_wake_wall_ms = kNever;  // ... or then, on the wall clock (kNever while it is not trusted)
+  bool must_sync = false;  // the engine's own: this commit has to be on the disk before actions are obeyed
 };
 
 }  // namespace hf

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/backoff.h"
+#include "core/result.h"
 
 namespace hf {
 
@@ -45,6 +46,7 @@ struct BackoffSpec {
   std::optional<Jitter> jitter;
   int jitter_percent = 0;
   std::vector<int64_t> list_ms;
+  bool operator==(const BackoffSpec&) const = default;
 };
 
 // How runs are tried, as written; 0 is unset. Levels: job over handler over default.
@@ -52,6 +54,7 @@ struct Policy {
   int max_attempts = 0;    // 1..HF_ATTEMPTS_MAX; default 5
   int64_t timeout_ms = 0;  // of one run, -1: none; default 5 min
   BackoffSpec backoff;
+  bool operator==(const Policy&) const = default;
 };
 
 // The same with nothing left open.
@@ -61,6 +64,7 @@ struct ResolvedPolicy {
   Backoff backoff;
 };
 ResolvedPolicy resolve(const Policy& job, const Policy& handler);
+Status validate(const Policy& policy);  // HF_E_INVALID names the field
 
 struct JobSpec {
   std::string type;
@@ -78,6 +82,7 @@ struct JobSpec {
   std::string sink;
   Durability durability = Durability::sync;
   std::string tags;
+  bool operator==(const JobSpec&) const = default;
 };
 
 // One past attempt, as kept in the bounded history of a job.
@@ -138,6 +143,7 @@ struct ScheduleSpec {
   CatchUp catch_up = CatchUp::once;
   Overlap overlap = Overlap::skip;
   JobSpec job;
+  bool operator==(const ScheduleSpec&) const = default;
 };
 struct ScheduleInfo {
   ScheduleSpec spec;

@@ -1,0 +1,220 @@
+#include "core/dispatcher.h"
+
+#include <algorithm>
+
+#include "core/units.h"
+
+namespace hf {
+
+bool Dispatcher::lane_open(const Lane& lane) const {
+  return lane.runner->present && lane.runner->slot_free() && lane.runner->open(turn_.now_ms) && lane.key_free();
+}
+
+void Dispatcher::claim() {
+  batch_wake_ms_ = kNever;
+  if (!on_) return;
+  turn_.lanes.activate_due(turn_.now_ms);
+  std::vector<Queue*> queues;
+  for (auto& [name, queue] : turn_.lanes.queues()) {
+    if (!queue->active.empty() && !queue->paused) queues.push_back(queue.get());
+  }
+  if (queues.empty()) return;
+  // One claim a queue in turn, from another queue first each time, so that a full queue cannot keep the engine's
+  // slots from a quiet one.
+  std::rotate(queues.begin(), queues.begin() + static_cast<std::ptrdiff_t>(rotate_++ % queues.size()), queues.end());
+  for (bool progress = true; progress && turn_.store.ok();) {
+    progress = false;
+    for (Queue* queue : queues) {
+      if (static_cast<int>(turn_.running.size()) >= turn_.limits.concurrency) return;
+      if (claim_from(*queue)) progress = true;
+    }
+  }
+}
+
+Lane* Dispatcher::best_lane(Queue& queue) {
+  Lane* best = nullptr;
+  const ReadyEntry* head = nullptr;
+  // By index: peek() takes a lane that has nothing ready out of `active`.
+  for (size_t i = 0; i < queue.active.size();) {
+    Lane* lane = queue.active[i];
+    if (!lane_open(*lane)) {
+      ++i;
+      continue;
+    }
+    if (turn_.lanes.must_load(*lane)) jobs_.flush();
+    const ReadyEntry* entry = turn_.lanes.peek(*lane, turn_.now_ms);
+    if (entry == nullptr) continue;
+    if (head == nullptr || *entry < *head) {
+      best = lane;
+      head = entry;
+    }
+    ++i;
+  }
+  return best;
+}
+
+bool Dispatcher::batch_ready(Queue& queue, const RunnerState& runner) {
+  const Batch& batch = runner.spec.batch;
+  int64_t ready = 0;
+  int64_t oldest = kNever;
+  for (Lane* lane : queue.active) {
+    ready += static_cast<int64_t>(lane->window.size());
+    if (lane->more) return true;
+    for (const ReadyEntry& e : lane->window) oldest = std::min(oldest, e.due_ms);
+  }
+  if (ready >= batch.max_jobs || oldest + batch.max_wait_ms <= turn_.now_ms) return true;
+  batch_wake_ms_ = std::min(batch_wake_ms_, oldest + batch.max_wait_ms);
+  return false;
+}
+
+bool Dispatcher::claim_from(Queue& queue) {
+  if (!queue.slot_free()) return false;
+  Lane* lane = best_lane(queue);
+  if (lane == nullptr) return false;
+  RunnerState& runner = *lane->runner;
+  const Batch batch = runner.spec.batch;
+  if (batch.max_jobs > 1 && batch.max_wait_ms > 0 && !batch_ready(queue, runner)) return false;
+
+  StartRun start;
+  start.runner = runner.spec.name;
+  start.timeout_ms = -1;
+  uint64_t number = next_batch_++;
+  int64_t bytes = 0;
+  // A parked runner probes with one job, not with a batch.
+  int max_jobs = runner.park_ms != 0 ? 1 : std::max(batch.max_jobs, 1);
+  bool taken = false;
+  while (lane != nullptr && static_cast<int>(start.jobs.size()) < max_jobs) {
+    taken = true;
+    if (take(*lane, start, number)) {
+      bytes += static_cast<int64_t>(start.jobs.back().bytes.size());
+      if (start.jobs.size() == 1) ++runner.running;
+    }
+    if (max_jobs == 1 && !start.jobs.empty()) break;
+    if (batch.max_bytes > 0 && bytes >= batch.max_bytes) break;
+    if (!queue.slot_free() || static_cast<int>(turn_.running.size()) >= turn_.limits.concurrency + max_jobs) break;
+    lane = next_of_batch(queue, runner);
+  }
+  if (!start.jobs.empty()) turn_.out->actions.push_back(std::move(start));
+  return taken;
+}
+
+Lane* Dispatcher::next_of_batch(Queue& queue, RunnerState& runner) {
+  // The batch holds the runner's slot already; what counts now is the order alone.
+  int held = runner.running;
+  runner.running = 0;
+  Lane* lane = best_lane(queue);
+  runner.running = held;
+  return lane != nullptr && lane->runner == &runner ? lane : nullptr;
+}
+
+bool Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch) {
+  ReadyEntry entry = turn_.lanes.pop(lane);
+  Jobs::Fresh* fresh = jobs_.fresh(entry.id);
+  RunRow row;
+  if (fresh != nullptr) {
+    row = {true, fresh->row.opts, fresh->row.payload, fresh->row.created_ms, fresh->row.expires_ms, fresh->row.attempts};
+  } else {
+    row = turn_.store.read_for_run(entry.id, lane.delivery());
+    if (!row.found) return false;  // only after an error, which the turn's end finds
+  }
+  Run run;
+  run.id = entry.id;
+  run.attempt = row.attempts + 1;
+  run.lane = &lane;
+  run.batch = batch;
+  run.started_ms = turn_.now_ms;
+  run.priority = -entry.nprio;
+  run.due_ms = entry.due_ms;
+  run.opts = decode_opts(row.opts);
+  ResolvedPolicy policy = jobs_.policy_of(lane, run.opts);
+
+  bool late = row.expires_ms != 0 && row.expires_ms <= turn_.now_ms && !lane.delivery();
+  bool used_up = row.attempts >= policy.max_attempts;
+  if (late || used_up) {
+    jobs_.flush();
+    jobs_.end_unrun(entry.id, lane, run.opts,
+                    late ? "expired: it was not run within its ttl"
+                         : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "); the last one did not end",
+                    late ? Change::expired : Change::died);
+    return false;
+  }
+  if (policy.timeout_ms > 0) run.deadline_ms = turn_.now_ms + policy.timeout_ms;
+
+  RunJob job;
+  job.id = run.id;
+  job.attempt = run.attempt;
+  job.type = lane.type;
+  job.queue = lane.delivery() ? lane.origin->queue->name : lane.queue->name;
+  job.bytes = std::move(row.bytes);
+  job.key = turn_.key_of(run.id);
+  job.tags = run.opts.tags;
+  job.created_wall_ms = turn_.wall_of(row.created_ms);
+  job.occurrence_wall_ms = run.opts.occurrence_wall_ms;
+  job.schedule = run.opts.schedule;
+  if (!lane.delivery()) job.sink = run.opts.sink.empty() ? lane.runner->spec.sink : run.opts.sink;
+
+  if (fresh != nullptr) {
+    // Enqueued and claimed in one transaction: the row is written once, as running.
+    fresh->row.state = State::running;
+    fresh->row.attempts = run.attempt;
+  } else {
+    turn_.store.set_running(run.id, run.attempt);
+  }
+  --turn_.stats.by_state[static_cast<int>(State::pending)];
+  ++turn_.stats.by_state[static_cast<int>(State::running)];
+  ++turn_.stats.started;
+  ++lane.queue->running;
+  if (!lane.key.empty()) ++lane.queue->keys_running[lane.key];
+  turn_.tell(Change::started, run.id, &lane).attempt = run.attempt;
+  start.timeout_ms = policy.timeout_ms;
+  start.jobs.push_back(std::move(job));
+  turn_.running.add(std::move(run));
+  return true;
+}
+
+int64_t Dispatcher::next_wake_ms() const {
+  if (!on_) return kNever;
+  int64_t wake = std::min(turn_.lanes.next_due_ms(), batch_wake_ms_);
+  for (auto& [name, runner] : turn_.lanes.runners()) {
+    if (runner->park_ms == 0 || runner->running != 0 || runner->parked_until_ms <= turn_.now_ms) continue;
+    bool waited_for = std::any_of(runner->lanes.begin(), runner->lanes.end(), [](const Lane* l) { return l->active; });
+    if (waited_for) wake = std::min(wake, runner->parked_until_ms);
+  }
+  return wake;
+}
+
+std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow& row) const {
+  std::vector<ClosedGate> gates;
+  const Queue& queue = *lane.queue;
+  const RunnerState& runner = *lane.runner;
+  auto closed = [&](const char* gate, std::string why, int64_t opens_wall_ms = 0) {
+    gates.push_back({gate, std::move(why), opens_wall_ms});
+  };
+  if (row.job.at_wall_ms != 0) {
+    if (!turn_.wall_trusted) closed("clock", "it is due at a wall-clock time, and the clock is not trusted yet");
+    closed("due", "due at " + format_time(row.job.at_wall_ms), row.job.at_wall_ms);
+  } else if (row.job.due_ms > turn_.now_ms) {
+    closed("due", (row.job.attempts > 0 ? "waits before its next attempt, " : "due in ") + format_duration_human(row.job.due_ms - turn_.now_ms),
+           turn_.wall_of(row.job.due_ms));
+  }
+  if (!on_) closed("engine", "the engine does not claim jobs now: not started, or stopping");
+  if (queue.paused) closed("queue", "queue " + queue.name + " is paused");
+  if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.concurrency()));
+  if (static_cast<int>(turn_.running.size()) >= turn_.limits.concurrency) {
+    closed("engine_slots", "the engine runs " + std::to_string(turn_.running.size()) + " of at most " + std::to_string(turn_.limits.concurrency));
+  }
+  if (!runner.present) {
+    closed("handler", lane.delivery() ? "sink " + lane.queue->name.substr(5) + " is not configured" : "no handler for type " + lane.type + " is registered");
+  } else {
+    if (!runner.slot_free()) closed("handler_slots", runner.spec.name + " runs " + std::to_string(runner.running) + " of at most " + std::to_string(runner.spec.concurrency));
+    if (!runner.open(turn_.now_ms)) {
+      bool probing = runner.running != 0;
+      closed("handler_parked", runner.spec.name + (probing ? " is being probed after: " : " waits before it is tried again, after: ") + runner.park_why,
+             probing ? 0 : turn_.wall_of(runner.parked_until_ms));
+    }
+  }
+  if (!lane.key_free()) closed("key", "another job with concurrency_key " + lane.key + " runs");
+  return gates;
+}
+
+}  // namespace hf

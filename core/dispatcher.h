@@ -1,0 +1,42 @@
+// The dispatcher: jobs make runs. A pending job runs when every gate is open; a gate is a question that is
+// answered from memory, so a closed queue, runner or key costs nothing on the disk.
+#pragma once
+
+#include <vector>
+
+#include "core/jobs.h"
+#include "core/turn.h"
+
+namespace hf {
+
+class Dispatcher {
+ public:
+  Dispatcher(Turn& turn, Jobs& jobs) : turn_(turn), jobs_(jobs) {}
+
+  void set_on(bool on) { on_ = on; }
+  bool on() const { return on_; }
+
+  // Claims what may run now and adds the StartRun actions. The attempt is counted in the claim.
+  void claim();
+  int64_t next_wake_ms() const;  // elapsed: when a gate opens by time alone
+
+  // The closed gates of a pending job, in the order in which they are asked.
+  std::vector<ClosedGate> closed_gates(const Lane& lane, const FullRow& row) const;
+
+ private:
+  bool lane_open(const Lane& lane) const;
+  Lane* best_lane(Queue& queue);
+  bool claim_from(Queue& queue);
+  bool batch_ready(Queue& queue, const RunnerState& runner);
+  Lane* next_of_batch(Queue& queue, RunnerState& runner);
+  bool take(Lane& lane, StartRun& start, uint64_t batch);
+
+  Turn& turn_;
+  Jobs& jobs_;
+  bool on_ = false;
+  uint64_t next_batch_ = 1;
+  size_t rotate_ = 0;
+  int64_t batch_wake_ms_ = kNever;
+};
+
+}  // namespace hf

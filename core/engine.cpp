@@ -1,0 +1,337 @@
+#include "core/engine.h"
+
+#include <algorithm>
+
+#include "core/dispatcher.h"
+#include "core/jobs.h"
+#include "core/names.h"
+#include "core/queries.h"
+#include "core/retention.h"
+#include "core/scheduler.h"
+
+namespace hf {
+namespace {
+
+constexpr int64_t kClockSaveMs = 60000;  // the saved progress of elapsed time is at most so old when work goes on
+constexpr int64_t kStepMs = 2000;        // wall minus elapsed moved by more than this: the clock was set
+
+// Reads change nothing, and RunEnded and the like acknowledge nothing to the outside: their commits need not wait
+// for the disk. What is lost at a power cut then is repeated, with the same key.
+bool waits_for_disk(const Request& r) {
+  if (auto* e = std::get_if<Enqueue>(&r.op)) {
+    return std::any_of(e->specs.begin(), e->specs.end(), [](const JobSpec& s) { return s.durability == Durability::sync; });
+  }
+  return std::holds_alternative<Cancel>(r.op) || std::holds_alternative<Retry>(r.op) || std::holds_alternative<RetryAllDead>(r.op) ||
+         std::holds_alternative<Remove>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<SchedulePut>(r.op) ||
+         std::holds_alternative<ScheduleRemove>(r.op) || std::holds_alternative<SchedulePause>(r.op) ||
+         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op);
+}
+
+Status in_range(const char* field, int64_t v, int64_t lo, int64_t hi) {
+  if (v >= lo && v <= hi) return ok_status();
+  return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(v) + "; allowed is " + std::to_string(lo) + " to " + std::to_string(hi)};
+}
+
+template <class T>
+Reply reply_of(Result<T> r) {
+  if (!r) return r.error();
+  return std::move(*r);
+}
+
+}  // namespace
+
+Result<Limits> resolve(const Limits& given) {
+  Limits l = given;
+  auto fill = [](int64_t& field, int64_t value) { if (field == 0) field = value; };
+  if (l.concurrency == 0) l.concurrency = 64;
+  fill(l.max_payload, HF_DEFAULT_MAX_PAYLOAD);
+  fill(l.max_jobs, HF_DEFAULT_MAX_JOBS);
+  fill(l.max_bytes, HF_DEFAULT_MAX_BYTES);
+  fill(l.keep_completed_ms, 24LL * 3600 * 1000);
+  fill(l.keep_dead_ms, 30LL * 86400 * 1000);
+  fill(l.keep_completed_count, 100000);
+  fill(l.keep_dead_count, 10000);
+  HF_TRY(in_range("concurrency", l.concurrency, 1, 10000));
+  HF_TRY(in_range("max_payload", l.max_payload, 1, 16LL << 20));
+  HF_TRY(in_range("max_jobs", l.max_jobs, 1, 1LL << 40));
+  HF_TRY(in_range("max_bytes", l.max_bytes, 1LL << 20, 1LL << 50));
+  HF_TRY(in_range("keep_completed_ms", l.keep_completed_ms, -1, 100LL * 366 * 86400 * 1000));
+  HF_TRY(in_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
+  HF_TRY(in_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
+  HF_TRY(in_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
+  return l;
+}
+
+struct Engine::State {
+  explicit State(EngineOptions o, std::unique_ptr<Store> s)
+      : options(std::move(o)), store(std::move(s)), lanes(*store), random(options.seed),
+        key_prefix(make_prefix()), turn{*store, lanes, running, random, limits, stats, key_prefix},
+        jobs(turn), dispatcher(turn, jobs), retention(turn), queries(turn, jobs, dispatcher),
+        scheduler(turn, jobs, options.zones != nullptr ? *options.zones : utc_only(), options.device) {}
+
+  std::string make_prefix() const {
+    char hex[16];
+    std::snprintf(hex, sizeof hex, "%08x", store->file_id());
+    return options.device + "-" + hex + "-";
+  }
+
+  Status open();
+  void set_time(const Now& now);
+  void save_clock(const Now& now);
+  Reply apply(Request& request);
+  Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
+  void work();
+
+  EngineOptions options;
+  std::unique_ptr<Store> store;
+  Lanes lanes;
+  Running running;
+  Random random;
+  Limits limits;
+  Stats stats;
+  std::string key_prefix;
+  Turn turn;
+  Jobs jobs;
+  Dispatcher dispatcher;
+  Retention retention;
+  Queries queries;
+  Scheduler scheduler;
+
+  int64_t elapsed_base_ms = 0;  // elapsed = base + boot
+  int64_t saved_clock_ms = 0;
+  std::optional<int64_t> wall_offset_ms;
+  std::string note;
+};
+
+// ---- opening ----------------------------------------------------------------------------------------------
+
+Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+  Result<Limits> limits = resolve(options.limits);
+  if (!limits) return limits.error();
+  if (options.page_size < 512 || options.page_size > 65536 || (options.page_size & (options.page_size - 1)) != 0) {
+    return Error{HF_E_INVALID, "page_size is " + std::to_string(options.page_size) + "; allowed is a power of two, 512 to 65536"};
+  }
+  auto store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id});
+  if (!store) return store.error();
+  auto state = std::make_unique<State>(std::move(options), std::move(*store));
+  state->limits = *limits;
+  HF_TRY(state->open());
+  return std::unique_ptr<Engine>(new Engine(std::move(state)));
+}
+
+Status Engine::State::open() {
+  Tick tick;
+  turn.out = &tick;
+  store->begin(true);
+  // Elapsed time goes on where it was: exactly, within one boot; over a reboot with the time in between, if the
+  // wall clock was trusted on both sides.
+  int64_t elapsed = store->meta("elapsed", 0);
+  int64_t saved_boot = store->meta("boot_ms", 0);
+  int64_t saved_wall = store->meta("wall_ms", 0);
+  const Now& now = options.now;
+  bool same_boot = !options.boot_id.empty() && store->meta_text("boot_id") == options.boot_id;
+  if (same_boot) {
+    elapsed += std::max<int64_t>(now.boot_ms - saved_boot, 0);
+  } else if (saved_wall != 0 && now.wall_trusted) {
+    elapsed += std::max<int64_t>(now.wall_ms - saved_wall, 0);
+  }
+  elapsed_base_ms = elapsed - now.boot_ms;
+  set_time(now);
+  bool clean = store->meta("clean", 1) != 0;
+  lanes.load();
+  jobs.open(options.live, clean);
+  store->set_meta("clean", 0);
+  save_clock(now);
+  scheduler.load();
+  if (!store->commit()) return store->error();
+  stats.unclean_start = !clean;
+  if (stats.recovered != 0) note = std::to_string(stats.recovered) + " jobs that ran when the last process ended were put back";
+  return ok_status();
+}
+
+void Engine::State::set_time(const Now& now) {
+  turn.now_ms = elapsed_base_ms + now.boot_ms;
+  turn.wall_ms = now.wall_ms;
+  turn.wall_trusted = now.wall_trusted;
+}
+
+void Engine::State::save_clock(const Now& now) {
+  store->set_meta("elapsed", turn.now_ms);
+  store->set_meta("boot_ms", now.boot_ms);
+  store->set_meta("wall_ms", now.wall_trusted ? now.wall_ms : 0);
+  store->set_meta_text("boot_id", options.boot_id);
+  saved_clock_ms = turn.now_ms;
+}
+
+Status Engine::close(const Now& now) {
+  State& s = *state_;
+  s.set_time(now);
+  Tick tick;
+  s.turn.out = &tick;
+  s.store->begin(true);
+  s.jobs.flush();
+  s.jobs.save_counts();
+  s.save_clock(now);
+  s.store->set_meta("clean", 1);
+  if (!s.store->commit()) return s.store->error();
+  return s.store->close();
+}
+
+const std::string& Engine::opening_note() const { return state_->note; }
+
+// ---- a turn -----------------------------------------------------------------------------------------------
+
+void Engine::State::work() {
+  // Time acts before jobs are claimed, so that what it makes or ends is claimed or replaced in the same commit.
+  jobs.stop_overdue_runs();
+  jobs.expire();
+  jobs.wake_wall_jobs();
+  scheduler.fire();
+  dispatcher.claim();
+  retention.sweep();
+  jobs.flush();
+}
+
+Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
+  State& s = *state_;
+  Tick tick;
+  s.turn.out = &tick;
+  s.set_time(now);
+  ++s.stats.ticks;
+  bool wait = std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
+  // Backup and check do not go into a transaction with others.
+  s.store->begin(wait);
+  int64_t offset = now.wall_ms - now.boot_ms;
+  if (s.wall_offset_ms && std::abs(offset - *s.wall_offset_ms) > kStepMs) {
+    ++s.stats.clock_steps;
+    if (offset < *s.wall_offset_ms) s.scheduler.clock_set_back();
+  }
+  s.wall_offset_ms = offset;
+  for (Request* request : requests) {
+    if (!std::holds_alternative<Backup>(request->op)) request->reply = s.apply(*request);
+  }
+  s.work();
+  if (s.turn.now_ms - s.saved_clock_ms > kClockSaveMs && !tick.feed.empty()) s.save_clock(now);
+  bool committed = s.store->ok() && s.store->commit();
+  if (committed && tick.must_sync && !wait) committed = s.store->sync_log();
+  if (!committed) {
+    Error error = s.store->ok() ? Error{HF_E_IO, "the commit failed"} : s.store->error();
+    s.store->rollback();
+    for (Request* request : requests) request->reply = error;
+    return error;
+  }
+  for (Request* request : requests) {
+    if (auto* backup = std::get_if<Backup>(&request->op)) {
+      Status status = s.store->backup(backup->path);
+      request->reply = status ? Reply(Done{}) : Reply(status.error());
+    }
+  }
+  tick.next_wake_boot_ms = std::min({s.jobs.next_wake_ms(), s.dispatcher.next_wake_ms(), s.scheduler.next_wake_ms(), s.retention.next_wake_ms()});
+  if (tick.next_wake_boot_ms != kNever) tick.next_wake_boot_ms -= s.elapsed_base_ms;
+  if (now.wall_trusted) tick.next_wake_wall_ms = std::min(s.jobs.next_wall_wake_ms(), s.scheduler.next_wall_wake_ms());
+  return tick;
+}
+
+Reply Engine::State::apply_queue(const std::string& name, const std::function<Status(Queue&)>& change) {
+  if (Status ok = check_name("queue", name); !ok) return ok.error();
+  Queue& queue = lanes.queue(name);
+  if (Status ok = change(queue); !ok) return ok.error();
+  store->put_queue({name, queue.paused, queue.concurrency_set});
+  return Done{};
+}
+
+namespace {
+// std::visit over all events, each answered where it belongs.
+template <class... F>
+struct Overload : F... { using F::operator()...; };
+Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
+Status valid(const QueueSettings& s) {
+  return s.concurrency ? in_range("concurrency", *s.concurrency, 1, 10000) : ok_status();
+}
+}  // namespace
+
+Reply Engine::State::apply(Request& request) {
+  auto ids = [](JobId id) { return Reply(std::vector<JobId>{id}); };
+  return std::visit(
+      Overload{
+          [&](Enqueue& e) { return reply_of(jobs.enqueue(e.specs)); },
+          [&](ReserveIds& r) { return reply_of(jobs.reserve(r.count)); },
+          [&](RunEnded& e) { return status_reply(jobs.run_ended(e)); },
+          [&](Progress& p) { return status_reply(jobs.progress(p)); },
+          [&](Cancel& c) { return status_reply(jobs.cancel(c.id)); },
+          [&](Retry& r) { return status_reply(jobs.retry(r.id)); },
+          [&](RetryAllDead& r) { return Reply(jobs.retry_all_dead(r.limit)); },
+          [&](Remove& r) { return status_reply(jobs.remove(r.id)); },
+          [&](Edit& e) { return status_reply(jobs.edit(e)); },
+          [&](Get& g) { return reply_of(queries.get(g.id)); },
+          [&](List& l) { return reply_of(queries.list(l.query)); },
+          [&](Why& w) { return reply_of(queries.why(w.id)); },
+          [&](GetStats&) { return Reply(queries.stats()); },
+          [&](SchedulePut& p) { return status_reply(scheduler.put(p.spec)); },
+          [&](ScheduleRemove& r) { return status_reply(scheduler.remove(r.name)); },
+          [&](SchedulePause& p) { return status_reply(scheduler.pause(p.name, p.paused)); },
+          [&](ScheduleRun& r) {
+            Result<JobId> id = scheduler.run_now(r.name);
+            return id ? ids(*id) : Reply(id.error());
+          },
+          [&](ScheduleList& l) { return reply_of(scheduler.list(l.name)); },
+          [&](QueuePause& p) {
+            return apply_queue(p.name, [&](Queue& q) {
+              q.paused = p.paused;
+              if (!p.paused) q.draining = false;
+              return ok_status();
+            });
+          },
+          [&](QueueDrain& d) {
+            return apply_queue(d.name, [](Queue& q) { return q.draining = true, ok_status(); });
+          },
+          [&](QueueSet& q) {
+            return apply_queue(q.name, [&](Queue& queue) -> Status {
+              HF_TRY(valid(q.settings));
+              queue.concurrency_set = q.settings.concurrency;
+              return ok_status();
+            });
+          },
+          [&](QueueList& l) { return reply_of(queries.queues(l.name)); },
+          [&](SetRunner& r) {
+            Status ok = validate(r.spec.policy);
+            if (ok) lanes.set_runner(r.spec);
+            return status_reply(std::move(ok));
+          },
+          [&](RemoveRunner& r) { return lanes.remove_runner(r.name), Reply(Done{}); },
+          [&](SetLimits& l) {
+            Result<Limits> resolved = resolve(l.limits);
+            if (!resolved) return Reply(resolved.error());
+            limits = *resolved;
+            retention.changed();
+            return Reply(Done{});
+          },
+          [&](SetQueueDefaults& d) {
+            if (Status ok = check_name("queue", d.name); !ok) return Reply(ok.error());
+            if (Status ok = valid(d.settings); !ok) return Reply(ok.error());
+            lanes.queue(d.name).concurrency_default = d.settings.concurrency;
+            return Reply(Done{});
+          },
+          [&](SetDispatch& d) { return dispatcher.set_on(d.on), Reply(Done{}); },
+          [&](StopAll& a) { return jobs.stop_all(a.hand_back), Reply(Done{}); },
+          [&](Prune&) { return Reply(retention.prune_all()); },
+          [&](Backup&) { return Reply(Done{}); },
+          [&](Check&) {
+            jobs.flush();
+            return Reply(store->check());
+          },
+          [&](ClockStepped&) { return Reply(Done{}); },
+      },
+      request.op);
+}
+
+std::vector<LiveRun> Engine::live_runs() const {
+  std::vector<LiveRun> runs;
+  for (auto& [id, run] : state_->running.all()) runs.push_back({id, run.attempt});
+  return runs;
+}
+
+}  // namespace hf

@@ -1,0 +1,65 @@
+// The engine: events in, one transaction, actions out.
+//
+//   Result<Tick> tick(now, requests)
+//
+// applies the requests in order, lets time act (timeouts, expiry, wall-clock jobs, schedules), claims what may
+// run, commits, and returns what is to be done: actions, the feed of what changed, and when to come again. It
+// reads no clock, no random device, no environment; its disk is the VFS that it is given.
+//
+// An error is a crash: when tick() fails, nothing of it happened, every request has the error as its reply, and
+// the engine must be dropped and opened again from the file (with live_runs() of the old one).
+//
+// Thread: one at a time, whichever; the Host gives it a thread of its own.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/requests.h"
+#include "core/turn.h"
+#include "core/zone.h"
+
+namespace hf {
+
+struct EngineOptions {
+  std::string path;
+  std::string vfs;            // "": the system's
+  int page_size = 1024;       // of a file that is made now
+  std::string device;         // part of idempotency keys and of H in cron lines
+  std::string boot_id;        // changes at each boot; "": unknown
+  uint64_t seed = 1;          // of jitter
+  uint32_t new_file_id = 0;   // of a file that is made now; random
+  Limits limits;
+  const ZoneSource* zones = nullptr;  // outlives the engine; null: UTC alone
+  Now now;
+  std::vector<LiveRun> live;  // runs of this process that go on, after an error
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(EngineOptions options);
+  ~Engine();
+
+  // The requests' replies are filled; they may be given out once tick() has returned.
+  Result<Tick> tick(const Now& now, std::span<Request* const> requests);
+
+  // Marks the file as cleanly closed and closes it. REQUIRES: nothing runs (StopAll with hand_back before).
+  Status close(const Now& now);
+
+  // After a failed tick: the runs that go on, for the next open().
+  std::vector<LiveRun> live_runs() const;
+  // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
+  const std::string& opening_note() const;
+
+ private:
+  struct State;
+  explicit Engine(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Limits with every open field (0) filled from holdfast.h; HF_E_INVALID names the field out of range.
+Result<Limits> resolve(const Limits& limits);
+
+}  // namespace hf

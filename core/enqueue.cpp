@@ -1,0 +1,243 @@
+// How jobs come in: validation, limits, unique keys, ids. The other half of class Jobs is in jobs.cpp.
+#include <algorithm>
+
+#include "core/jobs.h"
+#include "core/names.h"
+#include "core/units.h"
+
+namespace hf {
+namespace {
+
+constexpr int64_t kMaxDelayMs = 3660LL * 86400 * 1000;  // ten years and a bit
+
+Error invalid(const std::string& text) { return Error{HF_E_INVALID, text}; }
+
+Status in_range(const char* field, int64_t v, int64_t lo, int64_t hi) {
+  if (v >= lo && v <= hi) return ok_status();
+  return invalid(std::string(field) + " is " + std::to_string(v) + "; allowed is " + std::to_string(lo) + " to " + std::to_string(hi));
+}
+
+Status text_fits(const char* field, const std::string& text, size_t max) {
+  if (text.size() > max) {
+    return Error{HF_E_TOO_LARGE, std::string(field) + " has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max)};
+  }
+  if (!valid_utf8(text)) return invalid(std::string(field) + " is not valid UTF-8");
+  return ok_status();
+}
+
+}  // namespace
+
+Status validate(const Policy& p) {
+  if (p.max_attempts != 0) HF_TRY(in_range("max_attempts", p.max_attempts, 1, HF_ATTEMPTS_MAX));
+  if (p.timeout_ms != 0 && p.timeout_ms != -1) HF_TRY(in_range("timeout_ms", p.timeout_ms, 1, kBackoffMaxMs));
+  if (p.backoff.kind == BackoffKind::list && p.backoff.list_ms.empty()) return invalid("backoff.list is empty for kind list");
+  if (p.backoff.list_ms.size() > HF_BACKOFF_LIST_MAX) {
+    return invalid("backoff.list has " + std::to_string(p.backoff.list_ms.size()) + " entries; at most " + std::to_string(HF_BACKOFF_LIST_MAX));
+  }
+  return validate(resolve(p, Policy{}).backoff);
+}
+
+ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
+  ResolvedPolicy r{5, 300000, Backoff{}};
+  for (const Policy* p : {&handler, &job}) {
+    if (p->max_attempts != 0) r.max_attempts = p->max_attempts;
+    if (p->timeout_ms != 0) r.timeout_ms = p->timeout_ms;
+    const BackoffSpec& b = p->backoff;
+    if (b.kind) r.backoff.kind = *b.kind;
+    if (b.base_ms != 0) r.backoff.base_ms = b.base_ms;
+    if (b.factor != 0) r.backoff.factor = b.factor;
+    if (b.max_ms != 0) r.backoff.max_ms = b.max_ms;
+    if (b.jitter) r.backoff.jitter = *b.jitter;
+    if (b.jitter_percent != 0) r.backoff.jitter_percent = b.jitter_percent;
+    if (!b.list_ms.empty()) {
+      r.backoff.list_len = static_cast<int>(std::min<size_t>(b.list_ms.size(), HF_BACKOFF_LIST_MAX));
+      std::copy_n(b.list_ms.begin(), r.backoff.list_len, r.backoff.list_ms.begin());
+    }
+  }
+  // A list that is named on one level may meet a kind of another; without entries it cannot be one.
+  if (r.backoff.kind == BackoffKind::list && r.backoff.list_len == 0) r.backoff.kind = BackoffKind::exponential;
+  return r;
+}
+
+Status Jobs::validate(const JobSpec& s) const {
+  HF_TRY(check_name("job type", s.type));
+  HF_TRY(check_name("queue", s.queue));
+  if (is_sink_queue(s.queue)) return invalid("queue \"" + s.queue + "\": names that begin with \"sink:\" are for deliveries");
+  if (!s.sink.empty()) HF_TRY(check_name("sink", s.sink));
+  if (s.payload.size() > static_cast<size_t>(turn_.limits.max_payload)) {
+    return Error{HF_E_TOO_LARGE, "payload has " + std::to_string(s.payload.size()) + " bytes; the limit is " + std::to_string(turn_.limits.max_payload) + " (max_payload)"};
+  }
+  HF_TRY(in_range("priority", s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX));
+  HF_TRY(in_range("delay_ms", s.delay_ms, 0, kMaxDelayMs));
+  HF_TRY(in_range("ttl_ms", s.ttl_ms, 0, kMaxDelayMs));
+  HF_TRY(in_range("unique_for_ms", s.unique_for_ms, 0, kMaxDelayMs));
+  if (s.at_wall_ms != 0 && s.delay_ms != 0) return invalid("delay and at exclude each other");
+  HF_TRY(in_range("run_at_unix_ms", s.at_wall_ms, 0, 253402300799999));
+  if (s.unique_key.empty() && s.unique_for_ms != 0) return invalid("unique_for without unique_key");
+  if (s.ttl_ms != 0 && s.ttl_ms <= s.delay_ms) return invalid("ttl is not longer than delay: the job could never run");
+  HF_TRY(hf::validate(s.policy));
+  HF_TRY(text_fits("unique_key", s.unique_key, HF_KEY_MAX));
+  HF_TRY(text_fits("concurrency_key", s.concurrency_key, HF_KEY_MAX));
+  HF_TRY(text_fits("tags", s.tags, HF_TAGS_MAX));
+  return ok_status();
+}
+
+JobId Jobs::next_id() {
+  if (next_id_ == reserved_until_) {
+    reserved_until_ += kIdBlock;
+    turn_.store.set_meta("next_id", reserved_until_);
+    turn_.out->must_sync = true;  // an id that a power cut takes back could name two jobs
+  }
+  return next_id_++;
+}
+
+Result<std::vector<JobId>> Jobs::reserve(int count) {
+  HF_TRY(in_range("count", count, 1, 1000));
+  std::vector<JobId> ids;
+  for (int i = 0; i < count; ++i) ids.push_back(next_id());
+  return ids;
+}
+
+int64_t Jobs::total() const {
+  int64_t sum = 0;
+  for (int64_t n : turn_.stats.by_state) sum += n;
+  return sum;
+}
+
+Status Jobs::has_room(int64_t jobs, int64_t payload_bytes) {
+  if (total() + jobs > turn_.limits.max_jobs) {
+    return Error{HF_E_FULL, "the queue holds " + std::to_string(total()) + " jobs; the limit is " + std::to_string(turn_.limits.max_jobs) + " (max_jobs)"};
+  }
+  // What an insert adds at most: the row, its index entries, and the rounding of a long payload to pages.
+  int64_t bytes = payload_bytes + jobs * 512;
+  if (bytes > room_bytes_) {
+    room_bytes_ = turn_.limits.max_bytes - turn_.store.used_bytes();
+    if (bytes > room_bytes_) {
+      return Error{HF_E_FULL, "the file has " + format_size(turn_.limits.max_bytes - room_bytes_) + "; the limit is " + format_size(turn_.limits.max_bytes) + " (max_bytes)"};
+    }
+  }
+  room_bytes_ -= bytes;
+  return ok_status();
+}
+
+Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs) {
+  if (specs.empty() || specs.size() > HF_ENQUEUE_MANY_MAX) {
+    return invalid("one call takes 1 to " + std::to_string(HF_ENQUEUE_MANY_MAX) + " jobs, not " + std::to_string(specs.size()));
+  }
+  // All or none: everything that can be refused is looked at before anything is written.
+  auto where = [&](size_t i, Error e) {
+    if (specs.size() > 1) e.message = "job " + std::to_string(i) + ": " + e.message;
+    return e;
+  };
+  std::set<std::string_view> keys;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const JobSpec& s = specs[i];
+    if (Status ok = validate(s); !ok) return where(i, ok.error());
+    Queue* q = turn_.lanes.find_queue(s.queue);
+    if (q != nullptr && q->draining) return where(i, Error{HF_E_CONFLICT, "queue " + s.queue + " is draining: it takes no new jobs until it is resumed"});
+    if (s.unique_key.empty()) continue;
+    if (s.on_conflict == OnConflict::reject && (holder(s.unique_key) != 0 || !keys.insert(s.unique_key).second)) {
+      return where(i, Error{HF_E_CONFLICT, "job " + std::to_string(holder(s.unique_key)) + " holds unique_key " + quoted(s.unique_key)});
+    }
+  }
+  int64_t bytes = 0;
+  for (const JobSpec& s : specs) bytes += static_cast<int64_t>(s.payload.size());
+  HF_TRY(has_room(static_cast<int64_t>(specs.size()), bytes));
+  std::vector<Lane*> lanes;
+  for (const JobSpec& s : specs) {
+    Result<Lane*> lane = turn_.lanes.intern(s.queue, s.type, s.concurrency_key, nullptr);
+    if (!lane) return lane.error();
+    lanes.push_back(*lane);
+  }
+  std::vector<JobId> ids;
+  ids.reserve(specs.size());
+  for (size_t i = 0; i < specs.size(); ++i) ids.push_back(insert(specs[i], *lanes[i], 0, "", 0));
+  return ids;
+}
+
+Result<JobId> Jobs::enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
+  HF_TRY(validate(spec));
+  Result<Lane*> lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
+  if (!lane) return lane.error();
+  return insert(spec, **lane, reserved, schedule, occurrence_wall_ms);
+}
+
+JobId Jobs::holder(const std::string& unique_key) {
+  flush();
+  JobId id = turn_.store.find_unique(unique_key);
+  if (id == 0) return 0;
+  FullRow row = turn_.store.read(id, false);
+  if (!is_final(row.job.state) || keeps_unique(decode_opts(row.job.opts))) return id;
+  turn_.store.release_unique(id);  // its time is over
+  return 0;
+}
+
+// Validated; puts the job in, or lets the one that holds its unique key stand for it.
+JobId Jobs::insert(const JobSpec& s, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
+  JobOpts opts;
+  opts.policy = s.policy;
+  opts.sink = s.sink;
+  opts.tags = s.tags;
+  opts.schedule = schedule;
+  opts.occurrence_wall_ms = occurrence_wall_ms;
+  opts.unique_key = s.unique_key;
+  opts.unique_for_ms = s.unique_for_ms;
+  if (s.unique_for_ms != 0) opts.unique_until_ms = turn_.now_ms + s.unique_for_ms;
+
+  if (!s.unique_key.empty()) {
+    if (JobId other = holder(s.unique_key); other != 0) {
+      give_to_holder(other, s);
+      return other;
+    }
+  }
+  Fresh f;
+  JobRow& row = f.row;
+  row.id = reserved != 0 ? reserved : next_id();
+  row.lane = lane.id;
+  row.priority = s.priority;
+  row.created_ms = turn_.now_ms;
+  row.at_wall_ms = s.at_wall_ms;
+  row.due_ms = s.at_wall_ms != 0 ? kNever : turn_.now_ms + s.delay_ms;
+  row.expires_ms = s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0;
+  row.unique_key = s.unique_key;
+  row.opts = encode_opts(opts);
+  row.payload = s.payload;
+  JobId id = row.id;
+  if (row.at_wall_ms != 0) wall_jobs_next_ = 0;
+  if (row.expires_ms != 0) expiry_next_ = 0;
+  ++turn_.stats.by_state[static_cast<int>(State::pending)];
+  ++turn_.stats.enqueued;
+  turn_.lanes.added(lane, {-s.priority, row.due_ms, id}, turn_.now_ms);
+  turn_.tell(Change::enqueued, id, &lane);
+  fresh_.push_back(std::move(f));
+  // A reserved id may be lower than one that came in meanwhile; fresh() searches by order.
+  if (fresh_.size() > 1 && fresh_[fresh_.size() - 2].row.id > id) flush();
+  return id;
+}
+
+void Jobs::give_to_holder(JobId other, const JobSpec& s) {
+  if (s.on_conflict == OnConflict::keep || s.on_conflict == OnConflict::reject) return;
+  FullRow row = turn_.store.read(other, false);
+  if (row.job.state != State::pending) return;  // it runs already: what is there stays
+  int64_t due = s.at_wall_ms != 0 ? kNever : turn_.now_ms + s.delay_ms;
+  JobOpts opts = decode_opts(row.job.opts);
+  opts.policy = s.policy;
+  opts.tags = s.tags;
+  turn_.store.set_payload(other, s.payload);
+  turn_.store.set_order(other, s.priority, due, s.at_wall_ms, encode_opts(opts));
+  turn_.lanes.moved(*turn_.lanes.by_id(row.job.lane), other, {-s.priority, due, other}, turn_.now_ms);
+  wall_jobs_next_ = 0;
+  turn_.tell(Change::edited, other, turn_.lanes.by_id(row.job.lane));
+}
+
+Jobs::Fresh* Jobs::fresh(JobId id) {
+  auto it = std::lower_bound(fresh_.begin(), fresh_.end(), id, [](const Fresh& f, JobId v) { return f.row.id < v; });
+  return it != fresh_.end() && it->row.id == id ? &*it : nullptr;
+}
+
+void Jobs::flush() {
+  for (const Fresh& f : fresh_) turn_.store.insert(f.row);
+  fresh_.clear();
+}
+
+}  // namespace hf

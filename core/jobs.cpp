@@ -1,0 +1,531 @@
+#include "core/jobs.h"
+
+#include <algorithm>
+
+#include "core/names.h"
+#include "core/units.h"
+
+namespace hf {
+namespace {
+
+constexpr int kSweep = 200;             // rows that one turn expires or wakes; the next turn follows at once
+constexpr int64_t kParkFirstMs = 1000;  // a runner whose world is not ready: 1 s, 2 s, 4 s ... 60 s, jittered
+constexpr int64_t kParkMaxMs = 60000;
+
+Error not_found(JobId id) { return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)}; }
+Error wrong_state(JobId id, State s, const char* what) {
+  return Error{HF_E_STATE, "job " + std::to_string(id) + " is " + state_name(s) + "; " + what};
+}
+
+}  // namespace
+
+const char* state_name(State s) {
+  static constexpr const char* kNames[kStates] = {"pending", "running", "completed", "dead", "cancelled"};
+  return kNames[static_cast<int>(s)];
+}
+
+const char* change_name(Change c) {
+  static constexpr const char* kNames[] = {"enqueued", "started", "completed", "delivering", "retried",
+      "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "edited",
+      "fired", "runner_parked"};
+  return kNames[static_cast<int>(c)];
+}
+
+// ---- opening ----------------------------------------------------------------------------------------
+
+void Jobs::open(const std::vector<LiveRun>& live, bool clean) {
+  Store& store = turn_.store;
+  next_id_ = reserved_until_ = std::max<int64_t>(store.meta("next_id", 1), 1);
+  static constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "count_completed", "count_dead", "count_cancelled"};
+  // A clean end left its counts; after any other they are counted anew, from indexes.
+  for (int i = 0; i < kStates; ++i) {
+    int64_t kept = clean ? store.meta(kCounts[i], -1) : -1;
+    turn_.stats.by_state[i] = kept >= 0 ? kept : store.count(static_cast<State>(i));
+  }
+  load_lane_counts(clean);
+
+  for (const LiveRun& run : live) adopt(run.id, run.attempt);
+  size_t adopted = turn_.running.size();
+  while (turn_.store.ok()) {
+    std::vector<JobId> left = turn_.store.left_running(kSweep + static_cast<int>(adopted));
+    std::erase_if(left, [&](JobId id) { return turn_.running.find(id) != nullptr; });
+    if (left.empty()) break;
+    for (JobId id : left) recover(id);
+  }
+}
+
+bool Jobs::adopt(JobId id, int attempt) {
+  FullRow row = turn_.store.read(id, false);
+  // A claim that was lost with the failed commit is not on the disk: the result of that run will be stale.
+  if (!row.found || row.job.state != State::running || row.job.attempts != attempt) return false;
+  Run run;
+  run.id = id;
+  run.attempt = attempt;
+  run.lane = turn_.lanes.by_id(row.job.lane);
+  run.batch = ~static_cast<uint64_t>(id);  // one of its own, apart from the dispatcher's numbers
+  run.started_ms = turn_.now_ms;
+  run.priority = row.job.priority;
+  run.due_ms = row.job.due_ms;
+  run.opts = decode_opts(row.job.opts);
+  ++run.lane->queue->running;
+  ++run.lane->runner->running;
+  if (!run.lane->key.empty()) ++run.lane->queue->keys_running[run.lane->key];
+  turn_.running.add(std::move(run));
+  return true;
+}
+
+void Jobs::load_lane_counts(bool clean) {
+  std::string kept = clean ? turn_.store.meta_text("lane_counts") : "";
+  std::vector<std::pair<int, int64_t>> counts;
+  if (clean) {
+    // "lane:count lane:count ..."
+    for (size_t at = 0; at < kept.size();) {
+      char* end = nullptr;
+      long lane = std::strtol(kept.c_str() + at, &end, 10);
+      if (*end != ':') break;
+      int64_t n = std::strtoll(end + 1, &end, 10);
+      counts.emplace_back(static_cast<int>(lane), n);
+      at = static_cast<size_t>(end - kept.c_str()) + 1;
+    }
+  } else {
+    counts = turn_.store.pending_by_lane();
+  }
+  for (auto [lane, n] : counts) {
+    Lane* l = turn_.lanes.by_id(lane);
+    l->pending += n;
+    l->queue->pending += n;
+  }
+}
+
+void Jobs::save_counts() {
+  static constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "count_completed", "count_dead", "count_cancelled"};
+  for (int i = 0; i < kStates; ++i) turn_.store.set_meta(kCounts[i], turn_.stats.by_state[i]);
+  std::string text;
+  for (int id = 1;; ++id) {
+    Lane* lane = turn_.lanes.by_id(id);
+    if (lane->id == 0) break;
+    if (lane->pending != 0) text += std::to_string(id) + ":" + std::to_string(lane->pending) + " ";
+  }
+  turn_.store.set_meta_text("lane_counts", text);
+  turn_.store.set_meta("next_id", next_id_);
+}
+
+void Jobs::recover(JobId id) {
+  FullRow row = turn_.store.read(id, false);
+  Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  std::vector<Attempt> history = decode_history(row.history);
+  history.push_back({row.job.attempts, lane.delivery(), 0, 0, "lost", "the process ended during this attempt"});
+  if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
+  std::string bytes = encode_history(history);
+  EndOfRun end;
+  end.id = id;
+  end.lane = lane.id;
+  end.state = State::pending;
+  end.due_ms = row.job.due_ms;
+  end.attempts = row.job.attempts;
+  end.keep_unique = true;
+  end.set_failure = true;
+  end.error = "the process ended during this attempt";
+  end.history = bytes;
+  turn_.store.end_run(end);
+  count(State::running, State::pending);
+  ++turn_.stats.recovered;
+  turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);
+  turn_.tell(Change::recovered, id, &lane).attempt = row.job.attempts;
+}
+
+void Jobs::count(State from, State to) {
+  --turn_.stats.by_state[static_cast<int>(from)];
+  ++turn_.stats.by_state[static_cast<int>(to)];
+}
+
+ResolvedPolicy Jobs::policy_of(const Lane& lane, const JobOpts& opts) const {
+  return resolve(lane.delivery() ? Policy{} : opts.policy, lane.runner->spec.policy);
+}
+
+// ---- how a run ends -----------------------------------------------------------------------------------
+
+void Jobs::release_slot(Run& run) {
+  Lane& lane = *run.lane;
+  --lane.queue->running;
+  if (!lane.key.empty()) {
+    auto it = lane.queue->keys_running.find(lane.key);
+    if (it != lane.queue->keys_running.end() && --it->second == 0) lane.queue->keys_running.erase(it);
+  }
+  if (turn_.running.remove(run.id)) --lane.runner->running;  // frees `run`
+}
+
+std::string Jobs::history_with(const Run& run, const char* outcome, std::string_view error) {
+  std::vector<Attempt> history = decode_history(turn_.store.read_history(run.id));
+  history.push_back({run.attempt, run.lane->delivery(), run.started_ms, turn_.now_ms - run.started_ms, outcome,
+                     std::string(cut_utf8(error, HF_ERROR_TEXT_MAX))});
+  if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
+  return encode_history(history);
+}
+
+void Jobs::put_back(Run& run, const PutBack& how) {
+  Lane& lane = *run.lane;
+  std::string history = how.outcome != nullptr ? history_with(run, how.outcome, how.error) : "";
+  EndOfRun end;
+  end.id = run.id;
+  end.lane = lane.id;
+  end.state = State::pending;
+  end.due_ms = how.due_ms;
+  end.attempts = how.attempts;
+  end.keep_unique = true;
+  if (how.outcome != nullptr) {
+    end.set_failure = true;
+    end.error = cut_utf8(how.error, HF_ERROR_TEXT_MAX);
+    end.history = history;
+  }
+  turn_.store.end_run(end);
+  count(State::running, State::pending);
+  Transition& t = turn_.tell(how.change, run.id, &lane);
+  t.attempt = run.attempt;
+  t.detail = how.error;
+  t.wait_ms = std::max<int64_t>(how.due_ms - turn_.now_ms, 0);
+  t.took_ms = turn_.now_ms - run.started_ms;
+  ReadyEntry entry{-run.priority, how.due_ms, run.id};
+  release_slot(run);
+  turn_.lanes.added(lane, entry, turn_.now_ms);
+}
+
+void Jobs::finish(Run& run, State state, Change change, const char* outcome, std::string_view error) {
+  std::string history = history_with(run, outcome, error);
+  EndOfRun end;
+  end.id = run.id;
+  end.lane = run.lane->id;
+  end.state = state;
+  end.due_ms = run.due_ms;
+  end.attempts = run.attempt;
+  end.finished_ms = turn_.now_ms;
+  end.keep_unique = keeps_unique(run.opts);
+  end.set_failure = true;
+  end.error = cut_utf8(error, HF_ERROR_TEXT_MAX);
+  end.history = history;
+  turn_.store.end_run(end);
+  count(State::running, state);
+  Transition& t = turn_.tell(change, run.id, run.lane);
+  t.attempt = run.attempt;
+  t.detail = error;
+  t.took_ms = turn_.now_ms - run.started_ms;
+  release_slot(run);
+}
+
+void Jobs::fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome) {
+  ++turn_.stats.failed;
+  ResolvedPolicy policy = policy_of(*run.lane, run.opts);
+  if (permanent || run.attempt >= policy.max_attempts) {
+    ++turn_.stats.dead;
+    std::string text(error);
+    if (!permanent) text += std::string(text.empty() ? "" : " ") + "(attempt " + std::to_string(run.attempt) + " of " + std::to_string(policy.max_attempts) + ")";
+    finish(run, State::dead, Change::died, permanent ? "dead" : outcome, text);
+    return;
+  }
+  int64_t wait = retry_after_ms >= 0 ? std::min(retry_after_ms, kBackoffMaxMs) : delay_ms(policy.backoff, run.attempt, turn_.random);
+  ++turn_.stats.retried;
+  put_back(run, {turn_.now_ms + wait, run.attempt, outcome, error, Change::retried});
+}
+
+void Jobs::complete(Run& run, RunEnded& ended) {
+  Lane& lane = *run.lane;
+  RunnerState& runner = *lane.runner;
+  const std::string& sink = run.opts.sink.empty() ? runner.spec.sink : run.opts.sink;
+  EndOfRun end;
+  end.id = run.id;
+  end.lane = lane.id;
+  end.attempts = run.attempt;
+  end.keep_unique = keeps_unique(run.opts);
+  Lane* to_sink = nullptr;
+  if (!lane.delivery() && !sink.empty()) {
+    Result<Lane*> found = turn_.lanes.intern(kSinkPrefix + sink, lane.type, "", &lane);
+    if (!found) return fail(run, found.error().message, false, -1, "retry");
+    to_sink = *found;
+  }
+  for (auto& [id, spec] : ended.children) {
+    Status ok = validate(spec);
+    if (!ok) return fail(run, "hf_job_enqueue: " + ok.error().message, true, -1, "dead");
+  }
+  for (auto& [id, spec] : ended.children) {
+    Result<JobId> child = enqueue_one(spec, id, "", 0);
+    if (!child) return fail(run, "hf_job_enqueue: " + child.error().message, true, -1, "dead");
+  }
+  Change change = Change::completed;
+  if (to_sink != nullptr) {
+    // The second leg of the same row, in this very transaction: a result is never without its delivery.
+    end.lane = to_sink->id;
+    end.state = State::pending;
+    end.due_ms = turn_.now_ms;
+    end.attempts = 0;
+    end.keep_unique = true;
+    end.set_result = true;
+    end.result = ended.result;
+    change = Change::delivering;
+  } else {
+    end.state = State::completed;
+    end.finished_ms = turn_.now_ms;
+    if (!lane.delivery()) {  // a delivery keeps the result that it delivered
+      end.set_result = true;
+      end.result = ended.result;
+    }
+    ++turn_.stats.completed;
+  }
+  Transition& t = turn_.tell(change, run.id, &lane);
+  t.attempt = run.attempt;
+  t.took_ms = turn_.now_ms - run.started_ms;
+  JobId id = run.id;
+  int priority = run.priority;
+  if (to_sink == nullptr && turn_.limits.keep_completed_ms < 0 && !end.keep_unique) {
+    turn_.store.remove(id);
+    --turn_.stats.by_state[static_cast<int>(State::running)];
+  } else {
+    turn_.store.end_run(end);
+    count(State::running, end.state);
+  }
+  release_slot(run);
+  if (to_sink != nullptr) turn_.lanes.added(*to_sink, {-priority, end.due_ms, id}, turn_.now_ms);
+}
+
+void Jobs::park(RunnerState& runner, std::string_view why) {
+  // One step a failed probe, however many jobs were in the batch.
+  if (runner.park_ms != 0 && turn_.now_ms < runner.parked_until_ms) return;
+  runner.park_ms = runner.park_ms == 0 ? kParkFirstMs : std::min(runner.park_ms * 2, kParkMaxMs);
+  runner.parked_until_ms = turn_.now_ms + turn_.random.between(runner.park_ms / 2, runner.park_ms);
+  runner.park_why = cut_utf8(why, HF_ERROR_TEXT_MAX);
+  Transition& t = turn_.tell(Change::runner_parked, 0, nullptr);
+  t.type = runner.spec.name;
+  t.detail = why;
+  t.wait_ms = runner.parked_until_ms - turn_.now_ms;
+}
+
+Status Jobs::run_ended(RunEnded& e) {
+  Run* run = turn_.running.find(e.id);
+  if (run == nullptr || run->attempt != e.attempt) {
+    return Error{HF_E_STALE, "attempt " + std::to_string(e.attempt) + " of job " + std::to_string(e.id) + " is over; its result was not kept"};
+  }
+  if (e.result.size() > static_cast<size_t>(turn_.limits.max_payload) && e.outcome == Outcome::done) {
+    e.outcome = Outcome::dead;
+    e.error = "the result has " + std::to_string(e.result.size()) + " bytes; the limit is " + std::to_string(turn_.limits.max_payload) + " (max_payload)";
+  }
+  RunnerState& runner = *run->lane->runner;
+  if (e.outcome != Outcome::defer && e.outcome != Outcome::handed_back && e.outcome != Outcome::cancelled) runner.park_ms = 0;
+
+  if (e.outcome == Outcome::done) {
+    complete(*run, e);
+  } else if (run->stop == StopReason::cancel || e.outcome == Outcome::cancelled) {
+    ++turn_.stats.cancelled;
+    finish(*run, State::cancelled, Change::cancelled, "cancelled", e.error);
+  } else if (run->stop == StopReason::timeout) {
+    std::string text = "timed out after " + format_duration(policy_of(*run->lane, run->opts).timeout_ms);
+    if (!e.error.empty()) text += ": " + e.error;
+    fail(*run, text, e.outcome == Outcome::dead, e.retry_after_ms, "timeout");
+  } else if (run->stop == StopReason::shutdown || e.outcome == Outcome::handed_back) {
+    put_back(*run, {run->due_ms, run->attempt - 1, nullptr, "", Change::handed_back});
+  } else if (e.outcome == Outcome::defer) {
+    ++turn_.stats.deferred;
+    if (e.park_runner) {
+      park(runner, e.error);
+      // Its place is kept: the gate of the runner is what is closed, and thousands of rows stay unwritten.
+      put_back(*run, {run->due_ms, run->attempt - 1, nullptr, e.error, Change::deferred});
+    } else {
+      int64_t wait = e.retry_after_ms >= 0 ? std::min(e.retry_after_ms, kBackoffMaxMs) : runner.spec.defer_ms;
+      put_back(*run, {turn_.now_ms + wait, run->attempt - 1, nullptr, e.error, Change::deferred});
+    }
+  } else {
+    fail(*run, e.error, e.outcome == Outcome::dead, e.retry_after_ms, "retry");
+  }
+  return ok_status();
+}
+
+Status Jobs::progress(const Progress& p) {
+  Run* run = turn_.running.find(p.id);
+  if (run == nullptr || run->attempt != p.attempt) return Error{HF_E_STALE, "this run is over"};
+  run->progress = p.percent;
+  run->note = p.note;
+  return ok_status();
+}
+
+void Jobs::ask_to_stop(Run& run, StopReason reason) {
+  turn_.running.forget_deadline(run);
+  if (run.stop) return;
+  run.stop = reason;
+  turn_.out->actions.push_back(StopRun{run.id, run.attempt, reason});
+}
+
+void Jobs::stop_overdue_runs() {
+  while (turn_.running.next_deadline_ms() <= turn_.now_ms) {
+    ask_to_stop(*turn_.running.find(turn_.running.first_deadline()), StopReason::timeout);
+  }
+}
+
+void Jobs::stop_all(bool hand_back) {
+  std::vector<JobId> ids;
+  for (auto& [id, run] : turn_.running.all()) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  for (JobId id : ids) {
+    Run& run = *turn_.running.find(id);
+    ask_to_stop(run, StopReason::shutdown);
+    if (!hand_back) continue;
+    if (run.stop == StopReason::cancel) {
+      ++turn_.stats.cancelled;
+      finish(run, State::cancelled, Change::cancelled, "cancelled", "");
+    } else {
+      put_back(run, {run.due_ms, run.attempt - 1, nullptr, "", Change::handed_back});
+    }
+  }
+}
+
+// ---- what people do -----------------------------------------------------------------------------------
+
+Status Jobs::cancel(JobId id) {
+  flush();
+  FullRow row = turn_.store.read(id, false);
+  if (!row.found) return not_found(id);
+  if (is_final(row.job.state)) return wrong_state(id, row.job.state, "only a pending or running job can be cancelled");
+  if (Run* run = turn_.running.find(id)) {
+    ask_to_stop(*run, StopReason::cancel);
+    return ok_status();
+  }
+  Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  turn_.lanes.removed(lane, id);
+  turn_.store.make_final(id, State::cancelled, turn_.now_ms, keeps_unique(decode_opts(row.job.opts)));
+  count(State::pending, State::cancelled);
+  ++turn_.stats.cancelled;
+  turn_.tell(Change::cancelled, id, &lane);
+  return ok_status();
+}
+
+void Jobs::requeue(const FullRow& row) {
+  JobId id = row.job.id;
+  Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  ReadyEntry entry{-row.job.priority, turn_.now_ms, id};
+  bool was_pending = row.job.state == State::pending;
+  turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, was_pending ? row.job.attempts : 0);
+  if (row.job.expires_ms != 0) turn_.store.clear_expiry(id);
+  if (was_pending) {
+    turn_.lanes.moved(lane, id, entry, turn_.now_ms);
+  } else {
+    count(row.job.state, State::pending);
+    turn_.lanes.added(lane, entry, turn_.now_ms);
+  }
+  turn_.tell(Change::requeued, id, &lane);
+}
+
+Status Jobs::retry(JobId id) {
+  flush();
+  FullRow row = turn_.store.read(id, false);
+  if (!row.found) return not_found(id);
+  if (row.job.state == State::running || row.job.state == State::completed) {
+    return wrong_state(id, row.job.state, "only a dead, cancelled or pending job can be retried");
+  }
+  requeue(row);
+  return ok_status();
+}
+
+int64_t Jobs::retry_all_dead(int limit) {
+  flush();
+  int64_t n = 0;
+  for (JobId id : turn_.store.oldest_finished(State::dead, std::clamp(limit, 1, 10000))) {
+    FullRow row = turn_.store.read(id, false);
+    if (row.found) requeue(row);
+    ++n;
+  }
+  return n;
+}
+
+Status Jobs::remove(JobId id) {
+  flush();
+  FullRow row = turn_.store.read(id, false);
+  if (!row.found) return not_found(id);
+  if (row.job.state == State::running) return wrong_state(id, row.job.state, "cancel it first");
+  Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  if (row.job.state == State::pending) turn_.lanes.removed(lane, id);
+  turn_.store.remove(id);
+  --turn_.stats.by_state[static_cast<int>(row.job.state)];
+  turn_.tell(Change::removed, id, &lane);
+  return ok_status();
+}
+
+Status Jobs::edit(const Edit& edit) {
+  flush();
+  FullRow row = turn_.store.read(edit.id, false);
+  if (!row.found) return not_found(edit.id);
+  if (row.job.state == State::running || row.job.state == State::completed) {
+    return wrong_state(edit.id, row.job.state, "only a pending, dead or cancelled job can be edited");
+  }
+  Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  JobOpts opts = decode_opts(row.job.opts);
+  JobSpec like;  // what the edited job would look like as a new one, for the same checks
+  like.type = lane.type;
+  like.payload = edit.payload.value_or("");
+  like.priority = edit.priority.value_or(row.job.priority);
+  like.delay_ms = edit.delay_ms.value_or(0);
+  like.at_wall_ms = edit.at_wall_ms.value_or(0);
+  like.tags = edit.tags.value_or(opts.tags);
+  like.policy = opts.policy;
+  if (edit.max_attempts) {
+    if (*edit.max_attempts < 1) return Error{HF_E_INVALID, "max_attempts is " + std::to_string(*edit.max_attempts) + "; allowed is 1 to " + std::to_string(HF_ATTEMPTS_MAX)};
+    like.policy.max_attempts = *edit.max_attempts;
+  }
+  HF_TRY(validate(like));
+  if (row.job.state != State::pending && (edit.delay_ms || edit.at_wall_ms)) {
+    return wrong_state(edit.id, row.job.state, "only a pending job has a due time; retry it first");
+  }
+  if (edit.payload) turn_.store.set_payload(edit.id, *edit.payload);
+  opts.tags = like.tags;
+  opts.policy = like.policy;
+  int64_t due = row.job.due_ms;
+  int64_t at = row.job.at_wall_ms;
+  if (edit.delay_ms) due = turn_.now_ms + *edit.delay_ms, at = 0;
+  if (edit.at_wall_ms) due = kNever, at = *edit.at_wall_ms;
+  turn_.store.set_order(edit.id, like.priority, due, at, encode_opts(opts));
+  if (row.job.state == State::pending) turn_.lanes.moved(lane, edit.id, {-like.priority, due, edit.id}, turn_.now_ms);
+  wall_jobs_next_ = 0;
+  turn_.tell(Change::edited, edit.id, &lane);
+  return ok_status();
+}
+
+// ---- time ---------------------------------------------------------------------------------------------
+
+void Jobs::wake_wall_jobs() {
+  if (wall_jobs_next_ == 0) {
+    flush();
+    wall_jobs_next_ = turn_.store.next_wall_due();
+  }
+  if (!turn_.wall_trusted || wall_jobs_next_ > turn_.wall_ms) return;
+  for (JobId id : turn_.store.wall_due(turn_.wall_ms, kSweep)) {
+    FullRow row = turn_.store.read(id, false);
+    Lane& lane = *turn_.lanes.by_id(row.job.lane);
+    turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, row.job.attempts);
+    turn_.lanes.moved(lane, id, {-row.job.priority, turn_.now_ms, id}, turn_.now_ms);
+  }
+  wall_jobs_next_ = turn_.store.next_wall_due();
+}
+
+void Jobs::expire() {
+  if (expiry_next_ == 0) {
+    flush();
+    expiry_next_ = turn_.store.next_expiry();
+  }
+  if (expiry_next_ > turn_.now_ms) return;
+  for (JobId id : turn_.store.expired(turn_.now_ms, kSweep)) {
+    FullRow row = turn_.store.read(id, false);
+    Lane& lane = *turn_.lanes.by_id(row.job.lane);
+    turn_.lanes.removed(lane, id);
+    end_unrun(id, lane, decode_opts(row.job.opts), "expired: it was not run within its ttl", Change::expired);
+  }
+  expiry_next_ = turn_.store.next_expiry();
+}
+
+void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::string& why, Change change) {
+  turn_.store.make_final(id, State::dead, turn_.now_ms, keeps_unique(opts));
+  turn_.store.set_error(id, why);
+  count(State::pending, State::dead);
+  ++(change == Change::expired ? turn_.stats.expired : turn_.stats.dead);
+  turn_.tell(change, id, &lane).detail = why;
+}
+
+int64_t Jobs::next_wake_ms() const { return std::min(turn_.running.next_deadline_ms(), expiry_next_ == 0 ? turn_.now_ms : expiry_next_); }
+int64_t Jobs::next_wall_wake_ms() const { return wall_jobs_next_ == 0 ? 0 : wall_jobs_next_; }
+
+}  // namespace hf

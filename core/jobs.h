@@ -1,0 +1,92 @@
+// The life of a job: how it comes in, how a run ends, and what people may do to it. Every transition of
+// the state picture (docs/design.md) but the claim is made here.
+#pragma once
+
+#include <vector>
+
+#include "core/turn.h"
+
+namespace hf {
+
+class Jobs {
+ public:
+  explicit Jobs(Turn& turn) : turn_(turn) {}
+
+  // Recovery at open: ids, and the jobs that a dead process left running. `live`: runs of this very process
+  // (the engine was reopened after an error), which stay what they are.
+  void open(const std::vector<LiveRun>& live, bool clean);
+
+  // ---- events
+  Result<std::vector<JobId>> enqueue(const std::vector<JobSpec>& specs);
+  Result<JobId> enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
+  Result<std::vector<JobId>> reserve(int count);
+  Status run_ended(RunEnded& ended);
+  Status progress(const Progress& p);
+  Status cancel(JobId id);
+  Status retry(JobId id);
+  int64_t retry_all_dead(int limit);
+  Status remove(JobId id);
+  Status edit(const Edit& edit);
+  void stop_all(bool hand_back);
+
+  Status validate(const JobSpec& spec) const;
+  // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
+  Status has_room(int64_t jobs, int64_t payload_bytes);
+
+  // ---- time
+  void wake_wall_jobs();   // `at` jobs whose wall time has come
+  void expire();           // past their ttl
+  void stop_overdue_runs();
+  int64_t next_wake_ms() const;  // elapsed; kNever if nothing waits
+  int64_t next_wall_wake_ms() const;
+  void save_counts();  // before a clean close
+
+  // ---- for the dispatcher
+  struct Fresh {  // enqueued in this turn, not written yet
+    JobRow row;
+  };
+  Fresh* fresh(JobId id);
+  void flush();  // writes what is held back
+  // A pending job, no longer in its lane's window, becomes dead without a run.
+  void end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::string& why, Change change);
+
+  ResolvedPolicy policy_of(const Lane& lane, const JobOpts& opts) const;
+  int64_t total() const;  // jobs in the file
+
+ private:
+  JobId holder(const std::string& unique_key);  // the job that holds it; 0 if none
+  JobId insert(const JobSpec& spec, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
+  void give_to_holder(JobId other, const JobSpec& spec);
+  JobId next_id();
+  void load_lane_counts(bool clean);
+  bool adopt(JobId id, int attempt);
+  void recover(JobId id);
+  void count(State from, State to);
+  struct PutBack {  // to pending
+    int64_t due_ms;
+    int attempts;
+    const char* outcome;  // of the history; nullptr: not an attempt
+    std::string_view error;
+    Change change;
+  };
+  void put_back(Run& run, const PutBack& how);
+  void finish(Run& run, State state, Change change, const char* outcome, std::string_view error);
+  void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
+  void complete(Run& run, RunEnded& ended);
+  void park(RunnerState& runner, std::string_view why);
+  void ask_to_stop(Run& run, StopReason reason);
+  void requeue(const FullRow& row);
+  std::string history_with(const Run& run, const char* outcome, std::string_view error);
+  void release_slot(Run& run);  // `run` is gone when it returns
+  bool keeps_unique(const JobOpts& opts) const { return opts.unique_until_ms > turn_.now_ms; }
+
+  Turn& turn_;
+  std::vector<Fresh> fresh_;  // ids ascending
+  JobId next_id_ = 1;
+  JobId reserved_until_ = 1;  // ids below are on the disk as taken
+  int64_t wall_jobs_next_ = 0;  // cached next `at`; 0: not known
+  int64_t expiry_next_ = 0;
+  int64_t room_bytes_ = 0;      // may be added before the file's size is looked at again
+};
+
+}  // namespace hf

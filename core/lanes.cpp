@@ -1,0 +1,185 @@
+#include "core/lanes.h"
+
+#include <algorithm>
+
+namespace hf {
+
+void Lanes::load() {
+  for (const QueueRow& row : store_.queues()) {
+    Queue& q = queue(row.name);
+    q.paused = row.paused;
+    q.concurrency_set = row.concurrency;
+  }
+  for (const LaneRow& row : store_.lanes()) make(row);
+}
+
+Lane* Lanes::make(const LaneRow& row) {
+  auto lane = std::make_unique<Lane>();
+  lane->id = row.id;
+  lane->queue = &queue(row.queue);
+  lane->type = row.type;
+  lane->key = row.key;
+  lane->origin = row.origin != 0 ? by_id(row.origin) : nullptr;
+  lane->runner = &runner(lane->queue->sink ? row.queue : row.type);
+  Lane* made = lane.get();
+  made->runner->lanes.push_back(made);
+  size_t index = static_cast<size_t>(row.id - 1);
+  if (index >= lanes_.size()) lanes_.resize(index + 1);
+  lanes_[index] = std::move(lane);
+  names_[{row.queue, row.type, row.key, row.origin}] = made;
+  return made;
+}
+
+Result<Lane*> Lanes::intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin) {
+  auto it = names_.find({queue, type, key, origin != nullptr ? origin->id : 0});
+  if (it != names_.end()) return it->second;
+  if (lanes_.size() >= kLanesMax) {
+    return Error{HF_E_FULL, "too many different (queue, type, concurrency_key): at most " + std::to_string(kLanesMax)};
+  }
+  LaneRow row{static_cast<int>(lanes_.size()) + 1, queue, type, key, origin != nullptr ? origin->id : 0};
+  store_.insert_lane(row);
+  Lane* lane = make(row);
+  lane->stale = false;  // nothing is in it
+  return lane;
+}
+
+Lane* Lanes::by_id(int id) const {
+  if (id >= 1 && static_cast<size_t>(id) <= lanes_.size() && lanes_[static_cast<size_t>(id) - 1]) {
+    return lanes_[static_cast<size_t>(id) - 1].get();
+  }
+  return const_cast<Lanes*>(this)->lost();
+}
+
+Lane* Lanes::lost() {
+  if (!lost_) {
+    lost_ = std::make_unique<Lane>();
+    lost_->queue = &queue("lost");
+    lost_->type = "lost";
+    lost_->runner = &runner("lost");
+  }
+  return lost_.get();
+}
+
+Queue& Lanes::queue(const std::string& name) {
+  std::unique_ptr<Queue>& q = queues_[name];
+  if (!q) {
+    q = std::make_unique<Queue>();
+    q->name = name;
+    q->sink = is_sink_queue(name);
+  }
+  return *q;
+}
+
+Queue* Lanes::find_queue(const std::string& name) {
+  auto it = queues_.find(name);
+  return it == queues_.end() ? nullptr : it->second.get();
+}
+
+RunnerState& Lanes::runner(const std::string& name) {
+  std::unique_ptr<RunnerState>& r = runners_[name];
+  if (!r) {
+    r = std::make_unique<RunnerState>();
+    r->spec.name = name;
+  }
+  return *r;
+}
+
+void Lanes::set_runner(const RunnerSpec& spec) {
+  RunnerState& r = runner(spec.name);
+  r.spec = spec;
+  r.present = true;
+  r.park_ms = 0;
+  for (Lane* lane : r.lanes) activate(*lane);
+}
+
+void Lanes::remove_runner(const std::string& name) {
+  RunnerState& r = runner(name);
+  r.present = false;
+  for (Lane* lane : r.lanes) deactivate(*lane);
+}
+
+// ---- the window ---------------------------------------------------------------------------------------
+
+void Lanes::activate(Lane& lane) {
+  if (lane.active || !lane.runner->present || lane.pending == 0) return;
+  lane.active = true;
+  lane.queue->active.push_back(&lane);
+}
+
+void Lanes::deactivate(Lane& lane) {
+  if (!lane.active) return;
+  lane.active = false;
+  std::erase(lane.queue->active, &lane);
+}
+
+void Lanes::wait_until(Lane& lane, int64_t due_ms) {
+  if (lane.next_due_ms == due_ms) return;
+  if (lane.next_due_ms != kNever) future_.erase({lane.next_due_ms, lane.id});
+  lane.next_due_ms = due_ms;
+  if (due_ms != kNever) future_.insert({due_ms, lane.id});
+}
+
+void Lanes::added(Lane& lane, const ReadyEntry& entry, int64_t now_ms) {
+  ++lane.pending;
+  ++lane.queue->pending;
+  moved(lane, 0, entry, now_ms);
+}
+
+void Lanes::removed(Lane& lane, JobId id) {
+  --lane.pending;
+  --lane.queue->pending;
+  std::erase_if(lane.window, [id](const ReadyEntry& e) { return e.id == id; });
+}
+
+void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms) {
+  if (id != 0) std::erase_if(lane.window, [id](const ReadyEntry& e) { return e.id == id; });
+  if (entry.due_ms > now_ms) {
+    if (entry.due_ms < lane.next_due_ms) wait_until(lane, entry.due_ms);
+    return;
+  }
+  if (!lane.stale) {
+    bool behind = lane.more && (lane.window.empty() || lane.window.back() < entry);
+    if (!behind) {
+      lane.window.insert(std::upper_bound(lane.window.begin(), lane.window.end(), entry), entry);
+      if (lane.window.size() > 2 * kWindow) {
+        lane.window.resize(kWindow);
+        lane.more = true;
+      }
+    }
+  }
+  activate(lane);
+}
+
+void Lanes::activate_due(int64_t now_ms) {
+  while (!future_.empty() && future_.begin()->first <= now_ms) {
+    Lane& lane = *by_id(future_.begin()->second);
+    wait_until(lane, kNever);
+    lane.stale = true;
+    activate(lane);
+  }
+}
+
+void Lanes::load_window(Lane& lane, int64_t now_ms) {
+  std::vector<ReadyEntry> entries;
+  lane.more = store_.ready(lane.id, now_ms, kWindow, entries);
+  lane.window.assign(entries.begin(), entries.end());
+  if (lane.stale) wait_until(lane, store_.next_due(lane.id, now_ms));
+  lane.stale = false;
+}
+
+const ReadyEntry* Lanes::peek(Lane& lane, int64_t now_ms) {
+  if (must_load(lane)) load_window(lane, now_ms);
+  if (!lane.window.empty()) return &lane.window.front();
+  deactivate(lane);
+  return nullptr;
+}
+
+ReadyEntry Lanes::pop(Lane& lane) {
+  ReadyEntry entry = lane.window.front();
+  lane.window.pop_front();
+  --lane.pending;
+  --lane.queue->pending;
+  return entry;
+}
+
+}  // namespace hf

@@ -1,0 +1,134 @@
+// Lanes: the pending jobs as the dispatcher sees them, in memory.
+//
+// A lane is the set of jobs that share every gate but the due time: one queue, one type (so one runner), one
+// concurrency key. Each lane remembers a window of its first ready jobs and the time when the next
+// one becomes due; the rest stays on the disk, so memory does not grow with the number of jobs.
+//
+// Thread: the engine's.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/requests.h"
+#include "core/store.h"
+
+namespace hf {
+
+inline constexpr size_t kWindow = 64;  // ready jobs of a lane that are read at a time
+
+struct Lane;
+
+struct Queue {
+  std::string name;
+  bool sink = false;          // "sink:<name>": deliveries
+  bool paused = false;        // on the disk
+  bool draining = false;      // refuses new jobs
+  std::optional<int> concurrency_set;      // by an operator, on the disk
+  std::optional<int> concurrency_default;  // by the configuration
+  int running = 0;
+  int64_t pending = 0;
+  std::unordered_map<std::string, int> keys_running;
+  std::vector<Lane*> active;  // lanes that may have ready jobs and have a runner
+
+  std::optional<int> concurrency() const { return concurrency_set ? concurrency_set : concurrency_default; }
+  bool slot_free() const { return !concurrency() || running < *concurrency(); }
+};
+
+struct RunnerState {
+  RunnerSpec spec;
+  bool present = false;     // false: the name is known from jobs only
+  int running = 0;          // runs (batches)
+  int64_t park_ms = 0;      // > 0: the last run said that the world is not ready; grows
+  int64_t parked_until_ms = 0;
+  std::string park_why;
+  std::vector<Lane*> lanes;
+
+  bool slot_free() const { return spec.concurrency == 0 || running < spec.concurrency; }
+  // A parked runner whose time is over tries one run; success opens it fully.
+  bool open(int64_t now_ms) const { return park_ms == 0 || (now_ms >= parked_until_ms && running == 0); }
+};
+
+struct Lane {
+  int id = 0;
+  Queue* queue = nullptr;
+  RunnerState* runner = nullptr;
+  std::string type, key;
+  Lane* origin = nullptr;  // of a delivery: where the job ran
+  int64_t pending = 0;
+
+  std::deque<ReadyEntry> window;  // sorted; exactly the first ready ones, unless stale
+  bool more = false;              // there may be ready ones behind the window
+  bool stale = true;              // the window must be read before use
+  int64_t next_due_ms = kNever;   // no job that was not due at the last look becomes due before
+  bool active = false;
+
+  bool key_free() const {
+    if (key.empty()) return true;
+    auto it = queue->keys_running.find(key);
+    return it == queue->keys_running.end() || it->second == 0;
+  }
+  // A delivery has left its queue's limits behind.
+  bool delivery() const { return origin != nullptr; }
+};
+
+class Lanes {
+ public:
+  explicit Lanes(Store& store) : store_(store) {}
+  void load();  // at open: lanes, queues, pending counts
+
+  // HF_E_FULL beyond kLanesMax.
+  Result<Lane*> intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin);
+  Lane* by_id(int id) const;  // never null: an unknown id (damage) gives a lane that never runs
+  Queue& queue(const std::string& name);  // made if need be
+  Queue* find_queue(const std::string& name);
+  RunnerState& runner(const std::string& name);
+
+  void set_runner(const RunnerSpec& spec);
+  void remove_runner(const std::string& name);
+
+  // A job became pending in this lane, or stopped being so for any reason but a pop().
+  void added(Lane& lane, const ReadyEntry& entry, int64_t now_ms);
+  void removed(Lane& lane, JobId id);
+  // It is pending still, but its place changed.
+  void moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms);
+
+  // Lanes whose next job has become due are active from now on.
+  void activate_due(int64_t now_ms);
+  void activate(Lane& lane);
+  // True if peek() would read the file: the caller writes what it still holds back first.
+  bool must_load(const Lane& lane) const { return lane.stale || (lane.window.empty() && lane.more); }
+  // The first ready job, null if there is none (the lane is then no longer active).
+  const ReadyEntry* peek(Lane& lane, int64_t now_ms);
+  ReadyEntry pop(Lane& lane);  // REQUIRES: peek() was not null
+
+  int64_t next_due_ms() const { return future_.empty() ? kNever : future_.begin()->first; }
+  const std::map<std::string, std::unique_ptr<Queue>>& queues() const { return queues_; }
+  const std::map<std::string, std::unique_ptr<RunnerState>>& runners() const { return runners_; }
+
+ private:
+  Lane* make(const LaneRow& row);
+  Lane* lost();
+  void load_window(Lane& lane, int64_t now_ms);
+  void wait_until(Lane& lane, int64_t due_ms);
+  void deactivate(Lane& lane);
+
+  Store& store_;
+  std::vector<std::unique_ptr<Lane>> lanes_;  // by id - 1
+  std::map<std::string, std::unique_ptr<Queue>> queues_;
+  std::map<std::string, std::unique_ptr<RunnerState>> runners_;
+  std::map<std::tuple<std::string, std::string, std::string, int>, Lane*> names_;
+  std::set<std::pair<int64_t, int>> future_;  // (next_due_ms, lane id)
+  std::unique_ptr<Lane> lost_;
+};
+
+inline constexpr const char* kSinkPrefix = "sink:";
+inline bool is_sink_queue(const std::string& name) { return name.rfind(kSinkPrefix, 0) == 0; }
+
+}  // namespace hf

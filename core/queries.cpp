@@ -1,0 +1,156 @@
+#include "core/queries.h"
+
+#include <algorithm>
+
+#include "core/names.h"
+#include "core/units.h"
+
+namespace hf {
+
+JobInfo Queries::info(const FullRow& row) const {
+  const Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  const Lane& home = lane.delivery() ? *lane.origin : lane;
+  JobOpts opts = decode_opts(row.job.opts);
+  ResolvedPolicy policy = jobs_.policy_of(lane, opts);
+  JobInfo i;
+  i.id = row.job.id;
+  i.state = row.job.state;
+  i.delivering = lane.delivery() && row.job.state != State::completed;
+  i.attempts = row.job.attempts;
+  i.max_attempts = policy.max_attempts;
+  i.timeout_ms = policy.timeout_ms;
+  i.priority = row.job.priority;
+  i.created_wall_ms = turn_.wall_of(row.job.created_ms);
+  if (row.job.state == State::pending) {
+    i.due_wall_ms = row.job.at_wall_ms != 0 ? row.job.at_wall_ms : turn_.wall_of(row.job.due_ms);
+    i.scheduled = row.job.at_wall_ms != 0 || row.job.due_ms > turn_.now_ms;
+  }
+  if (row.finished_ms != 0) i.finished_wall_ms = turn_.wall_of(row.finished_ms);
+  if (row.job.expires_ms != 0) i.expires_wall_ms = turn_.wall_of(row.job.expires_ms);
+  i.occurrence_wall_ms = opts.occurrence_wall_ms;
+  i.type = home.type;
+  i.queue = home.queue->name;
+  i.sink = lane.delivery() ? lane.queue->name.substr(5) : opts.sink.empty() ? lane.runner->spec.sink : opts.sink;
+  i.tags = opts.tags;
+  i.schedule = opts.schedule;
+  i.unique_key = opts.unique_key;
+  i.concurrency_key = home.key;
+  i.key = turn_.key_of(row.job.id);
+  i.error = row.error;
+  i.payload = row.job.payload;
+  i.result = row.result;
+  i.payload_size = row.payload_size;
+  i.result_size = row.result_size;
+  i.history = decode_history(row.history);
+  for (Attempt& a : i.history) {
+    if (a.started_ms != 0) a.started_ms = turn_.wall_of(a.started_ms);
+  }
+  if (Run* run = turn_.running.find(row.job.id)) {
+    i.in_use = true;
+    i.progress = run->progress;
+    i.progress_note = run->note;
+  }
+  return i;
+}
+
+Result<JobInfo> Queries::get(JobId id, bool with_bodies) {
+  jobs_.flush();
+  FullRow row = turn_.store.read(id, with_bodies);
+  if (!row.found) return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)};
+  return info(row);
+}
+
+Result<JobPage> Queries::list(const ListQuery& q) {
+  if (q.limit < 1 || q.limit > 1000) return Error{HF_E_INVALID, "limit is " + std::to_string(q.limit) + "; allowed is 1 to 1000"};
+  jobs_.flush();
+  JobPage page;
+  JobId before = q.before;
+  // Final and running jobs come from their index; the others by id, of which so many are looked at and no more.
+  bool by_state = q.state && *q.state != State::pending;
+  for (int looked = 0; looked < kListScanMax && turn_.store.ok();) {
+    constexpr int kChunk = 200;
+    std::vector<JobId> ids = by_state ? turn_.store.ids_by_state(*q.state, before, kChunk) : turn_.store.ids(before, kChunk);
+    for (JobId id : ids) {
+      ++looked;
+      before = id;
+      FullRow row = turn_.store.read(id, false);
+      if (!row.found || (q.state && row.job.state != *q.state)) continue;
+      const Lane& lane = *turn_.lanes.by_id(row.job.lane);
+      const Lane& home = lane.delivery() ? *lane.origin : lane;
+      if (!q.queue.empty() && home.queue->name != q.queue && lane.queue->name != q.queue) continue;
+      if (!q.type.empty() && home.type != q.type) continue;
+      JobInfo job = info(row);
+      if (q.scheduled && job.scheduled != *q.scheduled) continue;
+      page.jobs.push_back(std::move(job));
+      if (page.jobs.size() == static_cast<size_t>(q.limit)) {
+        page.next = id;
+        return page;
+      }
+    }
+    if (ids.size() < kChunk) return page;
+  }
+  page.next = before;
+  return page;
+}
+
+Result<WhyInfo> Queries::why(JobId id) {
+  jobs_.flush();
+  FullRow row = turn_.store.read(id, false);
+  if (!row.found) return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)};
+  WhyInfo w;
+  w.job = info(row);
+  const Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  switch (row.job.state) {
+    case State::pending:
+      w.gates = dispatcher_.closed_gates(lane, row);
+      if (w.gates.empty()) {
+        w.summary = "every gate is open: it runs when those before it in queue " + lane.queue->name + " have started";
+      } else {
+        w.summary = w.gates.front().why;
+        for (size_t i = 1; i < w.gates.size(); ++i) w.summary += "; " + w.gates[i].why;
+      }
+      break;
+    case State::running: w.summary = "it runs: attempt " + std::to_string(row.job.attempts) + " of " + std::to_string(w.job.max_attempts); break;
+    case State::completed: w.summary = "it is completed"; break;
+    case State::dead: w.summary = "it is in the dead letters: " + (row.error.empty() ? std::string("no reason was given") : row.error); break;
+    case State::cancelled: w.summary = "it was cancelled"; break;
+  }
+  return w;
+}
+
+Result<std::vector<QueueInfo>> Queries::queues(const std::string& name) {
+  std::vector<QueueInfo> infos;
+  std::vector<std::string_view> known;
+  for (auto& [key, q] : turn_.lanes.queues()) {
+    known.push_back(key);
+    if (!name.empty() && key != name) continue;
+    QueueInfo& info = infos.emplace_back();
+    info.name = key;
+    info.paused = q->paused;
+    info.draining = q->draining;
+    info.concurrency = q->concurrency();
+    info.pending = q->pending;
+    info.running = q->running;
+  }
+  if (!name.empty() && infos.empty()) {
+    std::string text = "there is no queue " + quoted(name);
+    if (auto near = nearest_name(name, known)) text += "; did you mean " + std::string(*near) + "?";
+    return Error{HF_E_NOT_FOUND, text};
+  }
+  return infos;
+}
+
+Stats Queries::stats() {
+  Stats s = turn_.stats;
+  s.commits = turn_.store.commits();
+  s.synced_commits = turn_.store.synced_commits();
+  s.file_bytes = turn_.store.used_bytes();
+  s.max_jobs = turn_.limits.max_jobs;
+  s.max_bytes = turn_.limits.max_bytes;
+  s.wall_trusted = turn_.wall_trusted;
+  Result<std::vector<QueueInfo>> queues = this->queues("");
+  s.queues = std::move(*queues);
+  return s;
+}
+
+}  // namespace hf

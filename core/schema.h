@@ -1,0 +1,48 @@
+// The tables. Columns and their meaning: docs/disk-format.md; kSchemaVersion names this version.
+#pragma once
+
+namespace hf {
+
+// Order of job's columns: what is small and often read comes first, so that a large payload's
+// overflow pages are not touched to read it. Values that are usual are 0 or NULL, which take no bytes.
+inline constexpr const char* kSchema = R"sql(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE lane(
+  id INTEGER PRIMARY KEY,
+  queue TEXT NOT NULL, type TEXT NOT NULL, key TEXT NOT NULL,
+  origin INTEGER NOT NULL);
+CREATE TABLE queue(name TEXT PRIMARY KEY, paused INTEGER NOT NULL, concurrency INTEGER) WITHOUT ROWID;
+CREATE TABLE schedule(
+  name TEXT PRIMARY KEY,
+  cron TEXT NOT NULL, zone TEXT NOT NULL, jitter INTEGER NOT NULL,
+  catch_up INTEGER NOT NULL, overlap INTEGER NOT NULL, job BLOB NOT NULL,
+  paused INTEGER NOT NULL, next INTEGER NOT NULL, fire INTEGER NOT NULL,
+  last INTEGER NOT NULL, last_job INTEGER NOT NULL,
+  fired INTEGER NOT NULL, skipped INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE job(
+  id INTEGER PRIMARY KEY,
+  lane INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  nprio INTEGER NOT NULL,
+  due INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  finished INTEGER,
+  at INTEGER,
+  expires INTEGER,
+  ukey TEXT,
+  opts BLOB,
+  error TEXT,
+  history BLOB,
+  payload BLOB,
+  result BLOB);
+CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE INDEX job_pending ON job(lane, nprio, due) WHERE state=0;
+CREATE INDEX job_running ON job(state) WHERE state=1;
+CREATE INDEX job_final ON job(state, finished) WHERE state>=2;
+CREATE INDEX job_at ON job(at) WHERE at IS NOT NULL AND state=0;
+CREATE INDEX job_expires ON job(expires) WHERE expires IS NOT NULL AND state=0;
+CREATE UNIQUE INDEX job_unique ON job(ukey) WHERE ukey IS NOT NULL;
+)sql";
+
+}  // namespace hf

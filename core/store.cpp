@@ -1,0 +1,493 @@
+#include "core/store.h"
+
+#include <algorithm>
+
+#include "core/schema.h"
+
+namespace hf {
+
+// Every statement that the engine runs, prepared at first use.
+struct Store::Statements {
+  explicit Statements(Db& db) : db_(db) {}
+  Db& db_;
+#define HF_STMT(name, text) Stmt name{db_, text};
+  HF_STMT(insert,
+          "INSERT INTO job(id,lane,state,nprio,due,attempts,created,at,expires,ukey,opts,payload)"
+          " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")
+  HF_STMT(set_running, "UPDATE job SET state=1, attempts=?2 WHERE id=?1")
+  HF_STMT(end_plain,
+          "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
+          " ukey=CASE WHEN ?7 THEN ukey END WHERE id=?1")
+  HF_STMT(end_result,
+          "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
+          " ukey=CASE WHEN ?7 THEN ukey END, error=NULL, result=?8 WHERE id=?1")
+  HF_STMT(end_failure,
+          "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
+          " ukey=CASE WHEN ?7 THEN ukey END, error=?8, history=?9 WHERE id=?1")
+  HF_STMT(remove, "DELETE FROM job WHERE id=?1")
+  HF_STMT(remove_body, "DELETE FROM body WHERE id BETWEEN ?1 AND ?1+1")
+  HF_STMT(make_pending,
+          "UPDATE job SET lane=?2, state=0, nprio=?3, due=?4, at=?5, attempts=?6, finished=NULL WHERE id=?1")
+  HF_STMT(make_final,
+          "UPDATE job SET state=?2, finished=?3, at=NULL, ukey=CASE WHEN ?4 THEN ukey END WHERE id=?1")
+  HF_STMT(set_error, "UPDATE job SET error=?2 WHERE id=?1")
+  HF_STMT(set_payload, "UPDATE job SET payload=?2 WHERE id=?1")
+  HF_STMT(set_opts, "UPDATE job SET opts=?2 WHERE id=?1")
+  HF_STMT(set_order, "UPDATE job SET nprio=?2, due=?3, at=?4, opts=?5 WHERE id=?1")
+  HF_STMT(release_unique, "UPDATE job SET ukey=NULL WHERE id=?1")
+  HF_STMT(clear_expiry, "UPDATE job SET expires=NULL WHERE id=?1")
+  HF_STMT(put_body, "INSERT OR REPLACE INTO body(id,data) VALUES(?1,?2)")
+  HF_STMT(get_body, "SELECT data FROM body WHERE id=?1")
+  HF_STMT(body_size, "SELECT length(data) FROM body WHERE id=?1")
+  HF_STMT(delete_body, "DELETE FROM body WHERE id=?1")
+  HF_STMT(read_run, "SELECT opts,created,expires,attempts,payload FROM job WHERE id=?1")
+  HF_STMT(read_delivery, "SELECT opts,created,expires,attempts,result FROM job WHERE id=?1")
+  HF_STMT(read,
+          "SELECT lane,state,nprio,due,attempts,created,at,expires,ukey,opts,finished,error,history,"
+          "length(payload),length(result) FROM job WHERE id=?1")
+  HF_STMT(read_bodies, "SELECT payload,result FROM job WHERE id=?1")
+  HF_STMT(read_history, "SELECT history FROM job WHERE id=?1")
+  HF_STMT(find_unique, "SELECT id FROM job WHERE ukey=?1")
+  HF_STMT(next_level, "SELECT nprio FROM job WHERE state=0 AND lane=?1 AND nprio>?2 ORDER BY nprio LIMIT 1")
+  HF_STMT(ready_level,
+          "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due<=?3"
+          " ORDER BY due,id LIMIT ?4")
+  HF_STMT(next_due, "SELECT due FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3 ORDER BY due LIMIT 1")
+  HF_STMT(left_running, "SELECT id FROM job WHERE state=1 LIMIT ?1")
+  HF_STMT(wall_due, "SELECT id FROM job WHERE at<=?1 AND at IS NOT NULL AND state=0 ORDER BY at,id LIMIT ?2")
+  HF_STMT(next_at, "SELECT at FROM job WHERE at IS NOT NULL AND state=0 ORDER BY at LIMIT 1")
+  HF_STMT(expired, "SELECT id FROM job WHERE expires<=?1 AND expires IS NOT NULL AND state=0 ORDER BY expires,id LIMIT ?2")
+  HF_STMT(next_expiry, "SELECT expires FROM job WHERE expires IS NOT NULL AND state=0 ORDER BY expires LIMIT 1")
+  HF_STMT(finished_before,
+          "SELECT id FROM job WHERE state>=2 AND state=?1 AND finished<=?2 ORDER BY finished,id LIMIT ?3")
+  HF_STMT(oldest_finish, "SELECT finished FROM job WHERE state>=2 AND state=?1 ORDER BY finished LIMIT 1")
+  HF_STMT(finish_of, "SELECT finished FROM job WHERE id=?1")
+  HF_STMT(final_page,
+          "SELECT id FROM job WHERE state>=2 AND state=?1 AND (finished,id)<(?2,?3)"
+          " ORDER BY finished DESC,id DESC LIMIT ?4")
+  HF_STMT(running_page, "SELECT id FROM job WHERE state=1 AND id<?1 ORDER BY id DESC LIMIT ?2")
+  HF_STMT(page, "SELECT id FROM job WHERE id<?1 ORDER BY id DESC LIMIT ?2")
+  HF_STMT(insert_lane, "INSERT INTO lane(id,queue,type,key,origin) VALUES(?1,?2,?3,?4,?5)")
+  HF_STMT(put_queue, "INSERT OR REPLACE INTO queue(name,paused,concurrency) VALUES(?1,?2,?3)")
+  HF_STMT(put_schedule,
+          "INSERT OR REPLACE INTO schedule(name,cron,zone,jitter,catch_up,overlap,job,paused,next,fire,last,"
+          "last_job,fired,skipped) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")
+  HF_STMT(remove_schedule, "DELETE FROM schedule WHERE name=?1")
+  HF_STMT(get_meta, "SELECT value FROM meta WHERE key=?1")
+  HF_STMT(put_meta, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)")
+#undef HF_STMT
+};
+
+// ---- opening ---------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Store>> Store::open(const Options& options) {
+  auto db = Db::open({.path = options.path, .vfs = options.vfs});
+  if (!db) return db.error();
+  std::unique_ptr<Store> store(new Store);
+  store->db_ = std::move(*db);
+  store->sql_ = std::make_unique<Statements>(*store->db_);
+  HF_TRY(store->create(options.page_size, options.new_file_id));
+  return store;
+}
+
+Store::~Store() = default;
+
+Status Store::create(int page_size, uint32_t file_id) {
+  Db& db = *db_;
+  int64_t application = db.query_i64("PRAGMA application_id");
+  int64_t version = db.query_i64("PRAGMA user_version");
+  bool empty = db.query_i64("SELECT count(*) FROM sqlite_schema") == 0;
+  if (!db.ok()) return db.error();
+  if (application != kApplicationId && (application != 0 || version != 0 || !empty)) {
+    return Error{HF_E_FOREIGN, "the file is a database of another application (application_id " +
+                                   std::to_string(application) + "); it was left untouched"};
+  }
+  if (application == kApplicationId) HF_TRY(verify());
+
+  if (empty) {
+    db.exec(("PRAGMA page_size=" + std::to_string(page_size)).c_str());
+    db.exec("PRAGMA auto_vacuum=INCREMENTAL");
+  }
+  std::string mode = db.query_text("PRAGMA journal_mode=WAL");
+  if (!db.ok()) return db.error();
+  if (mode != "wal") return Error{HF_E_IO, "the file system does not allow a write-ahead log (journal mode " + mode + ")"};
+  // A commit that waits for the disk does so once, in the log; checkpoints move pages every 1000 log pages.
+  db.exec("PRAGMA wal_autocheckpoint=1000");
+  db.exec("PRAGMA journal_size_limit=1048576");
+  db.set_synchronous(true);
+  db.begin();
+  if (empty) {
+    db.exec(kSchema);
+    db.exec(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());
+    db.exec(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
+    set_meta("min_reader", kSchemaVersion);
+    set_meta("file_id", file_id);
+  }
+  if (!db.commit()) return db.error();
+  file_id_ = static_cast<uint32_t>(meta("file_id", 0));
+  db.page_count();
+  page_size_ = db.page_size();
+  if (!db.ok()) return db.error();
+  return ok_status();
+}
+
+Status Store::verify() {
+  int64_t version = db_->query_i64("PRAGMA user_version");
+  if (version > kSchemaVersion) {
+    int64_t min_reader = meta("min_reader", version);
+    if (!db_->ok()) return db_->error();
+    if (min_reader > kSchemaVersion) {
+      return Error{HF_E_VERSION, "the database has format " + std::to_string(version) + " and needs a Holdfast that reads " +
+                                     std::to_string(min_reader) + "; this one reads up to " +
+                                     std::to_string(kSchemaVersion)};
+    }
+  }
+  return ok_status();
+}
+
+Status Store::close() {
+  sql_.reset();
+  db_->set_synchronous(true);
+  db_->query_i64("PRAGMA wal_checkpoint(TRUNCATE)");
+  db_->close();
+  return db_->ok() ? ok_status() : Status(db_->error());
+}
+
+void Store::begin(bool wait_for_disk) {
+  db_->set_synchronous(wait_for_disk);  // not possible inside a transaction
+  waits_ = wait_for_disk;
+  db_->begin();
+}
+
+bool Store::commit() {
+  if (!db_->commit()) return false;
+  ++commits_;
+  if (waits_) ++synced_commits_;
+  return true;
+}
+
+bool Store::sync_log() {
+  db_->query_i64("PRAGMA wal_checkpoint(PASSIVE)");  // syncs the log before it moves pages
+  ++synced_commits_;
+  return db_->ok();
+}
+
+// ---- jobs -----------------------------------------------------------------------------------------
+
+bool Store::write_body(int64_t body_id, std::string_view bytes) {
+  if (bytes.size() <= kBodyInlineMax) return false;
+  sql_->put_body.bind(body_id).bind_blob(bytes).run();
+  return true;
+}
+
+std::string Store::read_body(int64_t body_id) {
+  std::string out;
+  if (sql_->get_body.bind(body_id).step()) out = sql_->get_body.blob(0);
+  sql_->get_body.reset();
+  return out;
+}
+
+void Store::insert(const JobRow& row) {
+  bool apart = write_body(row.id * 2, row.payload);
+  Stmt& s = sql_->insert;
+  s.bind(row.id).bind(row.lane).bind(static_cast<int64_t>(row.state)).bind(-row.priority).bind(row.due_ms);
+  s.bind(row.attempts).bind(row.created_ms).bind_opt(row.at_wall_ms, 0).bind_opt(row.expires_ms, 0);
+  s.bind_opt_text(row.unique_key).bind_opt_blob(row.opts);
+  apart ? s.bind_null() : s.bind_blob(row.payload);
+  s.run();
+}
+
+void Store::set_running(JobId id, int attempts) { sql_->set_running.bind(id).bind(attempts).run(); }
+
+void Store::end_run(const EndOfRun& e) {
+  bool apart = e.set_result && write_body(e.id * 2 + 1, e.result);
+  Stmt& s = e.set_failure ? sql_->end_failure : e.set_result ? sql_->end_result : sql_->end_plain;
+  s.bind(e.id).bind(e.lane).bind(static_cast<int64_t>(e.state)).bind(e.due_ms).bind(e.attempts);
+  s.bind_opt(e.finished_ms, 0).bind(e.keep_unique);
+  if (e.set_failure) {
+    s.bind_opt_text(e.error).bind_opt_blob(e.history);
+  } else if (e.set_result) {
+    apart ? s.bind_null() : s.bind_opt_blob(e.result);
+  }
+  s.run();
+}
+
+void Store::remove(JobId id) {
+  sql_->remove.bind(id).run();
+  sql_->remove_body.bind(id * 2).run();
+}
+
+void Store::make_pending(JobId id, int lane, int priority, int64_t due_ms, int64_t at_wall_ms, int attempts) {
+  sql_->make_pending.bind(id).bind(lane).bind(-priority).bind(due_ms).bind_opt(at_wall_ms, 0).bind(attempts).run();
+}
+
+void Store::make_final(JobId id, State state, int64_t finished_ms, bool keep_unique) {
+  sql_->make_final.bind(id).bind(static_cast<int64_t>(state)).bind(finished_ms).bind(keep_unique).run();
+}
+
+void Store::set_error(JobId id, std::string_view error) { sql_->set_error.bind(id).bind_opt_text(error).run(); }
+
+void Store::set_payload(JobId id, std::string_view payload) {
+  bool apart = write_body(id * 2, payload);
+  if (!apart) sql_->delete_body.bind(id * 2).run();
+  Stmt& s = sql_->set_payload.bind(id);
+  apart ? s.bind_null() : s.bind_blob(payload);
+  s.run();
+}
+
+void Store::set_opts(JobId id, std::string_view opts) { sql_->set_opts.bind(id).bind_opt_blob(opts).run(); }
+
+void Store::set_order(JobId id, int priority, int64_t due_ms, int64_t at_wall_ms, std::string_view opts) {
+  sql_->set_order.bind(id).bind(-priority).bind(due_ms).bind_opt(at_wall_ms, 0).bind_opt_blob(opts).run();
+}
+
+void Store::release_unique(JobId id) { sql_->release_unique.bind(id).run(); }
+
+void Store::clear_expiry(JobId id) { sql_->clear_expiry.bind(id).run(); }
+
+RunRow Store::read_for_run(JobId id, bool delivery) {
+  RunRow row;
+  Stmt& s = delivery ? sql_->read_delivery : sql_->read_run;
+  if (!s.bind(id).step()) return row;
+  row.found = true;
+  row.opts = s.blob(0);
+  row.created_ms = s.i64(1);
+  row.expires_ms = s.i64(2);
+  row.attempts = static_cast<int>(s.i64(3));
+  bool apart = s.null(4);
+  if (!apart) row.bytes = s.blob(4);
+  s.reset();
+  if (apart) row.bytes = read_body(id * 2 + (delivery ? 1 : 0));
+  return row;
+}
+
+FullRow Store::read(JobId id, bool with_bodies) {
+  FullRow row;
+  Stmt& s = sql_->read;
+  if (!s.bind(id).step()) return row;
+  row.found = true;
+  row.job.id = id;
+  row.job.lane = static_cast<int>(s.i64(0));
+  row.job.state = static_cast<State>(std::clamp<int64_t>(s.i64(1), 0, kStates - 1));
+  row.job.priority = static_cast<int>(-s.i64(2));
+  row.job.due_ms = s.i64(3);
+  row.job.attempts = static_cast<int>(s.i64(4));
+  row.job.created_ms = s.i64(5);
+  row.job.at_wall_ms = s.i64(6);
+  row.job.expires_ms = s.i64(7);
+  row.job.unique_key = s.text(8);
+  row.job.opts = s.blob(9);
+  row.finished_ms = s.i64(10);
+  row.error = s.text(11);
+  row.history = s.blob(12);
+  bool sizes_apart[2] = {s.null(13), s.null(14)};
+  row.payload_size = s.i64(13);
+  row.result_size = s.i64(14);
+  s.reset();
+  if (with_bodies && sql_->read_bodies.bind(id).step()) {
+    row.job.payload = sql_->read_bodies.blob(0);
+    row.result = sql_->read_bodies.blob(1);
+  }
+  sql_->read_bodies.reset();
+  for (int i = 0; i < 2; ++i) {
+    if (!sizes_apart[i]) continue;
+    if (sql_->body_size.bind(id * 2 + i).step()) (i == 0 ? row.payload_size : row.result_size) = sql_->body_size.i64(0);
+    sql_->body_size.reset();
+    if (with_bodies) (i == 0 ? row.job.payload : row.result) = read_body(id * 2 + i);
+  }
+  return row;
+}
+
+std::string Store::read_history(JobId id) {
+  std::string out;
+  if (sql_->read_history.bind(id).step()) out = sql_->read_history.blob(0);
+  sql_->read_history.reset();
+  return out;
+}
+
+namespace {
+int64_t first(Stmt& s, int64_t absent) {
+  int64_t v = s.step() ? s.i64(0) : absent;
+  s.reset();
+  return v;
+}
+std::vector<JobId> all_ids(Stmt& s) {
+  std::vector<JobId> ids;
+  while (s.step()) ids.push_back(s.i64(0));
+  return ids;
+}
+}  // namespace
+
+JobId Store::find_unique(std::string_view key) { return first(sql_->find_unique.bind_text(key), 0); }
+
+// ---- order ----------------------------------------------------------------------------------------
+
+bool Store::ready(int lane, int64_t now_ms, size_t limit, std::vector<ReadyEntry>& out) {
+  // The index (lane, nprio, due, id) is walked level by level: one seek a priority in use.
+  size_t want = out.size() + limit;
+  int64_t level = -HF_PRIORITY_MAX - 1;
+  while (db_->ok()) {
+    level = first(sql_->next_level.bind(lane).bind(level), kNever);
+    if (level == kNever) return false;
+    Stmt& s = sql_->ready_level.bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(want - out.size()));
+    while (s.step()) out.push_back({static_cast<int>(level), s.i64(0), s.i64(1)});
+    if (out.size() >= want) return true;
+  }
+  return false;
+}
+
+int64_t Store::next_due(int lane, int64_t now_ms) {
+  int64_t best = kNever;
+  int64_t level = -HF_PRIORITY_MAX - 1;
+  while (db_->ok()) {
+    level = first(sql_->next_level.bind(lane).bind(level), kNever);
+    if (level == kNever) break;
+    best = std::min(best, first(sql_->next_due.bind(lane).bind(level).bind(now_ms), kNever));
+  }
+  return best;
+}
+
+std::vector<JobId> Store::left_running(int limit) { return all_ids(sql_->left_running.bind(limit)); }
+std::vector<JobId> Store::wall_due(int64_t wall_ms, int limit) { return all_ids(sql_->wall_due.bind(wall_ms).bind(limit)); }
+int64_t Store::next_wall_due() { return first(sql_->next_at, kNever); }
+std::vector<JobId> Store::expired(int64_t now_ms, int limit) { return all_ids(sql_->expired.bind(now_ms).bind(limit)); }
+int64_t Store::next_expiry() { return first(sql_->next_expiry, kNever); }
+
+std::vector<JobId> Store::finished_before(State state, int64_t finished_ms, int limit) {
+  return all_ids(sql_->finished_before.bind(static_cast<int64_t>(state)).bind(finished_ms).bind(limit));
+}
+std::vector<JobId> Store::oldest_finished(State state, int limit) { return finished_before(state, kNever, limit); }
+int64_t Store::oldest_finish_time(State state) { return first(sql_->oldest_finish.bind(static_cast<int64_t>(state)), kNever); }
+
+// ---- listing and counting -----------------------------------------------------------------------------
+
+std::vector<JobId> Store::ids_by_state(State state, JobId before, int limit) {
+  if (state == State::running) return all_ids(sql_->running_page.bind(before == 0 ? kNever : before).bind(limit));
+  int64_t finished = before == 0 ? kNever : first(sql_->finish_of.bind(before), kNever);
+  return all_ids(sql_->final_page.bind(static_cast<int64_t>(state)).bind(finished).bind(before == 0 ? kNever : before).bind(limit));
+}
+
+std::vector<JobId> Store::ids(JobId before, int limit) {
+  return all_ids(sql_->page.bind(before == 0 ? kNever : before).bind(limit));
+}
+
+int64_t Store::count(State state) {
+  const char* sql = state == State::pending   ? "SELECT count(*) FROM job WHERE state=0"
+                    : state == State::running ? "SELECT count(*) FROM job WHERE state=1"
+                                              : "SELECT count(*) FROM job WHERE state>=2 AND state=?1";
+  Stmt s(*db_, sql);
+  if (is_final(state)) s.bind(static_cast<int64_t>(state));
+  return first(s, 0);
+}
+
+std::vector<std::pair<int, int64_t>> Store::pending_by_lane() {
+  std::vector<std::pair<int, int64_t>> counts;
+  Stmt s(*db_, "SELECT lane, count(*) FROM job WHERE state=0 GROUP BY lane");
+  while (s.step()) counts.emplace_back(static_cast<int>(s.i64(0)), s.i64(1));
+  return counts;
+}
+
+// ---- names, queues, schedules, meta ---------------------------------------------------------------------
+
+std::vector<LaneRow> Store::lanes() {
+  std::vector<LaneRow> rows;
+  Stmt s(*db_, "SELECT id,queue,type,key,origin FROM lane ORDER BY id");
+  while (s.step()) {
+    rows.push_back({static_cast<int>(s.i64(0)), std::string(s.text(1)), std::string(s.text(2)),
+                    std::string(s.text(3)), static_cast<int>(s.i64(4))});
+  }
+  return rows;
+}
+
+void Store::insert_lane(const LaneRow& lane) {
+  sql_->insert_lane.bind(lane.id).bind_text(lane.queue).bind_text(lane.type).bind_text(lane.key).bind(lane.origin).run();
+}
+
+std::vector<QueueRow> Store::queues() {
+  std::vector<QueueRow> rows;
+  Stmt s(*db_, "SELECT name,paused,concurrency FROM queue ORDER BY name");
+  while (s.step()) {
+    QueueRow row{std::string(s.text(0)), s.i64(1) != 0, std::nullopt};
+    if (!s.null(2)) row.concurrency = static_cast<int>(s.i64(2));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void Store::put_queue(const QueueRow& row) {
+  sql_->put_queue.bind_text(row.name).bind(row.paused).bind_opt(row.concurrency.value_or(-1), -1).run();
+}
+
+std::vector<ScheduleRow> Store::schedules() {
+  std::vector<ScheduleRow> rows;
+  Stmt s(*db_,
+         "SELECT name,cron,zone,jitter,catch_up,overlap,job,paused,next,fire,last,last_job,fired,skipped"
+         " FROM schedule ORDER BY name");
+  while (s.step()) {
+    ScheduleRow row;
+    row.spec.name = s.text(0);
+    row.spec.cron = s.text(1);
+    row.spec.zone = s.text(2);
+    row.spec.jitter_ms = s.i64(3);
+    row.spec.catch_up = static_cast<CatchUp>(std::clamp<int64_t>(s.i64(4), 0, 2));
+    row.spec.overlap = static_cast<Overlap>(std::clamp<int64_t>(s.i64(5), 0, 2));
+    row.spec.job = decode_spec(s.blob(6));
+    row.paused = s.i64(7) != 0;
+    row.next_ms = s.i64(8);
+    row.fire_ms = s.i64(9);
+    row.last_wall_ms = s.i64(10);
+    row.last_job = s.i64(11);
+    row.fired = s.i64(12);
+    row.skipped = s.i64(13);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void Store::put_schedule(const ScheduleRow& row) {
+  std::string job = encode_spec(row.spec.job);
+  Stmt& s = sql_->put_schedule.bind_text(row.spec.name).bind_text(row.spec.cron).bind_text(row.spec.zone);
+  s.bind(row.spec.jitter_ms).bind(static_cast<int64_t>(row.spec.catch_up));
+  s.bind(static_cast<int64_t>(row.spec.overlap)).bind_blob(job).bind(row.paused).bind(row.next_ms);
+  s.bind(row.fire_ms).bind(row.last_wall_ms).bind(row.last_job).bind(row.fired).bind(row.skipped).run();
+}
+
+void Store::remove_schedule(const std::string& name) { sql_->remove_schedule.bind_text(name).run(); }
+
+int64_t Store::meta(const char* key, int64_t absent) { return first(sql_->get_meta.bind_text(key), absent); }
+void Store::set_meta(const char* key, int64_t value) { sql_->put_meta.bind_text(key).bind(value).run(); }
+
+std::string Store::meta_text(const char* key) {
+  std::string out;
+  if (sql_->get_meta.bind_text(key).step()) out = sql_->get_meta.text(0);
+  sql_->get_meta.reset();
+  return out;
+}
+void Store::set_meta_text(const char* key, std::string_view value) { sql_->put_meta.bind_text(key).bind_text(value).run(); }
+
+// ---- the file ---------------------------------------------------------------------------------------
+
+int64_t Store::used_bytes() { return (db_->page_count() - db_->free_pages()) * page_size_; }
+
+void Store::vacuum_some(int pages) { db_->exec(("PRAGMA incremental_vacuum(" + std::to_string(pages) + ")").c_str()); }
+
+std::string Store::check() {
+  std::string text;
+  for (const std::string& line : db_->query_all_text("PRAGMA quick_check(10)", 10)) {
+    if (line == "ok") continue;
+    if (!text.empty()) text += "; ";
+    text += line;
+  }
+  return text;
+}
+
+Status Store::backup(const std::string& path) {
+  Stmt s(*db_, "VACUUM INTO ?1");
+  s.bind_text(path).run();
+  if (db_->ok()) return ok_status();
+  Error error = db_->error();
+  db_->clear_error();  // the copy failed, not the queue
+  return error;
+}
+
+}  // namespace hf

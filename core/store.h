@@ -1,0 +1,204 @@
+// The queue's file, in verbs of the domain. One transaction at a time: begin(), verbs, commit().
+//
+// Errors are sticky (see sqlite.h): verbs return what they can, ok() says whether it counts. The tables and
+// what every column means: docs/disk-format.md. Thread: the engine's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/record.h"
+#include "core/sqlite.h"
+#include "core/types.h"
+
+namespace hf {
+
+inline constexpr int kSchemaVersion = 1;             // PRAGMA user_version
+inline constexpr int64_t kApplicationId = 0x486c6466;  // "Hldf"
+inline constexpr size_t kBodyInlineMax = 512;        // longer payloads and results have a row of their own
+inline constexpr int kLanesMax = 65536;              // distinct (queue, type, key)
+inline constexpr int64_t kIdBlock = 1024;            // ids reserved on the disk at a time
+
+// A lane is the set of jobs that share every gate but the due time. `origin` is the lane that a delivery
+// came from, 0 for a run.
+struct LaneRow {
+  int id = 0;
+  std::string queue, type, key;
+  int origin = 0;
+};
+
+// A row of `job` as it is enqueued.
+struct JobRow {
+  JobId id = 0;
+  int lane = 0;
+  State state = State::pending;
+  int priority = 0;
+  int64_t due_ms = 0;          // kNever while it waits for the wall clock
+  int attempts = 0;
+  int64_t created_ms = 0;
+  int64_t at_wall_ms = 0;      // 0: none
+  int64_t expires_ms = 0;      // 0: never
+  std::string unique_key;      // "" when it holds none
+  std::string opts;            // encode_opts
+  std::string payload;
+};
+
+// The parts of a row that a run needs.
+struct RunRow {
+  bool found = false;
+  std::string opts, bytes;
+  int64_t created_ms = 0, expires_ms = 0;
+  int attempts = 0;
+};
+
+// Everything, for show and for moving a job between states.
+struct FullRow {
+  bool found = false;
+  JobRow job;             // payload only if asked for
+  int64_t finished_ms = 0;
+  std::string error, history, result;
+  int64_t payload_size = 0, result_size = 0;
+};
+
+// A position in the order of a lane: (priority high to low, due, id).
+struct ReadyEntry {
+  int nprio = 0;  // -priority
+  int64_t due_ms = 0;
+  JobId id = 0;
+  auto operator<=>(const ReadyEntry&) const = default;
+};
+
+struct QueueRow {
+  std::string name;
+  bool paused = false;
+  std::optional<int> concurrency;
+};
+
+struct ScheduleRow {
+  ScheduleSpec spec;
+  bool paused = false;
+  int64_t next_ms = 0;       // next scheduled time: wall, or elapsed for @every; 0: not computed yet
+  int64_t fire_ms = 0;       // next_ms plus this firing's jitter
+  int64_t last_wall_ms = 0;
+  JobId last_job = 0;
+  int64_t fired = 0, skipped = 0;
+};
+
+struct EndOfRun {          // how a row leaves the running state
+  JobId id = 0;
+  int lane = 0;            // changes when the job moves to its sink
+  State state = State::pending;
+  int64_t due_ms = 0;      // pending
+  int attempts = 0;
+  int64_t finished_ms = 0; // final
+  bool keep_unique = false;
+  bool set_result = false; // `result` replaces what is there
+  std::string_view result;
+  bool set_failure = false;  // `error` and `history` replace what is there
+  std::string_view error, history;
+};
+
+class Store {
+ public:
+  struct Options {
+    std::string path, vfs;
+    int page_size = 1024;
+    uint32_t new_file_id = 0;  // goes into the idempotency keys of a file that is made now
+  };
+  // Opens, makes or refuses the file (HF_E_FOREIGN, HF_E_VERSION, HF_E_CORRUPT, HF_E_LOCKED, HF_E_READ_ONLY).
+  static Result<std::unique_ptr<Store>> open(const Options& options);
+  ~Store();
+
+  bool ok() const { return db_->ok(); }
+  Error error() const { return db_->error(); }
+  // wait_for_disk: the commit returns when the log is on the disk; else a power cut may take it back (it
+  // survives a kill of the process all the same).
+  void begin(bool wait_for_disk);
+  bool commit();
+  void rollback() { db_->rollback(); }
+  bool sync_log();  // what was committed without waiting is on the disk when it returns true
+  uint32_t file_id() const { return file_id_; }
+
+  // ---- jobs
+  void insert(const JobRow& row);
+  void set_running(JobId id, int attempts);
+  void end_run(const EndOfRun& end);
+  void remove(JobId id);
+  void make_pending(JobId id, int lane, int priority, int64_t due_ms, int64_t at_wall_ms, int attempts);
+  void make_final(JobId id, State state, int64_t finished_ms, bool keep_unique);
+  void set_error(JobId id, std::string_view error);
+  void set_payload(JobId id, std::string_view payload);
+  void set_opts(JobId id, std::string_view opts);
+  void set_order(JobId id, int priority, int64_t due_ms, int64_t at_wall_ms, std::string_view opts);
+  void release_unique(JobId id);
+  void clear_expiry(JobId id);
+
+  RunRow read_for_run(JobId id, bool delivery);
+  FullRow read(JobId id, bool with_bodies);
+  std::string read_history(JobId id);
+  JobId find_unique(std::string_view key);
+
+  // ---- order. Appends to `out` the first `limit` entries of a lane that are due; true if there may be more.
+  bool ready(int lane, int64_t now_ms, size_t limit, std::vector<ReadyEntry>& out);
+  int64_t next_due(int lane, int64_t now_ms);  // the earliest due time after now; kNever if none
+
+  std::vector<JobId> left_running(int limit);
+  std::vector<JobId> wall_due(int64_t wall_ms, int limit);  // by `at`, oldest first
+  int64_t next_wall_due();                                  // kNever if none
+  std::vector<JobId> expired(int64_t now_ms, int limit);
+  int64_t next_expiry();
+  // Final jobs of `state`, oldest first.
+  std::vector<JobId> finished_before(State state, int64_t finished_ms, int limit);
+  std::vector<JobId> oldest_finished(State state, int limit);
+  int64_t oldest_finish_time(State state);  // kNever if none
+
+  // ---- listing; all bounded. Newest id first, below `before`.
+  std::vector<JobId> ids_by_state(State state, JobId before, int limit);  // final states and running
+  std::vector<JobId> ids(JobId before, int limit);
+
+  // ---- counting
+  int64_t count(State state);
+  std::vector<std::pair<int, int64_t>> pending_by_lane();
+
+  // ---- names, queues, schedules, meta
+  std::vector<LaneRow> lanes();
+  void insert_lane(const LaneRow& lane);
+  std::vector<QueueRow> queues();
+  void put_queue(const QueueRow& row);
+  std::vector<ScheduleRow> schedules();
+  void put_schedule(const ScheduleRow& row);
+  void remove_schedule(const std::string& name);
+  int64_t meta(const char* key, int64_t absent);
+  void set_meta(const char* key, int64_t value);
+  std::string meta_text(const char* key);
+  void set_meta_text(const char* key, std::string_view value);
+
+  // ---- the file
+  int64_t used_bytes();            // without free pages
+  int64_t page_size() const { return page_size_; }
+  void vacuum_some(int pages);     // gives free pages back
+  std::string check();             // "" if sound; else what is wrong
+  Status backup(const std::string& path);  // not inside a transaction
+  int64_t commits() const { return commits_; }
+  int64_t synced_commits() const { return synced_commits_; }
+  Status close();
+
+ private:
+  Store() = default;
+  struct Statements;
+  Status create(int page_size, uint32_t file_id);
+  Status verify();
+  bool write_body(int64_t body_id, std::string_view bytes);
+  std::string read_body(int64_t body_id);
+
+  std::unique_ptr<Db> db_;
+  std::unique_ptr<Statements> sql_;
+  uint32_t file_id_ = 0;
+  int64_t page_size_ = 0;
+  int64_t commits_ = 0, synced_commits_ = 0;
+  bool waits_ = false;
+};
+
+}  // namespace hf
