@@ -1,0 +1,313 @@
+#include "platform/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/names.h"
+#include "core/units.h"
+#include "platform/json_spec.h"
+
+namespace hf {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void put_text(Json* to, const char* name, const std::string& text) {
+  if (!text.empty()) (*to)[name] = text;
+}
+void put_time(Json* to, const char* name, int64_t wall_ms) {
+  if (wall_ms != 0) (*to)[name] = format_time(wall_ms);
+}
+void put_bytes(Json* to, const std::string& name, const std::string& bytes) {
+  if (valid_utf8(bytes)) {
+    (*to)[name] = bytes;
+  } else {
+    (*to)[name + "_base64"] = base64_encode(bytes);
+  }
+}
+
+const char* name_of(BackoffKind kind) {
+  switch (kind) {
+    case BackoffKind::fixed: return "fixed";
+    case BackoffKind::linear: return "linear";
+    case BackoffKind::exponential: return "exponential";
+    case BackoffKind::list: return "list";
+  }
+  return "";
+}
+const char* name_of(Jitter jitter) {
+  switch (jitter) {
+    case Jitter::none: return "none";
+    case Jitter::full: return "full";
+    case Jitter::equal: return "equal";
+    case Jitter::percent: return "percent";
+  }
+  return "";
+}
+const char* name_of(CatchUp catch_up) {
+  switch (catch_up) {
+    case CatchUp::once: return "once";
+    case CatchUp::skip: return "skip";
+    case CatchUp::all: return "all";
+  }
+  return "";
+}
+const char* name_of(Overlap overlap) {
+  switch (overlap) {
+    case Overlap::skip: return "skip";
+    case Overlap::queue: return "queue";
+    case Overlap::cancel: return "cancel";
+  }
+  return "";
+}
+const char* name_of(Durability durability) {
+  switch (durability) {
+    case Durability::sync: return "sync";
+    case Durability::grouped: return "grouped";
+    case Durability::memory: return "memory";
+  }
+  return "";
+}
+
+Json attempt_object(const Attempt& attempt, Sight sight) {
+  Json json;
+  json["number"] = attempt.number;
+  if (attempt.delivery) json["delivery"] = true;
+  put_time(&json, "started", attempt.started_ms);
+  json["took_ms"] = attempt.took_ms;
+  json["outcome"] = attempt.outcome;
+  if (sight == Sight::all) put_text(&json, "error", attempt.error);
+  return json;
+}
+
+void put_inside(Json* to, const JobInfo& job) {
+  Json& json = *to;
+  put_text(&json, "tags", job.tags);
+  put_text(&json, "unique_key", job.unique_key);
+  put_text(&json, "concurrency_key", job.concurrency_key);
+  put_text(&json, "progress_note", job.progress_note);
+  put_text(&json, "error", job.error);
+  // A page of a list has the sizes, not the bytes.
+  if (job.payload_size == static_cast<int64_t>(job.payload.size())) put_bytes(&json, "payload", job.payload);
+  if (!job.result.empty()) put_bytes(&json, "result", job.result);
+}
+
+Json job_object(const JobInfo& job, Sight sight) {
+  Json json;
+  json["id"] = job.id;
+  json["type"] = job.type;
+  json["queue"] = job.queue;
+  json["state"] = state_name(job.state);
+  json["scheduled"] = job.scheduled;
+  json["delivering"] = job.delivering;
+  json["attempts"] = job.attempts;
+  json["max_attempts"] = job.max_attempts;
+  json["priority"] = job.priority;
+  put_time(&json, "created", job.created_wall_ms);
+  if (job.state == State::pending) put_time(&json, "due", job.due_wall_ms);
+  put_time(&json, "finished", job.finished_wall_ms);
+  put_time(&json, "expires", job.expires_wall_ms);
+  put_time(&json, "occurrence", job.occurrence_wall_ms);
+  put_text(&json, "schedule", job.schedule);
+  put_text(&json, "sink", job.sink);
+  if (job.timeout_ms > 0) json["timeout"] = format_duration(job.timeout_ms);
+  if (job.timeout_ms < 0) json["timeout"] = "none";
+  put_text(&json, "key", job.key);
+  if (job.progress >= 0) json["progress"] = job.progress;
+  json["payload_size"] = job.payload_size;
+  json["result_size"] = job.result_size;
+  if (sight == Sight::all) put_inside(&json, job);
+  for (const Attempt& attempt : job.history) json["history"].push_back(attempt_object(attempt, sight));
+  return json;
+}
+
+Json backoff_object(const BackoffSpec& backoff) {
+  Json json;
+  if (backoff.kind) json["kind"] = name_of(*backoff.kind);
+  if (backoff.base_ms) json["base"] = format_duration(backoff.base_ms);
+  if (backoff.factor != 0) json["factor"] = backoff.factor;
+  if (backoff.max_ms) json["max"] = format_duration(backoff.max_ms);
+  if (backoff.jitter) json["jitter"] = name_of(*backoff.jitter);
+  if (backoff.jitter_percent) json["jitter_percent"] = backoff.jitter_percent;
+  for (const int64_t ms : backoff.list_ms) json["list"].push_back(format_duration(ms));
+  return json;
+}
+
+void put_scheduled_job(Json* to, const JobSpec& job, Sight sight) {
+  Json& json = *to;
+  json["type"] = job.type;
+  json["queue"] = job.queue;
+  if (job.priority != 0) json["priority"] = job.priority;
+  if (job.policy.max_attempts) json["max_attempts"] = job.policy.max_attempts;
+  if (job.policy.backoff != BackoffSpec{}) json["backoff"] = backoff_object(job.policy.backoff);
+  if (job.policy.timeout_ms > 0) json["timeout"] = format_duration(job.policy.timeout_ms);
+  if (job.policy.timeout_ms < 0) json["timeout"] = "none";
+  if (job.ttl_ms) json["ttl"] = format_duration(job.ttl_ms);
+  put_text(&json, "concurrency_key", job.concurrency_key);
+  put_text(&json, "sink", job.sink);
+  if (job.durability != Durability::sync) json["durability"] = name_of(job.durability);
+  if (sight == Sight::outline) return;
+  put_text(&json, "tags", job.tags);
+  if (!job.payload.empty()) put_bytes(&json, "payload", job.payload);
+}
+
+Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
+  Json json;
+  json["name"] = schedule.spec.name;
+  json["cron"] = schedule.spec.cron;
+  json["tz"] = schedule.spec.zone;
+  if (schedule.spec.jitter_ms) json["jitter"] = format_duration(schedule.spec.jitter_ms);
+  json["catch_up"] = name_of(schedule.spec.catch_up);
+  json["overlap"] = name_of(schedule.spec.overlap);
+  put_scheduled_job(&json, schedule.spec.job, sight);
+  json["paused"] = schedule.paused;
+  put_text(&json, "waiting", schedule.waiting);
+  put_time(&json, "next", schedule.next_wall_ms);
+  put_time(&json, "last", schedule.last_wall_ms);
+  if (schedule.last_job) json["last_job"] = schedule.last_job;
+  json["fired"] = schedule.fired;
+  json["skipped"] = schedule.skipped;
+  return json;
+}
+
+Json queue_object(const QueueInfo& queue) {
+  Json json;
+  json["name"] = queue.name;
+  json["paused"] = queue.paused;
+  json["draining"] = queue.draining;
+  json["concurrency"] = queue.concurrency ? Json(*queue.concurrency) : Json(nullptr);
+  json["pending"] = queue.pending;
+  json["running"] = queue.running;
+  return json;
+}
+
+Json queue_array(const std::vector<QueueInfo>& queues) {
+  Json json = Json::array();
+  for (const QueueInfo& queue : queues) json.push_back(queue_object(queue));
+  return json;
+}
+
+}  // namespace
+
+std::string job_json(const JobInfo& job, Sight sight) { return text_of(job_object(job, sight)); }
+
+std::string jobs_json(const JobPage& page, Sight sight) {
+  Json json;
+  json["jobs"] = Json::array();
+  for (const JobInfo& job : page.jobs) json["jobs"].push_back(job_object(job, sight));
+  if (page.next) json["next"] = page.next;
+  return text_of(json);
+}
+
+std::string why_json(const WhyInfo& why, Sight sight) {
+  Json json;
+  json["id"] = why.job.id;
+  json["state"] = state_name(why.job.state);
+  json["summary"] = why.summary;
+  json["gates"] = Json::array();
+  for (const ClosedGate& gate : why.gates) {
+    Json entry;
+    entry["gate"] = gate.gate;
+    entry["why"] = gate.why;
+    put_time(&entry, "opens", gate.opens_wall_ms);
+    json["gates"].push_back(std::move(entry));
+  }
+  json["job"] = job_object(why.job, sight);
+  return text_of(json);
+}
+
+std::string stats_json(const Stats& stats) {
+  Json json;
+  for (int i = 0; i < kStates; ++i) json[state_name(static_cast<State>(i))] = stats.by_state[i];
+  json["enqueued_total"] = stats.enqueued;
+  json["started_total"] = stats.started;
+  json["completed_total"] = stats.completed;
+  json["failed_total"] = stats.failed;
+  json["retried_total"] = stats.retried;
+  json["dead_total"] = stats.dead;
+  json["deferred_total"] = stats.deferred;
+  json["cancelled_total"] = stats.cancelled;
+  json["expired_total"] = stats.expired;
+  json["fired_total"] = stats.fired;
+  json["recovered_total"] = stats.recovered;
+  json["ticks_total"] = stats.ticks;
+  json["commits_total"] = stats.commits;
+  json["syncs_total"] = stats.synced_commits;
+  json["clock_steps_total"] = stats.clock_steps;
+  json["clock_trusted"] = stats.wall_trusted;
+  json["unclean_start"] = stats.unclean_start;
+  json["file_bytes"] = stats.file_bytes;
+  json["max_bytes"] = stats.max_bytes;
+  json["max_jobs"] = stats.max_jobs;
+  put_time(&json, "next_wake", stats.next_wake_wall_ms);
+  json["queues"] = queue_array(stats.queues);
+  return text_of(json);
+}
+
+std::string schedule_json(const ScheduleInfo& schedule, Sight sight) {
+  return text_of(schedule_object(schedule, sight));
+}
+
+std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight) {
+  Json json;
+  json["schedules"] = Json::array();
+  for (const ScheduleInfo& schedule : schedules) {
+    json["schedules"].push_back(schedule_object(schedule, sight));
+  }
+  return text_of(json);
+}
+
+std::string queue_json(const QueueInfo& queue) { return text_of(queue_object(queue)); }
+
+std::string queues_json(const std::vector<QueueInfo>& queues) {
+  Json json;
+  json["queues"] = queue_array(queues);
+  return text_of(json);
+}
+
+std::string transition_json(const Transition& transition, int64_t wall_ms, Sight sight) {
+  Json json;
+  json["time"] = format_time(wall_ms);
+  json["change"] = change_name(transition.change);
+  if (transition.id) json["id"] = transition.id;
+  put_text(&json, "type", transition.type);
+  put_text(&json, "queue", transition.queue);
+  if (transition.attempt) json["attempt"] = transition.attempt;
+  if (transition.took_ms) json["took_ms"] = transition.took_ms;
+  if (transition.wait_ms) json["wait_ms"] = transition.wait_ms;
+  if (sight == Sight::all) put_text(&json, "detail", transition.detail);
+  return text_of(json);
+}
+
+std::string ids_json(std::span<const JobId> ids) {
+  Json json;
+  if (ids.size() == 1) {
+    json["id"] = ids[0];
+  } else {
+    json["ids"] = std::vector<JobId>(ids.begin(), ids.end());
+  }
+  return text_of(json);
+}
+
+std::string error_json(const Error& error) {
+  Json json;
+  json["error"]["code"] = error_name(error.code);
+  json["error"]["message"] = error.message;
+  return text_of(json);
+}
+
+const char* error_name(int code) {
+  switch (code) {
+#define HF_ERROR_NAME_(name, value, code_text, text) \
+  case name:                                         \
+    return code_text;
+    HF_ERRORS(HF_ERROR_NAME_)
+#undef HF_ERROR_NAME_
+    default: return "internal";
+  }
+}
+
+}  // namespace hf

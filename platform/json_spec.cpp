@@ -1,0 +1,292 @@
+#include "platform/json_spec.h"
+
+#include <mbedtls/base64.h>
+
+#include "core/names.h"
+
+namespace hf {
+namespace {
+
+constexpr int64_t kDay = 86400LL * 1000;
+constexpr int64_t kDelayMax = 3653 * kDay;  // 10 years
+
+constexpr std::array<JsonChoice<BackoffKind>, 4> kBackoffKinds = {{
+    {"fixed", BackoffKind::fixed},
+    {"linear", BackoffKind::linear},
+    {"exponential", BackoffKind::exponential},
+    {"list", BackoffKind::list},
+}};
+constexpr std::array<JsonChoice<Jitter>, 4> kJitters = {{
+    {"none", Jitter::none},
+    {"full", Jitter::full},
+    {"equal", Jitter::equal},
+    {"percent", Jitter::percent},
+}};
+constexpr std::array<JsonChoice<OnConflict>, 4> kConflicts = {{
+    {"keep", OnConflict::keep},
+    {"replace", OnConflict::replace},
+    {"reject", OnConflict::reject},
+    {"debounce", OnConflict::debounce},
+}};
+constexpr std::array<JsonChoice<Durability>, 3> kDurabilities = {{
+    {"sync", Durability::sync},
+    {"grouped", Durability::grouped},
+    {"memory", Durability::memory},
+}};
+constexpr std::array<JsonChoice<CatchUp>, 3> kCatchUps = {{
+    {"once", CatchUp::once},
+    {"skip", CatchUp::skip},
+    {"all", CatchUp::all},
+}};
+constexpr std::array<JsonChoice<Overlap>, 3> kOverlaps = {{
+    {"skip", Overlap::skip},
+    {"queue", Overlap::queue},
+    {"cancel", Overlap::cancel},
+}};
+
+// ---- what several tables share
+
+bool read_list(const JsonValue& v, std::vector<int64_t>* list) {
+  if (!v.expect(JsonNode::Kind::array)) return false;
+  if (v.node().items.empty() || v.node().items.size() > HF_BACKOFF_LIST_MAX) {
+    return v.fail("the list has " + std::to_string(v.node().items.size()) + " entries: allowed are 1 to " +
+                  std::to_string(HF_BACKOFF_LIST_MAX));
+  }
+  std::vector<int64_t> read(v.node().items.size());
+  for (size_t i = 0; i < read.size(); ++i) {
+    if (!v.item(i).duration(&read[i], 0, kBackoffMaxMs)) return false;
+  }
+  *list = std::move(read);
+  return true;
+}
+
+// A string as it is; any other value as compact JSON.
+bool read_payload(const JsonValue& v, std::string* payload) {
+  *payload = v.node().kind == JsonNode::Kind::string ? v.node().text : compact_json(v.node());
+  return true;
+}
+
+bool read_base64(const JsonValue& v, std::string* payload) {
+  if (!v.expect(JsonNode::Kind::string)) return false;
+  auto bytes = base64_decode(v.node().text);
+  if (!bytes) return v.fail(bytes.error().message);
+  *payload = std::move(*bytes);
+  return true;
+}
+
+bool read_timeout(const JsonValue& v, int64_t* timeout_ms) {
+  if (v.node().kind == JsonNode::Kind::string && v.node().text == "none") {
+    *timeout_ms = -1;
+    return true;
+  }
+  return v.duration(timeout_ms, 1, 365 * kDay);
+}
+
+bool exclusive(const JsonValue& object, std::string_view a, std::string_view b) {
+  if (object.node().find(a) && object.node().find(b)) {
+    return object.fail("\"" + std::string(a) + "\" and \"" + std::string(b) + "\" exclude each other");
+  }
+  return true;
+}
+
+// ---- the tables
+
+constexpr JsonField<BackoffSpec> kBackoffFields[] = {
+    {"kind", "choice", [](BackoffSpec& b, const JsonValue& v) { return v.choice(&b.kind, kBackoffKinds); }},
+    {"base", "duration", [](BackoffSpec& b, const JsonValue& v) { return v.duration(&b.base_ms, 1, kBackoffMaxMs); }},
+    {"factor", "number", [](BackoffSpec& b, const JsonValue& v) { return v.number(&b.factor, 1, kBackoffMaxFactor); }},
+    {"max", "duration", [](BackoffSpec& b, const JsonValue& v) { return v.duration(&b.max_ms, 1, kBackoffMaxMs); }},
+    {"jitter", "choice", [](BackoffSpec& b, const JsonValue& v) { return v.choice(&b.jitter, kJitters); }},
+    {"jitter_percent", "number", [](BackoffSpec& b, const JsonValue& v) { return v.integer(&b.jitter_percent, 1, 100); }},
+    {"list", "array", [](BackoffSpec& b, const JsonValue& v) { return read_list(v, &b.list_ms); }},
+};
+
+// What a schedule may say of its jobs comes first; the rest is for a job alone.
+constexpr JsonField<JobSpec> kJobFields[] = {
+    {"type", "name", [](JobSpec& s, const JsonValue& v) { return v.name("job type", &s.type); }},
+    {"payload", "any", [](JobSpec& s, const JsonValue& v) { return read_payload(v, &s.payload); }},
+    {"payload_base64", "string", [](JobSpec& s, const JsonValue& v) { return read_base64(v, &s.payload); }},
+    {"queue", "name", [](JobSpec& s, const JsonValue& v) { return v.name("queue", &s.queue); }},
+    {"priority", "number", [](JobSpec& s, const JsonValue& v) { return v.integer(&s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX); }},
+    {"max_attempts", "number", [](JobSpec& s, const JsonValue& v) { return v.integer(&s.policy.max_attempts, 1, HF_ATTEMPTS_MAX); }},
+    {"backoff", "object", [](JobSpec& s, const JsonValue& v) { return read_backoff(v, &s.policy.backoff); }},
+    {"timeout", "duration", [](JobSpec& s, const JsonValue& v) { return read_timeout(v, &s.policy.timeout_ms); }},
+    {"ttl", "duration", [](JobSpec& s, const JsonValue& v) { return v.duration(&s.ttl_ms, 1, kDelayMax); }},
+    {"concurrency_key", "string", [](JobSpec& s, const JsonValue& v) { return v.text(&s.concurrency_key, HF_KEY_MAX); }},
+    {"sink", "name", [](JobSpec& s, const JsonValue& v) { return v.name("sink", &s.sink); }},
+    {"tags", "string", [](JobSpec& s, const JsonValue& v) { return v.text(&s.tags, HF_TAGS_MAX); }},
+    {"durability", "choice", [](JobSpec& s, const JsonValue& v) { return v.choice(&s.durability, kDurabilities); }},
+    {"delay", "duration", [](JobSpec& s, const JsonValue& v) { return v.duration(&s.delay_ms, 0, kDelayMax); }},
+    {"at", "time", [](JobSpec& s, const JsonValue& v) { return v.time(&s.at_wall_ms); }},
+    {"unique_key", "string", [](JobSpec& s, const JsonValue& v) { return v.text(&s.unique_key, HF_KEY_MAX); }},
+    {"unique_for", "duration", [](JobSpec& s, const JsonValue& v) { return v.duration(&s.unique_for_ms, 1, kDelayMax); }},
+    {"on_conflict", "choice", [](JobSpec& s, const JsonValue& v) { return v.choice(&s.on_conflict, kConflicts); }},
+};
+constexpr size_t kOfJobAlone = 5;
+
+constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
+    {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
+    {"tz", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.zone, 64); }},
+    {"jitter", "duration", [](ScheduleSpec& s, const JsonValue& v) { return v.duration(&s.jitter_ms, 0, kDay); }},
+    {"catch_up", "choice", [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.catch_up, kCatchUps); }},
+    {"overlap", "choice", [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.overlap, kOverlaps); }},
+};
+
+constexpr JsonField<QueueSettings> kQueueFields[] = {
+    {"concurrency", "number",
+     [](QueueSettings& q, const JsonValue& v) {
+       int concurrency = 0;
+       if (!v.integer(&concurrency, 1, 10000)) return false;
+       q.concurrency = concurrency;
+       return true;
+     }},
+};
+
+constexpr JsonField<Edit> kEditFields[] = {
+    {"payload", "any", [](Edit& e, const JsonValue& v) { return read_payload(v, &e.payload.emplace()); }},
+    {"payload_base64", "string", [](Edit& e, const JsonValue& v) { return read_base64(v, &e.payload.emplace()); }},
+    {"priority", "number", [](Edit& e, const JsonValue& v) { return v.integer(&e.priority.emplace(), -HF_PRIORITY_MAX, HF_PRIORITY_MAX); }},
+    {"delay", "duration", [](Edit& e, const JsonValue& v) { return v.duration(&e.delay_ms.emplace(), 0, kDelayMax); }},
+    {"at", "time", [](Edit& e, const JsonValue& v) { return v.time(&e.at_wall_ms.emplace()); }},
+    {"max_attempts", "number", [](Edit& e, const JsonValue& v) { return v.integer(&e.max_attempts.emplace(), 1, HF_ATTEMPTS_MAX); }},
+    {"tags", "string",
+     [](Edit& e, const JsonValue& v) {
+       if (v.node().kind == JsonNode::Kind::string && v.node().text.empty()) return !e.tags.emplace().size();
+       return v.text(&e.tags.emplace(), HF_TAGS_MAX);
+     }},
+};
+
+// Reads `body` with `read`, which returns false after it told the report.
+template <class Read>
+Status parse_body(std::string_view body, Read read) {
+  if (body.empty()) return Error{HF_E_INVALID, "the body is empty: expected a JSON object"};
+  auto tree = parse_json(body);
+  if (!tree) return Error{HF_E_INVALID, "the body is not JSON: " + tree.error().message};
+  JsonReport report("", true);
+  if (!read(JsonValue(*tree, report))) return report.error();
+  return ok_status();
+}
+
+bool read_enqueue(const JsonValue& body, std::vector<JobSpec>* specs) {
+  if (!body.expect(JsonNode::Kind::object)) return false;
+  if (!body.node().find("jobs")) return read_job(body, &specs->emplace_back());
+  if (body.node().items.size() != 1) return body.fail("beside \"jobs\" nothing else is allowed");
+  const JsonValue jobs = body.member(0);
+  if (!jobs.expect(JsonNode::Kind::array)) return false;
+  const size_t count = jobs.node().items.size();
+  if (count == 0 || count > HF_ENQUEUE_MANY_MAX) {
+    return jobs.fail("the array has " + std::to_string(count) + " jobs: allowed are 1 to " +
+                     std::to_string(HF_ENQUEUE_MANY_MAX));
+  }
+  specs->reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (!read_job(jobs.item(i), &specs->emplace_back())) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::span<const JsonField<JobSpec>> job_fields() { return kJobFields; }
+std::span<const JsonField<JobSpec>> scheduled_job_fields() {
+  return std::span(kJobFields).first(std::size(kJobFields) - kOfJobAlone);
+}
+std::span<const JsonField<ScheduleSpec>> schedule_fields() { return kScheduleFields; }
+std::span<const JsonField<BackoffSpec>> backoff_fields() { return kBackoffFields; }
+std::span<const JsonField<QueueSettings>> queue_fields() { return kQueueFields; }
+
+bool read_backoff(const JsonValue& object, BackoffSpec* backoff) {
+  if (!read_fields(object, {{kBackoffFields, *backoff}})) return false;
+  if (backoff->kind == BackoffKind::list && backoff->list_ms.empty()) {
+    return object.fail("kind \"list\" needs \"list\", such as [\"1s\", \"10s\", \"1m\"]");
+  }
+  if (!backoff->list_ms.empty() && backoff->kind != BackoffKind::list) {
+    return object.fail("\"list\" needs \"kind\": \"list\"");
+  }
+  if (backoff->jitter_percent != 0 && backoff->jitter != Jitter::percent) {
+    return object.fail("\"jitter_percent\" needs \"jitter\": \"percent\"");
+  }
+  return true;
+}
+
+bool read_job(const JsonValue& object, JobSpec* spec) {
+  if (!read_fields(object, {{kJobFields, *spec}})) return false;
+  if (spec->type.empty()) return object.fail("\"type\" is missing: it says what runs the job");
+  if (!exclusive(object, "payload", "payload_base64") || !exclusive(object, "delay", "at")) return false;
+  if (spec->unique_key.empty()) {
+    for (const char* name : {"unique_for", "on_conflict"}) {
+      if (object.node().find(name)) {
+        return object.fail("\"" + std::string(name) + "\" needs \"unique_key\"");
+      }
+    }
+  }
+  return true;
+}
+
+bool read_schedule(const JsonValue& object, ScheduleSpec* spec) {
+  if (!read_fields(object, {{schedule_fields(), *spec}, {scheduled_job_fields(), spec->job}})) {
+    return false;
+  }
+  if (!exclusive(object, "payload", "payload_base64")) return false;
+  if (spec->cron.empty()) {
+    return object.fail("\"cron\" is missing: it says when, such as \"30 2 * * *\" or \"@every 90s\"");
+  }
+  if (spec->job.type.empty()) return object.fail("\"type\" is missing: it says what runs its jobs");
+  return true;
+}
+
+Result<Enqueue> parse_enqueue(std::string_view body) {
+  Enqueue enqueue;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) { return read_enqueue(v, &enqueue.specs); }));
+  return enqueue;
+}
+
+Result<Edit> parse_edit(JobId id, std::string_view body) {
+  Edit edit;
+  edit.id = id;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    if (!read_fields(v, {{kEditFields, edit}})) return false;
+    if (v.node().items.empty()) return v.fail("nothing to change is given");
+    return exclusive(v, "payload", "payload_base64") && exclusive(v, "delay", "at");
+  }));
+  return edit;
+}
+
+Result<ScheduleSpec> parse_schedule(std::string_view name, std::string_view body) {
+  ScheduleSpec spec;
+  spec.name = name;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) { return read_schedule(v, &spec); }));
+  return spec;
+}
+
+Result<QueueSettings> parse_queue_settings(std::string_view body) {
+  QueueSettings settings;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) { return read_fields(v, {{kQueueFields, settings}}); }));
+  return settings;
+}
+
+Result<std::string> base64_decode(std::string_view text) {
+  const auto* in = reinterpret_cast<const unsigned char*>(text.data());
+  std::string bytes(text.size() / 4 * 3 + 3, '\0');
+  size_t size = 0;
+  if (mbedtls_base64_decode(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), &size, in,
+                            text.size()) != 0) {
+    return Error{HF_E_INVALID, "found " + quoted(text, 24) + ", expected base64 with its padding"};
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+std::string base64_encode(std::string_view bytes) {
+  std::string text(bytes.size() / 3 * 4 + 5, '\0');  // and a NUL
+  size_t size = 0;
+  const auto* in = reinterpret_cast<const unsigned char*>(bytes.data());
+  if (mbedtls_base64_encode(reinterpret_cast<unsigned char*>(text.data()), text.size(), &size, in,
+                            bytes.size()) != 0) {
+    return "";
+  }
+  text.resize(size);
+  return text;
+}
+
+}  // namespace hf
