@@ -31,43 +31,60 @@ void put_bytes(Json* to, const std::string& name, const std::string& bytes) {
 
 const char* name_of(BackoffKind kind) {
   switch (kind) {
-    case BackoffKind::fixed: return "fixed";
-    case BackoffKind::linear: return "linear";
-    case BackoffKind::exponential: return "exponential";
-    case BackoffKind::list: return "list";
+    case BackoffKind::fixed:
+      return "fixed";
+    case BackoffKind::linear:
+      return "linear";
+    case BackoffKind::exponential:
+      return "exponential";
+    case BackoffKind::list:
+      return "list";
   }
   return "";
 }
 const char* name_of(Jitter jitter) {
   switch (jitter) {
-    case Jitter::none: return "none";
-    case Jitter::full: return "full";
-    case Jitter::equal: return "equal";
-    case Jitter::percent: return "percent";
+    case Jitter::none:
+      return "none";
+    case Jitter::full:
+      return "full";
+    case Jitter::equal:
+      return "equal";
+    case Jitter::percent:
+      return "percent";
   }
   return "";
 }
 const char* name_of(CatchUp catch_up) {
   switch (catch_up) {
-    case CatchUp::once: return "once";
-    case CatchUp::skip: return "skip";
-    case CatchUp::all: return "all";
+    case CatchUp::once:
+      return "once";
+    case CatchUp::skip:
+      return "skip";
+    case CatchUp::all:
+      return "all";
   }
   return "";
 }
 const char* name_of(Overlap overlap) {
   switch (overlap) {
-    case Overlap::skip: return "skip";
-    case Overlap::queue: return "queue";
-    case Overlap::cancel: return "cancel";
+    case Overlap::skip:
+      return "skip";
+    case Overlap::queue:
+      return "queue";
+    case Overlap::cancel:
+      return "cancel";
   }
   return "";
 }
 const char* name_of(Durability durability) {
   switch (durability) {
-    case Durability::sync: return "sync";
-    case Durability::grouped: return "grouped";
-    case Durability::memory: return "memory";
+    case Durability::sync:
+      return "sync";
+    case Durability::grouped:
+      return "grouped";
+    case Durability::memory:
+      return "memory";
   }
   return "";
 }
@@ -91,7 +108,8 @@ void put_inside(Json* to, const JobInfo& job) {
   put_text(&json, "progress_note", job.progress_note);
   put_text(&json, "error", job.error);
   // A page of a list has the sizes, not the bytes.
-  if (job.payload_size == static_cast<int64_t>(job.payload.size())) put_bytes(&json, "payload", job.payload);
+  if (job.payload_size == static_cast<int64_t>(job.payload.size()))
+    put_bytes(&json, "payload", job.payload);
   if (!job.result.empty()) put_bytes(&json, "result", job.result);
 }
 
@@ -120,7 +138,8 @@ Json job_object(const JobInfo& job, Sight sight) {
   json["payload_size"] = job.payload_size;
   json["result_size"] = job.result_size;
   if (sight == Sight::all) put_inside(&json, job);
-  for (const Attempt& attempt : job.history) json["history"].push_back(attempt_object(attempt, sight));
+  for (const Attempt& attempt : job.history)
+    json["history"].push_back(attempt_object(attempt, sight));
   return json;
 }
 
@@ -142,7 +161,9 @@ void put_scheduled_job(Json* to, const JobSpec& job, Sight sight) {
   json["queue"] = job.queue;
   if (job.priority != 0) json["priority"] = job.priority;
   if (job.policy.max_attempts) json["max_attempts"] = job.policy.max_attempts;
-  if (job.policy.backoff != BackoffSpec{}) json["backoff"] = backoff_object(job.policy.backoff);
+  if (Json backoff = backoff_object(job.policy.backoff); !backoff.is_null()) {
+    json["backoff"] = std::move(backoff);
+  }
   if (job.policy.timeout_ms > 0) json["timeout"] = format_duration(job.policy.timeout_ms);
   if (job.policy.timeout_ms < 0) json["timeout"] = "none";
   if (job.ttl_ms) json["ttl"] = format_duration(job.ttl_ms);
@@ -192,7 +213,9 @@ Json queue_array(const std::vector<QueueInfo>& queues) {
 
 }  // namespace
 
-std::string job_json(const JobInfo& job, Sight sight) { return text_of(job_object(job, sight)); }
+std::string job_json(const JobInfo& job, Sight sight) {
+  return text_of(job_object(job, sight));
+}
 
 std::string jobs_json(const JobPage& page, Sight sight) {
   Json json;
@@ -260,7 +283,9 @@ std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sig
   return text_of(json);
 }
 
-std::string queue_json(const QueueInfo& queue) { return text_of(queue_object(queue)); }
+std::string queue_json(const QueueInfo& queue) {
+  return text_of(queue_object(queue));
+}
 
 std::string queues_json(const std::vector<QueueInfo>& queues) {
   Json json;
@@ -306,7 +331,8 @@ const char* error_name(int code) {
     return code_text;
     HF_ERRORS(HF_ERROR_NAME_)
 #undef HF_ERROR_NAME_
-    default: return "internal";
+    default:
+      return "internal";
   }
 }
 

@@ -1,8 +1,9 @@
 // What the engine knows, as JSON: the one place for the admin API, the C API and the command line.
 //
-// Keys are snake_case. Points in time are RFC 3339 in UTC. What people set is written as they set it
-// ("timeout": "5m"); what was measured is a number with its unit in the name ("took_ms": 12). What is not
-// set is left out. Bytes are a string if they are UTF-8, else base64 in `<name>_base64`.
+// Keys are snake_case. Points in time are RFC 3339 in UTC. What people set is written as they set
+// it
+// ("timeout": "5m"); what was measured is a number with its unit in the name ("took_ms": 12). What
+// is not set is left out. Bytes are a string if they are UTF-8, else base64 in `<name>_base64`.
 #pragma once
 
 #include <span>
@@ -27,7 +28,7 @@ std::string queue_json(const QueueInfo& queue);
 std::string queues_json(const std::vector<QueueInfo>& queues);
 std::string transition_json(const Transition& transition, int64_t wall_ms, Sight sight);
 std::string ids_json(std::span<const JobId> ids);  // {"id": 7}, or {"ids": [7, 8]} unless it is one
-std::string error_json(const Error& error);        // {"error": {"code": "not_found", "message": ...}}
+std::string error_json(const Error& error);  // {"error": {"code": "not_found", "message": ...}}
 
 // The code of HF_ERRORS in the admin API: "not_found".
 const char* error_name(int code);

@@ -11,13 +11,17 @@ namespace {
 // The value as found, for a message.
 std::string found(const JsonNode& node) {
   switch (node.kind) {
-    case JsonNode::Kind::string: return quoted(node.text);
+    case JsonNode::Kind::string:
+      return quoted(node.text);
     case JsonNode::Kind::integer:
-    case JsonNode::Kind::number: return std::string(cut_utf8(node.text, 32));
-    case JsonNode::Kind::boolean: return node.boolean ? "true" : "false";
+    case JsonNode::Kind::number:
+      return std::string(cut_utf8(node.text, 32));
+    case JsonNode::Kind::boolean:
+      return node.boolean ? "true" : "false";
     case JsonNode::Kind::null:
     case JsonNode::Kind::array:
-    case JsonNode::Kind::object: break;
+    case JsonNode::Kind::object:
+      break;
   }
   return std::string(json_kind_name(node.kind));
 }
@@ -50,7 +54,8 @@ void JsonReport::warn(int line, std::string_view path, std::string_view message)
 std::string JsonValue::path() const {
   if (!parent_) return "";
   std::string before = parent_->path();
-  if (parent_->node_.kind == JsonNode::Kind::array) return before + "[" + std::to_string(index_) + "]";
+  if (parent_->node_.kind == JsonNode::Kind::array)
+    return before + "[" + std::to_string(index_) + "]";
   if (!before.empty()) before += '.';
   // A name that could be mistaken for a path is shown in quotes.
   const bool plain = !name_.empty() && std::all_of(name_.begin(), name_.end(), [](char c) {
@@ -63,7 +68,9 @@ bool JsonValue::fail(std::string_view message) const {
   return report_.fail(node_.line, path(), message);
 }
 
-void JsonValue::warn(std::string_view message) const { report_.warn(node_.line, path(), message); }
+void JsonValue::warn(std::string_view message) const {
+  report_.warn(node_.line, path(), message);
+}
 
 bool JsonValue::expect(JsonNode::Kind kind) const {
   if (node_.kind == kind) return true;
@@ -116,8 +123,8 @@ bool JsonValue::size(int64_t* out, int64_t min_bytes, int64_t max_bytes) const {
   auto parsed = parse_size(node_.text);
   if (!parsed) return fail(parsed.error().message);
   if (*parsed < min_bytes || *parsed > max_bytes) {
-    return fail(quoted(node_.text) + " is out of range: allowed are " + format_size(min_bytes) + " to " +
-                format_size(max_bytes));
+    return fail(quoted(node_.text) + " is out of range: allowed are " + format_size(min_bytes) +
+                " to " + format_size(max_bytes));
   }
   *out = *parsed;
   return true;

@@ -1,8 +1,10 @@
-// From a JSON object to a struct by a table of its fields. The table is the one place that knows the names:
-// it drives the reading, the hints for a mistyped name and the check of docs/reference.md.
+// From a JSON object to a struct by a table of its fields. The table is the one place that knows
+// the names: it drives the reading, the hints for a mistyped name and the check of
+// docs/reference.md.
 //
 //   constexpr JsonField<Batch> kBatchFields[] = {
-//       {"max_jobs", "number", [](Batch& to, const JsonValue& v) { return v.integer(&to.max_jobs, 1, 10000); }},
+//       {"max_jobs", "number", [](Batch& to, const JsonValue& v) { return v.integer(&to.max_jobs,
+//       1, 10000); }},
 //       ...
 //   };
 //   if (!read_fields(value, {{kBatchFields, batch}})) return report.error();
@@ -56,8 +58,8 @@ struct JsonChoice {
   E value;
 };
 
-// A value and its place in the document. Lives on the stack while the document is read; refers to its
-// parent, the node and the report.
+// A value and its place in the document. Lives on the stack while the document is read; refers to
+// its parent, the node and the report.
 class JsonValue {
  public:
   JsonValue(const JsonNode& node, JsonReport& report) : node_(node), report_(report) {}
@@ -114,15 +116,21 @@ struct JsonField {
   bool (*read)(T& to, const JsonValue& value);
 };
 
-// A table and the struct that it fills, types forgotten, so that one object can fill several structs.
+// A table and the struct that it fills, types forgotten, so that one object can fill several
+// structs.
 class JsonFields {
  public:
   template <class T, size_t N>
-  JsonFields(const JsonField<T> (&table)[N], T& to) : JsonFields(std::span<const JsonField<T>>(table), to) {}
+  JsonFields(const JsonField<T> (&table)[N], T& to)
+      : JsonFields(std::span<const JsonField<T>>(table), to) {}
   template <class T>
   JsonFields(std::span<const JsonField<T>> table, T& to)
-      : table_(table.data()), size_(table.size()), to_(&to),
-        name_([](const void* fields, size_t i) { return static_cast<const JsonField<T>*>(fields)[i].name; }),
+      : table_(table.data()),
+        size_(table.size()),
+        to_(&to),
+        name_([](const void* fields, size_t i) {
+          return static_cast<const JsonField<T>*>(fields)[i].name;
+        }),
         read_([](const void* fields, size_t i, void* into, const JsonValue& value) {
           return static_cast<const JsonField<T>*>(fields)[i].read(*static_cast<T*>(into), value);
         }) {}
@@ -139,8 +147,8 @@ class JsonFields {
   bool (*read_)(const void*, size_t, void*, const JsonValue&);
 };
 
-// Reads each member of the object by the first table that has its name; a name that none has is an error with
-// the nearest one that is known.
+// Reads each member of the object by the first table that has its name; a name that none has is an
+// error with the nearest one that is known.
 bool read_fields(const JsonValue& object, std::initializer_list<JsonFields> tables);
 
 // For messages about unknown names: `; did you mean "x"?` or "".

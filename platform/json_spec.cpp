@@ -49,8 +49,8 @@ constexpr std::array<JsonChoice<Overlap>, 3> kOverlaps = {{
 bool read_list(const JsonValue& v, std::vector<int64_t>* list) {
   if (!v.expect(JsonNode::Kind::array)) return false;
   if (v.node().items.empty() || v.node().items.size() > HF_BACKOFF_LIST_MAX) {
-    return v.fail("the list has " + std::to_string(v.node().items.size()) + " entries: allowed are 1 to " +
-                  std::to_string(HF_BACKOFF_LIST_MAX));
+    return v.fail("the list has " + std::to_string(v.node().items.size()) +
+                  " entries: allowed are 1 to " + std::to_string(HF_BACKOFF_LIST_MAX));
   }
   std::vector<int64_t> read(v.node().items.size());
   for (size_t i = 0; i < read.size(); ++i) {
@@ -84,7 +84,8 @@ bool read_timeout(const JsonValue& v, int64_t* timeout_ms) {
 
 bool exclusive(const JsonValue& object, std::string_view a, std::string_view b) {
   if (object.node().find(a) && object.node().find(b)) {
-    return object.fail("\"" + std::string(a) + "\" and \"" + std::string(b) + "\" exclude each other");
+    return object.fail("\"" + std::string(a) + "\" and \"" + std::string(b) +
+                       "\" exclude each other");
   }
   return true;
 }
@@ -92,12 +93,18 @@ bool exclusive(const JsonValue& object, std::string_view a, std::string_view b) 
 // ---- the tables
 
 constexpr JsonField<BackoffSpec> kBackoffFields[] = {
-    {"kind", "choice", [](BackoffSpec& b, const JsonValue& v) { return v.choice(&b.kind, kBackoffKinds); }},
-    {"base", "duration", [](BackoffSpec& b, const JsonValue& v) { return v.duration(&b.base_ms, 1, kBackoffMaxMs); }},
-    {"factor", "number", [](BackoffSpec& b, const JsonValue& v) { return v.number(&b.factor, 1, kBackoffMaxFactor); }},
-    {"max", "duration", [](BackoffSpec& b, const JsonValue& v) { return v.duration(&b.max_ms, 1, kBackoffMaxMs); }},
-    {"jitter", "choice", [](BackoffSpec& b, const JsonValue& v) { return v.choice(&b.jitter, kJitters); }},
-    {"jitter_percent", "number", [](BackoffSpec& b, const JsonValue& v) { return v.integer(&b.jitter_percent, 1, 100); }},
+    {"kind", "choice",
+     [](BackoffSpec& b, const JsonValue& v) { return v.choice(&b.kind, kBackoffKinds); }},
+    {"base", "duration",
+     [](BackoffSpec& b, const JsonValue& v) { return v.duration(&b.base_ms, 1, kBackoffMaxMs); }},
+    {"factor", "number",
+     [](BackoffSpec& b, const JsonValue& v) { return v.number(&b.factor, 1, kBackoffMaxFactor); }},
+    {"max", "duration",
+     [](BackoffSpec& b, const JsonValue& v) { return v.duration(&b.max_ms, 1, kBackoffMaxMs); }},
+    {"jitter", "choice",
+     [](BackoffSpec& b, const JsonValue& v) { return v.choice(&b.jitter, kJitters); }},
+    {"jitter_percent", "number",
+     [](BackoffSpec& b, const JsonValue& v) { return v.integer(&b.jitter_percent, 1, 100); }},
     {"list", "array", [](BackoffSpec& b, const JsonValue& v) { return read_list(v, &b.list_ms); }},
 };
 
@@ -105,31 +112,50 @@ constexpr JsonField<BackoffSpec> kBackoffFields[] = {
 constexpr JsonField<JobSpec> kJobFields[] = {
     {"type", "name", [](JobSpec& s, const JsonValue& v) { return v.name("job type", &s.type); }},
     {"payload", "any", [](JobSpec& s, const JsonValue& v) { return read_payload(v, &s.payload); }},
-    {"payload_base64", "string", [](JobSpec& s, const JsonValue& v) { return read_base64(v, &s.payload); }},
+    {"payload_base64", "string",
+     [](JobSpec& s, const JsonValue& v) { return read_base64(v, &s.payload); }},
     {"queue", "name", [](JobSpec& s, const JsonValue& v) { return v.name("queue", &s.queue); }},
-    {"priority", "number", [](JobSpec& s, const JsonValue& v) { return v.integer(&s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX); }},
-    {"max_attempts", "number", [](JobSpec& s, const JsonValue& v) { return v.integer(&s.policy.max_attempts, 1, HF_ATTEMPTS_MAX); }},
-    {"backoff", "object", [](JobSpec& s, const JsonValue& v) { return read_backoff(v, &s.policy.backoff); }},
-    {"timeout", "duration", [](JobSpec& s, const JsonValue& v) { return read_timeout(v, &s.policy.timeout_ms); }},
-    {"ttl", "duration", [](JobSpec& s, const JsonValue& v) { return v.duration(&s.ttl_ms, 1, kDelayMax); }},
-    {"concurrency_key", "string", [](JobSpec& s, const JsonValue& v) { return v.text(&s.concurrency_key, HF_KEY_MAX); }},
+    {"priority", "number",
+     [](JobSpec& s, const JsonValue& v) {
+       return v.integer(&s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX);
+     }},
+    {"max_attempts", "number",
+     [](JobSpec& s, const JsonValue& v) {
+       return v.integer(&s.policy.max_attempts, 1, HF_ATTEMPTS_MAX);
+     }},
+    {"backoff", "object",
+     [](JobSpec& s, const JsonValue& v) { return read_backoff(v, &s.policy.backoff); }},
+    {"timeout", "duration",
+     [](JobSpec& s, const JsonValue& v) { return read_timeout(v, &s.policy.timeout_ms); }},
+    {"ttl", "duration",
+     [](JobSpec& s, const JsonValue& v) { return v.duration(&s.ttl_ms, 1, kDelayMax); }},
+    {"concurrency_key", "string",
+     [](JobSpec& s, const JsonValue& v) { return v.text(&s.concurrency_key, HF_KEY_MAX); }},
     {"sink", "name", [](JobSpec& s, const JsonValue& v) { return v.name("sink", &s.sink); }},
     {"tags", "string", [](JobSpec& s, const JsonValue& v) { return v.text(&s.tags, HF_TAGS_MAX); }},
-    {"durability", "choice", [](JobSpec& s, const JsonValue& v) { return v.choice(&s.durability, kDurabilities); }},
-    {"delay", "duration", [](JobSpec& s, const JsonValue& v) { return v.duration(&s.delay_ms, 0, kDelayMax); }},
+    {"durability", "choice",
+     [](JobSpec& s, const JsonValue& v) { return v.choice(&s.durability, kDurabilities); }},
+    {"delay", "duration",
+     [](JobSpec& s, const JsonValue& v) { return v.duration(&s.delay_ms, 0, kDelayMax); }},
     {"at", "time", [](JobSpec& s, const JsonValue& v) { return v.time(&s.at_wall_ms); }},
-    {"unique_key", "string", [](JobSpec& s, const JsonValue& v) { return v.text(&s.unique_key, HF_KEY_MAX); }},
-    {"unique_for", "duration", [](JobSpec& s, const JsonValue& v) { return v.duration(&s.unique_for_ms, 1, kDelayMax); }},
-    {"on_conflict", "choice", [](JobSpec& s, const JsonValue& v) { return v.choice(&s.on_conflict, kConflicts); }},
+    {"unique_key", "string",
+     [](JobSpec& s, const JsonValue& v) { return v.text(&s.unique_key, HF_KEY_MAX); }},
+    {"unique_for", "duration",
+     [](JobSpec& s, const JsonValue& v) { return v.duration(&s.unique_for_ms, 1, kDelayMax); }},
+    {"on_conflict", "choice",
+     [](JobSpec& s, const JsonValue& v) { return v.choice(&s.on_conflict, kConflicts); }},
 };
 constexpr size_t kOfJobAlone = 5;
 
 constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
     {"tz", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.zone, 64); }},
-    {"jitter", "duration", [](ScheduleSpec& s, const JsonValue& v) { return v.duration(&s.jitter_ms, 0, kDay); }},
-    {"catch_up", "choice", [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.catch_up, kCatchUps); }},
-    {"overlap", "choice", [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.overlap, kOverlaps); }},
+    {"jitter", "duration",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.duration(&s.jitter_ms, 0, kDay); }},
+    {"catch_up", "choice",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.catch_up, kCatchUps); }},
+    {"overlap", "choice",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.overlap, kOverlaps); }},
 };
 
 constexpr JsonField<QueueSettings> kQueueFields[] = {
@@ -143,15 +169,25 @@ constexpr JsonField<QueueSettings> kQueueFields[] = {
 };
 
 constexpr JsonField<Edit> kEditFields[] = {
-    {"payload", "any", [](Edit& e, const JsonValue& v) { return read_payload(v, &e.payload.emplace()); }},
-    {"payload_base64", "string", [](Edit& e, const JsonValue& v) { return read_base64(v, &e.payload.emplace()); }},
-    {"priority", "number", [](Edit& e, const JsonValue& v) { return v.integer(&e.priority.emplace(), -HF_PRIORITY_MAX, HF_PRIORITY_MAX); }},
-    {"delay", "duration", [](Edit& e, const JsonValue& v) { return v.duration(&e.delay_ms.emplace(), 0, kDelayMax); }},
+    {"payload", "any",
+     [](Edit& e, const JsonValue& v) { return read_payload(v, &e.payload.emplace()); }},
+    {"payload_base64", "string",
+     [](Edit& e, const JsonValue& v) { return read_base64(v, &e.payload.emplace()); }},
+    {"priority", "number",
+     [](Edit& e, const JsonValue& v) {
+       return v.integer(&e.priority.emplace(), -HF_PRIORITY_MAX, HF_PRIORITY_MAX);
+     }},
+    {"delay", "duration",
+     [](Edit& e, const JsonValue& v) { return v.duration(&e.delay_ms.emplace(), 0, kDelayMax); }},
     {"at", "time", [](Edit& e, const JsonValue& v) { return v.time(&e.at_wall_ms.emplace()); }},
-    {"max_attempts", "number", [](Edit& e, const JsonValue& v) { return v.integer(&e.max_attempts.emplace(), 1, HF_ATTEMPTS_MAX); }},
+    {"max_attempts", "number",
+     [](Edit& e, const JsonValue& v) {
+       return v.integer(&e.max_attempts.emplace(), 1, HF_ATTEMPTS_MAX);
+     }},
     {"tags", "string",
      [](Edit& e, const JsonValue& v) {
-       if (v.node().kind == JsonNode::Kind::string && v.node().text.empty()) return !e.tags.emplace().size();
+       if (v.node().kind == JsonNode::Kind::string && v.node().text.empty())
+         return !e.tags.emplace().size();
        return v.text(&e.tags.emplace(), HF_TAGS_MAX);
      }},
 };
@@ -187,13 +223,21 @@ bool read_enqueue(const JsonValue& body, std::vector<JobSpec>* specs) {
 
 }  // namespace
 
-std::span<const JsonField<JobSpec>> job_fields() { return kJobFields; }
+std::span<const JsonField<JobSpec>> job_fields() {
+  return kJobFields;
+}
 std::span<const JsonField<JobSpec>> scheduled_job_fields() {
   return std::span(kJobFields).first(std::size(kJobFields) - kOfJobAlone);
 }
-std::span<const JsonField<ScheduleSpec>> schedule_fields() { return kScheduleFields; }
-std::span<const JsonField<BackoffSpec>> backoff_fields() { return kBackoffFields; }
-std::span<const JsonField<QueueSettings>> queue_fields() { return kQueueFields; }
+std::span<const JsonField<ScheduleSpec>> schedule_fields() {
+  return kScheduleFields;
+}
+std::span<const JsonField<BackoffSpec>> backoff_fields() {
+  return kBackoffFields;
+}
+std::span<const JsonField<QueueSettings>> queue_fields() {
+  return kQueueFields;
+}
 
 bool read_backoff(const JsonValue& object, BackoffSpec* backoff) {
   if (!read_fields(object, {{kBackoffFields, *backoff}})) return false;
@@ -212,7 +256,8 @@ bool read_backoff(const JsonValue& object, BackoffSpec* backoff) {
 bool read_job(const JsonValue& object, JobSpec* spec) {
   if (!read_fields(object, {{kJobFields, *spec}})) return false;
   if (spec->type.empty()) return object.fail("\"type\" is missing: it says what runs the job");
-  if (!exclusive(object, "payload", "payload_base64") || !exclusive(object, "delay", "at")) return false;
+  if (!exclusive(object, "payload", "payload_base64") || !exclusive(object, "delay", "at"))
+    return false;
   if (spec->unique_key.empty()) {
     for (const char* name : {"unique_for", "on_conflict"}) {
       if (object.node().find(name)) {
@@ -229,7 +274,8 @@ bool read_schedule(const JsonValue& object, ScheduleSpec* spec) {
   }
   if (!exclusive(object, "payload", "payload_base64")) return false;
   if (spec->cron.empty()) {
-    return object.fail("\"cron\" is missing: it says when, such as \"30 2 * * *\" or \"@every 90s\"");
+    return object.fail(
+        "\"cron\" is missing: it says when, such as \"30 2 * * *\" or \"@every 90s\"");
   }
   if (spec->job.type.empty()) return object.fail("\"type\" is missing: it says what runs its jobs");
   return true;
@@ -261,7 +307,9 @@ Result<ScheduleSpec> parse_schedule(std::string_view name, std::string_view body
 
 Result<QueueSettings> parse_queue_settings(std::string_view body) {
   QueueSettings settings;
-  HF_TRY(parse_body(body, [&](const JsonValue& v) { return read_fields(v, {{kQueueFields, settings}}); }));
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    return read_fields(v, {{kQueueFields, settings}});
+  }));
   return settings;
 }
 

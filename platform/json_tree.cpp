@@ -9,8 +9,8 @@
 namespace hf {
 namespace {
 
-// An iterator over the text that leaves a mark of how far the parser has read: its SAX interface knows
-// no positions.
+// An iterator over the text that leaves a mark of how far the parser has read: its SAX interface
+// knows no positions.
 class MarkingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -47,7 +47,9 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
     if (node) node->boolean = value;
     return node;
   }
-  bool number_integer(number_integer_t value) override { return integer(value, std::to_string(value)); }
+  bool number_integer(number_integer_t value) override {
+    return integer(value, std::to_string(value));
+  }
   bool number_unsigned(number_unsigned_t value) override {
     if (value <= uint64_t{std::numeric_limits<int64_t>::max()}) {
       return integer(static_cast<int64_t>(value), std::to_string(value));
@@ -168,13 +170,22 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
 
 void append_compact(const JsonNode& node, std::string* out) {
   switch (node.kind) {
-    case JsonNode::Kind::null: *out += "null"; return;
-    case JsonNode::Kind::boolean: *out += node.boolean ? "true" : "false"; return;
+    case JsonNode::Kind::null:
+      *out += "null";
+      return;
+    case JsonNode::Kind::boolean:
+      *out += node.boolean ? "true" : "false";
+      return;
     case JsonNode::Kind::integer:
-    case JsonNode::Kind::number: *out += node.text; return;
-    case JsonNode::Kind::string: *out += json_string(node.text); return;
+    case JsonNode::Kind::number:
+      *out += node.text;
+      return;
+    case JsonNode::Kind::string:
+      *out += json_string(node.text);
+      return;
     case JsonNode::Kind::array:
-    case JsonNode::Kind::object: break;
+    case JsonNode::Kind::object:
+      break;
   }
   const bool object = node.kind == JsonNode::Kind::object;
   *out += object ? '{' : '[';
@@ -197,13 +208,19 @@ const JsonNode* JsonNode::find(std::string_view name) const {
 
 std::string_view json_kind_name(JsonNode::Kind kind) {
   switch (kind) {
-    case JsonNode::Kind::null: return "null";
-    case JsonNode::Kind::boolean: return "true or false";
+    case JsonNode::Kind::null:
+      return "null";
+    case JsonNode::Kind::boolean:
+      return "true or false";
     case JsonNode::Kind::integer:
-    case JsonNode::Kind::number: return "a number";
-    case JsonNode::Kind::string: return "a string";
-    case JsonNode::Kind::array: return "an array";
-    case JsonNode::Kind::object: return "an object";
+    case JsonNode::Kind::number:
+      return "a number";
+    case JsonNode::Kind::string:
+      return "a string";
+    case JsonNode::Kind::array:
+      return "an array";
+    case JsonNode::Kind::object:
+      return "an object";
   }
   return "";
 }

@@ -1,7 +1,7 @@
 // JSON text to a tree that remembers its lines, for all that comes in: configuration and admin API.
 //
-// Stricter than RFC 8259 where silence would hide a mistake: a name twice in one object is an error,
-// and depth and number of values are bounded.
+// Stricter than RFC 8259 where silence would hide a mistake: a name twice in one object is an
+// error, and depth and number of values are bounded.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct JsonNode {
   enum class Kind : uint8_t { null, boolean, integer, number, string, array, object };
   Kind kind = Kind::null;
   bool boolean = false;
-  int line = 1;                     // of the value; of its name, for a member of an object
+  int line = 1;  // of the value; of its name, for a member of an object
   int64_t integer = 0;
-  double number = 0;                // also of an integer
-  std::string text;                 // of a string; of a number: as it was written
-  std::vector<std::string> names;   // object: the name of each item
-  std::vector<JsonNode> items;      // array, object
+  double number = 0;               // also of an integer
+  std::string text;                // of a string; of a number: as it was written
+  std::vector<std::string> names;  // object: the name of each item
+  std::vector<JsonNode> items;     // array, object
 
   const JsonNode* find(std::string_view name) const;  // REQUIRES: an object; nullptr: not there
 };

@@ -1,0 +1,233 @@
+#include "platform/json.h"
+
+#include <doctest/doctest.h>
+
+#include "platform/json_spec.h"
+#include "platform/json_tree.h"
+
+using namespace hf;
+
+namespace {
+
+std::string parse_failure(std::string_view text) {
+  auto tree = parse_json(text);
+  return tree ? "" : tree.error().message;
+}
+std::string enqueue_failure(std::string_view body) {
+  auto enqueue = parse_enqueue(body);
+  return enqueue ? "" : enqueue.error().message;
+}
+JobSpec enqueued(std::string_view body) {
+  auto enqueue = parse_enqueue(body);
+  CAPTURE(enqueue_failure(body));
+  REQUIRE(enqueue);
+  REQUIRE(enqueue->specs.size() == 1);
+  return enqueue->specs[0];
+}
+
+}  // namespace
+
+TEST_CASE("a tree knows the line of each value") {
+  auto tree = parse_json("{\n \"a\": 1,\n \"b\": [\n  2,\n  {\"c\":\n    \"d\"}]\n}");
+  REQUIRE(tree);
+  CHECK(tree->line == 1);
+  CHECK(tree->find("a")->line == 2);
+  CHECK(tree->find("b")->line == 3);
+  CHECK(tree->find("b")->items[0].line == 4);
+  CHECK(tree->find("b")->items[1].line == 5);
+  CHECK(tree->find("b")->items[1].find("c")->line == 5);  // of the name
+}
+
+TEST_CASE("JSON that is wrong says where and what was expected") {
+  CHECK(parse_failure("{\n \"a\": 1\n \"b\": 2 }").starts_with("3:"));
+  CHECK(parse_failure("{\n \"a\": 1\n \"b\": 2 }").find("expected") != std::string::npos);
+  CHECK(parse_failure("{\"a\": nul}").starts_with("1:"));
+  CHECK(parse_failure("{\"a\": 1} x") != "");
+  CHECK(parse_failure("{\"a\": \"\xff\"}") != "");
+  CHECK(parse_failure("") != "");
+  CHECK(parse_failure("{\"a\": 1,\n\"b\": 2,\n\"a\": 3}") ==
+        "3: the key \"a\" is there twice, first on line 1");
+}
+
+TEST_CASE("JSON is bounded in depth and number") {
+  CHECK(parse_failure(std::string(64, '[') + std::string(64, ']')) == "");
+  CHECK(parse_failure(std::string(65, '[') + std::string(65, ']')) ==
+        "1:65: nested more than 64 deep");
+  std::string many = "[0";
+  for (size_t i = 0; i < kJsonValuesMax; ++i) many += ",0";
+  CHECK(parse_failure(many + "]").find("more than 250000 values") != std::string::npos);
+}
+
+TEST_CASE("a value goes back to compact text with its numbers as they were written") {
+  const char* text =
+      "{\"a\":[1,-2,1.10,1e400,18446744073709551615,true,null,\"\\\"\\u0001\xc3\xa4\"],\"b\":{}}";
+  auto tree = parse_json(
+      "{ \"a\" : [1, -2,1.10, 1e400, "
+      "18446744073709551615,true,null,\"\\\"\\u0001\\u00e4\"],\n\"b\":{}}");
+  if (!tree) {
+    // A number beyond a double is refused by the parser: without it the rest holds.
+    text = "{\"a\":[1,-2,1.10,18446744073709551615,true,null,\"\\\"\\u0001\xc3\xa4\"],\"b\":{}}";
+    tree = parse_json(
+        "{ \"a\" : [1, -2,1.10, "
+        "18446744073709551615,true,null,\"\\\"\\u0001\\u00e4\"],\n\"b\":{}}");
+  }
+  REQUIRE(tree);
+  CHECK(compact_json(*tree) == text);
+}
+
+TEST_CASE("a job is read with all its fields") {
+  const JobSpec spec =
+      enqueued(R"({"type":"report","payload":{"a": [1, 2]},"queue":"slow","priority":-3,
+    "delay":"30s","max_attempts":7,"backoff":{"kind":"list","list":["1s","10s"],"jitter":"percent",
+    "jitter_percent":20},"timeout":"none","ttl":"1h","unique_key":"u","unique_for":"1d",
+    "on_conflict":"replace","concurrency_key":"c","sink":"cloud","tags":"t","durability":"grouped"})");
+  CHECK(spec.type == "report");
+  CHECK(spec.payload == R"({"a":[1,2]})");
+  CHECK(spec.queue == "slow");
+  CHECK(spec.priority == -3);
+  CHECK(spec.delay_ms == 30000);
+  CHECK(spec.policy.max_attempts == 7);
+  CHECK(spec.policy.backoff.kind == BackoffKind::list);
+  CHECK(spec.policy.backoff.list_ms == std::vector<int64_t>{1000, 10000});
+  CHECK(spec.policy.backoff.jitter == Jitter::percent);
+  CHECK(spec.policy.backoff.jitter_percent == 20);
+  CHECK(spec.policy.timeout_ms == -1);
+  CHECK(spec.ttl_ms == 3600000);
+  CHECK(spec.unique_key == "u");
+  CHECK(spec.unique_for_ms == 86400000);
+  CHECK(spec.on_conflict == OnConflict::replace);
+  CHECK(spec.concurrency_key == "c");
+  CHECK(spec.sink == "cloud");
+  CHECK(spec.tags == "t");
+  CHECK(spec.durability == Durability::grouped);
+}
+
+TEST_CASE("payloads: text as it is, bytes by base64, durations also as milliseconds") {
+  CHECK(enqueued(R"({"type":"a","payload":"x y"})").payload == "x y");
+  CHECK(enqueued(R"({"type":"a","payload":""})").payload == "");
+  CHECK(enqueued(R"({"type":"a","payload_base64":"AP8="})").payload == std::string("\0\xff", 2));
+  CHECK(enqueued(R"({"type":"a","payload":null})").payload == "null");
+  CHECK(enqueued(R"({"type":"a","delay":1500})").delay_ms == 1500);
+  CHECK(enqueued(R"({"type":"a","at":"2026-11-25T02:30:00Z"})").at_wall_ms == 1795573800000);
+}
+
+TEST_CASE("a job that is wrong says which field, what was found and what is allowed") {
+  CHECK(enqueue_failure("") == "the body is empty: expected a JSON object");
+  CHECK(enqueue_failure("{").starts_with("the body is not JSON: 1:"));
+  CHECK(enqueue_failure("[]") == "found an array, expected an object");
+  CHECK(enqueue_failure("{}") == "\"type\" is missing: it says what runs the job");
+  CHECK(enqueue_failure(R"({"type":"a","prioritty":1})")
+            .starts_with(
+                "prioritty: unknown key; did you mean \"priority\"? (known here: type, payload, "));
+  CHECK(enqueue_failure(R"({"type":"a","priority":"1"})") ==
+        "priority: found \"1\", expected a whole number from -1000 to 1000");
+  CHECK(enqueue_failure(R"({"type":"a","priority":1001})") ==
+        "priority: found 1001, expected a whole number from -1000 to 1000");
+  CHECK(enqueue_failure(R"({"type":"a","delay":"30"})")
+            .starts_with("delay: \"30\" is not a duration"));
+  CHECK(enqueue_failure(R"({"type":"a","delay":-1})") ==
+        "delay: -1 ms is out of range: allowed are 0s to 3653d");
+  CHECK(enqueue_failure(R"({"type":"a","delay":"1s","at":"2026-11-25T02:30:00Z"})") ==
+        "\"delay\" and \"at\" exclude each other");
+  CHECK(enqueue_failure(R"({"type":"a","payload":"","payload_base64":""})") ==
+        "\"payload\" and \"payload_base64\" exclude each other");
+  CHECK(enqueue_failure(R"({"type":"a","payload_base64":"?"})") ==
+        "payload_base64: found \"?\", expected base64 with its padding");
+  CHECK(enqueue_failure(R"({"type":"a","on_conflict":"reject"})") ==
+        "\"on_conflict\" needs \"unique_key\"");
+  CHECK(enqueue_failure(R"({"type":"a","unique_key":"k","on_conflict":"rejct"})") ==
+        "on_conflict: found \"rejct\", expected \"keep\", \"replace\", \"reject\" or \"debounce\"; "
+        "did you "
+        "mean \"reject\"?");
+  CHECK(enqueue_failure(R"({"type":"a b"})").starts_with("type: the job type name \"a b\" has "));
+  CHECK(enqueue_failure(R"({"type":"a","backoff":{"kind":"list"}})")
+            .starts_with("backoff: kind \"list\" needs"));
+  CHECK(enqueue_failure(R"({"type":"a","type":"b"})").find("twice") != std::string::npos);
+}
+
+TEST_CASE("several jobs come as one array, and the wrong one is named") {
+  auto enqueue = parse_enqueue(R"({"jobs":[{"type":"a"},{"type":"b"}]})");
+  REQUIRE(enqueue);
+  CHECK(enqueue->specs.size() == 2);
+  CHECK(enqueue_failure(R"({"jobs":[{"type":"a"},{"type":"b","ttl":"1"}]})")
+            .starts_with("jobs[1].ttl: "));
+  CHECK(enqueue_failure(R"({"jobs":[]})").starts_with("jobs: the array has 0 jobs"));
+  CHECK(enqueue_failure(R"({"jobs":[],"type":"a"})") == "beside \"jobs\" nothing else is allowed");
+}
+
+TEST_CASE("an edit changes what it names") {
+  auto edit = parse_edit(7, R"({"payload":"","priority":2,"tags":""})");
+  REQUIRE(edit);
+  CHECK(edit->id == 7);
+  CHECK(edit->payload == "");
+  CHECK(edit->priority == 2);
+  CHECK(edit->tags == "");
+  CHECK(!edit->delay_ms);
+  CHECK(!parse_edit(7, "{}"));
+  CHECK(!parse_edit(7, R"({"type":"a"})"));
+}
+
+TEST_CASE("a schedule has its fields and those of its jobs in one object") {
+  auto spec = parse_schedule("nightly", R"({"cron":"H 2 * * *","tz":"Europe/Berlin","type":"report",
+    "jitter":"10m","catch_up":"all","overlap":"cancel","payload":{"x":1},"queue":"q"})");
+  REQUIRE(spec);
+  CHECK(spec->name == "nightly");
+  CHECK(spec->zone == "Europe/Berlin");
+  CHECK(spec->jitter_ms == 600000);
+  CHECK(spec->catch_up == CatchUp::all);
+  CHECK(spec->overlap == Overlap::cancel);
+  CHECK(spec->job.type == "report");
+  CHECK(spec->job.payload == "{\"x\":1}");
+  CHECK(spec->job.queue == "q");
+  CHECK(!parse_schedule("n", R"({"cron":"* * * * *"})"));
+  CHECK(!parse_schedule("n", R"({"type":"a"})"));
+  CHECK(!parse_schedule("n", R"({"cron":"* * * * *","type":"a","delay":"1s"})"));
+}
+
+TEST_CASE("base64 goes there and back") {
+  for (const std::string& bytes :
+       {std::string(), std::string("\0", 1), std::string("ab"), std::string("\xff\xfe\xfd")}) {
+    auto back = base64_decode(base64_encode(bytes));
+    REQUIRE(back);
+    CHECK(*back == bytes);
+  }
+}
+
+TEST_CASE("a job goes out with times in RFC 3339 and without what is not set") {
+  JobInfo job;
+  job.id = 42;
+  job.type = "report";
+  job.queue = "default";
+  job.created_wall_ms = 1795573800000;
+  job.due_wall_ms = 1795573800250;
+  job.timeout_ms = 300000;
+  job.payload = "{\"a\":1}";
+  job.payload_size = 7;
+  job.result = std::string("\0\xff", 2);
+  job.result_size = 2;
+  job.error = "no link";
+  const std::string all = job_json(job, Sight::all);
+  CHECK(all.starts_with(R"({"id":42,"type":"report","queue":"default","state":"pending",)"));
+  CHECK(all.find(R"("created":"2026-11-25T02:30:00Z","due":"2026-11-25T02:30:00.250Z")") !=
+        std::string::npos);
+  CHECK(all.find(R"("timeout":"5m")") != std::string::npos);
+  CHECK(all.find(R"("payload":"{\"a\":1}","result_base64":"AP8=")") != std::string::npos);
+  CHECK(all.find("sink") == std::string::npos);
+  const std::string outline = job_json(job, Sight::outline);
+  CHECK(outline.find("no link") == std::string::npos);
+  CHECK(outline.find("\"payload\"") == std::string::npos);
+  CHECK(outline.find("result_base64") == std::string::npos);
+  CHECK(outline.find("\"payload_size\":7") != std::string::npos);
+}
+
+TEST_CASE("text that is not UTF-8 does no harm") {
+  JobInfo job;
+  job.type = "t\xff";
+  job.error = "\xc3";
+  CHECK(parse_json(job_json(job, Sight::all)));
+}
+
+TEST_CASE("errors carry their code") {
+  CHECK(error_json({HF_E_NOT_FOUND, "there is no job 7"}) ==
+        R"({"error":{"code":"not_found","message":"there is no job 7"}})");
+}
