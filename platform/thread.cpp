@@ -63,4 +63,10 @@ void Thread::join() {
   running_ = false;
 }
 
+void Thread::detach() {
+  if (!running_) return;
+  pthread_detach(id_);
+  running_ = false;
+}
+
 }  // namespace hf

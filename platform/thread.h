@@ -8,22 +8,23 @@
 
 namespace hf {
 
-// Starts on construction, must be joined. All signals but those of a fault in the thread itself are
+// Starts on construction, must be joined (or detached). All signals but those of a fault in the thread itself are
 // blocked in it: the host's handlers run on the host's threads, and a write to a closed socket gives
 // EPIPE instead of SIGPIPE.
 //
-// Owner: whoever started it. Thread: start, join and destruction on any thread but itself.
+// Owner: whoever started it. Thread: start, join, detach and destruction on any thread but itself.
 class Thread {
  public:
   // name: up to 15 bytes, as `ps -L` shows it. HF_E_NO_MEMORY if the system has no more threads.
   static Result<Thread> start(const char* name, std::function<void()> body);
 
   Thread(Thread&& other) noexcept;
-  Thread& operator=(Thread&& other) noexcept;  // REQUIRES: joined, or never started
+  Thread& operator=(Thread&& other) noexcept;  // REQUIRES: joined, detached or never started
   Thread() = default;
   ~Thread() { join(); }
 
-  void join();  // returns at once if joined or never started
+  void join();    // returns at once if joined or never started
+  void detach();  // for one that hangs in a call of the system: it is not waited for
   bool is_current() const { return running_ && pthread_equal(id_, pthread_self()); }
 
  private:

@@ -1,0 +1,110 @@
+// One connection to one origin: opened once, then one exchange of request and response after another.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "platform/net/dns.h"
+#include "platform/net/http_parser.h"
+#include "platform/net/stream.h"
+#include "platform/net/tls_store.h"
+
+namespace hf {
+
+// What two requests must share to share a connection. allow_private is part of it: a connection that
+// one request may use is not for another one that may not go to such an address.
+struct Origin {
+  bool https = false;
+  std::string host;
+  uint16_t port = 0;
+  bool host_is_ip = false;
+  TlsConfigId tls = kTlsSystem;
+  bool allow_private = false;
+
+  bool operator==(const Origin&) const = default;
+  std::string name() const;  // "ingest.example:443"
+};
+
+// What connections use of their client, which outlives them.
+struct HttpNet {
+  uv_loop_t* loop;
+  HandleCountPtr handles;
+  std::unique_ptr<Resolver> resolver;
+  std::unique_ptr<TlsStore> tls;
+  std::function<CertClock()> cert_clock;
+  ReadBuffer buffer;
+};
+
+// Owned by the HttpClient, on the loop's thread. The owner is told what happens through Events, and may
+// close() a connection in each of them but not destroy it.
+class ClientConnection final : private StreamEvents {
+ public:
+  class Events {
+   public:
+    virtual void on_connection_phase(ClientConnection& connection, NetPhase phase) = 0;
+    virtual void on_connection_progress(ClientConnection& connection) = 0;
+    virtual void on_connection_open(ClientConnection& connection) = 0;
+    // The exchange ended. idle() tells whether the connection can take another one; else it is closed.
+    virtual void on_connection_done(ClientConnection& connection, HttpResult result) = 0;
+    // It could not be opened, or it was idle and the server ended it. It is closed.
+    virtual void on_connection_lost(ClientConnection& connection, NetError error) = 0;
+
+   protected:
+    ~Events() = default;
+  };
+
+  ClientConnection(HttpNet& net, Origin origin, Events& events);
+  ~ClientConnection();
+  ClientConnection(const ClientConnection&) = delete;
+  ClientConnection& operator=(const ClientConnection&) = delete;
+
+  // Looks up the name, connects, makes the TLS handshake. The deadlines of lookup and connect are kept here,
+  // that of the handshake by the owner. May report on_connection_phase within this call, nothing else.
+  void open(const HttpDeadlines& deadlines);
+  // REQUIRES: idle()
+  void exchange(std::shared_ptr<const std::string> head, const HttpRequest& request);
+  // No event follows.
+  void close();
+
+  const Origin& origin() const { return origin_; }
+  bool idle() const { return state_ == State::kIdle; }
+  bool closed() const { return state_ == State::kClosed; }
+  int exchanges() const { return exchanges_; }
+  bool resumed() const { return stream_.tls() && stream_.tls()->resumed(); }
+  int64_t idle_since_ms = 0;  // the owner's
+
+ private:
+  enum class State { kNew, kOpening, kIdle, kExchanging, kClosed };
+  bool exchanging() const { return state_ == State::kExchanging; }
+
+  void resolved(Resolved result);
+  void connected(NetError error, TcpSocketPtr socket);
+  void start_stream(std::unique_ptr<TlsSession> session);
+  void lose(NetError error);
+  void finish(NetError error);
+  void finish_with_response();
+
+  void on_stream_open() override;
+  void on_stream_data(std::string_view bytes) override;
+  void on_stream_progress() override;
+  void on_stream_end(NetError error, bool clean) override;
+
+  HttpNet& net_;
+  const Origin origin_;
+  const std::string name_;
+  Events& events_;
+  State state_ = State::kNew;
+  int64_t connect_ms_ = 0;
+  Resolver::LookupId lookup_ = 0;
+  std::unique_ptr<TcpConnect> connect_;
+  TlsStore::TicketId ticket_ = 0;
+  TcpSocketPtr socket_;  // while the TLS context is loaded
+  Stream stream_;
+  int exchanges_ = 0;
+  NetPhase phase_ = NetPhase::kNone;
+  std::optional<HttpParser> parser_;
+};
+
+}  // namespace hf

@@ -1,0 +1,76 @@
+#include "platform/net/http_message.h"
+
+#include <algorithm>
+
+namespace hf {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// RFC 9110, 5.6.2
+bool is_token_char(char c) {
+  if ((c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z')) return true;
+  return c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
+}
+
+// RFC 9110, 5.5: visible characters, blank, tab and bytes beyond ASCII.
+bool is_value_char(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+}
+
+constexpr std::string_view kOwnHeaders[] = {
+    "Host",   "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
+    "Expect", "Upgrade",        "TE",                "Trailer",    "Proxy-Connection"};
+
+Status check_header(const std::string& name, const std::string& value) {
+  if (!is_token(name)) return Error{HF_E_INVALID, "a header name is empty or has a character that is not allowed"};
+  for (const std::string_view own : kOwnHeaders)
+    if (equal_ignoring_case(own, name))
+      return Error{HF_E_INVALID, "the header " + name + " is set by the client itself"};
+  if (!std::all_of(value.begin(), value.end(), is_value_char))
+    return Error{HF_E_INVALID, "the value of the header " + name + " has a control character"};
+  return ok_status();
+}
+
+}  // namespace
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+const std::string* HttpHeaders::find(std::string_view name) const {
+  for (const auto& [key, value] : fields_)
+    if (equal_ignoring_case(key, name)) return &value;
+  return nullptr;
+}
+
+Result<std::string> format_request_head(const HttpRequest& request) {
+  if (!is_token(request.method)) return Error{HF_E_INVALID, "the HTTP method is no token"};
+  if (equal_ignoring_case(request.method, "CONNECT"))
+    return Error{HF_E_INVALID, "the HTTP method CONNECT is not a request to a server"};
+  std::string head = request.method + " " + request.url.target + " HTTP/1.1\r\nHost: " +
+                     request.url.authority() + "\r\n";
+  for (const auto& [name, value] : request.headers.fields()) {
+    HF_TRY(check_header(name, value));
+    head += name + ": " + value + "\r\n";
+  }
+  if (!request.headers.find("User-Agent")) head += "User-Agent: holdfast/" HF_VERSION "\r\n";
+  if (!request.headers.find("Accept")) head += "Accept: */*\r\n";
+  const size_t body_size = request.body ? request.body->size() : 0;
+  const bool without_body = request.method == "GET" || request.method == "HEAD" ||
+                            request.method == "DELETE" || request.method == "OPTIONS";
+  if (body_size > 0 || !without_body) head += "Content-Length: " + std::to_string(body_size) + "\r\n";
+  head += "\r\n";
+  if (head.size() > kRequestHeaderMax)
+    return Error{HF_E_TOO_LARGE,
+                 "the request's headers are longer than " + std::to_string(kRequestHeaderMax) + " bytes"};
+  return head;
+}
+
+}  // namespace hf

@@ -1,0 +1,44 @@
+// Whether a server's certificate is acceptable, and the sentence that says why not.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "platform/net/net_error.h"
+#include "platform/net/tls_config.h"
+
+struct mbedtls_x509_crt;
+
+namespace hf {
+
+// Sits in mbedTLS's verification of one handshake, as its callback: takes the dates from CertClock instead of
+// the system's clock, and the rule of RFC 9110, 4.3.4 that an IP address is proven by an iPAddress name
+// alone. A plain object, on the thread of its session.
+class CertCheck {
+ public:
+  // `name` ("ingest.example:443") is for messages.
+  CertCheck(std::string host, bool host_is_ip, std::string name, CertClock clock);
+
+  // For each certificate of the chain, depth 0 is the server's own. Changes `flags` (MBEDTLS_X509_BADCERT_*).
+  void check(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags);
+
+  // False after a resumed handshake: the certificate was checked when the session began.
+  bool called() const { return called_; }
+  // REQUIRES: flags != 0, the result of the verification.
+  NetError error(uint32_t flags) const;
+
+ private:
+  void check_dates(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags);
+
+  const std::string host_;
+  const bool host_is_ip_;
+  const std::string name_;
+  const CertClock clock_;
+  bool called_ = false;
+  std::string date_fault_;  // "expired on 2026-01-02"
+  std::string names_;       // what the certificate is for
+  std::string issuer_;
+  bool self_signed_ = false;
+};
+
+}  // namespace hf

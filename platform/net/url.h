@@ -1,0 +1,31 @@
+// http and https URLs, validated once at the edge (configuration, API) and passed as values from there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace hf {
+
+inline constexpr size_t kUrlMax = 2048;  // bytes of a URL
+
+// A plain value, made by parse_url alone.
+struct Url {
+  bool https = false;
+  bool host_is_ip = false;
+  std::string host;    // lower case; an IP literal in its canonical form, without brackets
+  uint16_t port = 0;   // 80 or 443 if the URL names none
+  std::string target;  // path and query as sent, begins with "/"
+
+  std::string authority() const;  // the Host header: "host", "[::1]:8443"; a default port is left out
+  std::string host_port() const;  // for messages: "ingest.example:443"
+};
+
+// Refused: other schemes, user info, fragments, an empty or malformed host, IPv6 zones, port 0, control
+// characters, blanks, backslashes, bytes beyond ASCII (they are to be percent-encoded, or punycode in a host),
+// and hosts that look like a number but are not a dotted quad ("0x7f.1"). HF_E_INVALID, HF_E_TOO_LARGE.
+Result<Url> parse_url(std::string_view text);
+
+}  // namespace hf
