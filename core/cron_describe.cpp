@@ -175,8 +175,8 @@ std::string days(const CronFields& fields) {
   }
   if (fields.last_weekday) words.push_back("the last weekday");
   for (int n = first_from(before, 0); n >= 0; n = first_from(before, n + 1)) {
-    words.push_back(n == 0 ? "the last day"
-                           : number(n) + (n == 1 ? " day" : " days") + " before the last day");
+    const std::string away = n == 1 ? "" : number(n) + " days ";
+    words.push_back(n == 0 ? "the last day" : "the day " + away + "before the last day");
   }
   return join(words);
 }

@@ -94,6 +94,7 @@ std::string default_directory() {
 std::string hint(std::string_view word, const std::vector<std::string>& names) {
   std::vector<std::string_view> found;
   for (const std::string& name : names) {
+    if (equal_no_case(word, name)) return "; did you mean " + name + "?";
     const size_t slash = name.rfind('/');
     if (slash != std::string::npos &&
         equal_no_case(word, std::string_view(name).substr(slash + 1))) {

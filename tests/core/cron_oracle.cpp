@@ -1,0 +1,282 @@
+#include "tests/core/cron_oracle.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <sstream>
+
+#include "core/units.h"
+
+namespace hf::test {
+namespace {
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, at);) {
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
+}
+
+// "Names can also be used for the 'month' and 'day of week' fields. Use the first three letters of
+// the particular day or month (case doesn't matter)."
+int value_of(std::string word) {
+  if (std::isdigit(static_cast<unsigned char>(word[0]))) return std::atoi(word.c_str());
+  for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  const std::string months = "...JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC";
+  const std::string days = "SUNMONTUEWEDTHUFRISAT";
+  const size_t month = months.find(word), day = days.find(word);
+  return static_cast<int>((month != std::string::npos ? month : day) / 3);
+}
+
+// "Step values can be used in conjunction with ranges. Following a range with '/<number>' specifies
+// skips of the number's value through the range."
+bool item_matches(const std::string& item, int value, int lo, int hi) {
+  const size_t slash = item.find('/');
+  const std::string base = item.substr(0, slash);
+  const int step = slash == std::string::npos ? 1 : std::atoi(item.c_str() + slash + 1);
+  if (base != "*" && base != "?") {
+    const size_t dash = base.find('-');
+    lo = value_of(base.substr(0, dash));
+    if (dash != std::string::npos) {
+      hi = value_of(base.substr(dash + 1));
+    } else if (slash == std::string::npos) {
+      hi = lo;
+    }
+  }
+  return value >= lo && value <= hi && (value - lo) % step == 0;
+}
+
+bool field_matches(const std::string& field, int value, int lo, int hi) {
+  for (const std::string& item : split(field, ',')) {
+    if (item_matches(item, value, lo, hi)) return true;
+  }
+  return false;
+}
+
+int weekday(const CivilDate& date) {
+  return weekday_from_days(days_from_civil(date));
+}
+bool working_day(CivilDate date, int day) {
+  date.day = day;
+  return weekday(date) >= 1 && weekday(date) <= 5;
+}
+
+bool day_matches(const std::string& field, const CivilDate& date) {
+  const int last = last_day_of_month(date.year, date.month);
+  for (const std::string& item : split(field, ',')) {
+    if (item == "LW") {
+      int day = last;
+      while (!working_day(date, day)) --day;
+      if (date.day == day) return true;
+    } else if (item[0] == 'L') {
+      if (date.day == last - std::atoi(item.c_str() + 1 + (item.size() > 1))) return true;
+    } else if (item.back() == 'W') {
+      const int wanted = std::atoi(item.c_str());
+      for (const int away : {0, -1, 1, -2, 2}) {
+        const int day = wanted + away;
+        if (wanted > last || day < 1 || day > last || !working_day(date, day)) continue;
+        if (date.day == day) return true;
+        break;
+      }
+    } else if (item_matches(item, date.day, 1, 31)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool weekday_matches(const std::string& field, const CivilDate& date) {
+  const int day = weekday(date);
+  for (const std::string& item : split(field, ',')) {
+    const size_t hash = item.find('#');
+    if (hash != std::string::npos) {
+      const int nth = std::atoi(item.c_str() + hash + 1);
+      if (value_of(item.substr(0, hash)) % 7 == day && (date.day - 1) / 7 + 1 == nth) return true;
+    } else if (item.back() == 'L') {
+      const bool last = date.day + 7 > last_day_of_month(date.year, date.month);
+      if (value_of(item.substr(0, item.size() - 1)) % 7 == day && last) return true;
+    } else if (item_matches(item, day, 0, 6) || (day == 0 && item_matches(item, 7, 0, 6))) {
+      return true;  // "0-7 (0 or 7 is Sun)"
+    }
+  }
+  return false;
+}
+
+std::string difference(const Zone& zone, const std::string& line, const std::string& how,
+                       const std::vector<int64_t>& expected, const std::vector<int64_t>& found) {
+  size_t i = 0;
+  while (i < expected.size() && i < found.size() && expected[i] == found[i]) ++i;
+  const auto at = [&](const std::vector<int64_t>& times) {
+    return i < times.size() ? format_time(times[i] * 1000) : "nothing";
+  };
+  return zone.name() + ", \"" + line + "\", " + how + ": expected " + at(expected) + ", found " +
+         at(found);
+}
+
+}  // namespace
+
+OracleLine::OracleLine(const std::string& text) {
+  std::vector<std::string> fields = split(text, ' ');
+  if (fields.size() == 5) fields.insert(fields.begin(), "0");
+  for (int i = 0; i < 60; ++i) second_[i] = field_matches(fields[0], i, 0, 59);
+  for (int i = 0; i < 60; ++i) minute_[i] = field_matches(fields[1], i, 0, 59);
+  for (int i = 0; i < 24; ++i) hour_[i] = field_matches(fields[2], i, 0, 23);
+  for (int i = 0; i < 13; ++i) month_[i] = field_matches(fields[4], i, 1, 12);
+  days_ = fields[3];
+  weekdays_ = fields[5];
+  fixed_ = (fields[1] + fields[2]).find_first_of("*?") == std::string::npos;
+}
+
+bool OracleLine::matches_day(const CivilDate& date) const {
+  if (!month_[date.month]) return false;
+  // "If both fields are restricted (i.e., do not start with *), the command will be run when either
+  // field matches the current time."
+  const bool by_day = day_matches(days_, date), by_weekday = weekday_matches(weekdays_, date);
+  const bool star =
+      days_[0] == '*' || days_[0] == '?' || weekdays_[0] == '*' || weekdays_[0] == '?';
+  return star ? by_day && by_weekday : by_day || by_weekday;
+}
+
+bool OracleLine::matches(const CivilTime& time) const {
+  return matches_time(time) && matches_day(time.date);
+}
+
+OracleClock::OracleClock(const Zone& zone, int64_t from_s, int64_t to_s, int step_s)
+    : from_s_(from_s), step_s_(step_s) {
+  for (int64_t t = from_s - 2 * kSecondsPerDay; t < to_s; t += step_s) {
+    const LocalTime local = zone.local(t);
+    ticks_.push_back({t, civil_seconds(local.civil), local.civil});
+  }
+}
+
+// "If time has moved forward, those jobs that would have run in the interval that has been skipped
+// will be run immediately. Conversely, if time has moved backward, care is taken to avoid running
+// jobs twice."
+std::vector<int64_t> OracleClock::firings(const OracleLine& line, DstPolicy policy) const {
+  std::vector<int64_t> fired;
+  int64_t shown = ticks_.front().civil_s - step_s_;  // the latest time that the clock has shown
+  CivilDate today;
+  bool day_matches = false;
+  for (const Tick& tick : ticks_) {
+    bool fire = false;
+    if (line.fixed() && policy != DstPolicy::skip) {
+      for (int64_t skipped = shown + step_s_; skipped < tick.civil_s; skipped += step_s_) {
+        fire |= line.matches(civil_from_seconds(skipped));
+      }
+    }
+    const bool again = tick.civil_s <= shown;
+    if (!(line.fixed() && again && policy != DstPolicy::both) && line.matches_time(tick.civil)) {
+      if (tick.civil.date != today) {
+        today = tick.civil.date;
+        day_matches = line.matches_day(today);
+      }
+      fire |= day_matches;
+    }
+    shown = std::max(shown, tick.civil_s);
+    if (fire && tick.unix_s >= from_s_) fired.push_back(tick.unix_s);
+  }
+  return fired;
+}
+
+namespace {
+
+std::string random_item(Random& random, int lo, int hi) {
+  const auto number = [&](int a, int b) { return static_cast<int>(random.between(a, b)); };
+  const int from = number(lo, hi);
+  const std::string step = "/" + std::to_string(number(1, std::min(hi, 20)));
+  switch (random.below(8)) {
+    case 0:
+      return "*";
+    case 1:
+      return "*" + step;
+    case 2:
+      return std::to_string(from) + "-" + std::to_string(number(from, hi));
+    case 3:
+      return std::to_string(from) + "-" + std::to_string(number(from, hi)) + step;
+    case 4:
+      return std::to_string(from) + step;
+    default:
+      return std::to_string(from);
+  }
+}
+
+std::string random_field(Random& random, int lo, int hi) {
+  std::string field = random_item(random, lo, hi);
+  while (random.below(4) == 0) field += "," + random_item(random, lo, hi);
+  return field;
+}
+
+std::string pick(Random& random, const std::vector<std::string>& from) {
+  return from[random.below(from.size())];
+}
+
+}  // namespace
+
+std::string random_line(Random& random, bool with_seconds, bool with_extensions) {
+  const std::vector<std::string> months = {"*",       "*", "*",  "jan-MAR",
+                                           "Oct,nov", "3", "10", "2-11/3"};
+  const std::vector<std::string> days = {"*", "*", "*", "?", "1", "13,31", "*/2", "25-31", "1-7"};
+  const std::vector<std::string> weekdays = {"*",   "*",       "*",   "?",   "7",  "sun",
+                                             "0-5", "MON-fri", "5-7", "*/2", "6,7"};
+  for (;;) {
+    std::string text = with_seconds ? random_field(random, 0, 59) + " " : "";
+    text += random_field(random, 0, 59);
+    text += " " + (random.below(3) == 0 ? random_field(random, 0, 23) : random_field(random, 0, 4));
+    std::string day = random.below(4) == 0 ? random_field(random, 1, 31) : pick(random, days);
+    std::string weekday =
+        random.below(4) == 0 ? random_field(random, 0, 6) : pick(random, weekdays);
+    if (with_extensions) {
+      if (random.below(2) == 0) day = pick(random, {"L", "LW", "L-2,15W", "1W", "31W", "L-30,30W"});
+      if (random.below(2) == 0)
+        weekday = pick(random, {"FRIL", "5#2", "0L,7#1", "mon#5", "6L,SUN"});
+    }
+    text += " " + day + " " + pick(random, months) + " " + weekday;
+    if (CronExpr::parse(text)) return text;  // not one that can never fire
+  }
+}
+
+std::vector<int64_t> by_next(const CronExpr& line, const Zone& zone, int64_t from_s, int64_t to_s,
+                             DstPolicy policy) {
+  std::vector<int64_t> fired;
+  for (auto at = line.next(from_s * 1000 - 1, zone, policy); at && *at < to_s * 1000;
+       at = line.next(*at, zone, policy)) {
+    fired.push_back(*at / 1000);
+  }
+  return fired;
+}
+
+std::vector<int64_t> by_previous(const CronExpr& line, const Zone& zone, int64_t from_s,
+                                 int64_t to_s, DstPolicy policy) {
+  std::vector<int64_t> fired;
+  for (auto at = line.previous(to_s * 1000, zone, policy); at && *at >= from_s * 1000;
+       at = line.previous(*at, zone, policy)) {
+    fired.push_back(*at / 1000);
+  }
+  std::reverse(fired.begin(), fired.end());
+  return fired;
+}
+
+std::string compare_with_oracle(const Zone& zone, int64_t from_s, int64_t to_s, int step_s,
+                                int lines, Random& random) {
+  const OracleClock clock(zone, from_s, to_s, step_s);
+  for (int i = 0; i < lines; ++i) {
+    const std::string text = random_line(random, step_s == 1, i % 4 == 3);
+    const CronExpr line = CronExpr::parse(text).value();
+    const OracleLine oracle(text);
+    for (const DstPolicy policy : {DstPolicy::vixie, DstPolicy::skip, DstPolicy::both}) {
+      if (policy != DstPolicy::vixie && !oracle.fixed()) continue;  // no different
+      const auto expected = clock.firings(oracle, policy);
+      const std::string name = " under policy " + std::to_string(static_cast<int>(policy));
+      const auto next = by_next(line, zone, from_s, to_s, policy);
+      if (next != expected) return difference(zone, text, "next" + name, expected, next);
+      const auto previous = by_previous(line, zone, from_s, to_s, policy);
+      if (previous != expected)
+        return difference(zone, text, "previous" + name, expected, previous);
+    }
+  }
+  return "";
+}
+
+}  // namespace hf::test

@@ -1,0 +1,93 @@
+// Cron lines against the oracle in the zones of the IANA database, around their changes.
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "core/cron.h"
+#include "platform/zones.h"
+#include "tests/core/cron_oracle.h"
+#include "tests/core/table_zone.h"
+
+using namespace hf;
+using namespace hf::test;
+
+namespace {
+
+constexpr int64_t kAround_s = 36 * 3600;
+
+// Of each kind: Europe, America, half an hour, midnight, Ramadan, :45 offsets, negative DST, two
+// hours, a minute after midnight, none.
+constexpr const char* kZones[] = {
+    "Europe/Berlin",    "America/New_York",  "Australia/Lord_Howe", "America/Sao_Paulo",
+    "Pacific/Apia",     "Africa/Casablanca", "Pacific/Chatham",     "Europe/Dublin",
+    "Antarctica/Troll", "America/St_Johns",  "Asia/Beirut",         "America/Havana",
+    "Africa/Cairo",     "Asia/Kathmandu",
+};
+
+std::vector<int64_t> changes(const Zone& zone, int64_t from_s, int64_t to_s) {
+  std::vector<int64_t> found;
+  for (auto at = zone.next_transition(from_s); at && *at < to_s; at = zone.next_transition(*at)) {
+    found.push_back(*at);
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("cron in the world's zones: no difference to the oracle around changes") {
+  const SystemZones zones;
+  Random random(300);
+  for (const char* name : kZones) {
+    const auto zone = zones.find(name);
+    REQUIRE_MESSAGE(zone.ok(), zone.error().message);
+    std::vector<int64_t> all =
+        changes(**zone, s("2010-01-01T00:00:00Z"), s("2037-01-01T00:00:00Z"));
+    if (all.empty()) all.push_back(s("2026-03-29T00:00:00Z"));
+    for (int i = 0; i < 8; ++i) {
+      const int64_t at_s = all[random.below(all.size())] / 60 * 60;
+      REQUIRE(compare_with_oracle(**zone, at_s - kAround_s, at_s + kAround_s, 60, 25, random) ==
+              "");
+    }
+  }
+}
+
+TEST_CASE("cron in the world's zones: no difference to the oracle at the strangest changes") {
+  const SystemZones zones;
+  Random random(301);
+  constexpr struct {
+    const char* zone;
+    const char* at;
+  } kStrange[] = {{"Pacific/Apia", "2011-12-30T10:00:00Z"},       // a day skipped
+                  {"America/St_Johns", "2011-03-13T03:31:00Z"},   // a minute after midnight
+                  {"America/Sao_Paulo", "2018-11-04T03:00:00Z"},  // midnight
+                  {"Australia/Lord_Howe", "2026-10-03T15:30:00Z"},
+                  {"Asia/Pyongyang", "2015-08-14T15:00:00Z"},  // half an hour, for good
+                  {"America/Caracas", "2016-05-01T07:00:00Z"},
+                  {"Africa/Juba", "2021-01-31T21:00:00Z"},
+                  {"Asia/Gaza", "2023-10-28T00:00:00Z"}};
+  for (const auto& strange : kStrange) {
+    const auto zone = zones.find(strange.zone);
+    REQUIRE_MESSAGE(zone.ok(), zone.error().message);
+    const int64_t at_s = s(strange.at);
+    REQUIRE(compare_with_oracle(**zone, at_s - kAround_s, at_s + kAround_s, 60, 60, random) == "");
+  }
+}
+
+TEST_CASE("cron in the world's zones: no difference to the oracle over a year") {
+  const SystemZones zones;
+  Random random(302);
+  for (const char* name : {"Europe/Berlin", "America/Havana"}) {
+    const auto zone = zones.find(name);
+    REQUIRE(compare_with_oracle(**zone, s("2026-01-01T00:00:00Z"), s("2027-01-02T00:00:00Z"), 60, 4,
+                                random) == "");
+  }
+}
+
+TEST_CASE("cron in the world's zones: a firing centuries ahead is found") {
+  const SystemZones zones;
+  const CronExpr line = CronExpr::parse("30 2 29 2 */7").value();
+  const auto zone = *zones.find("Europe/Berlin");
+  CHECK(line.next(ms("2500-01-01T00:00:00Z"), *zone) == ms("2524-02-29T01:30:00Z"));
+  CHECK(line.previous(kMaxUnixMs, *zone) ==
+        line.next(*line.previous(kMaxUnixMs, *zone) - 1, *zone));
+}
