@@ -87,7 +87,7 @@ TEST_CASE("cron in the world's zones: a firing centuries ahead is found") {
   const SystemZones zones;
   const CronExpr line = CronExpr::parse("30 2 29 2 */7").value();
   const auto zone = *zones.find("Europe/Berlin");
-  CHECK(line.next(ms("2500-01-01T00:00:00Z"), *zone) == ms("2524-02-29T01:30:00Z"));
+  CHECK(line.next(ms("2500-01-01T00:00:00Z"), *zone) == ms("2528-02-29T01:30:00Z"));
   CHECK(line.previous(kMaxUnixMs, *zone) ==
         line.next(*line.previous(kMaxUnixMs, *zone) - 1, *zone));
 }

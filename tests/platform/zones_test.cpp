@@ -3,7 +3,6 @@
 #include <cctz/civil_time.h>
 #include <cctz/time_zone.h>
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +10,7 @@
 
 #include "core/random.h"
 #include "tests/core/table_zone.h"
+#include "tests/platform/temp_folder.h"
 
 using namespace hf;
 using namespace hf::test;
@@ -32,23 +32,11 @@ bool has(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-// A folder of its own that is gone at the end.
-class Folder {
- public:
-  Folder()
-      : path_(std::filesystem::temp_directory_path() / ("hf_zones_" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string path() const { return path_.string(); }
-  void write(const std::string& name, const std::string& bytes) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+void write(const TempFolder& folder, const std::string& name, const std::string& bytes) {
+  const std::filesystem::path path = folder / name;
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
 void check_against_table(const TableZone& table) {
   const auto found = zone(table.name());
@@ -186,10 +174,10 @@ TEST_CASE("zones: cctz's own names are not zones here") {
 }
 
 TEST_CASE("zones: a folder, a text file and a damaged file are not zones") {
-  const Folder folder;
-  folder.write("Here/Notes", "no zone");
-  folder.write("Here/Damaged", "TZif2 and then nothing of use");
-  folder.write("Here/Empty", "");
+  const TempFolder folder;
+  write(folder, "Here/Notes", "no zone");
+  write(folder, "Here/Damaged", "TZif2 and then nothing of use");
+  write(folder, "Here/Empty", "");
   const SystemZones zones(folder.path());
   CHECK(zones.find("Here").error().code == HF_E_NOT_FOUND);
   CHECK(zones.find("Here/Notes").error().code == HF_E_NOT_FOUND);
