@@ -31,7 +31,7 @@ struct ServerRequest {
   std::vector<std::string> path;  // decoded segments: "/v1/jobs/a%2Fb" is {"v1", "jobs", "a/b"}, "/" is {}
   std::map<std::string, std::string> query;  // decoded; a name that comes twice is refused
   HttpFields headers;             // names in lower case, values trimmed
-  std::string body;               // chunks put together
+  std::string body = {};               // chunks put together
   Peer peer;
 
   // nullptr if there is none; `name` in lower case
@@ -42,9 +42,9 @@ struct ServerRequest {
 
 struct ServerResponse {
   int status = 200;
-  std::string body;
+  std::string body = {};
   std::string content_type = "application/json";  // not sent with an empty body
-  HttpFields headers;                              // others, such as Allow
+  HttpFields headers = {};                         // others, such as Allow
 
   // {"error":{"code":...,"message":...}}. `code` is that of HF_ERRORS ("not_found"). Bytes of
   // the message that are not UTF-8 are replaced.

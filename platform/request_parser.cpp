@@ -61,8 +61,7 @@ std::size_t RequestParser::feed(std::string_view data) {
       taken = stop == nullptr ? 0 : static_cast<std::size_t>(stop - part.data());
     }
     used += taken;
-    if (error == HPE_PAUSED) break;  // on_complete
-    if (error != HPE_OK && state_ != State::kFailed) {
+    if (error != HPE_OK && error != HPE_PAUSED && state_ != State::kFailed) {
       const char* reason = llhttp_get_error_reason(&parser_);
       fail(400, "invalid", std::string("this is not an HTTP request: ") + (reason ? reason : "malformed"));
     }
