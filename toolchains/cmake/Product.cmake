@@ -40,14 +40,21 @@ if(NOT HOLDFAST_SYSTEM_DEPS)
     list(APPEND hf_archive_inputs $<TARGET_FILE:${library}>)
   endforeach()
 endif()
+set(hf_merge_objects ${hf_objects})
+set(hf_merge_lto)
 if(HOLDFAST_LTO)
-  set(hf_merge_flags -flto=auto -flinker-output=nolto-rel -Os -fno-gnu-unique)
+  # In a step of its own: in one with the bundled archives the linker took an inline function of theirs for
+  # the one of our bytecode, which was then optimised away.
+  set(hf_merge_lto COMMAND ${CMAKE_CXX_COMPILER} -flto=auto -flinker-output=nolto-rel -Os -fno-gnu-unique
+    -ffunction-sections -fdata-sections -r -nostdlib -o libholdfast.lto.o ${hf_objects})
+  set(hf_merge_objects libholdfast.lto.o)
 endif()
 # With a sanitizer the runtime must see every object's globals: no merging, and no product.
 if(NOT HOLDFAST_SANITIZE)
   add_custom_command(OUTPUT ${hf_archive}
-    COMMAND ${CMAKE_CXX_COMPILER} ${hf_merge_flags} -r -nostdlib -Wl,--force-group-allocation
-      -o libholdfast.o ${hf_objects} -Wl,--start-group ${hf_archive_inputs} -Wl,--end-group
+    ${hf_merge_lto}
+    COMMAND ${CMAKE_CXX_COMPILER} -r -nostdlib -Wl,--force-group-allocation
+      -o libholdfast.o ${hf_merge_objects} -Wl,--start-group ${hf_archive_inputs} -Wl,--end-group
     COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=hf_* --strip-debug libholdfast.o
     COMMAND ${CMAKE_COMMAND} -E rm -f ${hf_archive}
     COMMAND ${CMAKE_AR} rcsD ${hf_archive} libholdfast.o
