@@ -80,13 +80,7 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
   }
   switch (end.exit_code) {
     case EX_OK:
-      if (end.output_over) {
-        // Cut off it would be wrong, and it would be as long the next time.
-        ended.outcome = Outcome::dead;
-        ended.error = "its output is longer than " + format_size(max_result) +
-                      ", the largest result: raise limits.max_payload, or print less";
-        return ended;
-      }
+      if (end.output_over) return ended_too_long("its output", max_result);
       ended.outcome = Outcome::done;
       ended.result = std::move(end.output);
       return ended;
@@ -108,24 +102,9 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
 RunEnded exec_stopped(StopReason reason, int64_t timeout_ms, const ProcessEnd& end) {
   // An exit code of 0 does not count any more: a program that obeys SIGTERM in good order may well
   // end with it, and its work would be taken for done.
-  RunEnded ended;
-  std::string what;
-  switch (reason) {
-    case StopReason::timeout:
-      ended.outcome = Outcome::retry;
-      what = timeout_ms > 0 ? "timed out after " + format_duration(timeout_ms) : "timed out";
-      break;
-    case StopReason::cancel:
-      ended.outcome = Outcome::cancelled;
-      what = "cancelled while it ran";
-      break;
-    case StopReason::shutdown:
-      ended.outcome = Outcome::handed_back;
-      what = "stopped: Holdfast is stopping";
-      break;
-  }
-  if (end.killed) what += ", killed with SIGKILL";
-  ended.error = with_tail(std::move(what), end);
+  RunEnded ended = ended_by_stop(reason, timeout_ms);
+  if (end.killed) ended.error += ", killed with SIGKILL";
+  ended.error = with_tail(std::move(ended.error), end);
   return ended;
 }
 

@@ -5,7 +5,8 @@
 #include <map>
 
 #include "core/names.h"
-#include "tests/handlers/loop_fixture.h"
+#include "tests/handlers/child_fixture.h"
+#include "tests/platform/net_fixture.h"
 
 using namespace hf;
 using namespace hf::test;
@@ -63,7 +64,7 @@ struct Fixture {
     return run;
   }
   RunEnded wait(JobId id) {
-    loop.run_until([&] { return ended.count(id) == 1; });
+    REQUIRE(loop.run_until([&] { return ended.count(id) == 1; }));
     return ended[id];
   }
   RunEnded run(std::string payload = "") {
@@ -74,7 +75,7 @@ struct Fixture {
     bool closed = false;
     runner->shutdown([&] { closed = true; });
     CHECK_FALSE(closed);
-    loop.run_until([&] { return closed; });
+    REQUIRE(loop.run_until([&] { return closed; }));
     runner.reset();
   }
 };
@@ -133,7 +134,7 @@ TEST_SUITE("exec") {
     CHECK(dead.result.empty());
     CHECK(dead.error ==
           "its output is longer than 256KiB, the largest result: raise limits.max_payload, or "
-          "print less");
+          "make it shorter");
     end.exit_code = 75;
     CHECK(exec_outcome(end, 256 * 1024).outcome == Outcome::retry);
   }

@@ -3,7 +3,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "tests/handlers/loop_fixture.h"
+#include "tests/handlers/child_fixture.h"
+#include "tests/platform/net_fixture.h"
 
 using namespace hf;
 using namespace hf::test;
@@ -33,7 +34,7 @@ struct Fixture {
         how);
   }
   const ProcessEnd& wait() {
-    loop.run_until([this] { return ends == 1; });
+    REQUIRE(loop.run_until([this] { return ends == 1; }));
     return end;
   }
   const ProcessEnd& run(ProcessSpec spec, ExitWatch::How how = ExitWatch::How::pidfd) {

@@ -1,4 +1,4 @@
-// A loop that the test itself runs, and what child processes tell a test.
+// What child processes tell a test.
 #pragma once
 
 #include <dirent.h>
@@ -11,43 +11,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include <functional>
 #include <string>
 
 namespace hf::test {
-
-class TestLoop {
- public:
-  TestLoop() { REQUIRE(uv_loop_init(&loop_) == 0); }
-  ~TestLoop() {
-    uv_run(&loop_, UV_RUN_DEFAULT);
-    CHECK(uv_loop_close(&loop_) == 0);
-  }
-  uv_loop_t* uv() { return &loop_; }
-
-  // Runs the loop until `reached`; the test fails when that takes a minute.
-  void run_until(const std::function<bool()>& reached) {
-    bool late = false;
-    uv_timer_t guard;
-    uv_timer_init(&loop_, &guard);
-    guard.data = &late;
-    uv_update_time(&loop_);
-    uv_timer_start(
-        &guard, [](uv_timer_t* timer) { *static_cast<bool*>(timer->data) = true; }, 60'000, 0);
-    while (!reached() && !late) uv_run(&loop_, UV_RUN_ONCE);
-    bool closed = false;
-    guard.data = &closed;
-    uv_close(reinterpret_cast<uv_handle_t*>(&guard),
-             [](uv_handle_t* handle) { *static_cast<bool*>(handle->data) = true; });
-    while (!closed) uv_run(&loop_, UV_RUN_NOWAIT);
-    REQUIRE_FALSE(late);
-  }
-
- private:
-  uv_loop_t loop_;
-};
 
 // A named pipe through which a child says a line.
 class Fifo {

@@ -1,0 +1,77 @@
+#include "handlers/http.h"
+
+#include <cassert>
+
+#include "handlers/http_outcome.h"
+#include "handlers/next_turn.h"
+
+namespace hf {
+namespace {
+
+// The engine asks for the end at the timeout; the deadlines are there in case it does not.
+constexpr int64_t kAfterTimeoutMs = 1000;
+
+}  // namespace
+
+HttpRunner::HttpRunner(uv_loop_t* loop, HttpClient& client, HttpOptions options, EndRun end_run)
+    : loop_(loop),
+      peer_(loop, client, std::move(options.target)),
+      max_result_(options.max_result),
+      end_run_(std::move(end_run)) {}
+
+HttpRunner::~HttpRunner() {
+  assert(running_.empty());
+}
+
+void HttpRunner::start(StartRun run) {
+  HttpDeadlines deadlines = peer_.deadlines();
+  if (run.timeout_ms > 0)
+    deadlines.first_byte_ms = deadlines.whole_ms = run.timeout_ms + kAfterTimeoutMs;
+  for (RunJob& job : run.jobs) {
+    const Fence fence{job.id, job.attempt};
+    running_[fence].timeout_ms = run.timeout_ms;
+    HttpHeaders headers;
+    headers.add("Idempotency-Key", job.key);
+    headers.add("Holdfast-Job-Id", std::to_string(job.id));
+    headers.add("Holdfast-Attempt", std::to_string(job.attempt));
+    running_[fence].request =
+        peer_.send(headers, "application/json", std::move(job.bytes), deadlines, max_result_,
+                   [this, fence](HttpResult result) { answered(fence, std::move(result)); });
+  }
+}
+
+void HttpRunner::stop(JobId id, int attempt, StopReason reason) {
+  const auto run = running_.find({id, attempt});
+  // Not cancelled: the answer is there already, and counts.
+  if (run != running_.end() && peer_.cancel(run->second.request)) run->second.stopped = reason;
+}
+
+void HttpRunner::answered(const Fence& fence, HttpResult result) {
+  const auto node = running_.extract(fence);
+  const Run& run = node.mapped();
+  RunEnded ended;
+  if (run.stopped) {
+    ended = ended_by_stop(*run.stopped, run.timeout_ms);
+  } else {
+    ended = http_outcome(result, peer_.name());
+    if (ended.outcome == Outcome::done && result.response.body_cut)
+      ended = ended_too_long("the response of " + peer_.name(), max_result_);
+    if (ended.outcome == Outcome::done) ended.result = std::move(result.response.body);
+  }
+  ended.id = fence.first;
+  ended.attempt = fence.second;
+  end_run_(std::move(ended));
+  if (!running_.empty() || !closed_) return;
+  peer_.release();
+  std::exchange(closed_, nullptr)();
+}
+
+void HttpRunner::shutdown(std::function<void()> closed) {
+  closed_ = std::move(closed);
+  for (const auto& [fence, run] : running_) stop(fence.first, fence.second, StopReason::shutdown);
+  if (!running_.empty()) return;
+  peer_.release();
+  on_next_turn(loop_, std::exchange(closed_, nullptr));
+}
+
+}  // namespace hf

@@ -1,0 +1,82 @@
+#include "handlers/http_outcome.h"
+
+#include "handlers/error_text.h"
+#include "platform/net/retry_after.h"
+
+namespace hf {
+namespace {
+
+// By the server's own clock, which it sends along: ours may be wrong.
+int64_t retry_after_ms(const HttpHeaders& headers) {
+  const std::string* wait = headers.find("Retry-After");
+  if (wait == nullptr) return -1;
+  const int64_t server_now_ms = parse_http_date(headers.get("Date")).value_or(-1);
+  return parse_retry_after(*wait, server_now_ms).value_or(-1);
+}
+
+RunEnded of_response(const HttpResponse& response, const std::string& peer) {
+  RunEnded ended;
+  const int status = response.status;
+  if (status >= 200 && status < 300) return ended;
+  std::string what = "HTTP " + std::to_string(status) + " from " + peer;
+  if (status < 400) what += " (redirects are not followed)";
+  ended.error = error_with_head(std::move(what), response.body, response.body_cut);
+  if (status == 408 || status == 425 || status == 429 || status >= 500) {
+    ended.outcome = Outcome::retry;
+    ended.retry_after_ms = retry_after_ms(response.headers);
+  } else {
+    ended.outcome = Outcome::dead;
+  }
+  return ended;
+}
+
+RunEnded parked(std::string text) {
+  RunEnded ended;
+  ended.outcome = Outcome::defer;
+  ended.park_runner = true;
+  ended.error = printable(text);
+  return ended;
+}
+
+}  // namespace
+
+RunEnded http_outcome(const HttpResult& result, const std::string& peer) {
+  if (result.ok()) return of_response(result.response, peer);
+  const NetError& error = result.error;
+  if (error.kind == NetErrorKind::kCanceled) {
+    RunEnded ended;
+    ended.outcome = Outcome::handed_back;
+    ended.error = printable(error.message);
+    return ended;
+  }
+  if (error.kind == NetErrorKind::kTlsVerify)
+    return parked("the certificate was refused, jobs wait until this is put right: " +
+                  error.message);
+  // A server tells that it does not like our certificate by an alert, in TLS 1.3 after the request
+  // has gone out.
+  const bool alert = error.kind == NetErrorKind::kTlsProtocol && error.phase != NetPhase::kReceive;
+  // Ours to refuse, before any address was looked at: the URL or a header.
+  const bool unsendable = error.kind == NetErrorKind::kRefused && error.phase == NetPhase::kNone;
+  if ((!result.sent && !unsendable) || alert || world_not_ready(error))
+    return parked(error.message);
+  RunEnded ended;
+  ended.outcome = unsendable ? Outcome::dead : Outcome::retry;
+  ended.error = printable(error.message);
+  return ended;
+}
+
+bool about_content(const HttpResult& result) {
+  const int status = result.ok() ? result.response.status : 0;
+  switch (status) {
+    case 401:  // who we are
+    case 404:  // where it went
+    case 405:
+    case 407:
+    case 410:
+      return false;
+    default:
+      return status >= 400 && status < 500;
+  }
+}
+
+}  // namespace hf

@@ -1,0 +1,30 @@
+// What the answer to a request means for the job: one table for http handlers and sinks.
+#pragma once
+
+#include <string>
+
+#include "core/requests.h"
+#include "platform/net/http_message.h"
+
+namespace hf {
+
+// Pure; without id, attempt and result. `peer` is named in the text: Url::host_port().
+//
+//   2xx                              done
+//   408 425 429 5xx                  retry; after what Retry-After asks for
+//   other 3xx, 4xx                   dead, with the start of the body
+//   the request was not sent         defer, and the runner is parked: no link, no name, nobody
+//                                    listens, no handshake, an address that is not allowed
+//   a certificate is refused, theirs defer, and the runner is parked. It is the operator's fault or
+//   by us or ours by them            the server's, and heals without the job's doing: to spend its
+//                                    attempts on it would empty the queue into the dead letters
+//   it broke off, took too long,     retry: an attempt was made
+//   the response was no HTTP
+//   cancelled                        handed back
+RunEnded http_outcome(const HttpResult& result, const std::string& peer);
+
+// A refusal that may lie in what was sent, not in where to or by whom: of a batch, the parts may
+// still be accepted.
+bool about_content(const HttpResult& result);
+
+}  // namespace hf

@@ -1,0 +1,57 @@
+#include "handlers/http_peer.h"
+
+#include <cassert>
+#include <utility>
+
+#include "handlers/next_turn.h"
+
+namespace hf {
+
+HttpPeer::HttpPeer(uv_loop_t* loop, HttpClient& client, HttpTarget target)
+    : loop_(loop), client_(client), target_(std::move(target)) {}
+
+HttpPeer::~HttpPeer() {
+  assert(!tls_);
+}
+
+RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std::string body,
+                         const HttpDeadlines& deadlines, int64_t max_response, HttpDoneFn done) {
+  if (target_.tls && !tls_) {
+    auto added = client_.add_tls(*target_.tls);
+    if (!added) {
+      HttpResult failed;
+      failed.error = net_error(NetErrorKind::kLocal, added.error().message);
+      on_next_turn(loop_, [done = std::move(done), failed] { done(failed); });
+      return 0;
+    }
+    tls_ = added.value();
+  }
+  HttpRequest request;
+  request.method = target_.method;
+  request.url = target_.url;
+  request.headers = ours;
+  for (const auto& [name, value] : target_.headers.fields())
+    if (ours.find(name) == nullptr) request.headers.add(name, value);
+  if (!body.empty() && request.headers.find("Content-Type") == nullptr)
+    request.headers.add("Content-Type", std::move(content_type));
+  request.body = std::make_shared<const std::string>(std::move(body));
+  request.limits.max_body_bytes = static_cast<size_t>(max_response);
+  request.deadlines = deadlines;
+  request.tls = tls_.value_or(kTlsSystem);
+  request.allow_private = target_.allow_private;
+  // A client that is shut down answers within send().
+  const auto within = std::make_shared<bool>(true);
+  const RequestId id = client_.send(
+      std::move(request), [loop = loop_, within, done = std::move(done)](HttpResult result) {
+        if (!*within) return done(std::move(result));
+        on_next_turn(loop, [done, result = std::move(result)] { done(result); });
+      });
+  *within = false;
+  return id;
+}
+
+void HttpPeer::release() {
+  if (tls_) client_.remove_tls(*std::exchange(tls_, std::nullopt));
+}
+
+}  // namespace hf

@@ -1,0 +1,52 @@
+// Where requests of one handler or sink go, and with what.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "platform/net/http_client.h"
+
+namespace hf {
+
+struct HttpTarget {
+  Url url;
+  std::string method = "POST";
+  HttpHeaders headers;           // beside ours, or in place of our Content-Type and User-Agent
+  std::optional<TlsConfig> tls;  // default: the system's CA bundle, no client certificate
+  bool allow_private = false;    // may be at loopback, link-local and private addresses
+  HttpDeadlines deadlines;
+};
+
+// Loop thread, but may be made and destroyed on any.
+class HttpPeer {
+ public:
+  // `client` outlives the HttpPeer.
+  HttpPeer(uv_loop_t* loop, HttpClient& client, HttpTarget target);
+  // REQUIRES: release(), or nothing was ever sent
+  ~HttpPeer();
+  HttpPeer(const HttpPeer&) = delete;
+  HttpPeer& operator=(const HttpPeer&) = delete;
+
+  // Headers of the target with a name that `ours` has are left out. `done` is called
+  // once, from the loop.
+  RequestId send(const HttpHeaders& ours, std::string content_type, std::string body,
+                 const HttpDeadlines& deadlines, int64_t max_response, HttpDoneFn done);
+  bool cancel(RequestId id) { return client_.cancel(id); }
+  // Nothing is sent from now on.
+  void release();
+
+  std::string name() const { return target_.url.host_port(); }
+  const HttpDeadlines& deadlines() const { return target_.deadlines; }
+
+ private:
+  uv_loop_t* const loop_;
+  HttpClient& client_;
+  const HttpTarget target_;
+  std::optional<TlsConfigId> tls_;  // made with the first request, on the loop
+};
+
+}  // namespace hf

@@ -1,0 +1,139 @@
+#include "handlers/http_outcome.h"
+
+#include <doctest/doctest.h>
+#include <holdfast.h>
+
+using namespace hf;
+
+namespace {
+
+HttpResult response(int status, std::string body = "") {
+  HttpResult result;
+  result.sent = true;
+  result.response.status = status;
+  result.response.body = std::move(body);
+  return result;
+}
+
+HttpResult failure(NetErrorKind kind, NetPhase phase, bool sent) {
+  HttpResult result;
+  result.error = {kind, phase, "what happened"};
+  result.sent = sent;
+  return result;
+}
+
+RunEnded outcome(const HttpResult& result) {
+  return http_outcome(result, "ingest.example:443");
+}
+
+}  // namespace
+
+TEST_SUITE("http_outcome") {
+  TEST_CASE("what a status means") {
+    for (int status : {200, 201, 202, 204, 207, 299})
+      CHECK(outcome(response(status)).outcome == Outcome::done);
+    for (int status : {408, 425, 429, 500, 501, 502, 503, 504, 599})
+      CHECK(outcome(response(status)).outcome == Outcome::retry);
+    for (int status : {300, 301, 302, 304, 307, 400, 401, 403, 404, 409, 410, 413, 422, 431, 451})
+      CHECK(outcome(response(status)).outcome == Outcome::dead);
+  }
+
+  TEST_CASE("the text names status and peer, and quotes the start of the body") {
+    CHECK(outcome(response(200, "fine")).error == "");
+    CHECK(outcome(response(404, "no such\x1b thing\r\n")).error ==
+          "HTTP 404 from ingest.example:443: no such? thing?");
+    CHECK(outcome(response(503)).error == "HTTP 503 from ingest.example:443");
+    CHECK(outcome(response(301)).error ==
+          "HTTP 301 from ingest.example:443 (redirects are not followed)");
+    CHECK(outcome(response(400, std::string(4000, 'x'))).error.size() == HF_ERROR_TEXT_MAX);
+  }
+
+  TEST_CASE("Retry-After is honoured, a date by the server's own clock") {
+    HttpResult result = response(429);
+    CHECK(outcome(result).retry_after_ms == -1);
+    SUBCASE("seconds") {
+      result.response.headers.add("retry-after", "120");
+      CHECK(outcome(result).retry_after_ms == 120'000);
+    }
+    SUBCASE("a date") {
+      result.response.headers.add("Retry-After", "Sun, 06 Nov 1994 08:50:37 GMT");
+      CHECK(outcome(result).retry_after_ms == -1);  // whose clock?
+      result.response.headers.add("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
+      CHECK(outcome(result).retry_after_ms == 60'000);
+    }
+    SUBCASE("nonsense") {
+      result.response.headers.add("Retry-After", "soon");
+      CHECK(outcome(result).retry_after_ms == -1);
+    }
+    SUBCASE("not of a permanent refusal") {
+      result.response.status = 400;
+      result.response.headers.add("Retry-After", "120");
+      CHECK(outcome(result).retry_after_ms == -1);
+    }
+  }
+
+  TEST_CASE("what was not sent spends no attempt and parks the runner") {
+    const HttpResult table[] = {
+        failure(NetErrorKind::kDns, NetPhase::kDns, false),
+        failure(NetErrorKind::kConnect, NetPhase::kConnect, false),
+        failure(NetErrorKind::kTimeout, NetPhase::kConnect, false),
+        failure(NetErrorKind::kTimeout, NetPhase::kQueue, false),
+        failure(NetErrorKind::kTimeout, NetPhase::kTls, false),
+        failure(NetErrorKind::kClosed, NetPhase::kTls, false),
+        failure(NetErrorKind::kTlsDate, NetPhase::kTls, false),
+        failure(NetErrorKind::kTlsProtocol, NetPhase::kTls, false),
+        failure(NetErrorKind::kRefused, NetPhase::kConnect, false),  // a name that became private
+        failure(NetErrorKind::kLocal, NetPhase::kNone, false),
+    };
+    for (const HttpResult& result : table) {
+      CAPTURE(net_error_name(result.error.kind));
+      const RunEnded end = outcome(result);
+      CHECK(end.outcome == Outcome::defer);
+      CHECK(end.park_runner);
+      CHECK(end.error == "what happened");
+    }
+  }
+
+  TEST_CASE("a refused certificate waits for its repair, loudly") {
+    const RunEnded theirs = outcome(failure(NetErrorKind::kTlsVerify, NetPhase::kTls, false));
+    CHECK(theirs.outcome == Outcome::defer);
+    CHECK(theirs.park_runner);
+    CHECK(theirs.error ==
+          "the certificate was refused, jobs wait until this is put right: what happened");
+    // Ours, as a TLS 1.3 server says it: after the request.
+    const RunEnded ours = outcome(failure(NetErrorKind::kTlsProtocol, NetPhase::kFirstByte, true));
+    CHECK(ours.outcome == Outcome::defer);
+    CHECK(ours.park_runner);
+  }
+
+  TEST_CASE("what may have reached the server is an attempt") {
+    const HttpResult table[] = {
+        failure(NetErrorKind::kClosed, NetPhase::kSend, true),
+        failure(NetErrorKind::kClosed, NetPhase::kFirstByte, true),
+        failure(NetErrorKind::kTimeout, NetPhase::kFirstByte, true),
+        failure(NetErrorKind::kTimeout, NetPhase::kReceive, true),
+        failure(NetErrorKind::kBadResponse, NetPhase::kReceive, true),
+        failure(NetErrorKind::kTlsProtocol, NetPhase::kReceive, true),
+    };
+    for (const HttpResult& result : table) {
+      CAPTURE(net_error_name(result.error.kind));
+      const RunEnded end = outcome(result);
+      CHECK(end.outcome == Outcome::retry);
+      CHECK_FALSE(end.park_runner);
+    }
+  }
+
+  TEST_CASE("a request that cannot be sent as it is, is dead; a cancelled one is handed back") {
+    CHECK(outcome(failure(NetErrorKind::kRefused, NetPhase::kNone, false)).outcome ==
+          Outcome::dead);
+    CHECK(outcome(failure(NetErrorKind::kCanceled, NetPhase::kReceive, true)).outcome ==
+          Outcome::handed_back);
+  }
+
+  TEST_CASE("which refusals may lie in the content") {
+    for (int status : {400, 403, 409, 413, 415, 422}) CHECK(about_content(response(status)));
+    for (int status : {200, 301, 401, 404, 405, 407, 410, 500})
+      CHECK_FALSE(about_content(response(status)));
+    CHECK_FALSE(about_content(failure(NetErrorKind::kClosed, NetPhase::kSend, true)));
+  }
+}

@@ -1,0 +1,146 @@
+#include "handlers/http.h"
+
+#include "tests/handlers/http_fixture.h"
+
+using namespace hf;
+using namespace hf::test;
+
+namespace {
+
+struct Fixture : HttpFixture {
+  std::unique_ptr<HttpRunner> runner;
+  HttpRunner& make(HttpOptions options) {
+    runner = std::make_unique<HttpRunner>(loop.uv(), client, std::move(options), end_run());
+    return *runner;
+  }
+  HttpRunner& make() {
+    HttpOptions options;
+    options.target = target("/notify?a=b");
+    return make(std::move(options));
+  }
+  ~Fixture() { shut_down(*runner); }
+};
+
+}  // namespace
+
+TEST_SUITE("http handler") {
+  TEST_CASE_FIXTURE(Fixture,
+                    "one request a job, which says whose it is; the answer is the result") {
+    answer = [](const SeenRequest&) { return reply(201, "made"); };
+    make().start(jobs(7, 7));
+    CHECK(reports == 0);
+    const RunEnded& end = wait(7);
+    CHECK(end.outcome == Outcome::done);
+    CHECK(end.result == "made");
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].head.starts_with("POST /notify?a=b HTTP/1.1\r\n"));
+    CHECK(seen[0].body == "{\"n\":7}");
+    CHECK(seen[0].header("Idempotency-Key") == "gw-7");
+    CHECK(seen[0].header("Holdfast-Job-Id") == "7");
+    CHECK(seen[0].header("Holdfast-Attempt") == "3");
+    CHECK(seen[0].header("Content-Type") == "application/json");
+    CHECK(seen[0].header("User-Agent") == "holdfast/" HF_VERSION);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "configured headers are added, but do not stand for the job's own") {
+    HttpOptions options;
+    options.target = target();
+    options.target.method = "PUT";
+    options.target.headers.add("content-type", "text/plain");
+    options.target.headers.add("Authorization", "Bearer x");
+    options.target.headers.add("idempotency-key", "forged");
+    make(std::move(options)).start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::done);
+    CHECK(seen[0].head.starts_with("PUT / HTTP/1.1\r\n"));
+    CHECK(seen[0].header("content-type") == "text/plain");
+    CHECK(seen[0].header("Content-Type") == "(none)");
+    CHECK(seen[0].header("Authorization") == "Bearer x");
+    CHECK(seen[0].header("Idempotency-Key") == "gw-7");
+    CHECK(seen[0].head.find("forged") == std::string::npos);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a refusal tells why") {
+    answer = [](const SeenRequest&) { return reply(422, "no such user"); };
+    make().start(jobs(7, 7));
+    const RunEnded& end = wait(7);
+    CHECK(end.outcome == Outcome::dead);
+    CHECK(end.result == "");
+    CHECK(end.error == "HTTP 422 from " + peer.url().host_port() + ": no such user");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a busy server says when to come back") {
+    answer = [](const SeenRequest&) { return reply(503, "", "Retry-After: 30\r\n"); };
+    make().start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::retry);
+    CHECK(ended[7].retry_after_ms == 30'000);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an answer that is too long for a result is no success") {
+    HttpOptions options;
+    options.target = target();
+    options.max_result = 1024;
+    answer = [](const SeenRequest&) { return reply(200, std::string(2000, 'x')); };
+    make(std::move(options)).start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::dead);
+    CHECK(ended[7].error.find("is longer than 1KiB, the largest result") != std::string::npos);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "nobody listens: deferred, the runner parked") {
+    peer.stop_listening();
+    make().start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::defer);
+    CHECK(ended[7].park_runner);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a private address wants a word in the configuration") {
+    HttpOptions options;
+    options.target = target();
+    options.target.allow_private = false;
+    make(std::move(options)).start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::defer);
+    CHECK(ended[7].error.find("allow_private") != std::string::npos);
+    CHECK(seen.empty());
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "a certificate file that cannot be read: deferred, the runner parked") {
+    HttpOptions options;
+    options.target = target();
+    options.target.url = *parse_url("https://127.0.0.1:" + std::to_string(peer.port()) + "/");
+    options.target.tls.emplace().ca_file = "/nowhere/ca.pem";
+    make(std::move(options)).start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::defer);
+    CHECK(ended[7].park_runner);
+    CHECK(ended[7].error.find("/nowhere/ca.pem") != std::string::npos);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a stop breaks the request off, for its reason") {
+    answer = [](const SeenRequest&) { return ""; };
+    make().start(jobs(7, 7));
+    wait_seen(1);
+    runner->stop(7, 2, StopReason::cancel);  // another attempt
+    SUBCASE("timeout") {
+      runner->stop(7, 3, StopReason::timeout);
+      runner->stop(7, 3, StopReason::cancel);
+      CHECK(wait(7).outcome == Outcome::retry);
+      CHECK(ended[7].error == "timed out after 5m");
+    }
+    SUBCASE("cancel") {
+      runner->stop(7, 3, StopReason::cancel);
+      CHECK(wait(7).outcome == Outcome::cancelled);
+    }
+    SUBCASE("shutdown of the runner") {
+      shut_down(*runner);
+      CHECK(wait(7).outcome == Outcome::handed_back);
+    }
+    CHECK(reports == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a client that is gone hands the job back, and not within start()") {
+    make();
+    shut(loop, client);
+    runner->start(jobs(7, 7));
+    CHECK(reports == 0);
+    CHECK(wait(7).outcome == Outcome::handed_back);
+  }
+}
