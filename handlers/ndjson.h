@@ -1,0 +1,22 @@
+// A delivery as a line of newline-delimited JSON: docs/delivery.md.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/requests.h"
+
+namespace hf {
+
+// One line with its newline, whatever the result holds. `job.bytes` is the result:
+//   "result"         it is JSON (RFC 8259): taken over as it is written, but for the blanks between
+//                    its parts, so that no digit of a number is lost; null if it is empty
+//   "result_text"    it is other text, in UTF-8
+//   "result_base64"  it is neither
+std::string ndjson_line(const RunJob& job);
+
+// JSON without the blanks between its parts; "" if `text` is no JSON. Keeps no tree: a result may
+// have as many values as bytes.
+std::string json_without_blanks(std::string_view text);
+
+}  // namespace hf

@@ -1,0 +1,66 @@
+// Delivers results to one HTTP endpoint, in batches: docs/delivery.md.
+#pragma once
+
+#include <uv.h>
+
+#include <deque>
+#include <list>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "handlers/end_run.h"
+#include "handlers/http_peer.h"
+#include "platform/runner.h"
+
+namespace hf {
+
+struct SinkOptions {
+  HttpTarget target;
+};
+
+// Loop thread. A StartRun is one batch and one request, unless the server refuses what is in it:
+// then its halves are sent, one after the other, down to the jobs that are refused alone. So a
+// poisonous result dies alone, with at most 2n - 1 requests for n jobs; the first other failure
+// ends all that is left.
+class SinkRunner : public Runner {
+ public:
+  // May be made on any thread. `client` outlives the runner.
+  SinkRunner(uv_loop_t* loop, HttpClient& client, SinkOptions options, EndRun end_run);
+  // REQUIRES: shutdown() has called `closed`, or nothing was ever started
+  ~SinkRunner() override;
+
+  void start(StartRun run) override;
+  // At a timeout and a shutdown the batch is ended, all of it. A job that is cancelled while it is
+  // on the way with others stays with them: what was delivered counts as done.
+  void stop(JobId id, int attempt, StopReason reason) override;
+  // Requests under way are cancelled, their jobs handed back.
+  void shutdown(std::function<void()> closed) override;
+
+ private:
+  using Jobs = std::vector<RunJob>;
+  struct Batch {
+    std::deque<Jobs> parts;                        // the first is on the way
+    std::vector<std::pair<JobId, int>> cancelled;  // of that first part
+    RequestId request = 0;
+    int64_t timeout_ms = -1;
+    std::optional<StopReason> stopped;
+  };
+  using Position = std::list<Batch>::iterator;
+
+  void send_next(Position batch);
+  void answered(Position batch, HttpResult result);
+  static bool is_cancelled(const Batch& batch, const RunJob& job);
+  void end_first(Batch& batch, const RunEnded& how);  // the first part
+  void end_all(Batch& batch, const RunEnded& how);
+  void leave_out_cancelled(Batch& batch);
+  void end(const RunJob& job, RunEnded how);
+
+  uv_loop_t* const loop_;
+  HttpPeer peer_;
+  const EndRun end_run_;
+  std::list<Batch> batches_;
+  std::function<void()> closed_;
+};
+
+}  // namespace hf

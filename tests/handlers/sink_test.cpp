@@ -1,0 +1,209 @@
+#include "handlers/sink.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tests/handlers/http_fixture.h"
+
+using namespace hf;
+using namespace hf::test;
+
+namespace {
+
+struct Fixture : HttpFixture {
+  SinkRunner runner{loop.uv(), client, {target("/v1/results")}, end_run()};
+  ~Fixture() { shut_down(runner); }
+
+  static bool has(const SeenRequest& request, JobId id) {
+    return request.body.find("\"key\":\"gw-" + std::to_string(id) + "\"") != std::string::npos;
+  }
+  static int64_t lines(const SeenRequest& request) {
+    return std::count(request.body.begin(), request.body.end(), '\n');
+  }
+  // Refuses what has a job of `poison` in it.
+  void refuse(std::set<JobId> poison, int status) {
+    answer = [poison, status](const SeenRequest& request) {
+      for (const JobId id : poison)
+        if (has(request, id)) return reply(status, "bad line");
+      return reply(200);
+    };
+  }
+  void wait_all(JobId first, JobId last) {
+    for (JobId id = first; id <= last; ++id) wait(id);
+    CHECK(reports == last - first + 1);
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("sink") {
+  TEST_CASE_FIXTURE(Fixture, "a batch is one request, a line a job") {
+    runner.start(jobs(1, 3));
+    CHECK(reports == 0);
+    wait_all(1, 3);
+    for (JobId id = 1; id <= 3; ++id) {
+      CHECK(ended[id].outcome == Outcome::done);
+      CHECK(ended[id].result == "");
+    }
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].head.starts_with("POST /v1/results HTTP/1.1\r\n"));
+    CHECK(seen[0].header("Content-Type") == "application/x-ndjson");
+    CHECK(seen[0].header("Holdfast-Batch") == "3");
+    CHECK(lines(seen[0]) == 3);
+    CHECK(seen[0].body.starts_with("{\"key\":\"gw-1\",\"id\":1,"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the key of one job is its own, of a batch that of its jobs") {
+    runner.start(jobs(1, 1));
+    runner.start(jobs(2, 4));
+    StartRun again = jobs(2, 4);
+    for (RunJob& job : again.jobs) job.id += 10, job.attempt = 3;  // other runs, the same keys
+    runner.start(again);
+    runner.start(jobs(5, 6));
+    REQUIRE(loop.run_until([&] { return reports == 9; }));
+    std::multiset<std::string> keys;
+    for (const SeenRequest& request : seen) keys.insert(request.header("Idempotency-Key"));
+    CHECK(keys.count("gw-1") == 1);
+    keys.erase("gw-1");
+    CHECK(keys.size() == 3);
+    CHECK(std::set<std::string>(keys.begin(), keys.end()).size() == 2);
+    for (const std::string& key : keys) CHECK(key.starts_with("batch-"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a poisonous job dies alone") {
+    int status = 400;
+    SUBCASE("bad request") {}
+    SUBCASE("too large") {
+      status = 413;
+    }
+    SUBCASE("a firewall on the way") {
+      status = 403;
+    }
+    refuse({3, 6}, status);
+    runner.start(jobs(1, 8));
+    wait_all(1, 8);
+    for (JobId id = 1; id <= 8; ++id) {
+      CAPTURE(id);
+      CHECK(ended[id].outcome == (id == 3 || id == 6 ? Outcome::dead : Outcome::done));
+    }
+    CHECK(ended[3].error.find("bad line") != std::string::npos);
+    CHECK(seen.size() == 11);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "all poisonous: at most 2n - 1 requests, one at a time") {
+    answer = [](const SeenRequest&) { return reply(422); };
+    runner.start(jobs(1, 7));
+    wait_all(1, 7);
+    CHECK(seen.size() == 13);
+    CHECK(peer.connections() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a refusal that is not about the content is for all of them at once") {
+    answer = [](const SeenRequest&) { return reply(404); };
+    runner.start(jobs(1, 8));
+    wait_all(1, 8);
+    CHECK(seen.size() == 1);
+    CHECK(ended[8].outcome == Outcome::dead);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a busy server is left alone, also amid the halving") {
+    answer = [this](const SeenRequest&) {
+      if (seen.size() == 1) return reply(400);
+      if (seen.size() == 2) return reply(200);
+      return reply(503, "", "Retry-After: 9\r\n");
+    };
+    runner.start(jobs(1, 8));
+    wait_all(1, 8);
+    CHECK(seen.size() == 3);
+    CHECK(ended[4].outcome == Outcome::done);
+    for (JobId id = 5; id <= 8; ++id) {
+      CHECK(ended[id].outcome == Outcome::retry);
+      CHECK(ended[id].retry_after_ms == 9'000);
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "nobody listens: all deferred, the runner parked") {
+    peer.stop_listening();
+    runner.start(jobs(1, 2));
+    wait_all(1, 2);
+    CHECK(ended[2].outcome == Outcome::defer);
+    CHECK(ended[2].park_runner);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a timeout ends the batch") {
+    answer = [](const SeenRequest&) { return ""; };
+    runner.start(jobs(1, 3));
+    wait_seen(1);
+    for (JobId id = 1; id <= 3; ++id) runner.stop(id, 3, StopReason::timeout);
+    wait_all(1, 3);
+    CHECK(ended[3].outcome == Outcome::retry);
+    CHECK(ended[3].error == "timed out after 5m");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a job that is cancelled in a batch stays with it") {
+    std::string later;
+    answer = [](const SeenRequest&) { return ""; };
+    SUBCASE("delivered: done") {
+      later = reply(200);
+    }
+    SUBCASE("not delivered: cancelled, the others as they are") {
+      later = reply(503);
+    }
+    const bool delivered = later == reply(200);
+    runner.start(jobs(1, 3));
+    wait_seen(1);
+    runner.stop(2, 3, StopReason::cancel);
+    CHECK(reports == 0);
+    peer.client(0).say(later);
+    wait_all(1, 3);
+    CHECK(ended[1].outcome == (delivered ? Outcome::done : Outcome::retry));
+    CHECK(ended[2].outcome == (delivered ? Outcome::done : Outcome::cancelled));
+    CHECK(seen.size() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a cancelled job is not sent again when the batch is halved") {
+    answer = [this](const SeenRequest&) { return seen.size() == 1 ? "" : reply(200); };
+    runner.start(jobs(1, 2));
+    wait_seen(1);
+    runner.stop(1, 3, StopReason::cancel);
+    peer.client(0).say(reply(400));
+    wait_all(1, 2);
+    CHECK(ended[1].outcome == Outcome::cancelled);
+    CHECK(ended[2].outcome == Outcome::done);
+    REQUIRE(seen.size() == 2);
+    CHECK_FALSE(has(seen[1], 1));
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "a job that waits for its half is cancelled at once, one alone is broken off") {
+    answer = [this](const SeenRequest&) {
+      if (seen.size() == 1) return reply(400);
+      return seen.size() == 2 ? std::string() : reply(200);
+    };
+    runner.start(jobs(1, 3));  // then 1 2 | 3
+    wait_seen(2);
+    runner.stop(3, 3, StopReason::cancel);
+    CHECK(ended[3].outcome == Outcome::cancelled);
+    peer.client(0).say(reply(400));  // then 1 | 2
+    wait_all(1, 3);
+    CHECK(ended[1].outcome == Outcome::done);
+    CHECK(ended[2].outcome == Outcome::done);
+    CHECK(seen.size() == 4);
+
+    seen.resize(1);  // the next request is held
+    runner.start(jobs(9, 9));
+    wait_seen(2);
+    runner.stop(9, 3, StopReason::cancel);
+    CHECK(wait(9).outcome == Outcome::cancelled);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "shutdown hands all batches back, then says that it is closed") {
+    answer = [](const SeenRequest&) { return ""; };
+    runner.start(jobs(1, 2));
+    runner.start(jobs(3, 4));
+    wait_seen(2);
+    shut_down(runner);
+    CHECK(reports == 4);
+    for (JobId id = 1; id <= 4; ++id) CHECK(ended[id].outcome == Outcome::handed_back);
+  }
+}
