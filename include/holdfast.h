@@ -245,6 +245,7 @@ HF_API int hf_enqueue_async(hf_engine *engine, const hf_job_spec *spec, hf_enque
 
 typedef struct hf_job_info {
   size_t struct_size;
+  void *owned_;       /* the library's */
   hf_job_id id;
   int state; /* hf_state */
   int attempts;       /* attempts spent (in this leg: run, or delivery to the sink) */
@@ -267,7 +268,6 @@ typedef struct hf_job_info {
   size_t payload_len;
   const void *result;
   size_t result_len;
-  void *owned_; /* the library's */
 } hf_job_info;
 #define HF_JOB_INFO_INIT \
   {sizeof(hf_job_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}

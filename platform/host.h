@@ -6,18 +6,14 @@
 //   worker threads C handlers
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "core/engine.h"
 #include "core/requests.h"
 #include "core/result.h"
+#include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/loop.h"
 #include "platform/runner.h"
@@ -30,6 +26,7 @@ struct HostOptions {
   int page_size = 1024;
   uint64_t seed = 0;  // 0: from the system
   std::string vfs;
+  ClockTrust trust;
   Logger log;  // copyable; default: nothing is logged
 };
 
@@ -63,6 +60,10 @@ class Host {
   // ---- runners. Any thread. Replaces one of the same name: the old one is shut down after its runs.
   Status set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner);
   Status remove_runner(const std::string& name);
+  // The same for what else an engine that is reopened must be told. HF_E_INVALID names the field.
+  Status set_limits(const Limits& limits);
+  Status set_queue_defaults(const std::string& name, const QueueSettings& settings);
+  Limits limits() const;  // resolved
 
   // ---- the feed. Callbacks on the loop thread, in the order of commit. Returns an id.
   int watch(std::function<void(const Transition&)> on_transition);
@@ -83,8 +84,8 @@ class Host {
 
  private:
   struct State;
-  explicit Host(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit Host(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace hf

@@ -7,12 +7,16 @@
 
 namespace hf {
 
-// Owned by the Host; every call is made on the loop thread. For each job of each StartRun the runner reports
+// Owned by the Host; every call is made on the loop thread, or on the engine's (see on_loop). For each job of each StartRun the runner reports
 // exactly one RunEnded through the Host (Host::end_run, any thread), also after stop() and shutdown(); a late
 // second one is refused as stale, so it does no harm.
 class Runner {
  public:
   virtual ~Runner() = default;
+
+  // Where start() and stop() are called: on the loop thread, or, for a runner that needs no loop and never blocks
+  // in them, on the engine thread straight after the commit. shutdown() is always called on the loop thread.
+  virtual bool on_loop() const { return true; }
 
   // Begins the run; must not block. `run.jobs` has one job unless the RunnerSpec asked for batches.
   virtual void start(StartRun run) = 0;

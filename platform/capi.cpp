@@ -1,0 +1,446 @@
+// The C API over the Host: engines and jobs. The functions for handlers are in capi_job.cpp.
+#include "platform/capi.h"
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/names.h"
+#include "platform/json.h"
+
+namespace hf::capi {
+
+// ---- handles -------------------------------------------------------------------------------------------
+
+namespace {
+
+// A hf_engine * is no address but a slot and a generation, so that a handle that was closed is recognised for good
+// (well, for four million opens of the same slot on 32 bits).
+struct Slot {
+  std::mutex mutex;
+  uintptr_t generation = 1;
+  std::shared_ptr<Engine> engine;
+};
+std::array<Slot, HF_ENGINES_MAX> slots;
+constexpr unsigned kSlotBits = 6;
+static_assert(HF_ENGINES_MAX == 1 << kSlotBits);
+
+hf_engine* handle_of(size_t slot, uintptr_t generation) {
+  return reinterpret_cast<hf_engine*>(generation << kSlotBits | slot);
+}
+
+Result<hf_engine*> add(std::shared_ptr<Engine> engine) {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    std::lock_guard lock(slots[i].mutex);
+    if (slots[i].engine) continue;
+    slots[i].engine = std::move(engine);
+    return handle_of(i, slots[i].generation);
+  }
+  return Error{HF_E_FULL, "64 engines are open (HF_ENGINES_MAX)"};
+}
+
+std::shared_ptr<Engine> take(hf_engine* handle) {
+  uintptr_t value = reinterpret_cast<uintptr_t>(handle);
+  Slot& slot = slots[value & (HF_ENGINES_MAX - 1)];
+  std::lock_guard lock(slot.mutex);
+  if (slot.generation != value >> kSlotBits || !slot.engine) return nullptr;
+  ++slot.generation;
+  return std::move(slot.engine);
+}
+
+struct LastError {
+  hf_engine* handle = nullptr;
+  std::string message;
+};
+thread_local LastError last_error;
+thread_local int callbacks_here = 0;
+
+}  // namespace
+
+bool in_callback() { return callbacks_here > 0; }
+CallbackScope::CallbackScope() { ++callbacks_here; }
+CallbackScope::~CallbackScope() { --callbacks_here; }
+
+std::shared_ptr<Engine> find(hf_engine* handle) {
+  uintptr_t value = reinterpret_cast<uintptr_t>(handle);
+  Slot& slot = slots[value & (HF_ENGINES_MAX - 1)];
+  {
+    std::lock_guard lock(slot.mutex);
+    if (slot.engine && slot.generation == value >> kSlotBits) return slot.engine;
+  }
+  fail(handle, HF_E_STATE, handle == nullptr ? "the engine is null" : "the engine is closed");
+  return nullptr;
+}
+
+int fail(hf_engine* handle, const Error& error) {
+  last_error = {handle, error.message};
+  return error.code;
+}
+int fail(hf_engine* handle, int code, std::string message) {
+  last_error = {handle, std::move(message)};
+  return code;
+}
+int answer(hf_engine* handle, const Status& status) { return status ? HF_OK : fail(handle, status.error()); }
+
+namespace {
+
+Result<HostOptions> options_of(const hf_options* given, int& workers) {
+  hf_options c = HF_OPTIONS_INIT;
+  if (given != nullptr && !import(given, &c, sizeof c, sizeof(size_t))) {
+    return Error{HF_E_INVALID, "struct_size of the options is not set; begin with HF_OPTIONS_INIT"};
+  }
+  HostOptions o;
+  if (c.device != nullptr) o.device = c.device;
+  workers = c.workers == 0 ? 4 : c.workers;
+  if (workers < 1 || workers > 256) return Error{HF_E_INVALID, "workers is " + std::to_string(workers) + "; allowed is 1 to 256"};
+  o.limits.concurrency = c.concurrency;
+  o.limits.max_payload = c.max_payload;
+  o.limits.max_jobs = c.max_jobs;
+  o.limits.max_bytes = c.max_bytes;
+  o.limits.keep_completed_ms = c.keep_completed_ms;
+  o.limits.keep_dead_ms = c.keep_dead_ms;
+  o.limits.keep_completed_count = c.keep_completed_count;
+  o.limits.keep_dead_count = c.keep_dead_count;
+  if (c.page_size != 0) o.page_size = c.page_size;
+  o.seed = c.seed;
+  if (c.vfs != nullptr) o.vfs = c.vfs;
+  o.log = logger_of(c.log, c.log_user);
+  return o;
+}
+
+// Waits for the disk or for runs: not where that would block what it waits for.
+int may_wait(hf_engine* handle, Engine& engine) {
+  if (!engine.host->loop().on_loop_thread()) return HF_OK;
+  return fail(handle, HF_E_THREAD, "this call waits for the disk; in a callback use hf_enqueue_async");
+}
+
+// The frame of every call that sends one event and takes one answer.
+template <class T>
+int one(hf_engine* handle, Op op, T* out) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (int code = may_wait(handle, *engine); code != HF_OK) return code;
+  return ask<T>(handle, *engine, std::move(op), out);
+}
+int one(hf_engine* handle, Op op) { return one<Done>(handle, std::move(op), nullptr); }
+
+int close_engine(std::shared_ptr<Engine> engine) {
+  (void)engine->host->stop(0);
+  std::vector<std::function<void()>> closers;
+  {
+    std::lock_guard lock(engine->mutex);
+    closers.swap(engine->closers);
+  }
+  for (auto it = closers.rbegin(); it != closers.rend(); ++it) (*it)();
+  engine->workers->join();  // C handlers that still run
+  engine->ends->close();
+  engine->host->close();
+  if (engine->host_loop) engine->host_loop->close();
+  return HF_OK;
+}
+
+}  // namespace
+}  // namespace hf::capi
+
+using namespace hf;
+using namespace hf::capi;
+
+// ---- errors ----------------------------------------------------------------------------------------------
+
+extern "C" const char* hf_strerror(int code) {
+#define HF_CASE(name, value, api, text) case name: return text;
+  switch (code) {
+    HF_ERRORS(HF_CASE)
+    default: return "unknown error";
+  }
+#undef HF_CASE
+}
+
+extern "C" const char* hf_errname(int code) {
+#define HF_CASE(name, value, api, text) case name: return #name;
+  switch (code) {
+    HF_ERRORS(HF_CASE)
+    default: return nullptr;
+  }
+#undef HF_CASE
+}
+
+extern "C" const char* hf_errmsg(hf_engine* handle) {
+  return last_error.handle == handle ? last_error.message.c_str() : "";
+}
+extern "C" const char* hf_version(void) { return HF_VERSION; }
+extern "C" void hf_free(void* memory) { std::free(memory); }
+
+// ---- opening and closing -----------------------------------------------------------------------------------
+
+extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out) {
+  if (out == nullptr) return fail(nullptr, HF_E_INVALID, "out is null");
+  *out = nullptr;
+  if (path == nullptr) return fail(nullptr, HF_E_INVALID, "path is null");
+  int workers = 0;
+  Result<HostOptions> options = options_of(opts, workers);
+  if (!options) return fail(nullptr, options.error());
+  auto engine = std::make_shared<capi::Engine>();
+  Result<std::unique_ptr<Host>> host = Host::open(path, std::move(*options));
+  if (!host) return fail(nullptr, host.error());
+  engine->host = std::move(*host);
+  engine->workers = std::make_unique<Workers>(workers);
+  Host* raw = engine->host.get();
+  engine->ends = std::make_shared<RunEnds>(
+      [raw](Op op) {
+        if (auto* ended = std::get_if<RunEnded>(&op)) {
+          raw->end_run(std::move(*ended));
+        } else {
+          (void)raw->submit(std::move(op), [](Request&) {});  // progress: may be lost
+        }
+      },
+      [raw](Op op) { return raw->call(std::move(op)); });
+  Result<hf_engine*> handle = add(engine);
+  if (!handle) {
+    close_engine(std::move(engine));
+    return fail(nullptr, handle.error());
+  }
+  *out = *handle;
+  return HF_OK;
+}
+
+extern "C" int hf_start(hf_engine* handle) {
+  auto engine = find(handle);
+  return engine ? answer(handle, engine->host->start()) : HF_E_STATE;
+}
+
+extern "C" int hf_start_on(hf_engine* handle, void* uv_loop) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  std::lock_guard lock(engine->mutex);
+  if (!engine->host_loop) {
+    Result<std::shared_ptr<HostLoop>> bridge = HostLoop::create(uv_loop);
+    if (!bridge) return fail(handle, bridge.error());
+    engine->host_loop = std::move(*bridge);
+  }
+  return answer(handle, engine->host->start());
+}
+
+extern "C" int hf_stop(hf_engine* handle, int64_t grace_ms) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (on_handler_thread()) return fail(handle, HF_E_THREAD, "hf_stop waits for the handlers; it cannot be called from one");
+  if (grace_ms < 0) return fail(handle, HF_E_INVALID, "grace_ms is " + std::to_string(grace_ms) + "; allowed is 0 and more");
+  return answer(handle, engine->host->stop(grace_ms));
+}
+
+extern "C" int hf_close(hf_engine* handle) {
+  if (handle == nullptr) return HF_OK;
+  if (on_handler_thread() || in_callback()) return fail(handle, HF_E_THREAD, "hf_close waits for handlers and callbacks; it cannot be called from one");
+  std::shared_ptr<capi::Engine> engine = take(handle);
+  if (!engine) return fail(handle, HF_E_STATE, "the engine is closed");
+  return close_engine(std::move(engine));
+}
+
+// ---- jobs --------------------------------------------------------------------------------------------------
+
+extern "C" int hf_enqueue_many(hf_engine* handle, const hf_job_spec* specs, size_t n, hf_job_id* out) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (int code = may_wait(handle, *engine); code != HF_OK) return code;
+  if (specs == nullptr) return fail(handle, HF_E_INVALID, "specs is null");
+  if (n < 1 || n > HF_ENQUEUE_MANY_MAX) return fail(handle, HF_E_INVALID, "n is " + std::to_string(n) + "; allowed is 1 to 10000 (HF_ENQUEUE_MANY_MAX)");
+  Enqueue event;
+  event.specs.reserve(n);
+  // An array of an older program's structs has that program's size as its stride.
+  size_t stride = specs->struct_size;
+  for (size_t i = 0; i < n; ++i) {
+    auto* at = reinterpret_cast<const hf_job_spec*>(reinterpret_cast<const char*>(specs) + i * stride);
+    Result<JobSpec> spec = spec_of(at);
+    if (!spec) return fail(handle, spec.error().code, n > 1 ? "job " + std::to_string(i) + ": " + spec.error().message : spec.error().message);
+    event.specs.push_back(std::move(*spec));
+  }
+  std::vector<JobId> ids;
+  int code = ask(handle, *engine, std::move(event), &ids);
+  if (code == HF_OK && out != nullptr) std::copy(ids.begin(), ids.end(), out);
+  return code;
+}
+
+extern "C" int hf_enqueue(hf_engine* handle, const hf_job_spec* spec, hf_job_id* out) {
+  if (spec == nullptr) return find(handle) ? fail(handle, HF_E_INVALID, "the job spec is null") : HF_E_STATE;
+  return hf_enqueue_many(handle, spec, 1, out);
+}
+
+extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_enqueued_fn done, void* user) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (done == nullptr) return fail(handle, HF_E_INVALID, "done is null");
+  Result<JobSpec> spec = spec_of(given);
+  if (!spec) return fail(handle, spec.error());
+  Enqueue event;
+  event.specs.push_back(std::move(*spec));
+  std::shared_ptr<HostLoop> host_loop;
+  {
+    std::lock_guard lock(engine->mutex);
+    host_loop = engine->host_loop;
+  }
+  auto deliver = [poster = engine->host->loop().poster(), host_loop, done, user](Request& request) {
+    int code = HF_OK;
+    hf_job_id id = 0;
+    if (auto* error = std::get_if<Error>(&request.reply)) {
+      code = error->code;
+    } else if (auto* ids = std::get_if<std::vector<JobId>>(&request.reply)) {
+      id = ids->front();
+    }
+    auto call = [done, user, code, id] {
+      CallbackScope scope;
+      done(code, id, user);
+    };
+    if (host_loop) {
+      host_loop->post(call);
+    } else if (!poster.post(call)) {
+      call();  // closing: the loop has ended, the promise has not
+    }
+  };
+  return answer(handle, engine->host->submit(std::move(event), std::move(deliver)));
+}
+
+extern "C" int hf_get(hf_engine* handle, hf_job_id id, hf_job_info* out) {
+  JobInfo info;
+  int code = one(handle, Get{id}, &info);
+  if (code != HF_OK) return code;
+  if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
+  code = info_of(info, out);
+  return code == HF_OK ? code : fail(handle, code, "struct_size of the job info is not set; begin with HF_JOB_INFO_INIT");
+}
+
+extern "C" int hf_cancel(hf_engine* handle, hf_job_id id) { return one(handle, Cancel{id}); }
+extern "C" int hf_retry(hf_engine* handle, hf_job_id id) { return one(handle, Retry{id}); }
+
+extern "C" int hf_list(hf_engine* handle, const hf_list_query* given, hf_list_fn each, void* user, hf_job_id* next) {
+  hf_list_query c = HF_LIST_QUERY_INIT;
+  if (given != nullptr && !import(given, &c, sizeof c, sizeof(size_t))) {
+    return fail(handle, HF_E_INVALID, "struct_size of the query is not set; begin with HF_LIST_QUERY_INIT");
+  }
+  if (each == nullptr) return fail(handle, HF_E_INVALID, "each is null");
+  ListQuery q;
+  if (c.state < -1 || c.state >= kStates) return fail(handle, HF_E_INVALID, "state is " + std::to_string(c.state) + "; allowed is a value of hf_state, or -1");
+  if (c.state >= 0) q.state = static_cast<State>(c.state);
+  if (c.queue != nullptr) q.queue = c.queue;
+  if (c.type != nullptr) q.type = c.type;
+  if (c.limit != 0) q.limit = c.limit;
+  q.before = c.after;
+  JobPage page;
+  if (int code = one(handle, List{q}, &page); code != HF_OK) return code;
+  if (next != nullptr) *next = page.next;
+  for (const JobInfo& job : page.jobs) {
+    hf_job_info info = HF_JOB_INFO_INIT;
+    info_of(job, &info);
+    int stop = each(&info, user);
+    hf_job_info_free(&info);
+    if (stop != 0) break;
+  }
+  return HF_OK;
+}
+
+// ---- handlers, schedules, queues -----------------------------------------------------------------------------
+
+extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn function, void* user, const hf_handler_options* opts) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (type == nullptr || function == nullptr) return fail(handle, HF_E_INVALID, type == nullptr ? "type is null" : "handler is null");
+  hf_handler_options c = HF_HANDLER_OPTIONS_INIT;
+  if (opts != nullptr && !import(opts, &c, sizeof c, sizeof(size_t))) {
+    return fail(handle, HF_E_INVALID, "struct_size of the handler options is not set; begin with HF_HANDLER_OPTIONS_INIT");
+  }
+  RunnerSpec spec;
+  spec.name = type;
+  spec.concurrency = c.concurrency;
+  if (c.defer_ms < 0 || c.defer_ms > 86400000) return fail(handle, HF_E_INVALID, "defer_ms is " + std::to_string(c.defer_ms) + "; allowed is 1 ms to 1 d");
+  if (c.defer_ms != 0) spec.defer_ms = c.defer_ms;
+  if (c.sink != nullptr) spec.sink = c.sink;
+  Result<Policy> policy = capi::policy_of(c.max_attempts, c.timeout_ms, c.backoff);
+  if (!policy) return fail(handle, policy.error());
+  spec.policy = std::move(*policy);
+  auto runner = std::make_shared<FunctionRunner>(function, user, *engine->workers, engine->ends);
+  return answer(handle, engine->host->set_runner(std::move(spec), std::move(runner)));
+}
+
+extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given) {
+  if (given == nullptr) return find(handle) ? fail(handle, HF_E_INVALID, "the schedule spec is null") : HF_E_STATE;
+  hf_schedule_spec c = HF_SCHEDULE_SPEC_INIT;
+  if (!import(given, &c, sizeof c, offsetof(hf_schedule_spec, job) + offsetof(hf_job_spec, queue))) {
+    return fail(handle, HF_E_INVALID, "struct_size of the schedule spec is not set; begin with HF_SCHEDULE_SPEC_INIT");
+  }
+  if (c.name == nullptr || c.cron == nullptr) return fail(handle, HF_E_INVALID, c.name == nullptr ? "name is null" : "cron is null");
+  if (c.catch_up < HF_CATCH_UP_ONCE || c.catch_up > HF_CATCH_UP_ALL) return fail(handle, HF_E_INVALID, "catch_up is no value of hf_catch_up");
+  if (c.overlap < HF_OVERLAP_SKIP || c.overlap > HF_OVERLAP_CANCEL) return fail(handle, HF_E_INVALID, "overlap is no value of hf_overlap");
+  Result<JobSpec> job = spec_of(&c.job);
+  if (!job) return fail(handle, job.error().code, "job: " + job.error().message);
+  ScheduleSpec s;
+  s.name = c.name;
+  s.cron = c.cron;
+  if (c.time_zone != nullptr && c.time_zone[0] != 0) s.zone = c.time_zone;
+  s.jitter_ms = c.jitter_ms;
+  s.catch_up = static_cast<CatchUp>(c.catch_up);
+  s.overlap = static_cast<Overlap>(c.overlap);
+  s.job = std::move(*job);
+  return one(handle, SchedulePut{std::move(s)});
+}
+
+extern "C" int hf_schedule_remove(hf_engine* handle, const char* name) {
+  if (name == nullptr) return fail(handle, HF_E_INVALID, "name is null");
+  return one(handle, ScheduleRemove{name});
+}
+
+extern "C" int hf_pause(hf_engine* handle, const char* queue) {
+  if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
+  return one(handle, QueuePause{queue, true});
+}
+extern "C" int hf_resume(hf_engine* handle, const char* queue) {
+  if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
+  return one(handle, QueuePause{queue, false});
+}
+
+extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) {
+  if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
+  if (out->struct_size < sizeof(size_t) || out->struct_size > 65536) {
+    return fail(handle, HF_E_INVALID, "struct_size of the stats is not set; begin with HF_STATS_INFO_INIT");
+  }
+  Stats s;
+  if (int code = one(handle, GetStats{}, &s); code != HF_OK) return code;
+  hf_stats_info c = HF_STATS_INFO_INIT;
+  c.pending = s.by_state[0];
+  c.running = s.by_state[1];
+  c.completed = s.by_state[2];
+  c.dead = s.by_state[3];
+  c.cancelled = s.by_state[4];
+  c.enqueued_total = s.enqueued;
+  c.completed_total = s.completed;
+  c.failed_total = s.failed;
+  c.retried_total = s.retried;
+  c.dead_total = s.dead;
+  c.deferred_total = s.deferred;
+  c.commits_total = s.commits;
+  c.syncs_total = s.synced_commits;
+  c.file_bytes = s.file_bytes;
+  c.clock_trusted = s.wall_trusted;
+  c.struct_size = std::min(out->struct_size, sizeof c);
+  std::memcpy(out, &c, c.struct_size);
+  return HF_OK;
+}
+
+extern "C" int hf_stats_json(hf_engine* handle, char** out) {
+  if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
+  Stats s;
+  if (int code = one(handle, GetStats{}, &s); code != HF_OK) return code;
+  std::string text = stats_json(s);
+  *out = static_cast<char*>(std::malloc(text.size() + 1));
+  if (*out == nullptr) return fail(handle, HF_E_NO_MEMORY, "no memory for the text");
+  std::memcpy(*out, text.c_str(), text.size() + 1);
+  return HF_OK;
+}
+
+extern "C" int hf_next_wake(hf_engine* handle, int64_t* unix_ms) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (unix_ms == nullptr) return fail(handle, HF_E_INVALID, "unix_ms is null");
+  int64_t wake = engine->host->next_wake_wall_ms();
+  *unix_ms = wake == kNever ? -1 : wake;
+  return HF_OK;
+}

@@ -1,0 +1,64 @@
+// What the C API's files share: the table of open engines, and how errors reach the caller.
+#pragma once
+
+#include <holdfast.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/requests.h"
+#include "platform/function_runner.h"
+#include "platform/host.h"
+#include "platform/host_loop.h"
+#include "platform/workers.h"
+
+namespace hf::capi {
+
+// All that one hf_engine stands for. Calls in flight hold it, so that hf_close on another thread is safe.
+struct Engine {
+  std::unique_ptr<Host> host;
+  std::unique_ptr<Workers> workers;
+  std::shared_ptr<RunEnds> ends;
+  std::shared_ptr<HostLoop> host_loop;  // under hf_start_on
+  // What other rooms hang on an engine (the admin socket, the configuration), undone by hf_close in reverse order.
+  std::mutex mutex;
+  std::vector<std::function<void()>> closers;
+  std::shared_ptr<void> config;  // handlers/: what hf_load_config applied last
+};
+
+// The engine of a handle; null, and the thread's error is HF_E_STATE, if it was closed or never was.
+std::shared_ptr<Engine> find(hf_engine* handle);
+
+// Remembers the error for hf_errmsg and returns its code.
+int fail(hf_engine* handle, const Error& error);
+int fail(hf_engine* handle, int code, std::string message);
+int answer(hf_engine* handle, const Status& status);
+
+// Sends `op` and waits: HF_OK and the reply's value in `out` (if not null), or the error.
+template <class T>
+int ask(hf_engine* handle, Engine& engine, Op op, T* out) {
+  Reply reply = engine.host->call(std::move(op));
+  if (auto* error = std::get_if<Error>(&reply)) return fail(handle, *error);
+  T* value = std::get_if<T>(&reply);
+  if (value == nullptr) return fail(handle, HF_E_INTERNAL, "an answer of an unexpected kind");
+  if (out != nullptr) *out = std::move(*value);
+  return HF_OK;
+}
+
+// Copies a struct that may come from an older program: what lies beyond its struct_size is as HF_..._INIT has it.
+// False if struct_size cannot be right.
+bool import(const void* from, void* to, size_t size, size_t min_size);
+
+Result<JobSpec> spec_of(const hf_job_spec* spec);
+Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff);
+int info_of(const JobInfo& info, hf_job_info* out);
+
+// A thread inside a callback of the library (hf_enqueued_fn), where calls that wait for it are refused.
+bool in_callback();
+struct CallbackScope {
+  CallbackScope();
+  ~CallbackScope();
+};
+
+}  // namespace hf::capi

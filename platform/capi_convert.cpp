@@ -1,0 +1,115 @@
+// From the C structs to the words of the house, and back.
+#include <algorithm>
+#include <cstring>
+
+#include "platform/capi.h"
+
+namespace hf::capi {
+
+bool import(const void* from, void* to, size_t size, size_t min_size) {
+  size_t given = 0;
+  std::memcpy(&given, from, sizeof given);
+  if (given < min_size || given > 65536) return false;
+  std::memcpy(to, from, std::min(given, size));
+  std::memcpy(to, &size, sizeof size);
+  return true;
+}
+
+namespace {
+std::string text(const char* s) { return s != nullptr ? s : ""; }
+Error bad(const char* field, int64_t value, const char* allowed) {
+  return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " + allowed};
+}
+}  // namespace
+
+Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& b) {
+  Policy p;
+  p.max_attempts = max_attempts;
+  p.timeout_ms = timeout_ms;
+  if (b.kind < HF_BACKOFF_DEFAULT || b.kind > HF_BACKOFF_LIST) return bad("backoff.kind", b.kind, "a value of hf_backoff_kind");
+  if (b.jitter < HF_JITTER_DEFAULT || b.jitter > HF_JITTER_PERCENT) return bad("backoff.jitter", b.jitter, "a value of hf_jitter");
+  if (b.kind != HF_BACKOFF_DEFAULT) p.backoff.kind = static_cast<BackoffKind>(b.kind);
+  if (b.jitter != HF_JITTER_DEFAULT) p.backoff.jitter = static_cast<Jitter>(b.jitter);
+  p.backoff.base_ms = b.base_ms;
+  p.backoff.factor = b.factor;
+  p.backoff.max_ms = b.max_ms;
+  p.backoff.jitter_percent = b.jitter_percent;
+  if (b.list_len > HF_BACKOFF_LIST_MAX) return bad("backoff.list_len", static_cast<int64_t>(b.list_len), "up to 16 (HF_BACKOFF_LIST_MAX)");
+  if (b.list_len > 0 && b.list_ms == nullptr) return Error{HF_E_INVALID, "backoff.list_ms is null and list_len is not 0"};
+  if (b.list_len != 0) p.backoff.list_ms.assign(b.list_ms, b.list_ms + b.list_len);
+  HF_TRY(validate(p));
+  return p;
+}
+
+Result<JobSpec> spec_of(const hf_job_spec* given) {
+  if (given == nullptr) return Error{HF_E_INVALID, "the job spec is null"};
+  hf_job_spec c = HF_JOB_SPEC_INIT;
+  if (!import(given, &c, sizeof c, offsetof(hf_job_spec, queue))) return Error{HF_E_INVALID, "struct_size of the job spec is not set; begin with HF_JOB_SPEC_INIT"};
+  if (c.type == nullptr) return Error{HF_E_INVALID, "type is null"};
+  if (c.payload == nullptr && c.payload_len != 0) return Error{HF_E_INVALID, "payload is null and payload_len is not 0"};
+  if (c.on_conflict < HF_CONFLICT_KEEP || c.on_conflict > HF_CONFLICT_DEBOUNCE) return bad("on_conflict", c.on_conflict, "a value of hf_on_conflict");
+  if (c.durability < HF_DURABLE_SYNC || c.durability > HF_DURABLE_MEMORY) return bad("durability", c.durability, "a value of hf_durability");
+  if (c.payload_len > (64u << 20)) return Error{HF_E_TOO_LARGE, "payload_len is " + std::to_string(c.payload_len) + " bytes"};
+  JobSpec s;
+  s.type = c.type;
+  if (c.payload_len != 0) s.payload.assign(static_cast<const char*>(c.payload), c.payload_len);
+  if (c.queue != nullptr && c.queue[0] != 0) s.queue = c.queue;
+  s.priority = c.priority;
+  s.delay_ms = c.delay_ms;
+  s.at_wall_ms = c.run_at_unix_ms;
+  Result<Policy> policy = policy_of(c.max_attempts, c.timeout_ms, c.backoff);
+  if (!policy) return policy.error();
+  s.policy = std::move(*policy);
+  s.ttl_ms = c.ttl_ms;
+  s.unique_key = text(c.unique_key);
+  s.unique_for_ms = c.unique_for_ms;
+  s.on_conflict = static_cast<OnConflict>(c.on_conflict);
+  s.concurrency_key = text(c.concurrency_key);
+  s.sink = text(c.sink);
+  s.durability = static_cast<Durability>(c.durability);
+  s.tags = text(c.tags);
+  return s;
+}
+
+int info_of(const JobInfo& i, hf_job_info* out) {
+  size_t size = out->struct_size;
+  if (size < offsetof(hf_job_info, attempts) || size > 65536) return HF_E_INVALID;
+  auto* kept = new JobInfo(i);
+  hf_job_info c = HF_JOB_INFO_INIT;
+  c.id = kept->id;
+  c.state = static_cast<int>(kept->state);
+  c.attempts = kept->attempts;
+  c.max_attempts = static_cast<int>(kept->max_attempts);
+  c.priority = kept->priority;
+  c.delivering = kept->delivering;
+  c.progress = kept->progress;
+  c.created_unix_ms = kept->created_wall_ms;
+  c.due_unix_ms = kept->due_wall_ms;
+  c.finished_unix_ms = kept->finished_wall_ms;
+  c.occurrence_unix_ms = kept->occurrence_wall_ms;
+  c.type = kept->type.c_str();
+  c.queue = kept->queue.c_str();
+  c.sink = kept->sink.c_str();
+  c.tags = kept->tags.c_str();
+  c.schedule = kept->schedule.c_str();
+  c.key = kept->key.c_str();
+  c.error = kept->error.c_str();
+  c.payload = kept->payload.data();
+  c.payload_len = kept->payload.size();
+  c.result = kept->result.data();
+  c.result_len = kept->result.size();
+  c.owned_ = kept;
+  c.struct_size = std::min(size, sizeof c);
+  std::memcpy(out, &c, c.struct_size);
+  return HF_OK;
+}
+
+}  // namespace hf::capi
+
+extern "C" void hf_job_info_free(hf_job_info* info) {
+  if (info == nullptr || info->owned_ == nullptr) return;
+  delete static_cast<hf::JobInfo*>(info->owned_);
+  hf_job_info empty = HF_JOB_INFO_INIT;
+  empty.struct_size = info->struct_size;
+  std::memcpy(info, &empty, std::min(empty.struct_size, sizeof empty));
+}

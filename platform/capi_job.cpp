@@ -1,0 +1,82 @@
+// The functions that a handler calls with its hf_job.
+#include "core/names.h"
+#include "platform/capi.h"
+
+using namespace hf;
+using namespace hf::capi;
+
+namespace {
+constexpr size_t kChildrenMax = 100;  // hf_job_enqueue a run
+constexpr size_t kResultMax = 16u << 20;  // of hf_job_result; the engine's max_payload is checked when the run ends
+
+int bad(int code, const char* message) { return fail(nullptr, code, message); }
+}  // namespace
+
+extern "C" const void* hf_job_payload(hf_job* job, size_t* len) {
+  if (job == nullptr) return nullptr;
+  if (len != nullptr) *len = job->run->job.bytes.size();
+  return job->run->job.bytes.data();
+}
+extern "C" hf_job_id hf_job_get_id(hf_job* job) { return job != nullptr ? job->run->job.id : 0; }
+extern "C" const char* hf_job_type(hf_job* job) { return job != nullptr ? job->run->job.type.c_str() : ""; }
+extern "C" int hf_job_attempt(hf_job* job) { return job != nullptr ? job->run->job.attempt : 0; }
+extern "C" const char* hf_job_key(hf_job* job) { return job != nullptr ? job->run->job.key.c_str() : ""; }
+extern "C" int64_t hf_job_occurrence(hf_job* job) { return job != nullptr ? job->run->job.occurrence_wall_ms : 0; }
+extern "C" int hf_job_canceled(hf_job* job) { return job != nullptr && job->run->canceled.load(); }
+
+extern "C" int hf_job_result(hf_job* job, const void* data, size_t len) {
+  if (job == nullptr) return bad(HF_E_INVALID, "job is null");
+  if (data == nullptr && len != 0) return bad(HF_E_INVALID, "data is null and len is not 0");
+  if (len > kResultMax) return bad(HF_E_TOO_LARGE, "a result has at most 16 MiB");
+  std::lock_guard lock(job->run->mutex);
+  job->run->result.assign(len != 0 ? static_cast<const char*>(data) : "", len);
+  return HF_OK;
+}
+
+extern "C" int hf_job_error(hf_job* job, const char* text) {
+  if (job == nullptr || text == nullptr) return bad(HF_E_INVALID, job == nullptr ? "job is null" : "text is null");
+  std::lock_guard lock(job->run->mutex);
+  job->run->error = cut_utf8(text, HF_ERROR_TEXT_MAX);
+  return HF_OK;
+}
+
+extern "C" int hf_job_progress(hf_job* job, int percent, const char* note) {
+  if (job == nullptr) return bad(HF_E_INVALID, "job is null");
+  if (percent < 0 || percent > 100) return bad(HF_E_INVALID, "percent is not in 0..100");
+  Progress p{job->run->job.id, job->run->job.attempt, percent, std::string(cut_utf8(note != nullptr ? note : "", HF_ERROR_TEXT_MAX))};
+  return job->run->ends->send(std::move(p)) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
+}
+
+extern "C" int hf_job_retry_after(hf_job* job, int64_t ms) {
+  if (job == nullptr) return bad(HF_E_INVALID, "job is null");
+  if (ms < 0 || ms > kBackoffMaxMs) return bad(HF_E_INVALID, "ms is not in 0..30 d");
+  std::lock_guard lock(job->run->mutex);
+  job->run->retry_after_ms = ms;
+  return HF_OK;
+}
+
+extern "C" int hf_job_enqueue(hf_job* job, const hf_job_spec* given, hf_job_id* out) {
+  if (job == nullptr) return bad(HF_E_INVALID, "job is null");
+  Result<JobSpec> spec = spec_of(given);
+  if (!spec) return fail(nullptr, spec.error());
+  if (Status named = check_name("job type", spec->type); !named) return fail(nullptr, named.error());
+  {
+    std::lock_guard lock(job->run->mutex);
+    if (job->run->children.size() >= kChildrenMax) return bad(HF_E_FULL, "a run enqueues at most 100 jobs");
+  }
+  Reply reply = job->run->ends->call(ReserveIds{1});
+  if (auto* error = std::get_if<Error>(&reply)) return fail(nullptr, *error);
+  JobId id = std::get<std::vector<JobId>>(reply).front();
+  if (out != nullptr) *out = id;
+  std::lock_guard lock(job->run->mutex);
+  job->run->children.emplace_back(id, std::move(*spec));
+  return HF_OK;
+}
+
+extern "C" int hf_job_finish(hf_job* job, int outcome) {
+  if (job == nullptr) return bad(HF_E_INVALID, "job is null");
+  if (outcome == HF_ASYNC) return bad(HF_E_INVALID, "HF_ASYNC is no outcome of a run");
+  std::shared_ptr<FunctionRun> run = job->run;
+  run->release(job);
+  return run->finish(outcome);
+}

@@ -1,0 +1,77 @@
+#include "platform/engine_wait.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "core/types.h"
+
+namespace hf {
+
+namespace {
+// Where the wall timer stands when nothing is due: far away, so that it only tells of steps.
+constexpr int64_t kFarWallMs = 4102444800000;  // 2100
+}  // namespace
+
+Result<std::unique_ptr<EngineWait>> EngineWait::create() {
+  std::unique_ptr<EngineWait> w(new EngineWait);
+  w->event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  w->boot_timer_ = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+  w->wall_timer_ = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (w->event_ < 0 || w->boot_timer_ < 0 || w->wall_timer_ < 0) {
+    return Error{HF_E_IO, "no descriptors left for the engine's timers"};
+  }
+  return w;
+}
+
+EngineWait::~EngineWait() {
+  for (int fd : {event_, boot_timer_, wall_timer_}) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void EngineWait::wake() {
+  if (state_.exchange(kSignalled) != kAsleep) return;  // it will look before it sleeps
+  uint64_t one = 1;
+  (void)!write(event_, &one, sizeof one);
+}
+
+void EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
+  if (armed_ms == at_ms) return;
+  armed_ms = at_ms;
+  itimerspec spec{};
+  if (at_ms != kNever) {
+    int64_t at = at_ms > 0 ? at_ms : 1;
+    spec.it_value.tv_sec = static_cast<time_t>(at / 1000);
+    spec.it_value.tv_nsec = static_cast<long>(at % 1000 * 1000000);
+  }
+  timerfd_settime(fd, flags, &spec, nullptr);
+}
+
+void EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
+  arm(boot_timer_, TFD_TIMER_ABSTIME, boot_armed_, boot_ms);
+  arm(wall_timer_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, wall_armed_, wall_ms == kNever ? kFarWallMs : wall_ms);
+  int awake = kAwake;
+  if (!state_.compare_exchange_strong(awake, kAsleep)) {
+    state_.store(kAwake);
+    return;
+  }
+  pollfd fds[3] = {{event_, POLLIN, 0}, {boot_timer_, POLLIN, 0}, {wall_timer_, POLLIN, 0}};
+  while (poll(fds, 3, -1) < 0 && errno == EINTR) {
+  }
+  state_.store(kAwake);
+  uint64_t count;
+  if (fds[0].revents != 0) (void)!read(event_, &count, sizeof count);
+  if (fds[1].revents != 0) {
+    (void)!read(boot_timer_, &count, sizeof count);
+    boot_armed_ = 0;
+  }
+  if (fds[2].revents != 0) {
+    (void)!read(wall_timer_, &count, sizeof count);  // ECANCELED: the clock was set
+    wall_armed_ = 0;
+  }
+}
+
+}  // namespace hf

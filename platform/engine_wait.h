@@ -1,0 +1,38 @@
+// How the engine thread sleeps: until somebody has work for it, or exactly until the next thing is due.
+//
+// One timer on elapsed time (timerfd, CLOCK_BOOTTIME: suspend counts, clock steps do not), one on wall time that
+// also tells when somebody sets the clock (TFD_TIMER_CANCEL_ON_SET). Asleep, it makes no system call.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "core/result.h"
+
+namespace hf {
+
+// Owner: the Host. wait(): the engine thread; wake(): any thread.
+class EngineWait {
+ public:
+  static Result<std::unique_ptr<EngineWait>> create();  // HF_E_IO: no descriptors
+  ~EngineWait();
+  EngineWait(const EngineWait&) = delete;
+  EngineWait& operator=(const EngineWait&) = delete;
+
+  // Sleeps until wake(), or boot_ms, or wall_ms by the wall clock (kNever: not by that), or a step of the wall clock.
+  // Returns at once if wake() was called since the last wait returned. Look for work after each return.
+  void wait(int64_t boot_ms, int64_t wall_ms);
+  void wake();
+
+ private:
+  EngineWait() = default;
+  void arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms);
+
+  int event_ = -1, boot_timer_ = -1, wall_timer_ = -1;
+  int64_t boot_armed_ = 0, wall_armed_ = 0;  // 0: not set yet
+  enum : int { kAwake, kSignalled, kAsleep };
+  std::atomic<int> state_{kAwake};
+};
+
+}  // namespace hf

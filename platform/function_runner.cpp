@@ -1,0 +1,122 @@
+#include "platform/function_runner.h"
+
+namespace hf {
+
+namespace {
+thread_local int handlers_here = 0;
+
+Outcome outcome_of(int returned) {
+  switch (returned) {
+    case HF_OK: return Outcome::done;
+    case HF_DEAD: return Outcome::dead;
+    case HF_DEFER: return Outcome::defer;
+    default: return Outcome::retry;
+  }
+}
+}  // namespace
+
+bool on_handler_thread() { return handlers_here > 0; }
+
+// ---- RunEnds -----------------------------------------------------------------------------------------
+
+bool RunEnds::send(Op op) {
+  std::lock_guard lock(mutex_);
+  if (closed_) return false;
+  send_(std::move(op));
+  return true;
+}
+
+Reply RunEnds::call(Op op) {
+  Call call;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) return Error{HF_E_STATE, "the engine is closed"};
+    call = call_;
+  }
+  // Not under the lock: it waits for the disk. hf_close waits for handlers, so the engine is there.
+  return call(std::move(op));
+}
+
+void RunEnds::close() {
+  std::lock_guard lock(mutex_);
+  closed_ = true;
+}
+
+// ---- FunctionRunner ------------------------------------------------------------------------------------
+
+void FunctionRunner::start(StartRun start) {
+  for (RunJob& job : start.jobs) {
+    auto run = std::make_shared<FunctionRun>(std::move(job), ends_, runs_);
+    {
+      std::lock_guard lock(runs_->mutex);
+      runs_->by_id[run->job.id] = run;
+    }
+    Status submitted = workers_.submit([run, function = function_, user = user_] {
+      auto* handle = new hf_job{run};
+      ++handlers_here;
+      int outcome = function(handle, user);
+      --handlers_here;
+      if (outcome == HF_ASYNC) return;  // hf_job_finish frees the handle; it may have done so already
+      run->finish(outcome);
+      run->release(handle);
+    });
+    if (!submitted) run->give_up(Outcome::handed_back);
+  }
+}
+
+void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
+  std::shared_ptr<FunctionRun> run;
+  {
+    std::lock_guard lock(runs_->mutex);
+    auto it = runs_->by_id.find(id);
+    if (it == runs_->by_id.end() || it->second->job.attempt != attempt) return;
+    run = it->second;
+  }
+  run->canceled.store(true);
+  // A function cannot be killed: at its timeout the attempt counts as failed, and what it returns later is refused.
+  if (reason == StopReason::timeout) run->give_up(Outcome::retry);
+}
+
+void FunctionRunner::shutdown(std::function<void()> closed) {
+  // Runs that never end by themselves (HF_ASYNC without hf_job_finish) are let go of here.
+  std::unordered_map<JobId, std::shared_ptr<FunctionRun>> left;
+  {
+    std::lock_guard lock(runs_->mutex);
+    left.swap(runs_->by_id);
+  }
+  for (auto& [id, run] : left) run->canceled.store(true);
+  closed();
+}
+
+// ---- FunctionRun ---------------------------------------------------------------------------------------
+
+bool FunctionRun::send(Outcome outcome) {
+  if (ended_.exchange(true)) return false;
+  {
+    std::lock_guard lock(runs_->mutex);
+    auto it = runs_->by_id.find(job.id);
+    if (it != runs_->by_id.end() && it->second.get() == this) runs_->by_id.erase(it);
+  }
+  RunEnded end;
+  end.id = job.id;
+  end.attempt = job.attempt;
+  end.outcome = outcome;
+  std::lock_guard lock(mutex);
+  end.error = error;
+  end.retry_after_ms = retry_after_ms;
+  if (outcome == Outcome::done) {
+    end.result = std::move(result);
+    end.children = std::move(children);
+  }
+  return ends->send(std::move(end));
+}
+
+int FunctionRun::finish(int outcome) { return send(outcome_of(outcome)) ? HF_OK : HF_E_STALE; }
+
+void FunctionRun::release(hf_job* handle) {
+  if (!released_.exchange(true)) delete handle;
+}
+
+void FunctionRun::give_up(Outcome outcome) { (void)send(outcome); }
+
+}  // namespace hf

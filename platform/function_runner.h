@@ -1,0 +1,100 @@
+// C handlers as a runner: each run is a call of a function on a worker thread.
+#pragma once
+
+#include <holdfast.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "platform/runner.h"
+#include "platform/workers.h"
+
+namespace hf {
+
+class FunctionRun;
+
+// What the runs of one engine share: where their ends go. It outlives the engine as long as a run does, so that a
+// late hf_job_finish is refused and not a crash.
+class RunEnds {
+ public:
+  using Send = std::function<void(Op)>;
+  using Call = std::function<Reply(Op)>;
+  RunEnds(Send send, Call call) : send_(std::move(send)), call_(std::move(call)) {}
+
+  bool send(Op op);   // false: the engine is closed
+  Reply call(Op op);  // HF_E_STATE: the engine is closed
+  void close();       // nothing is sent any more when it returns
+
+ private:
+  std::mutex mutex_;
+  bool closed_ = false;
+  Send send_;
+  Call call_;
+};
+
+// Owner: the Host. start() and stop() on the engine thread.
+class FunctionRunner final : public Runner {
+ public:
+  FunctionRunner(hf_handler_fn function, void* user, Workers& workers, std::shared_ptr<RunEnds> ends)
+      : function_(function), user_(user), workers_(workers), ends_(std::move(ends)) {}
+
+  bool on_loop() const override { return false; }
+  void start(StartRun run) override;
+  void stop(JobId id, int attempt, StopReason reason) override;
+  void shutdown(std::function<void()> closed) override;
+
+ private:
+  struct Runs {  // shared with the runs, which take themselves out
+    std::mutex mutex;
+    std::unordered_map<JobId, std::shared_ptr<FunctionRun>> by_id;
+  };
+  friend class FunctionRun;
+
+  hf_handler_fn function_;
+  void* user_;
+  Workers& workers_;
+  std::shared_ptr<RunEnds> ends_;
+  std::shared_ptr<Runs> runs_ = std::make_shared<Runs>();
+};
+
+// One run: what a hf_job is. Thread: its fields are the handler's, but for the flags.
+class FunctionRun {
+ public:
+  FunctionRun(RunJob run_job, std::shared_ptr<RunEnds> run_ends, std::shared_ptr<FunctionRunner::Runs> runs)
+      : job(std::move(run_job)), ends(std::move(run_ends)), runs_(std::move(runs)) {}
+
+  // Ends the run, once; later calls are HF_E_STALE. `outcome`: what a handler returns, but not HF_ASYNC.
+  int finish(int outcome);
+  void give_up(Outcome outcome);  // in the handler's place: it timed out
+
+  const RunJob job;
+  const std::shared_ptr<RunEnds> ends;
+  std::atomic<bool> canceled{false};
+  std::mutex mutex;  // of all below
+  std::string result, error;
+  int64_t retry_after_ms = -1;
+  std::vector<std::pair<JobId, JobSpec>> children;
+
+  // Frees the handle that the handler knows, once.
+  void release(hf_job* handle);
+
+ private:
+  bool send(Outcome outcome);
+
+  std::shared_ptr<FunctionRunner::Runs> runs_;
+  std::atomic<bool> ended_{false}, released_{false};
+};
+
+// A thread that runs a handler at the moment knows it: calls that wait for handlers are refused there.
+bool on_handler_thread();
+
+}  // namespace hf
+
+// The opaque handle of holdfast.h.
+struct hf_job {
+  std::shared_ptr<hf::FunctionRun> run;
+};

@@ -1,0 +1,31 @@
+// The host's libuv loop, for hf_start_on: callbacks are carried over to it.
+//
+// The library has a libuv of its own, so it does not touch the host's loop but through the host's libuv: a handful of
+// functions of its stable interface (1.x), found at link or load time, that need no knowledge of its structs.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "core/result.h"
+
+namespace hf {
+
+// Owner: the engine's handle. create() and close() on the host's loop thread; post() on any.
+class HostLoop {
+ public:
+  // HF_E_UNSUPPORTED: no libuv in this program. HF_E_IO: the loop takes no handle.
+  static Result<std::shared_ptr<HostLoop>> create(void* uv_loop);
+  // Runs `task` on the host's loop; at once, on the calling thread, after close().
+  void post(std::function<void()> task);
+  // Runs what was posted, then lets go of the loop.
+  void close();
+  ~HostLoop();
+
+ private:
+  struct State;
+  explicit HostLoop(State* state) : state_(state) {}
+  State* state_;  // freed by the host's loop, once it has closed the handle
+};
+
+}  // namespace hf

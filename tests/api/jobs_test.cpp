@@ -1,0 +1,227 @@
+// Jobs through the C API: enqueue, run, read back, on real threads.
+#include "api_fixture.h"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+using namespace hf::test;
+
+TEST_CASE_FIXTURE(ApiFixture, "a job is enqueued, run and read back") {
+  on("greet", [](hf_job* job) {
+    size_t len;
+    const void* payload = hf_job_payload(job, &len);
+    std::string text = "hello " + bytes(payload, len);
+    hf_job_result(job, text.data(), text.size());
+    return HF_OK;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  Seen seen = wait_final(add("greet", "world"));
+  CHECK(seen.state == HF_STATE_COMPLETED);
+  CHECK(seen.result == "hello world");
+  CHECK(seen.payload == "world");
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "without hf_start a job can be enqueued and read, and does not run") {
+  hf_job_id id = add("x", "p");
+  CHECK(get(id).state == HF_STATE_PENDING);
+  close();
+  open();
+  CHECK(get(id).payload == "p");
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "the key is the same on every attempt") {
+  std::vector<std::string> keys;
+  on("x", [&](hf_job* job) {
+    keys.push_back(hf_job_key(job));
+    hf_job_retry_after(job, 0);
+    return hf_job_attempt(job) < 3 ? int{HF_RETRY} : int{HF_OK};
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  Seen seen = wait_final(add("x"));
+  CHECK(seen.attempts == 3);
+  REQUIRE(keys.size() == 3);
+  CHECK(keys[0] == keys[1]);
+  CHECK(keys[1] == keys[2]);
+  CHECK(keys[0] == seen.key);
+  CHECK(keys[0].rfind("gw-", 0) == 0);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "a permanent failure is a dead letter with its error") {
+  on("x", [](hf_job* job) {
+    hf_job_error(job, "no such sensor");
+    return HF_DEAD;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  Seen seen = wait_final(add("x"));
+  CHECK(seen.state == HF_STATE_DEAD);
+  CHECK(seen.error == "no such sensor");
+  CHECK(seen.attempts == 1);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "a run may be finished later, by another thread") {
+  std::vector<std::thread> threads;
+  on("x", [&](hf_job* job) {
+    threads.emplace_back([job] {
+      hf_job_result(job, "later", 5);
+      hf_job_finish(job, HF_OK);
+    });
+    return HF_ASYNC;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  CHECK(wait_final(add("x")).result == "later");
+  for (std::thread& t : threads) t.join();
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "jobs of a job come in with its success, and only then") {
+  std::atomic<hf_job_id> child{0}, lost{0};
+  on("parent", [&](hf_job* job) {
+    hf_job_spec spec = HF_JOB_SPEC_INIT;
+    spec.type = "child";
+    hf_job_id id = 0;
+    CHECK(hf_job_enqueue(job, &spec, &id) == HF_OK);
+    hf_job_retry_after(job, 0);
+    if (hf_job_attempt(job) == 1) {
+      lost = id;
+      return int{HF_RETRY};
+    }
+    child = id;
+    return int{HF_OK};
+  });
+  on("child", [](hf_job*) { return HF_OK; });
+  REQUIRE(hf_start(engine) == HF_OK);
+  wait_final(add("parent"));
+  CHECK(wait_final(child).state == HF_STATE_COMPLETED);
+  hf_job_info info = HF_JOB_INFO_INIT;
+  CHECK(hf_get(engine, lost, &info) == HF_E_NOT_FOUND);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "hf_stop hands a running job back with no attempt spent") {
+  Signal running, release;
+  on("slow", [&](hf_job* job) {
+    running.set();
+    while (!hf_job_canceled(job)) std::this_thread::yield();
+    release.wait();
+    return HF_OK;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  hf_job_id id = add("slow");
+  running.wait();
+  CHECK(hf_stop(engine, 0) == HF_OK);
+  Seen seen = get(id);
+  CHECK(seen.state == HF_STATE_PENDING);
+  CHECK(seen.attempts == 0);
+  release.set();
+  close();  // waits for the handler, which uses what lives here
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "a cancelled job's handler is told, and the job ends cancelled") {
+  Signal running;
+  on("slow", [&](hf_job* job) {
+    running.set();
+    while (!hf_job_canceled(job)) std::this_thread::yield();
+    return HF_RETRY;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  hf_job_id id = add("slow");
+  running.wait();
+  CHECK(hf_cancel(engine, id) == HF_OK);
+  CHECK(wait_final(id).state == HF_STATE_CANCELLED);
+  close();
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "a handler that outlives its timeout has failed, and its late result is refused") {
+  Signal late;
+  std::atomic<int> finish_code{0};
+  hf_handler_options opts = HF_HANDLER_OPTIONS_INIT;
+  opts.timeout_ms = 20;
+  opts.max_attempts = 1;
+  on("stuck", [&](hf_job* job) {
+    while (!hf_job_canceled(job)) std::this_thread::yield();
+    late.wait();
+    finish_code = hf_job_finish(job, HF_OK);
+    return HF_ASYNC;
+  }, &opts);
+  REQUIRE(hf_start(engine) == HF_OK);
+  Seen seen = wait_final(add("stuck"));
+  CHECK(seen.state == HF_STATE_DEAD);
+  CHECK(seen.error.find("timed out after 20ms") != std::string::npos);
+  late.set();
+  close();
+  CHECK(finish_code == HF_E_STALE);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "hf_enqueue_async calls back once a job, with its id") {
+  struct Answer { std::atomic<int> calls{0}; std::atomic<hf_job_id> id{0}; Signal signal; } seen;
+  hf_job_spec spec = HF_JOB_SPEC_INIT;
+  spec.type = "x";
+  REQUIRE(hf_enqueue_async(engine, &spec, [](int code, hf_job_id id, void* user) {
+            auto* s = static_cast<Answer*>(user);
+            CHECK(code == HF_OK);
+            s->id = id;
+            ++s->calls;
+            s->signal.set();
+          }, &seen) == HF_OK);
+  seen.signal.wait();
+  CHECK(get(seen.id).state == HF_STATE_PENDING);
+  close();
+  CHECK(seen.calls == 1);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "many threads enqueue at once and every job runs exactly once") {
+  std::atomic<int> runs{0};
+  on("x", [&](hf_job*) { return ++runs, HF_OK; });
+  REQUIRE(hf_start(engine) == HF_OK);
+  std::mutex mutex;
+  std::vector<hf_job_id> ids;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        hf_job_id id = add("x");
+        std::lock_guard lock(mutex);
+        ids.push_back(id);
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  for (hf_job_id id : ids) CHECK(wait_final(id).state == HF_STATE_COMPLETED);
+  CHECK(runs == 200);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "hf_list pages newest first") {
+  std::vector<hf_job_id> added, listed;
+  for (int i = 0; i < 5; ++i) added.push_back(add("x"));
+  hf_list_query query = HF_LIST_QUERY_INIT;
+  query.limit = 2;
+  hf_job_id next = 0;
+  do {
+    query.after = next;
+    REQUIRE(hf_list(engine, &query, [](const hf_job_info* info, void* user) {
+              static_cast<std::vector<hf_job_id>*>(user)->push_back(info->id);
+              return 0;
+            }, &listed, &next) == HF_OK);
+  } while (next != 0);
+  CHECK(listed == std::vector<hf_job_id>(added.rbegin(), added.rend()));
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "a schedule of every second makes a job that knows its time") {
+  Signal fired;
+  std::atomic<int64_t> occurrence{0};
+  on("tick", [&](hf_job* job) {
+    occurrence = hf_job_occurrence(job);
+    fired.set();
+    return HF_OK;
+  });
+  hf_schedule_spec schedule = HF_SCHEDULE_SPEC_INIT;
+  schedule.name = "s";
+  schedule.cron = "@every 1s";
+  schedule.job.type = "tick";
+  REQUIRE(hf_schedule_put(engine, &schedule) == HF_OK);
+  REQUIRE(hf_start(engine) == HF_OK);
+  int64_t wake = -1;
+  CHECK(hf_next_wake(engine, &wake) == HF_OK);
+  CHECK(wake > 0);
+  fired.wait();
+  CHECK(occurrence > 1700000000000);
+}
