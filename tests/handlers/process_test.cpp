@@ -208,7 +208,16 @@ TEST_SUITE("process") {
     signal(SIGPIPE, handler);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     wait();
-    CHECK(end.output == "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    // 32 and 33 are the C library's own: posix_spawn leaves them ignored in what it starts (make starts
+    // ctest so), and an emulator cannot undo it.
+    constexpr unsigned long long kLibrarySignals = 0x180000000;
+    const auto signals = [this](const std::string& name) {
+      const size_t at = end.output.find(name);
+      REQUIRE(at != std::string::npos);
+      return std::stoull(end.output.substr(at + name.size()), nullptr, 16) & ~kLibrarySignals;
+    };
+    CHECK(signals("SigBlk:") == 0);
+    CHECK(signals("SigIgn:") == 0);
   }
 
   TEST_CASE_FIXTURE(Fixture, "SIGTERM ends one that obeys it, long before the grace is over") {
