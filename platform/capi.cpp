@@ -250,7 +250,8 @@ extern "C" int hf_enqueue_many(hf_engine* handle, const hf_job_spec* specs, size
   // An array of an older program's structs has that program's size as its stride.
   size_t stride = specs->struct_size;
   for (size_t i = 0; i < n; ++i) {
-    auto* at = reinterpret_cast<const hf_job_spec*>(reinterpret_cast<const char*>(specs) + i * stride);
+    const void* bytes = reinterpret_cast<const char*>(specs) + i * stride;
+    auto* at = static_cast<const hf_job_spec*>(bytes);
     Result<JobSpec> spec = spec_of(at);
     if (!spec) return fail(handle, spec.error().code, n > 1 ? "job " + std::to_string(i) + ": " + spec.error().message : spec.error().message);
     event.specs.push_back(std::move(*spec));
