@@ -6,7 +6,7 @@
 #   make test       the test suite with ASan and UBSan, and the installed product
 #   make ci         all that must be green: test, tsan, cross, soak (.ci/run)
 #   make cross      armhf and arm64, the tests under qemu, sizes
-#   make bench      rates and bytes written
+#   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
 #   make soak       kill, restart, count (SOAK_SECONDS=60)
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS=60 each)
 #   make install PREFIX=DIR
@@ -65,7 +65,8 @@ ci:
 	.ci/run
 
 bench: build
-	$(call run_if_there,tests/bench/run.sh) build/release
+	@$(call compile,release) --target bench_programs
+	@tests/bench/run.py build/release $(if $(PAGE),--page $(PAGE))
 
 soak: build
 	$(call run_if_there,tests/soak/run.sh) build/release $(SOAK_SECONDS)

@@ -1,0 +1,18 @@
+// Holdfast through its C API, doing what bare.h does.
+#pragma once
+
+#include <string>
+
+namespace hf::bench {
+
+// Each prints its line. keep: completed jobs stay in the file for a day, as by default; else they are deleted at
+// once, as the bare rows are.
+void engine_insert(const std::string& path, int jobs);                // durable enqueues, nothing runs
+void engine_sequential(const std::string& path, int jobs, bool keep); // enqueue, run, completed; one after the other
+void engine_pipeline(const std::string& path, int jobs, int depth);   // `depth` jobs between enqueue and end of run
+
+// A million pending jobs, say. fill: makes them; close cleanly, or leave the file as a SIGKILL would.
+void engine_fill(const std::string& path, int jobs, bool close);
+void engine_first_claim(const std::string& path);  // from hf_open to the first run, and the memory after some runs
+
+}  // namespace hf::bench

@@ -1,0 +1,32 @@
+// bench SCENARIO FILE [JOBS [DEPTH]]: one scenario on a new file, one line of JSON. run.py runs them all.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "tests/bench/bare.h"
+#include "tests/bench/engine.h"
+
+int main(int argc, char** argv) {
+  using namespace hf::bench;
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: bench SCENARIO FILE [JOBS [DEPTH]]\n");
+    return 2;
+  }
+  std::string scenario = argv[1];
+  std::string path = argv[2];
+  int jobs = argc > 3 ? std::atoi(argv[3]) : 1000;
+  int depth = argc > 4 ? std::atoi(argv[4]) : 50;
+  if (scenario == "bare_insert") bare_insert(path, jobs);
+  else if (scenario == "bare_sequential") bare_sequential(path, jobs);
+  else if (scenario == "bare_pipeline") bare_pipeline(path, jobs, depth);
+  else if (scenario == "insert") engine_insert(path, jobs);
+  else if (scenario == "sequential") engine_sequential(path, jobs, false);
+  else if (scenario == "sequential_keep") engine_sequential(path, jobs, true);
+  else if (scenario == "pipeline") engine_pipeline(path, jobs, depth);
+  else if (scenario == "fill") engine_fill(path, jobs, true);
+  else if (scenario == "fill_kill") engine_fill(path, jobs, false);
+  else if (scenario == "first_claim") engine_first_claim(path);
+  else return std::fprintf(stderr, "bench: no scenario %s\n", scenario.c_str()), 2;
+  return 0;
+}

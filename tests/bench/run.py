@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""The figures: Holdfast through its C API against bare SQLite, in the same run, as a table and as JSON.
+
+  run.py BUILD [--rounds N] [--jobs N] [--million N] [--page FILE]
+
+BUILD is a release build with the target bench_programs. Every sync takes 1 ms in place of what this disk takes
+(delaysync.c), so that counts and ratios speak. Each round runs every scenario once, one after the other; a ratio
+is taken within a round, and the median of the rounds is shown. --page writes docs/performance.md.
+Exit status 1 if a goal is missed.
+"""
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+DELAY_US = 1000
+
+
+class Bench:
+    def __init__(self, build, folder):
+        self.programs = os.path.join(build, "tests", "bench")
+        self.folder = folder
+        self.files = 0
+
+    def path(self):
+        self.files += 1
+        return os.path.join(self.folder, f"{self.files}.db")
+
+    def run(self, scenario, *numbers, path=None, before=(), delay_us=DELAY_US):
+        env = dict(os.environ, DELAYSYNC_US=str(delay_us))
+        given = path is not None
+        path = path or self.path()
+        command = [*before, os.path.join(self.programs, "bench"), scenario, path, *map(str, numbers)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        if done.returncode not in (0, -9):  # -9: fill_kill ends so
+            sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")
+        if not given:
+            self.remove(path)
+        return json.loads(done.stdout)
+
+    @staticmethod
+    def remove(path):
+        for end in ("", "-wal", "-journal", "-shm"):
+            if os.path.exists(path + end):
+                os.remove(path + end)
+
+    def instructions(self, scenario, few, many, *rest):
+        """A job, from the difference of two runs, so that opening and closing do not count."""
+        if shutil.which("valgrind") is None:
+            return None
+        counts = []
+        for jobs in (few, many):
+            log = os.path.join(self.folder, "callgrind.log")
+            self.run(scenario, jobs, *rest, delay_us=0, before=(
+                "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}"))
+            with open(log) as file:
+                counts.append(int(re.search(r"Collected : (\d+)", file.read()).group(1)))
+        return (counts[1] - counts[0]) / (many - few)
+
+    def idle(self, program):
+        path = self.path()
+        child = subprocess.Popen([os.path.join(self.programs, program), path], stdout=subprocess.PIPE, text=True)
+        line = child.stdout.readline()
+        child.kill()
+        child.wait()
+        self.remove(path)
+        return json.loads(line)
+
+
+def rounds_of(bench, jobs, count):
+    scenarios = [("bare_insert", jobs), ("insert", jobs), ("bare_sequential", jobs), ("sequential", jobs),
+                 ("sequential_keep", jobs), ("bare_pipeline", jobs * 50, 50), ("pipeline", jobs * 50, 50)]
+    return [{name: bench.run(name, *numbers) for name, *numbers in scenarios} for _ in range(count)]
+
+
+def million_of(bench, jobs):
+    clean, killed = bench.path(), bench.path()
+    result = {"fill": bench.run("fill", jobs, path=clean, delay_us=0)}
+    result["clean"] = bench.run("first_claim", path=clean, delay_us=0)
+    bench.remove(clean)
+    bench.run("fill_kill", jobs, path=killed, delay_us=0)
+    result["killed"] = bench.run("first_claim", path=killed, delay_us=0)
+    bench.remove(killed)
+    return result
+
+
+def rows_of(rounds, million, instructions, idle, jobs):
+    """(figure, value, goal as text, met or None)"""
+    def med(get):
+        return statistics.median(get(r) for r in rounds)
+
+    def ratio(ours, bare, field):
+        return med(lambda r: r[ours][field] / r[bare][field])
+
+    rows = []
+
+    def row(name, value, unit, goal=None, at_most=True):
+        met = None if goal is None else (value <= goal if at_most else value >= goal)
+        digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+        text = "" if goal is None else f"{'≤' if at_most else '≥'} {goal:g} {unit}".strip()
+        rows.append((name, f"{value:.{digits}f} {unit}".strip(), text, met, value))
+
+    row("one durable enqueue, p50 over a bare durable insert", ratio("insert", "bare_insert", "p50_us"), "×")
+    row("sequential durable cycle: syncs a job", med(lambda r: r["sequential"]["syncs"]), "", 2.05)
+    row("… written a job", med(lambda r: r["sequential"]["write_bytes"]), "B")
+    row("… written a job, completed jobs kept", med(lambda r: r["sequential_keep"]["write_bytes"]), "B")
+    row("… written a job, bare SQLite", med(lambda r: r["bare_sequential"]["write_bytes"]), "B")
+    row("… jobs/s over bare SQLite", ratio("sequential", "bare_sequential", "jobs_per_s"), "×")
+    row("… context switches a job", med(lambda r: r["sequential"]["switches"]), "")
+    row("50 in flight: jobs/s over the bare pipeline", ratio("pipeline", "bare_pipeline", "jobs_per_s"), "×", 0.5, False)
+    row("… jobs/s", med(lambda r: r["pipeline"]["jobs_per_s"]), "")
+    row("… jobs/s, bare SQLite", med(lambda r: r["bare_pipeline"]["jobs_per_s"]), "")
+    row("… syncs a job", med(lambda r: r["pipeline"]["syncs"]), "")
+    row("… written a job", med(lambda r: r["pipeline"]["write_bytes"]), "B")
+    row("… written a job, bare SQLite", med(lambda r: r["bare_pipeline"]["write_bytes"]), "B")
+    row("… context switches a job", med(lambda r: r["pipeline"]["switches"]), "")
+    for name, value in instructions.items():
+        if value is not None:
+            row(name, value / 1000, "k")
+    for name, figures in idle.items():
+        row(f"idle, {name}: RSS", figures["rss_kib"] / 1024, "MiB", 6)
+        row("… anonymous", figures["rss_anon_kib"] / 1024, "MiB")
+    if million:
+        row(f"{jobs:,} pending: RSS after opening and 1000 runs", million["clean"]["rss_kib"] / 1024, "MiB", 16)
+        row("… RSS of the process that enqueued them", million["fill"]["rss_kib"] / 1024, "MiB", 16)
+        row("… on the disk a job", million["fill"]["file_bytes_a_job"], "B")
+        row("… hf_open to the first run, after a clean end", million["clean"]["first_claim_ms"], "ms", 100)
+        row("… hf_open to the first run, after SIGKILL", million["killed"]["first_claim_ms"], "ms")
+    return rows
+
+
+def machine():
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+               platform.machine())
+    return f"{cpu}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}"
+
+
+def page(rows, header):
+    lines = ["# Performance", "",
+             "Made by `make bench PAGE=docs/performance.md`; do not edit.", "", header, "",
+             "| figure | value | goal |", "|---|---|---|"]
+    for name, value, goal, met, _ in rows:
+        lines.append(f"| {name} | {value} | {goal}{'' if met is None else ' ✓' if met else ' **missed**'} |")
+    lines += ["",
+              "Each is the median of the rounds; a ratio is taken within one round. 100-byte payloads, 1 KiB pages. Every",
+              "sync takes 1 ms in place of what the disk takes (`tests/bench/delaysync.c`). *Bare SQLite* is",
+              "`tests/bench/bare.cpp`: the same rows with the same levers, one thread, no queue. *Sequential*: enqueue,",
+              "wait for the run, wait until it is recorded, then the next. *50 in flight*: each run puts the next job in;",
+              "the bare pipeline deletes 50 rows and inserts 50 a commit. *Written* is what the process handed to `pwrite`.",
+              "Instructions are counted by callgrind over the whole process, its threads and the benchmark's own work",
+              "included. The counts are guarded by `tests/bench/counts_test.cpp`.", ""]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--million", type=int, default=1000000, help="pending jobs of the large file; 0: none")
+    parser.add_argument("--page")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.build, prefix="bench-") as folder:
+        bench = Bench(args.build, folder)
+        rounds = rounds_of(bench, args.jobs, args.rounds)
+        idle = {"C program with libholdfast.a": bench.idle("bench_idle"),
+                "C program with libholdfast.so": bench.idle("bench_idle_shared")}
+        instructions = {"instructions a job, sequential": bench.instructions("sequential", 200, 700),
+                        "instructions a job, 50 in flight": bench.instructions("pipeline", 1000, 6000, 50),
+                        "instructions a job, bare pipeline": bench.instructions("bare_pipeline", 1000, 6000, 50)}
+        million = million_of(bench, args.million) if args.million else {}
+    rows = rows_of(rounds, million, instructions, idle, args.million)
+    header = f"{machine()}; {datetime.date.today().isoformat()}; {args.rounds} rounds."
+    for name, value, goal, met, _ in rows:
+        print(f"{name:56} {value:>12}   {goal:10} {'' if met is None else 'ok' if met else 'MISSED'}")
+    with open(os.path.join(args.build, "bench.json"), "w") as file:
+        json.dump({"machine": header, "figures": [{"figure": r[0], "value": r[4], "goal": r[2], "met": r[3]} for r in rows],
+                   "rounds": rounds, "million": million, "instructions": instructions, "idle": idle}, file, indent=1)
+    if args.page:
+        with open(args.page, "w") as file:
+            file.write(page(rows, header))
+    return 1 if any(r[3] is False for r in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
