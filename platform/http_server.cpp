@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "platform/http_connection.h"
+#include "platform/server_connection.h"
 #include "platform/listen_socket.h"
 
 namespace hf {
@@ -66,18 +66,18 @@ bool Responder::gone() const {
 
 // Holds itself until nothing of it is on the loop, so that the HttpServer may go at any time.
 struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
-  State(uv_loop_t* on_loop, std::shared_ptr<HttpServerShared> with)
+  State(uv_loop_t* on_loop, std::shared_ptr<ServerShared> with)
       : loop(on_loop), shared(std::move(with)) {}
 
   uv_loop_t* const loop;
-  const std::shared_ptr<HttpServerShared> shared;
+  const std::shared_ptr<ServerShared> shared;
   std::shared_ptr<State> self;
   ListenSocket socket;
   uv_pipe_t listener;
   uv_timer_t grace;
   int open_handles = 0;
   bool grace_closing = false;
-  std::unordered_map<HttpConnection*, std::shared_ptr<HttpConnection>> connections;
+  std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections;
   std::function<void()> closed;
 
   Status listen();
@@ -87,7 +87,7 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
   void cut_all();
   void check_empty();
   void close_handle(uv_handle_t* handle);
-  std::vector<std::shared_ptr<HttpConnection>> present() const;
+  std::vector<std::shared_ptr<ServerConnection>> present() const;
 };
 
 Status HttpServer::State::listen() {
@@ -113,7 +113,7 @@ void HttpServer::State::on_connection() {
     turn_away();
     return;
   }
-  auto connection = std::make_shared<HttpConnection>(loop, shared);
+  auto connection = std::make_shared<ServerConnection>(loop, shared);
   connections.emplace(connection.get(), connection);
   connection->accept(reinterpret_cast<uv_stream_t*>(&listener));
 }
@@ -133,8 +133,8 @@ void HttpServer::State::turn_away() {
   uv_close(reinterpret_cast<uv_handle_t*>(pipe), [](uv_handle_t* handle) { delete reinterpret_cast<uv_pipe_t*>(handle); });
 }
 
-std::vector<std::shared_ptr<HttpConnection>> HttpServer::State::present() const {
-  std::vector<std::shared_ptr<HttpConnection>> all;
+std::vector<std::shared_ptr<ServerConnection>> HttpServer::State::present() const {
+  std::vector<std::shared_ptr<ServerConnection>> all;
   for (const auto& [key, connection] : connections) all.push_back(connection);
   return all;
 }
@@ -176,14 +176,14 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(Loop& loop, HttpServerOpt
   auto socket = options.listen_fd >= 0 ? ListenSocket::adopt(options.listen_fd)
                                        : ListenSocket::create(options.socket_path, options.mode, options.group);
   if (!socket) return socket.error();
-  auto shared = std::make_shared<HttpServerShared>();
+  auto shared = std::make_shared<ServerShared>();
   shared->options = std::move(options);
   shared->handler = std::move(handler);
   shared->poster = loop.poster();
   shared->read_buffer = std::make_unique<char[]>(kHttpReadBuffer);
   auto state = std::make_shared<State>(loop.uv(), shared);
   state->socket = *std::move(socket);
-  shared->closed = [raw = state.get()](HttpConnection* connection) {
+  shared->closed = [raw = state.get()](ServerConnection* connection) {
     const auto alive = raw->shared_from_this();
     raw->connections.erase(connection);
     raw->check_empty();

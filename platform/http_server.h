@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "core/result.h"
-#include "platform/http_message.h"
+#include "platform/server_message.h"
 #include "platform/loop.h"
 #include "platform/request_parser.h"
 
@@ -35,7 +35,7 @@ struct HttpServerOptions {
   std::int64_t linger_ms = 1'000;          // for a client to notice that it is cut off with an answer
 };
 
-class HttpConnection;
+class ServerConnection;
 class Responder;
 
 // Handles one request, on the loop thread; must not block. The answer may come later: keep the Responder.
@@ -64,7 +64,7 @@ class Responder {
   bool gone() const;
 
  private:
-  friend class HttpConnection;
+  friend class ServerConnection;
   struct Exchange;
   explicit Responder(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
   std::shared_ptr<Exchange> exchange_;
@@ -89,7 +89,7 @@ class HttpServer {
 
  private:
   struct State;
-  friend class HttpConnection;
+  friend class ServerConnection;
   explicit HttpServer(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

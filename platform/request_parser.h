@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "platform/http_message.h"
+#include "platform/server_message.h"
 
 namespace hf {
 

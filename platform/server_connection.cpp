@@ -1,4 +1,4 @@
-#include "platform/http_connection.h"
+#include "platform/server_connection.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,21 +34,21 @@ Peer peer_of(uv_pipe_t* pipe) {
 
 }  // namespace
 
-struct HttpConnection::Write {
+struct ServerConnection::Write {
   uv_write_t request;
   std::string data;
 };
 
-HttpConnection::HttpConnection(uv_loop_t* loop, std::shared_ptr<HttpServerShared> shared)
+ServerConnection::ServerConnection(uv_loop_t* loop, std::shared_ptr<ServerShared> shared)
     : shared_(std::move(shared)), parser_(shared_->options.request) {
   uv_pipe_init(loop, &pipe_, 0);   // neither can fail
   uv_timer_init(loop, &timer_);
   pipe_.data = timer_.data = this;
 }
 
-HttpConnection::~HttpConnection() { assert(open_handles_ == 0); }
+ServerConnection::~ServerConnection() { assert(open_handles_ == 0); }
 
-bool HttpConnection::accept(uv_stream_t* listener) {
+bool ServerConnection::accept(uv_stream_t* listener) {
   if (uv_accept(listener, stream()) != 0) {
     close();
     return false;
@@ -61,14 +61,14 @@ bool HttpConnection::accept(uv_stream_t* listener) {
 
 // ---- reading ------------------------------------------------------------------------------------
 
-void HttpConnection::start_reading() {
+void ServerConnection::start_reading() {
   if (reading_ || input_over_ || phase_ == Phase::kClosed) return;
   const auto allocate = [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
-    auto* self = static_cast<HttpConnection*>(handle->data);
+    auto* self = static_cast<ServerConnection*>(handle->data);
     *buffer = uv_buf_init(self->shared_->read_buffer.get(), kHttpReadBuffer);
   };
   const auto read = [](uv_stream_t* stream, ssize_t length, const uv_buf_t*) {
-    static_cast<HttpConnection*>(stream->data)->on_read(length);
+    static_cast<ServerConnection*>(stream->data)->on_read(length);
   };
   if (uv_read_start(stream(), allocate, read) == 0)
     reading_ = true;
@@ -76,12 +76,12 @@ void HttpConnection::start_reading() {
     close();
 }
 
-void HttpConnection::stop_reading() {
+void ServerConnection::stop_reading() {
   if (reading_) uv_read_stop(stream());
   reading_ = false;
 }
 
-void HttpConnection::on_read(ssize_t length) {
+void ServerConnection::on_read(ssize_t length) {
   if (length == 0 || phase_ == Phase::kClosed) return;  // 0: EAGAIN
   if (length < 0) {
     stop_reading();
@@ -104,12 +104,12 @@ void HttpConnection::on_read(ssize_t length) {
 }
 
 // The client will send no more. It may still read: only a hang-up says that it does not.
-void HttpConnection::on_input_end() {
+void ServerConnection::on_input_end() {
   const bool answer_wanted = phase_ == Phase::kHandling || phase_ == Phase::kStreaming || phase_ == Phase::kWriting;
   if (!answer_wanted || hung_up()) close();
 }
 
-bool HttpConnection::hung_up() const {
+bool ServerConnection::hung_up() const {
   uv_os_fd_t fd;
   if (uv_fileno(reinterpret_cast<const uv_handle_t*>(&pipe_), &fd) != 0) return true;
   pollfd state{fd, 0, 0};
@@ -117,7 +117,7 @@ bool HttpConnection::hung_up() const {
 }
 
 // Looks at what was read. A handler that answers at once comes back here: the outer loop goes on then.
-void HttpConnection::advance() {
+void ServerConnection::advance() {
   if (advancing_) return;
   advancing_ = true;
   while (phase_ == Phase::kReading && !input_.empty()) {
@@ -129,7 +129,7 @@ void HttpConnection::advance() {
   if (phase_ == Phase::kReading && input_over_) close();
 }
 
-void HttpConnection::react() {
+void ServerConnection::react() {
   switch (parser_.state()) {
     case RequestParser::State::kIdle:
       break;
@@ -156,19 +156,19 @@ void HttpConnection::react() {
   }
 }
 
-bool HttpConnection::account_body() {
+bool ServerConnection::account_body() {
   const std::size_t more = parser_.body_bytes() - body_accounted_;
   body_accounted_ += more;
   shared_->bodies_bytes += more;
   return shared_->bodies_bytes <= shared_->options.bodies_bytes;
 }
 
-void HttpConnection::release_body() {
+void ServerConnection::release_body() {
   shared_->bodies_bytes -= body_accounted_;
   body_accounted_ = 0;
 }
 
-void HttpConnection::dispatch() {
+void ServerConnection::dispatch() {
   keep_alive_ = parser_.keep_alive();
   is_head_ = parser_.is_head();
   http_1_0_ = parser_.http_1_0();
@@ -181,7 +181,7 @@ void HttpConnection::dispatch() {
   shared_->handler(std::move(request), std::move(responder));
 }
 
-void HttpConnection::refuse(const ServerResponse& response) {
+void ServerConnection::refuse(const ServerResponse& response) {
   input_.clear();
   std::string head = response_head(response.status, response.content_type, response.headers,
                                    static_cast<long long>(response.body.size()), false, false, http_1_0_);
@@ -190,7 +190,7 @@ void HttpConnection::refuse(const ServerResponse& response) {
 
 // ---- answering ----------------------------------------------------------------------------------
 
-void HttpConnection::reply(std::uint64_t serial, const ServerResponse& response) {
+void ServerConnection::reply(std::uint64_t serial, const ServerResponse& response) {
   if (!serves(serial) || phase_ != Phase::kHandling) return;
   const bool keep_alive = keep_alive_ && !close_after_write_;
   const bool bodyless = response.status == 204 || response.status == 304 || response.status < 200;
@@ -201,12 +201,12 @@ void HttpConnection::reply(std::uint64_t serial, const ServerResponse& response)
   finish_with(std::move(data), keep_alive);
 }
 
-bool HttpConnection::open_stream(std::uint64_t serial, std::string_view content_type) {
+bool ServerConnection::open_stream(std::uint64_t serial, std::string_view content_type) {
   if (!serves(serial) || phase_ != Phase::kHandling) return false;
   if (http_1_0_) keep_alive_ = false;  // the end of the body is the end of the connection
   const bool keep_alive = keep_alive_ && !close_after_write_;
   event_stream_ = content_type == "text/event-stream";
-  HttpFields fields;
+  FieldList fields;
   if (event_stream_) fields.emplace_back("Cache-Control", "no-store");
   std::string head = response_head(200, std::string(content_type), fields, -1, !http_1_0_, keep_alive, http_1_0_);
   if (is_head_) {
@@ -219,7 +219,7 @@ bool HttpConnection::open_stream(std::uint64_t serial, std::string_view content_
   return phase_ == Phase::kStreaming;
 }
 
-bool HttpConnection::send(std::uint64_t serial, std::string_view data) {
+bool ServerConnection::send(std::uint64_t serial, std::string_view data) {
   if (!serves(serial) || phase_ != Phase::kStreaming) return false;
   if (data.empty()) return true;
   const std::size_t waiting = uv_stream_get_write_queue_size(stream());
@@ -231,12 +231,12 @@ bool HttpConnection::send(std::uint64_t serial, std::string_view data) {
   return phase_ == Phase::kStreaming;
 }
 
-void HttpConnection::end_stream(std::uint64_t serial) {
+void ServerConnection::end_stream(std::uint64_t serial) {
   if (!serves(serial) || phase_ != Phase::kStreaming) return;
   finish_with(http_1_0_ ? std::string() : std::string(kHttpLastChunk), keep_alive_ && !close_after_write_);
 }
 
-void HttpConnection::lagged() {
+void ServerConnection::lagged() {
   tell_gone();
   if (!event_stream_) {
     close();  // without the last chunk: the client sees that it does not have all
@@ -246,13 +246,13 @@ void HttpConnection::lagged() {
   finish_with(http_1_0_ ? std::string(kLagged) : http_chunk(kLagged) + std::string(kHttpLastChunk), false);
 }
 
-bool HttpConnection::on_gone(std::uint64_t serial, std::function<void()>& gone) {
+bool ServerConnection::on_gone(std::uint64_t serial, std::function<void()>& gone) {
   if (!serves(serial)) return false;
   gone_ = std::move(gone);
   return true;
 }
 
-void HttpConnection::dropped(std::uint64_t serial) {
+void ServerConnection::dropped(std::uint64_t serial) {
   if (!serves(serial)) return;
   if (phase_ == Phase::kStreaming)
     close();
@@ -261,7 +261,7 @@ void HttpConnection::dropped(std::uint64_t serial) {
 }
 
 // Writes the last bytes of an answer.
-void HttpConnection::finish_with(std::string data, bool keep_alive) {
+void ServerConnection::finish_with(std::string data, bool keep_alive) {
   phase_ = Phase::kWriting;
   gone_ = nullptr;
   release_body();
@@ -272,7 +272,7 @@ void HttpConnection::finish_with(std::string data, bool keep_alive) {
 
 // ---- writing ------------------------------------------------------------------------------------
 
-void HttpConnection::write(std::string data) {
+void ServerConnection::write(std::string data) {
   if (phase_ == Phase::kClosed || data.empty()) return;
   if (writes_ == 0) {
     uv_buf_t buffer = uv_buf_init(data.data(), static_cast<unsigned>(data.size()));
@@ -289,7 +289,7 @@ void HttpConnection::write(std::string data) {
   write->request.data = write;
   uv_buf_t buffer = uv_buf_init(write->data.data(), static_cast<unsigned>(write->data.size()));
   const auto done = [](uv_write_t* request, int status) {
-    auto* self = static_cast<HttpConnection*>(request->handle->data);
+    auto* self = static_cast<ServerConnection*>(request->handle->data);
     delete static_cast<Write*>(request->data);
     self->on_written(status);
   };
@@ -303,7 +303,7 @@ void HttpConnection::write(std::string data) {
   set_deadline(Deadline::kStall);
 }
 
-void HttpConnection::on_written(int status) {
+void ServerConnection::on_written(int status) {
   --writes_;
   if (phase_ == Phase::kClosed) return;
   if (status != 0)
@@ -312,7 +312,7 @@ void HttpConnection::on_written(int status) {
     on_drained();
 }
 
-void HttpConnection::on_drained() {
+void ServerConnection::on_drained() {
   switch (phase_) {
     case Phase::kStreaming:
       set_deadline(Deadline::kNone);
@@ -336,7 +336,7 @@ void HttpConnection::on_drained() {
 }
 
 // After the last answer: a close with input unread would make some clients miss it.
-void HttpConnection::linger() {
+void ServerConnection::linger() {
   uv_os_fd_t fd;
   if (input_over_ || uv_fileno(reinterpret_cast<uv_handle_t*>(&pipe_), &fd) != 0) {
     close();
@@ -351,12 +351,12 @@ void HttpConnection::linger() {
 
 // ---- deadlines ----------------------------------------------------------------------------------
 
-std::uint64_t HttpConnection::written_bytes() const {
+std::uint64_t ServerConnection::written_bytes() const {
   return queued_bytes_ - uv_stream_get_write_queue_size(reinterpret_cast<const uv_stream_t*>(&pipe_));
 }
 
 // Keeps one that runs: a deadline is for the whole of what it limits.
-void HttpConnection::set_deadline(Deadline deadline) {
+void ServerConnection::set_deadline(Deadline deadline) {
   if (deadline == deadline_ || phase_ == Phase::kClosed) return;
   deadline_ = deadline;
   if (deadline == Deadline::kNone)
@@ -365,7 +365,7 @@ void HttpConnection::set_deadline(Deadline deadline) {
     arm_deadline();
 }
 
-void HttpConnection::arm_deadline() {
+void ServerConnection::arm_deadline() {
   const HttpServerOptions& options = shared_->options;
   std::int64_t ms = 0;
   switch (deadline_) {
@@ -378,11 +378,11 @@ void HttpConnection::arm_deadline() {
   }
   body_before_ = parser_.body_bytes();
   written_before_ = written_bytes();
-  const auto expired = [](uv_timer_t* timer) { static_cast<HttpConnection*>(timer->data)->on_deadline(); };
+  const auto expired = [](uv_timer_t* timer) { static_cast<ServerConnection*>(timer->data)->on_deadline(); };
   uv_timer_start(&timer_, expired, static_cast<std::uint64_t>(ms), 0);
 }
 
-void HttpConnection::on_deadline() {
+void ServerConnection::on_deadline() {
   const HttpServerOptions& options = shared_->options;
   switch (deadline_) {
     case Deadline::kHead:
@@ -411,7 +411,7 @@ void HttpConnection::on_deadline() {
 
 // ---- the end ------------------------------------------------------------------------------------
 
-void HttpConnection::finish() {
+void ServerConnection::finish() {
   switch (phase_) {
     case Phase::kHandling:
     case Phase::kWriting:
@@ -429,18 +429,18 @@ void HttpConnection::finish() {
 }
 
 // Never from within the caller's call: it may be in the middle of what it would end.
-void HttpConnection::tell_gone() {
+void ServerConnection::tell_gone() {
   if (gone_) shared_->poster.post(std::move(gone_));
   gone_ = nullptr;
 }
 
-void HttpConnection::close() {
+void ServerConnection::close() {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
   tell_gone();
   release_body();
   const auto closed = [](uv_handle_t* handle) {
-    auto* self = static_cast<HttpConnection*>(handle->data);
+    auto* self = static_cast<ServerConnection*>(handle->data);
     if (--self->open_handles_ > 0) return;
     const auto shared = self->shared_;  // outlives *self, which `closed` frees
     shared->closed(self);

@@ -24,13 +24,13 @@ struct Peer {
   bool in_group(gid_t wanted) const;
 };
 
-using HttpFields = std::vector<std::pair<std::string, std::string>>;
+using FieldList = std::vector<std::pair<std::string, std::string>>;
 
 struct ServerRequest {
   std::string method;             // upper case; HEAD arrives as GET, the server drops the body
   std::vector<std::string> path;  // decoded segments: "/v1/jobs/a%2Fb" is {"v1", "jobs", "a/b"}, "/" is {}
   std::map<std::string, std::string> query;  // decoded; a name that comes twice is refused
-  HttpFields headers;             // names in lower case, values trimmed
+  FieldList headers;             // names in lower case, values trimmed
   std::string body = {};               // chunks put together
   Peer peer;
 
@@ -44,7 +44,7 @@ struct ServerResponse {
   int status = 200;
   std::string body = {};
   std::string content_type = "application/json";  // not sent with an empty body
-  HttpFields headers = {};                         // others, such as Allow
+  FieldList headers = {};                         // others, such as Allow
 
   // {"error":{"code":...,"message":...}}. `code` is that of HF_ERRORS ("not_found"). Bytes of
   // the message that are not UTF-8 are replaced.
@@ -62,7 +62,7 @@ Result<std::string> percent_decode(std::string_view text, bool plus_is_space = f
 Status parse_target(std::string_view target, ServerRequest& into);
 
 // Status line and fields up to and with the empty line. body_length < 0: none is said (a stream, or 204).
-std::string response_head(int status, const std::string& content_type, const HttpFields& headers,
+std::string response_head(int status, const std::string& content_type, const FieldList& headers,
                           long long body_length, bool chunked, bool keep_alive, bool http_1_0);
 
 // One chunk of the chunked coding. An empty one would end the body: REQUIRES: !data.empty()

@@ -1,4 +1,4 @@
-#include "platform/http_message.h"
+#include "platform/server_message.h"
 
 #include <doctest/doctest.h>
 

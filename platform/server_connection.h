@@ -15,14 +15,14 @@
 namespace hf {
 
 // What the connections of one server share. Lives until the last of them is closed.
-struct HttpServerShared {
+struct ServerShared {
   HttpServerOptions options;
   HttpHandler handler;
   LoopPoster poster;
   std::size_t bodies_bytes = 0;  // of requests that are being read
   bool shutting_down = false;
   std::unique_ptr<char[]> read_buffer;  // used by one read at a time: what is read is parsed at once
-  std::function<void(HttpConnection*)> closed;  // the connection is off the loop
+  std::function<void(ServerConnection*)> closed;  // the connection is off the loop
 };
 
 inline constexpr std::size_t kHttpReadBuffer = 64 * 1024;
@@ -37,10 +37,10 @@ inline constexpr std::size_t kHttpReadBuffer = 64 * 1024;
 // is written. One deadline at a time, which is none while a handler has the request.
 //
 // Owner: the server's set, until libuv has closed it. Thread: the loop's.
-class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
+class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
  public:
-  HttpConnection(uv_loop_t* loop, std::shared_ptr<HttpServerShared> shared);
-  ~HttpConnection();
+  ServerConnection(uv_loop_t* loop, std::shared_ptr<ServerShared> shared);
+  ~ServerConnection();
 
   // False if the client is gone already; close() was called then.
   bool accept(uv_stream_t* listener);
@@ -91,7 +91,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool account_body();
   void release_body();
 
-  std::shared_ptr<HttpServerShared> shared_;
+  std::shared_ptr<ServerShared> shared_;
   uv_pipe_t pipe_;
   uv_timer_t timer_;
   int open_handles_ = 2;
@@ -122,12 +122,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
 // What the copies of one Responder share. Thread: any; only the loop's looks at the connection.
 struct Responder::Exchange {
-  Exchange(LoopPoster to_loop, std::weak_ptr<HttpConnection> of, std::uint64_t number)
+  Exchange(LoopPoster to_loop, std::weak_ptr<ServerConnection> of, std::uint64_t number)
       : poster(std::move(to_loop)), connection(std::move(of)), serial(number) {}
   ~Exchange();
 
   const LoopPoster poster;
-  const std::weak_ptr<HttpConnection> connection;
+  const std::weak_ptr<ServerConnection> connection;
   const std::uint64_t serial;
   std::atomic<bool> answered = false;
 };

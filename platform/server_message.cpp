@@ -1,4 +1,4 @@
-#include "platform/http_message.h"
+#include "platform/server_message.h"
 
 #include <stdio.h>
 
@@ -147,7 +147,7 @@ Status parse_target(std::string_view target, ServerRequest& into) {
   return parse_query(question < target.size() ? target.substr(question + 1) : "", into);
 }
 
-std::string response_head(int status, const std::string& content_type, const HttpFields& headers,
+std::string response_head(int status, const std::string& content_type, const FieldList& headers,
                           long long body_length, bool chunked, bool keep_alive, bool http_1_0) {
   // The version is the server's own, also to an older client (RFC 9110, 2.5).
   std::string head = "HTTP/1.1 " + std::to_string(status) + ' ' + http_status_text(status) + "\r\n";
