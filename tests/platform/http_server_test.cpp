@@ -543,15 +543,15 @@ TEST_CASE("responder: tells that the client is gone, and an answer after that do
 }
 
 TEST_CASE("responder: may outlive its server and its loop") {
-  std::optional<Responder> kept;
+  std::vector<Responder> kept;
   {
     Fixture fixture;
     auto client = fixture.client();
     client.send("GET /later HTTP/1.1\r\nHost: t\r\n\r\n");
-    kept = fixture.take_later().second;
+    kept.push_back(fixture.take_later().second);
   }
-  kept->reply({});
-  kept.reset();
+  kept[0].reply({});
+  kept.clear();
 }
 
 // ---- streams --------------------------------------------------------------------------------------
