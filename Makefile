@@ -7,13 +7,15 @@
 #   make ci         all that must be green: test, tsan, cross, soak (.ci/run)
 #   make cross      armhf and arm64, the tests under qemu, sizes
 #   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
-#   make soak       kill, restart, count (SOAK_SECONDS=60)
+#   make soak       kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS=60 each)
 #   make install PREFIX=DIR
 #   make sizes tsan docs-check clean
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
-SOAK_SECONDS ?= 60
+SECONDS ?= 60
+SOAK_SECONDS ?= $(SECONDS)
+KILLS ?= 0
 FUZZ_SECONDS ?= 60
 
 # $(call configure,PRESET): quiet unless it fails
@@ -69,7 +71,8 @@ bench: build
 	@tests/bench/run.py build/release $(if $(PAGE),--page $(PAGE))
 
 soak: build
-	$(call run_if_there,tests/soak/run.sh) build/release $(SOAK_SECONDS)
+	@$(call compile,release) --target crash_programs
+	@tests/soak/run.sh build/release $(SOAK_SECONDS) $(KILLS) $(SEED)
 
 fuzz:
 	@toolchains/deps.sh fuzz
