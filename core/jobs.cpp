@@ -312,6 +312,9 @@ Status Jobs::run_ended(RunEnded& e) {
 
   if (e.outcome == Outcome::done) {
     complete(*run, e);
+  } else if (e.outcome == Outcome::handed_back && run->stop != StopReason::cancel) {
+    // Before its timeout is looked at: it waited for a thread all the time, and nothing was attempted.
+    put_back(*run, {run->due_ms, run->attempt - 1, nullptr, "", Change::handed_back});
   } else if (run->stop == StopReason::cancel || e.outcome == Outcome::cancelled) {
     ++turn_.stats.cancelled;
     finish(*run, State::cancelled, Change::cancelled, "cancelled", e.error);
@@ -319,7 +322,7 @@ Status Jobs::run_ended(RunEnded& e) {
     std::string text = "timed out after " + format_duration(policy_of(*run->lane, run->opts).timeout_ms);
     if (!e.error.empty()) text += ": " + e.error;
     fail(*run, text, e.outcome == Outcome::dead, e.retry_after_ms, "timeout");
-  } else if (run->stop == StopReason::shutdown || e.outcome == Outcome::handed_back) {
+  } else if (run->stop == StopReason::shutdown) {
     put_back(*run, {run->due_ms, run->attempt - 1, nullptr, "", Change::handed_back});
   } else if (e.outcome == Outcome::defer) {
     ++turn_.stats.deferred;

@@ -29,6 +29,16 @@ hf_engine* handle_of(size_t slot, uintptr_t generation) {
   return reinterpret_cast<hf_engine*>(generation << kSlotBits | slot);
 }
 
+Error full() { return Error{HF_E_FULL, std::to_string(HF_ENGINES_MAX) + " engines are open (HF_ENGINES_MAX)"}; }
+
+bool has_room() {
+  for (Slot& slot : slots) {
+    std::lock_guard lock(slot.mutex);
+    if (!slot.engine) return true;
+  }
+  return false;
+}
+
 Result<hf_engine*> add(std::shared_ptr<Engine> engine) {
   for (size_t i = 0; i < slots.size(); ++i) {
     std::lock_guard lock(slots[i].mutex);
@@ -36,7 +46,7 @@ Result<hf_engine*> add(std::shared_ptr<Engine> engine) {
     slots[i].engine = std::move(engine);
     return handle_of(i, slots[i].generation);
   }
-  return Error{HF_E_FULL, "64 engines are open (HF_ENGINES_MAX)"};
+  return full();
 }
 
 std::shared_ptr<Engine> take(hf_engine* handle) {
@@ -125,7 +135,7 @@ int one(hf_engine* handle, Op op, T* out) {
 int one(hf_engine* handle, Op op) { return one<Done>(handle, std::move(op), nullptr); }
 
 int close_engine(std::shared_ptr<Engine> engine) {
-  (void)engine->host->stop(0);
+  engine->host->begin_close();
   std::vector<std::function<void()>> closers;
   {
     std::lock_guard lock(engine->mutex);
@@ -180,12 +190,13 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
   int workers = 0;
   Result<HostOptions> options = options_of(opts, workers);
   if (!options) return fail(nullptr, options.error());
+  if (!has_room()) return fail(nullptr, full());  // before a file is made for nothing
   auto engine = std::make_shared<capi::Engine>();
   Result<std::unique_ptr<Host>> host = Host::open(path, std::move(*options));
   if (!host) return fail(nullptr, host.error());
   engine->host = std::move(*host);
   engine->workers = std::make_unique<Workers>(workers);
-  Host* raw = engine->host.get();
+  Host* raw = engine->host.get();  // until RunEnds::close()
   engine->ends = std::make_shared<RunEnds>(
       [raw](Op op) {
         if (auto* ended = std::get_if<RunEnded>(&op)) {
@@ -194,7 +205,11 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
           (void)raw->submit(std::move(op), [](Request&) {});  // progress: may be lost
         }
       },
-      [raw](Op op) { return raw->call(std::move(op)); });
+      [weak = std::weak_ptr(engine)](Op op) -> Reply {
+        auto alive = weak.lock();
+        return alive ? alive->host->call(std::move(op)) : Error{HF_E_STATE, "the engine is closed"};
+      },
+      [raw] { return raw->limits().max_payload; });
   Result<hf_engine*> handle = add(engine);
   if (!handle) {
     close_engine(std::move(engine));
@@ -213,12 +228,19 @@ extern "C" int hf_start_on(hf_engine* handle, void* uv_loop) {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   std::lock_guard lock(engine->mutex);
-  if (!engine->host_loop) {
-    Result<std::shared_ptr<HostLoop>> bridge = HostLoop::create(uv_loop);
-    if (!bridge) return fail(handle, bridge.error());
-    engine->host_loop = std::move(*bridge);
+  if (engine->host_loop) {
+    if (engine->host_loop->loop() != uv_loop) return fail(handle, HF_E_STATE, "it was started on another loop before, and holds a handle there");
+    return answer(handle, engine->host->start());
   }
-  return answer(handle, engine->host->start());
+  Result<std::shared_ptr<HostLoop>> bridge = HostLoop::create(uv_loop);
+  if (!bridge) return fail(handle, bridge.error());
+  Status started = engine->host->start();
+  if (started) {
+    engine->host_loop = std::move(*bridge);
+  } else {
+    (*bridge)->close();
+  }
+  return answer(handle, started);
 }
 
 extern "C" int hf_stop(hf_engine* handle, int64_t grace_ms) {

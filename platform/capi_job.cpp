@@ -7,7 +7,6 @@ using namespace hf::capi;
 
 namespace {
 constexpr size_t kChildrenMax = 100;  // hf_job_enqueue a run
-constexpr size_t kResultMax = 16u << 20;  // of hf_job_result; the engine's max_payload is checked when the run ends
 
 int bad(int code, const char* message) { return fail(nullptr, code, message); }
 }  // namespace
@@ -27,7 +26,9 @@ extern "C" int hf_job_canceled(hf_job* job) { return job != nullptr && job->run-
 extern "C" int hf_job_result(hf_job* job, const void* data, size_t len) {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   if (data == nullptr && len != 0) return bad(HF_E_INVALID, "data is null and len is not 0");
-  if (len > kResultMax) return bad(HF_E_TOO_LARGE, "a result has at most 16 MiB");
+  if (int64_t max = job->run->ends->max_payload(); max != kNever && len > static_cast<size_t>(max)) {
+    return fail(nullptr, HF_E_TOO_LARGE, "the result has " + std::to_string(len) + " bytes; the limit is " + std::to_string(max) + " (max_payload)");
+  }
   std::lock_guard lock(job->run->mutex);
   job->run->result.assign(len != 0 ? static_cast<const char*>(data) : "", len);
   return HF_OK;

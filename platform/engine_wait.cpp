@@ -50,13 +50,13 @@ void EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
   timerfd_settime(fd, flags, &spec, nullptr);
 }
 
-void EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
+bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
   arm(boot_timer_, TFD_TIMER_ABSTIME, boot_armed_, boot_ms);
   arm(wall_timer_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, wall_armed_, wall_ms == kNever ? kFarWallMs : wall_ms);
   int awake = kAwake;
   if (!state_.compare_exchange_strong(awake, kAsleep)) {
     state_.store(kAwake);
-    return;
+    return false;
   }
   pollfd fds[3] = {{event_, POLLIN, 0}, {boot_timer_, POLLIN, 0}, {wall_timer_, POLLIN, 0}};
   while (poll(fds, 3, -1) < 0 && errno == EINTR) {
@@ -66,12 +66,13 @@ void EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
   if (fds[0].revents != 0) (void)!read(event_, &count, sizeof count);
   if (fds[1].revents != 0) {
     (void)!read(boot_timer_, &count, sizeof count);
-    boot_armed_ = 0;
+    boot_armed_ = kNotArmed;
   }
   if (fds[2].revents != 0) {
     (void)!read(wall_timer_, &count, sizeof count);  // ECANCELED: the clock was set
-    wall_armed_ = 0;
+    wall_armed_ = kNotArmed;
   }
+  return fds[1].revents != 0 || fds[2].revents != 0;
 }
 
 }  // namespace hf

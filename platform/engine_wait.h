@@ -21,8 +21,9 @@ class EngineWait {
   EngineWait& operator=(const EngineWait&) = delete;
 
   // Sleeps until wake(), or boot_ms, or wall_ms by the wall clock (kNever: not by that), or a step of the wall clock.
-  // Returns at once if wake() was called since the last wait returned. Look for work after each return.
-  void wait(int64_t boot_ms, int64_t wall_ms);
+  // Returns at once if wake() was called since the last wait returned. False if it was only woken. Look for work after
+  // each return.
+  bool wait(int64_t boot_ms, int64_t wall_ms);
   void wake();
 
  private:
@@ -30,7 +31,8 @@ class EngineWait {
   void arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms);
 
   int event_ = -1, boot_timer_ = -1, wall_timer_ = -1;
-  int64_t boot_armed_ = 0, wall_armed_ = 0;  // 0: not set yet
+  static constexpr int64_t kNotArmed = -1;
+  int64_t boot_armed_ = kNotArmed, wall_armed_ = kNotArmed;
   enum : int { kAwake, kSignalled, kAsleep };
   std::atomic<int> state_{kAwake};
 };

@@ -33,8 +33,13 @@ Reply RunEnds::call(Op op) {
     if (closed_) return Error{HF_E_STATE, "the engine is closed"};
     call = call_;
   }
-  // Not under the lock: it waits for the disk. hf_close waits for handlers, so the engine is there.
+  // Not under the lock: it waits for the disk.
   return call(std::move(op));
+}
+
+int64_t RunEnds::max_payload() {
+  std::lock_guard lock(mutex_);
+  return closed_ ? kNever : max_payload_();
 }
 
 void RunEnds::close() {
@@ -52,6 +57,7 @@ void FunctionRunner::start(StartRun start) {
       runs_->by_id[run->job.id] = run;
     }
     Status submitted = workers_.submit([run, function = function_, user = user_] {
+      if (!run->begin()) return;
       auto* handle = new hf_job{run};
       ++handlers_here;
       int outcome = function(handle, user);
@@ -60,7 +66,8 @@ void FunctionRunner::start(StartRun start) {
       run->finish(outcome);
       run->release(handle);
     });
-    if (!submitted) run->give_up(Outcome::handed_back);
+    // No thread: later, as the world is not ready. The workers have ended: the engine closes.
+    if (!submitted) run->give_up(submitted.error().code == HF_E_STATE ? Outcome::handed_back : Outcome::defer);
   }
 }
 
@@ -73,8 +80,13 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
     run = it->second;
   }
   run->canceled.store(true);
-  // A function cannot be killed: at its timeout the attempt counts as failed, and what it returns later is refused.
-  if (reason == StopReason::timeout) run->give_up(Outcome::retry);
+  if (run->drop()) {
+    // It waited for a thread all the time: nothing was attempted.
+    run->give_up(reason == StopReason::cancel ? Outcome::cancelled : Outcome::handed_back);
+  } else if (reason == StopReason::timeout) {
+    // A function cannot be killed: at its timeout the attempt counts as failed, and what it returns later is refused.
+    run->give_up(Outcome::retry);
+  }
 }
 
 void FunctionRunner::shutdown(std::function<void()> closed) {
@@ -84,7 +96,10 @@ void FunctionRunner::shutdown(std::function<void()> closed) {
     std::lock_guard lock(runs_->mutex);
     left.swap(runs_->by_id);
   }
-  for (auto& [id, run] : left) run->canceled.store(true);
+  for (auto& [id, run] : left) {
+    run->canceled.store(true);
+    if (run->drop()) run->give_up(Outcome::handed_back);
+  }
   closed();
 }
 

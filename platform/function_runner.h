@@ -22,18 +22,22 @@ class FunctionRun;
 class RunEnds {
  public:
   using Send = std::function<void(Op)>;
-  using Call = std::function<Reply(Op)>;
-  RunEnds(Send send, Call call) : send_(std::move(send)), call_(std::move(call)) {}
+  using Call = std::function<Reply(Op)>;  // may be called after close(), by a thread that was on its way
+  using MaxPayload = std::function<int64_t()>;
+  RunEnds(Send send, Call call, MaxPayload max_payload)
+      : send_(std::move(send)), call_(std::move(call)), max_payload_(std::move(max_payload)) {}
 
-  bool send(Op op);   // false: the engine is closed
-  Reply call(Op op);  // HF_E_STATE: the engine is closed
-  void close();       // nothing is sent any more when it returns
+  bool send(Op op);       // false: the engine is closed
+  Reply call(Op op);      // HF_E_STATE: the engine is closed
+  int64_t max_payload();  // kNever: the engine is closed
+  void close();           // nothing is sent any more when it returns
 
  private:
   std::mutex mutex_;
   bool closed_ = false;
   Send send_;
   Call call_;
+  MaxPayload max_payload_;
 };
 
 // Owner: the Host. start() and stop() on the engine thread.
@@ -67,9 +71,14 @@ class FunctionRun {
   FunctionRun(RunJob run_job, std::shared_ptr<RunEnds> run_ends, std::shared_ptr<FunctionRunner::Runs> runs)
       : job(std::move(run_job)), ends(std::move(run_ends)), runs_(std::move(runs)) {}
 
+  // Before the function is called: false if the run was dropped, and the function is not to be called.
+  bool begin() { return set_place(Place::begun); }
+  // True if it waited for a thread still; it will not begin.
+  bool drop() { return set_place(Place::dropped); }
+
   // Ends the run, once; later calls are HF_E_STALE. `outcome`: what a handler returns, but not HF_ASYNC.
   int finish(int outcome);
-  void give_up(Outcome outcome);  // in the handler's place: it timed out
+  void give_up(Outcome outcome);  // in the handler's place: it timed out, or never began
 
   const RunJob job;
   const std::shared_ptr<RunEnds> ends;
@@ -84,7 +93,13 @@ class FunctionRun {
 
  private:
   bool send(Outcome outcome);
+  enum class Place { waiting, begun, dropped };
+  bool set_place(Place to) {
+    Place waiting = Place::waiting;
+    return place_.compare_exchange_strong(waiting, to);
+  }
 
+  std::atomic<Place> place_{Place::waiting};
   std::shared_ptr<FunctionRunner::Runs> runs_;
   std::atomic<bool> ended_{false}, released_{false};
 };

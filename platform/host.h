@@ -42,7 +42,10 @@ class Host {
   Status start();
   // No more claims; waits up to grace_ms for the runs, then hands the rest back. Not on the loop thread.
   Status stop(int64_t grace_ms);
-  // stop(0), shuts the runners down, closes the file cleanly, joins the threads. Not on the loop thread.
+  // The first half of close(): no more claims, runs are handed back at once (a stop() that waits returns), start() and
+  // set_runner() are refused. Requests are still taken.
+  void begin_close();
+  // Shuts the runners down, closes the file cleanly, joins the threads. Not on the loop thread.
   void close();
 
   // ---- requests. Any thread.
@@ -84,6 +87,7 @@ class Host {
 
  private:
   struct State;
+  Status tell(Op op, std::function<void(Request&)> done);
   explicit Host(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 // libuv as the HOST has it. Declared here, not included: the library's own copy has other names. Weak: a program
@@ -22,10 +23,14 @@ constexpr int kUvAsync = 1;  // UV_ASYNC, since libuv 1.0
 }
 
 struct HostLoop::State {
-  void* async = nullptr;  // a uv_async_t; its first member is `void *data`
+  ~State() { std::free(async); }
+
+  void* uv_loop = nullptr;
+  void* async = nullptr;  // a uv_async_t; its first member is `void *data`, the State
   std::mutex mutex;
   bool closed = false;
   std::vector<std::function<void()>> tasks;
+  std::shared_ptr<State> self;  // while the host's loop knows the handle
 
   static State* of(void* handle) { return *static_cast<State**>(handle); }
   void run_tasks() {
@@ -43,17 +48,19 @@ Result<std::shared_ptr<HostLoop>> HostLoop::create(void* uv_loop) {
   if (uv_async_init == nullptr || uv_async_send == nullptr || uv_unref == nullptr || uv_close == nullptr || uv_handle_size == nullptr) {
     return Error{HF_E_UNSUPPORTED, "this program has no libuv of its own; use hf_start"};
   }
-  auto* state = new State;
+  auto state = std::make_shared<State>();
+  state->uv_loop = uv_loop;
   state->async = std::calloc(1, uv_handle_size(kUvAsync));
   if (state->async == nullptr || uv_async_init(uv_loop, state->async, [](void* handle) { State::of(handle)->run_tasks(); }) != 0) {
-    std::free(state->async);
-    delete state;
     return Error{HF_E_IO, "the host's loop takes no further handle"};
   }
-  *static_cast<State**>(state->async) = state;
+  *static_cast<State**>(state->async) = state.get();
+  state->self = state;
   uv_unref(state->async);
-  return std::shared_ptr<HostLoop>(new HostLoop(state));
+  return std::shared_ptr<HostLoop>(new HostLoop(std::move(state)));
 }
+
+void* HostLoop::loop() const { return state_->uv_loop; }
 
 void HostLoop::post(std::function<void()> task) {
   std::unique_lock lock(state_->mutex);
@@ -73,15 +80,8 @@ void HostLoop::close() {
     state_->closed = true;
   }
   state_->run_tasks();
-}
-
-HostLoop::~HostLoop() {
-  close();
-  uv_close(state_->async, [](void* handle) {
-    State* state = State::of(handle);
-    std::free(state->async);
-    delete state;
-  });
+  // Here, on the host's loop thread, and not where the last reference happens to end.
+  uv_close(state_->async, [](void* handle) { std::exchange(State::of(handle)->self, nullptr).reset(); });
 }
 
 }  // namespace hf

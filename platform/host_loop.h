@@ -16,16 +16,16 @@ class HostLoop {
  public:
   // HF_E_UNSUPPORTED: no libuv in this program. HF_E_IO: the loop takes no handle.
   static Result<std::shared_ptr<HostLoop>> create(void* uv_loop);
+  void* loop() const;
   // Runs `task` on the host's loop; at once, on the calling thread, after close().
   void post(std::function<void()> task);
-  // Runs what was posted, then lets go of the loop.
+  // Runs what was posted, then lets go of the loop. Until then the last holder must not let go of this.
   void close();
-  ~HostLoop();
 
  private:
   struct State;
-  explicit HostLoop(State* state) : state_(state) {}
-  State* state_;  // freed by the host's loop, once it has closed the handle
+  explicit HostLoop(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace hf

@@ -104,4 +104,27 @@ class Signal {
   bool set_ = false;
 };
 
+// How often something happened.
+class Count {
+ public:
+  void add() {
+    std::lock_guard lock(mutex_);
+    ++count_;
+    changed_.notify_all();
+  }
+  void wait(int at_least) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return count_ >= at_least; });
+  }
+  int count() {
+    std::lock_guard lock(mutex_);
+    return count_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
+
 }  // namespace hf::test

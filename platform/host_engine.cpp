@@ -1,0 +1,240 @@
+// The engine thread: takes the inbox, ticks, obeys. What it does when the file fails is here too.
+#include <algorithm>
+#include <iterator>
+
+#include "platform/host_state.h"
+
+namespace hf {
+
+namespace {
+constexpr int64_t kReopenFirstMs = 1000;  // after an error of the file: at once, then 1 s, 2 s, ... 60 s
+constexpr int64_t kReopenMaxMs = 60000;
+}  // namespace
+
+// ---- the engine thread ------------------------------------------------------------------------------
+
+std::vector<std::unique_ptr<Request>> Host::State::take_inbox(bool& stop) {
+  std::vector<std::unique_ptr<Request>> batch;
+  std::lock_guard lock(mutex);
+  batch.swap(inbox);
+  stop = quit;
+  return batch;
+}
+
+void Host::State::run_engine() {
+  int64_t next_boot = 0, next_wall = kNever;  // 0: at once, to arm the first timer
+  while (true) {
+    bool stop = false;
+    std::vector<std::unique_ptr<Request>> batch = take_inbox(stop);
+    engine_pulse.fetch_add(1, std::memory_order_relaxed);
+    if (batch.empty()) {
+      if (stop) return save_results();
+      bool away = engine == nullptr;
+      bool due = (away ? reopen_at_ms : next_boot) <= boot_ms() || (!away && next_wall <= wall_ms());
+      // A turn without events is how time acts. Whoever only woke the thread has left work, or wanted its pulse.
+      if (!due && !wait->wait(away ? reopen_at_ms : next_boot, away ? kNever : next_wall)) continue;
+    }
+    if (engine == nullptr && !reopen()) {
+      answer_all(batch, Error{HF_E_IO, "the database cannot be used at the moment: " + last_error});
+      continue;
+    }
+    // Results first: what they free is claimed in this turn.
+    batch.insert(batch.begin(), std::make_move_iterator(unanswered.begin()), std::make_move_iterator(unanswered.end()));
+    unanswered.clear();
+    if (turn(batch, next_boot, next_wall)) reopen_wait_ms = 0;
+  }
+}
+
+// The last thing the thread does: results that wait for a file that failed get one more try.
+void Host::State::save_results() {
+  if (engine != nullptr || unanswered.empty()) return;
+  reopen_at_ms = 0;
+  int64_t ignored_boot = 0, ignored_wall = 0;
+  if (reopen()) turn(unanswered, ignored_boot, ignored_wall);
+}
+
+void Host::State::answer_all(std::vector<std::unique_ptr<Request>>& batch, const Error& error) {
+  for (auto& request : batch) {
+    // The result of a run waits for the file to come back; everything else is told.
+    if (std::holds_alternative<RunEnded>(request->op)) {
+      request->reply = {};
+      unanswered.push_back(std::move(request));
+      continue;
+    }
+    request->reply = error;
+    if (request->done) request->done(*request);
+  }
+  batch.clear();
+}
+
+bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& next_boot, int64_t& next_wall) {
+  std::vector<Request*> events;
+  events.reserve(batch.size());
+  for (auto& request : batch) events.push_back(request.get());
+  Result<Tick> ticked = engine->tick(now(), events);
+  if (!ticked) {
+    failed(ticked.error());
+    std::vector<std::unique_ptr<Request>> told = std::move(batch);  // `batch` may be what answer_all() adds to
+    batch.clear();
+    answer_all(told, ticked.error());
+    return false;
+  }
+  next_boot = ticked->next_wake_boot_ms;
+  next_wall = ticked->next_wake_wall_ms;
+  int64_t wake = next_wall;
+  if (next_boot != kNever) wake = std::min(wake, wall_ms() + (next_boot - boot_ms()));
+  next_wake_wall_ms.store(wake, std::memory_order_relaxed);
+  // Ends are told before the answers: who asked for them (StopAll) may count on it that no waiting run begins.
+  for (Action& action : ticked->actions) {
+    if (auto* stop = std::get_if<StopRun>(&action)) stop_run(*stop);
+  }
+  for (auto& request : batch) {
+    if (auto* ended = std::get_if<RunEnded>(&request->op)) forget_run(ended->id, ended->attempt);
+    if (request->done) request->done(*request);
+  }
+  for (Action& action : ticked->actions) {
+    if (auto* start = std::get_if<StartRun>(&action)) start_run(std::move(*start));
+  }
+  for (const Transition& t : ticked->feed) {
+    if (t.change == Change::handed_back) forget_run(t.id, t.attempt);
+  }
+  set_running_count();
+  publish(std::move(ticked->feed));
+  return true;
+}
+
+void Host::State::failed(const Error& error) {
+  options.log.error("engine_failed", {{"error", error.message}});
+  last_error = error.message;
+  engine.reset();
+  set_reopen_time();
+}
+
+// The first time at once; a file that goes on failing is left alone for longer each time.
+void Host::State::set_reopen_time() {
+  reopen_at_ms = boot_ms() + reopen_wait_ms;
+  reopen_wait_ms = std::clamp(reopen_wait_ms * 2, kReopenFirstMs, kReopenMaxMs);
+}
+
+bool Host::State::reopen() {
+  if (boot_ms() < reopen_at_ms) return false;
+  EngineOptions o;
+  std::vector<std::unique_ptr<Request>> setup;
+  {
+    std::lock_guard lock(mutex);
+    o = engine_options();
+    auto add = [&](Op op) { setup.push_back(std::make_unique<Request>(Request{std::move(op), {}, {}})); };
+    for (auto& [name, settings] : queue_defaults) add(SetQueueDefaults{name, settings});
+    for (auto& [name, spec] : specs) add(SetRunner{spec});
+    add(SetDispatch{dispatching});
+  }
+  // Not Engine::live_runs(): the failed turn, undone in the file, has already ended and begun runs there.
+  for (auto& [id, run] : live) o.live.push_back({id, run.attempt});
+  size_t kept = o.live.size();
+  Result<std::unique_ptr<Engine>> opened = Engine::open(std::move(o));
+  if (!opened) {
+    last_error = opened.error().message;
+    set_reopen_time();
+    options.log.error("engine_reopen_failed", {{"error", last_error}, {"again_in_ms", std::max<int64_t>(reopen_at_ms - boot_ms(), 0)}});
+    return false;
+  }
+  engine = std::move(*opened);
+  options.log.warn("engine_reopened", {{"runs_kept", kept}});
+  int64_t ignored_boot = 0, ignored_wall = 0;  // the turn that follows says it anew
+  return turn(setup, ignored_boot, ignored_wall);
+}
+
+void Host::State::start_run(StartRun&& start) {
+  std::shared_ptr<Runner> runner;
+  {
+    std::lock_guard lock(mutex);
+    auto it = runners.find(start.runner);
+    if (it != runners.end()) runner = it->second;
+  }
+  if (!runner) {
+    // Removed between the claim and now: back it goes, no attempt spent.
+    for (const RunJob& job : start.jobs) {
+      RunEnded back;
+      back.id = job.id;
+      back.attempt = job.attempt;
+      back.outcome = Outcome::handed_back;
+      push(std::make_unique<Request>(Request{std::move(back), {}, {}}));
+    }
+    return;
+  }
+  for (const RunJob& job : start.jobs) live[job.id] = {job.attempt, runner};
+  live_of[runner.get()] += static_cast<int>(start.jobs.size());
+  if (runner->on_loop()) {
+    // std::function wants a copyable closure; the run is moved through a shared one.
+    auto shared = std::make_shared<StartRun>(std::move(start));
+    loop->post([runner, shared] { runner->start(std::move(*shared)); });
+  } else {
+    runner->start(std::move(start));
+  }
+}
+
+void Host::State::stop_run(const StopRun& stop) {
+  auto it = live.find(stop.id);
+  if (it == live.end() || it->second.attempt != stop.attempt) return;
+  std::shared_ptr<Runner> runner = it->second.runner;
+  if (runner->on_loop()) {
+    loop->post([runner, stop] { runner->stop(stop.id, stop.attempt, stop.reason); });
+  } else {
+    runner->stop(stop.id, stop.attempt, stop.reason);
+  }
+}
+
+void Host::State::forget_run(JobId id, int attempt) {
+  auto it = live.find(id);
+  if (it == live.end() || it->second.attempt != attempt) return;
+  std::shared_ptr<Runner> runner = std::move(it->second.runner);
+  live.erase(it);
+  if (--live_of[runner.get()] > 0) return;
+  live_of.erase(runner.get());
+  if (retired.erase(runner.get()) > 0) shut_down(std::move(runner));
+}
+
+void Host::State::shut_down(std::shared_ptr<Runner> runner) {
+  loop->post([runner = std::move(runner)] { runner->shutdown([runner] {}); });
+}
+
+void Host::State::retire(std::shared_ptr<Runner> runner) {
+  if (live_of.contains(runner.get())) {
+    retired[runner.get()] = std::move(runner);
+  } else {
+    shut_down(std::move(runner));
+  }
+}
+
+void Host::State::publish(std::vector<Transition>&& feed) {
+  if (feed.empty()) return;
+  for (const Transition& t : feed) log_transition(t);
+  if (watcher_count.load(std::memory_order_relaxed) == 0) return;
+  auto shared = std::make_shared<std::vector<Transition>>(std::move(feed));
+  loop->post([this, shared] {
+    for (const Transition& t : *shared) {
+      // A callback may unwatch itself or another.
+      for (auto it = watchers.begin(); it != watchers.end();) (it++)->second(t);
+    }
+  });
+}
+
+void Host::State::log_transition(const Transition& t) const {
+  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired;
+  LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired ? LogLevel::kInfo : LogLevel::kDebug;
+  if (!options.log.enabled(level)) return;
+  std::string event = std::string("job_") + change_name(t.change);
+  if (t.change == Change::runner_parked) {
+    options.log.log(level, "handler_parked", {{"handler", t.type}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
+  } else if (t.change == Change::fired) {
+    options.log.log(level, "schedule_fired", {{"schedule", t.detail}, {"job", t.id}});
+  } else if (t.wait_ms > 0) {
+    options.log.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}, {"attempt", t.attempt}, {"took_ms", t.took_ms}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
+  } else if (t.took_ms > 0 || notable) {
+    options.log.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}, {"attempt", t.attempt}, {"took_ms", t.took_ms}, {"why", t.detail}});
+  } else {
+    options.log.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}});
+  }
+}
+
+}  // namespace hf

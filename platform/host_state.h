@@ -1,0 +1,121 @@
+// The Host's inside, for host.cpp (what its users call) and host_engine.cpp (the engine thread). Nobody else's.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "platform/engine_wait.h"
+#include "platform/host.h"
+#include "platform/thread.h"
+#include "platform/zones.h"
+
+namespace hf {
+
+struct Host::State {
+  enum class Phase { opened, started, stopped, closing, closed };
+
+  // ---- constant after open
+  std::string path;
+  HostOptions options;
+  SystemZones zones;
+  std::string boot;
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<EngineWait> wait;
+  Thread thread;
+
+  // ---- guarded by mutex
+  std::mutex mutex;
+  std::condition_variable changed;  // phase, running
+  Phase phase = Phase::opened;
+  bool quit = false;
+  std::vector<std::unique_ptr<Request>> inbox;
+  std::map<std::string, std::shared_ptr<Runner>> runners;  // by name, the present ones
+  std::map<std::string, RunnerSpec> specs;                 // to tell a reopened engine
+  Limits limits;
+  std::map<std::string, QueueSettings> queue_defaults;
+  size_t running = 0;  // runs that were started and have not been answered for
+  bool dispatching = false;
+
+  // ---- owned by the engine thread
+  std::unique_ptr<Engine> engine;
+  std::vector<std::unique_ptr<Request>> unanswered;  // results that wait for the file to come back
+  struct Live {
+    int attempt;
+    std::shared_ptr<Runner> runner;
+  };
+  std::unordered_map<JobId, Live> live;  // runs that were started and whose end is not on the disk
+  std::unordered_map<Runner*, int> live_of;
+  std::map<Runner*, std::shared_ptr<Runner>> retired;
+  int64_t reopen_at_ms = 0, reopen_wait_ms = 0;
+  std::string last_error;
+
+  // ---- owned by the loop thread
+  std::map<int, std::function<void(const Transition&)>> watchers;
+
+  std::atomic<int> watcher_count{0};
+  std::atomic<int> next_watcher{1};
+  std::atomic<int64_t> next_wake_wall_ms{kNever};
+  std::atomic<uint64_t> engine_pulse{0}, loop_pulse{0};
+
+  Now now() const {
+    Now n{boot_ms(), wall_ms(), false};
+    n.wall_trusted = options.trust.trusts(n.wall_ms, false) || clock_synchronised();
+    return n;
+  }
+
+  EngineOptions engine_options() {
+    EngineOptions o;
+    o.path = path;
+    o.vfs = options.vfs;
+    o.page_size = options.page_size;
+    o.device = options.device;
+    o.boot_id = boot;
+    o.seed = options.seed != 0 ? options.seed : random_seed();
+    o.new_file_id = static_cast<uint32_t>(random_seed());
+    o.limits = limits;
+    o.zones = &zones;
+    o.now = now();
+    return o;
+  }
+
+  // HF_E_BUSY if `room` requests are there already, HF_E_STATE once the engine thread ends.
+  Status send(Op op, std::function<void(Request&)> done, size_t room);
+  void push(std::unique_ptr<Request> request) {
+    {
+      std::lock_guard lock(mutex);
+      inbox.push_back(std::move(request));
+    }
+    wait->wake();
+  }
+
+  void run_engine();
+  std::vector<std::unique_ptr<Request>> take_inbox(bool& stop);
+  void save_results();
+  // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
+  bool turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& next_boot, int64_t& next_wall);
+  void failed(const Error& error);
+  void set_reopen_time();
+  bool reopen();
+  void answer_all(std::vector<std::unique_ptr<Request>>& batch, const Error& error);
+  void start_run(StartRun&& start);
+  void stop_run(const StopRun& stop);
+  void forget_run(JobId id, int attempt);
+  void publish(std::vector<Transition>&& feed);
+  void log_transition(const Transition& t) const;
+  void retire(std::shared_ptr<Runner> runner);
+  void shut_down(std::shared_ptr<Runner> runner);
+  void set_running_count() {
+    std::lock_guard lock(mutex);
+    if (running == live.size()) return;
+    running = live.size();
+    changed.notify_all();
+  }
+};
+
+}  // namespace hf
