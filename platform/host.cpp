@@ -144,6 +144,7 @@ Status Host::State::send(Op op, std::function<void(Request&)> done, size_t room)
     if (quit) return Error{HF_E_STATE, "it is closed"};
     if (inbox.size() >= room) return Error{HF_E_BUSY, std::to_string(room) + " requests wait for the disk already"};
     inbox.push_back(std::move(request));
+    inbox_size.store(inbox.size(), std::memory_order_relaxed);
   }
   wait->wake();
   return ok_status();

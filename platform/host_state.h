@@ -52,6 +52,7 @@ struct Host::State {
   std::unordered_map<JobId, Live> live;  // runs that were started and whose end is not on the disk
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;
+  size_t may_return = 0;  // events that those may send whom the last turn answered or started; see gather()
   int64_t reopen_at_ms = 0, reopen_wait_ms = 0;
   std::string last_error;
 
@@ -62,6 +63,7 @@ struct Host::State {
   std::atomic<int> next_watcher{1};
   std::atomic<int64_t> next_wake_wall_ms{kNever};
   std::atomic<uint64_t> engine_pulse{0}, loop_pulse{0};
+  std::atomic<size_t> inbox_size{0};  // of inbox, to be looked at without the lock
 
   Now now() const {
     Now n{boot_ms(), wall_ms(), false};
@@ -90,12 +92,14 @@ struct Host::State {
     {
       std::lock_guard lock(mutex);
       inbox.push_back(std::move(request));
+      inbox_size.store(inbox.size(), std::memory_order_relaxed);
     }
     wait->wake();
   }
 
   void run_engine();
   std::vector<std::unique_ptr<Request>> take_inbox(bool& stop);
+  void gather(std::vector<std::unique_ptr<Request>>& batch, bool& stop);
   void save_results();
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
   bool turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& next_boot, int64_t& next_wall);
