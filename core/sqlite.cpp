@@ -131,7 +131,9 @@ Result<std::unique_ptr<Db>> Db::open(const Options& options) {
 Db::~Db() { close(); }
 
 void Db::close() {
-  // Statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
+  begin_.reset();
+  commit_.reset();
+  // Other statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
   if (db_ != nullptr) sqlite3_close_v2(db_);
   db_ = nullptr;
 }
@@ -169,10 +171,14 @@ std::vector<std::string> Db::query_all_text(const char* sql, size_t limit) {
   return rows;
 }
 
-void Db::begin() { exec("BEGIN IMMEDIATE"); }
+void Db::begin() {
+  if (!begin_) begin_ = std::make_unique<Stmt>(*this, "BEGIN IMMEDIATE");
+  begin_->run();
+}
 
 bool Db::commit() {
-  if (ok()) exec("COMMIT");
+  if (!commit_) commit_ = std::make_unique<Stmt>(*this, "COMMIT");
+  commit_->run();
   if (ok()) return true;
   rollback();
   return false;

@@ -105,6 +105,7 @@ class Db {
   Db() = default;
 
   sqlite3* db_ = nullptr;
+  std::unique_ptr<Stmt> begin_, commit_;
   std::string path_;
   int error_code_ = 0;  // extended SQLite code
   std::string error_text_;
