@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Both libraries show every function of the header and no other name.
 set -euo pipefail
-"$NM" -D --defined-only "$BUILD/libholdfast.so" | grep -q hf_open || exit 77  # no C API in this tree yet
 cd "$BUILD"
 fail() { echo "$*" >&2; exit 1; }
 

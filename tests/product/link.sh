@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # A C99 program links what is installed, in each way that pkg-config tells, and runs.
 set -euo pipefail
-"$NM" -D --defined-only "$BUILD/libholdfast.so" | grep -q hf_open || exit 77  # no C API in this tree yet
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$CMAKE" --install "$BUILD" --prefix "$work/installed" >/dev/null

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # A CMake project finds the package and links both of its targets; no test of ours gets into it.
 set -euo pipefail
-"$NM" -D --defined-only "$BUILD/libholdfast.so" | grep -q hf_open || exit 77  # no C API in this tree yet
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$CMAKE" --install "$BUILD" --prefix "$work/prefix" >/dev/null
