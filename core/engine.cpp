@@ -247,6 +247,8 @@ namespace {
 // std::visit over all events, each answered where it belongs.
 template <class... F>
 struct Overload : F... { using F::operator()...; };
+template <class... F>
+Overload(F...) -> Overload<F...>;  // clang 14 (the fuzz preset) asks for it
 Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
 Status valid(const QueueSettings& s) {
   return s.concurrency ? in_range("concurrency", *s.concurrency, 1, 10000) : ok_status();
