@@ -131,7 +131,7 @@ def play():
     for n in range(4):
         add("notify", json.dumps({"alarm": n}))
     answer = run(PRODUCER, SOCKET, "30")
-    ids.extend(json.loads(answer.split("\r\n\r\n", 1)[1])["ids"])
+    ids.extend(json.loads(answer.replace("\r", "").split("\n\n", 1)[1])["ids"])
     acknowledged["measure"] += 30
     say(f"enqueued {len(ids)} jobs: 14 from the command line, 30 from a C program; a schedule makes one every 2 s")
 
@@ -179,7 +179,7 @@ def report(ids, acknowledged):
         dead = [job for job in mine if job["state"] == "dead"]
         arrived = {key["key"] for key in got if key["type"] == type}
         scheduled = [job for job in mine if job.get("schedule")]
-        retried = sum(1 for job in mine if job.get("history") or job["attempts"] > 1)
+        retried = sum(1 for job in mine if any(a["outcome"] != "dead" for a in job.get("history", [])))
         print(row(type, acknowledged[type], len(scheduled), len(done), len(arrived), len(dead), retried))
         if len(mine) - len(scheduled) != acknowledged[type]:
             problems.append(f"{type}: {acknowledged[type]} were acknowledged and {len(mine) - len(scheduled)} are there")
