@@ -116,6 +116,7 @@ struct TlsContext::Parsed {
 
 struct TlsContext::Session {
   mbedtls_ssl_session session;
+  CertCheck::Validity validity;
   uint64_t age = 0;  // counts up; the least is the oldest
 
   Session() { mbedtls_ssl_session_init(&session); }
@@ -277,12 +278,17 @@ Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsConfig& config) {
 
 // ---- sessions
 
-void TlsContext::resume(const std::string& peer, mbedtls_ssl_context* ssl) const {
+void TlsContext::resume(const std::string& peer, int64_t wall_ms, mbedtls_ssl_context* ssl) const {
   const auto it = sessions_.find(peer);
-  if (it != sessions_.end()) mbedtls_ssl_set_session(ssl, &it->second.session);  // if it fails: a full handshake
+  if (it == sessions_.end() || !it->second.validity.contains(wall_ms)) return;
+  mbedtls_ssl_set_session(ssl, &it->second.session);  // if it fails: a full handshake
 }
 
-void TlsContext::keep_session(const std::string& peer, const mbedtls_ssl_context* ssl) {
+void TlsContext::keep_session(const std::string& peer, const CertCheck::Validity* validity,
+                              const mbedtls_ssl_context* ssl) {
+  const auto before = sessions_.find(peer);
+  if (!validity && before == sessions_.end()) return;
+  const CertCheck::Validity valid = validity ? *validity : before->second.validity;
   forget_session(peer);
   if (sessions_.size() >= kSessionsKept)
     sessions_.erase(std::min_element(sessions_.begin(), sessions_.end(), [](const auto& a, const auto& b) {
@@ -290,6 +296,7 @@ void TlsContext::keep_session(const std::string& peer, const mbedtls_ssl_context
     }));
   Session& kept = sessions_[peer];
   kept.age = ++session_count_;
+  kept.validity = valid;
   if (mbedtls_ssl_get_session(ssl, &kept.session) != 0) forget_session(peer);
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/result.h"
 #include "platform/net/tls_config.h"
+#include "platform/net/tls_verify.h"
 
 struct mbedtls_ssl_config;
 struct mbedtls_ssl_context;
@@ -38,8 +39,11 @@ class TlsContext {
   bool verifies() const { return verifies_; }
 
   // Loop's thread. `peer` is "host:port".
-  void resume(const std::string& peer, mbedtls_ssl_context* ssl) const;
-  void keep_session(const std::string& peer, const mbedtls_ssl_context* ssl);
+  // Resumption skips the certificates, so a session is offered only while `wall_ms` is within the validity
+  // of those it began with.
+  void resume(const std::string& peer, int64_t wall_ms, mbedtls_ssl_context* ssl) const;
+  // After a full handshake with `validity`; after a resumed one without: it keeps what the session had.
+  void keep_session(const std::string& peer, const CertCheck::Validity* validity, const mbedtls_ssl_context* ssl);
   void forget_session(const std::string& peer);
 
  private:

@@ -87,7 +87,7 @@ NetError TlsSession::create(std::shared_ptr<TlsContext> context, const std::stri
         return static_cast<TlsSession*>(self)->take_input(buffer, max);
       },
       nullptr);
-  session->context_->resume(peer, ssl);
+  session->context_->resume(peer, clock.wall_ms, ssl);
   *out = std::move(session);
   return {};
 }
@@ -113,8 +113,12 @@ TlsSession::Step TlsSession::handshake() {
   established_ = true;
   // TLS 1.3 sends tickets later, see read().
   if (mbedtls_ssl_get_version_number(&ssl_->context) == MBEDTLS_SSL_VERSION_TLS1_2)
-    context_->keep_session(peer_, &ssl_->context);
+    keep_session();
   return Step::kOk;
+}
+
+void TlsSession::keep_session() {
+  context_->keep_session(peer_, check_.called() ? &check_.validity() : nullptr, &ssl_->context);
 }
 
 TlsSession::Step TlsSession::read(char* out, size_t max, size_t* size) {
@@ -124,9 +128,13 @@ TlsSession::Step TlsSession::read(char* out, size_t max, size_t* size) {
       *size = static_cast<size_t>(code);
       return Step::kOk;
     }
+    // WANT_READ does not mean that the input is used up: 3.6 says so once it has read a ticket's header, and
+    // works on it in the next call.
+    const bool more = !input_.empty() || mbedtls_ssl_check_pending(&ssl_->context) != 0;
+    if (code == MBEDTLS_ERR_SSL_WANT_READ && more) continue;
     if (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE) return Step::kWait;
     if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
-      context_->keep_session(peer_, &ssl_->context);
+      keep_session();
       continue;
     }
     if (code == 0 || code == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) return Step::kEnd;

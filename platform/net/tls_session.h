@@ -55,6 +55,7 @@ class TlsSession {
              const std::string& peer, CertClock clock);
   int take_input(unsigned char* out, size_t max);
   int put_output(const unsigned char* bytes, size_t size);
+  void keep_session();
   Step fail(int code);
 
   const std::shared_ptr<TlsContext> context_;

@@ -2,6 +2,7 @@
 
 #include <mbedtls/x509_crt.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -108,11 +109,14 @@ CertCheck::CertCheck(std::string host, bool host_is_ip, std::string name, CertCl
 
 void CertCheck::check_dates(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags) {
   *flags &= ~kDateFlags;  // mbedTLS read the system's clock
+  const int64_t from_ms = to_unix_ms(certificate.valid_from);
+  const int64_t to_ms = to_unix_ms(certificate.valid_to) + 999;
+  validity_ = {std::max(validity_.from_ms, from_ms), std::min(validity_.to_ms, to_ms)};
   std::string fault;
-  if (clock_.wall_ms > to_unix_ms(certificate.valid_to) + 999) {
+  if (clock_.wall_ms > to_ms) {
     *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
     fault = "expired on " + date_text(certificate.valid_to);
-  } else if (clock_.wall_ms < to_unix_ms(certificate.valid_from)) {
+  } else if (clock_.wall_ms < from_ms) {
     *flags |= MBEDTLS_X509_BADCERT_FUTURE;
     fault = "is not valid before " + date_text(certificate.valid_from);
   } else {

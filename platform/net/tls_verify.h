@@ -16,6 +16,13 @@ namespace hf {
 // alone. A plain object, on the thread of its session.
 class CertCheck {
  public:
+  // When every certificate of the chain is valid, milliseconds since 1970.
+  struct Validity {
+    int64_t from_ms = INT64_MIN;
+    int64_t to_ms = INT64_MAX;
+    bool contains(int64_t wall_ms) const { return from_ms <= wall_ms && wall_ms <= to_ms; }
+  };
+
   // `name` ("ingest.example:443") is for messages.
   CertCheck(std::string host, bool host_is_ip, std::string name, CertClock clock);
 
@@ -24,6 +31,7 @@ class CertCheck {
 
   // False after a resumed handshake: the certificate was checked when the session began.
   bool called() const { return called_; }
+  const Validity& validity() const { return validity_; }  // REQUIRES: called()
   // REQUIRES: flags != 0, the result of the verification.
   NetError error(uint32_t flags) const;
 
@@ -35,6 +43,7 @@ class CertCheck {
   const std::string name_;
   const CertClock clock_;
   bool called_ = false;
+  Validity validity_;
   std::string date_fault_;  // "expired on 2026-01-02"
   std::string names_;       // what the certificate is for
   std::string issuer_;

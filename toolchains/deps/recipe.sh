@@ -82,6 +82,25 @@ rename_libuv() {
   { echo '#include "uv/holdfast_names.h"'; cat "$WORK/uv.h"; } >"$PREFIX/include/uv.h"
 }
 
+# 3.6.6 offers RSA-PSS, as TLS 1.3 demands, and then refuses it from a server with an RSA key that speaks
+# TLS 1.2 (mbedtls issue 10668, mended after 3.6.6 by pull request 10674). RFC 8446, 4.2.3 wants it accepted.
+prepare_mbedtls() {
+  patch -p1 <<'EOF'
+--- a/library/ssl_tls12_client.c
++++ b/library/ssl_tls12_client.c
+@@ -2096,7 +2096,8 @@
+      * mbedtls_ssl_get_pk_sigalg_and_md_alg_from_sig_alg() understands sig_alg code points across
+      * TLS versions. Make sure that the received sig_alg extension is valid in TLS 1.2.
+      */
+-    if (!mbedtls_ssl_sig_alg_is_supported(ssl, sig_alg)) {
++    if (!mbedtls_ssl_sig_alg_is_supported(ssl, sig_alg) &&
++        *pk_alg != MBEDTLS_PK_RSASSA_PSS) {
+         MBEDTLS_SSL_DEBUG_MSG(1,
+                               ("Server used unsupported value in SigAlg extension 0x%04x",
+                                sig_alg));
+EOF
+}
+
 build_mbedtls() {
   rm -rf "$WORK/mbedtls" && mkdir -p "$WORK/mbedtls/mbedtls"
   cp -r include/mbedtls include/psa "$PREFIX/include/"
