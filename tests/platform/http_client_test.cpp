@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -309,6 +310,54 @@ TEST_CASE("http: no listener") {
   CHECK(has(r.error.message, "127.0.0.1"));
   CHECK(!r.sent);
   CHECK(world_not_ready(r.error));
+}
+
+TEST_CASE("http: names that resolve to several addresses, to private ones, or not in time") {
+  HttpClientOptions options;
+  struct Gate {  // shared with the thread that hangs
+    uv_sem_t entered, leave;
+    Gate() { uv_sem_init(&entered, 0), uv_sem_init(&leave, 0); }
+    ~Gate() { uv_sem_destroy(&entered), uv_sem_destroy(&leave); }
+  };
+  const auto gate = std::make_shared<Gate>();
+  options.resolver.lookup = [gate](const std::string& host, std::vector<Address>* out) {
+    if (host == "hang.example") {
+      uv_sem_post(&gate->entered);
+      uv_sem_wait(&gate->leave);
+    }
+    // Nobody listens on the first.
+    for (const char* ip : {"127.0.0.2", "127.0.0.1"}) out->push_back(*parse_ip(ip, 0));
+    return 0;
+  };
+  Setup setup(options);
+  Peer peer(setup.loop, answer(kOk));
+  const std::string port = std::to_string(peer.port());
+  HttpRequest request = request_to(*parse_url("http://two.example:" + port + "/"));
+  const HttpResult found = setup.fetch(request);
+  CHECK_MESSAGE(found.ok(), found.error.message);
+  request.allow_private = false;
+  const HttpResult refused = setup.fetch(request);
+  CHECK(refused.error.kind == NetErrorKind::kRefused);
+  CHECK(refused.error.phase == NetPhase::kDns);
+  CHECK(has(refused.error.message, "two.example resolves to 127.0.0.2, a loopback address"));
+  peer.stop_listening();
+  CHECK(setup.client.stats().idle == 1);
+  request.url = *parse_url("http://other.example:" + port + "/");
+  request.allow_private = true;
+  const HttpResult none = setup.fetch(request);
+  CHECK(none.error.kind == NetErrorKind::kConnect);
+  CHECK(has(none.error.message, "127.0.0.2: connection refused; 127.0.0.1: connection refused"));
+
+  request.url = *parse_url("http://hang.example:" + port + "/");
+  request.deadlines.dns_ms = 20;
+  const HttpResult late = setup.fetch(request);
+  CHECK(late.error.kind == NetErrorKind::kTimeout);
+  CHECK(late.error.phase == NetPhase::kDns);
+  CHECK(world_not_ready(late.error));
+  uv_sem_wait(&gate->entered);
+  request.url = *parse_url("http://two.example:" + port + "/");
+  CHECK(setup.fetch(request).ok());  // on the kept connection; the other thread is free for names
+  uv_sem_post(&gate->leave);
 }
 
 TEST_CASE("http: a large body, and an answer before its end") {
