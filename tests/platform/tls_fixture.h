@@ -13,9 +13,9 @@
 
 namespace hf::test {
 
-// 2026-01-01, 2036-01-01: when certificates of these tests are valid, and a moment between.
+// 2026-01-01, 2099-01-01: when certificates of these tests are valid, and a moment between.
 inline constexpr const char* kFrom = "20260101000000Z";
-inline constexpr const char* kTo = "20360101000000Z";
+inline constexpr const char* kTo = "20990101000000Z";
 inline constexpr int64_t kWithinMs = 1785000000000;
 
 // Runs a program of the PATH; what it prints goes to `output`. True if it exits with 0.
