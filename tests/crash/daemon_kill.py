@@ -16,6 +16,7 @@ import argparse
 import collections
 import http.client
 import http.server
+import itertools
 import json
 import os
 import random
@@ -130,7 +131,7 @@ class Play:
         with open(f"{self.folder}/daemon.log", "a") as log:
             self.daemon = subprocess.Popen(self.command, stdout=log, stderr=log)
 
-    def log_kill(self, text):
+    def journal(self, text):
         with open(f"{self.folder}/journal", "a") as journal:
             journal.write(text + "\n")
 
@@ -138,15 +139,20 @@ class Play:
 
     def load(self, number, life):
         """Puts jobs in until the daemon dies."""
-        connection = UnixConnection(self.socket)
-        for n in range(10**9):
+        daemon, connection = self.daemon, UnixConnection(self.socket)
+        for n in itertools.count():
+            if daemon.poll() is not None:
+                return None
             tokens = [f"{life}-{number}-{n}-{i}" for i in range(5 if n % 8 == 0 else 1)]
             try:
                 connection.request("POST", "/v1/jobs", json.dumps({"jobs": [{"type": "work", "payload": {"token": t}} for t in tokens]}))
                 answer = connection.getresponse()
                 body = json.loads(answer.read())
             except (OSError, http.client.HTTPException):
-                return
+                # What was sent may be in the file or not. The first connection may also have been one to the socket
+                # of the last daemon, which lives as long as a child that has not become its program yet.
+                connection = UnixConnection(self.socket)
+                continue
             except ValueError:
                 return self.wrong("an answer that is no JSON")
             with self.lock:
@@ -161,7 +167,7 @@ class Play:
 
     def live(self, life):
         """Starts the daemon, loads it, kills it at a moment that the seed picks."""
-        self.log_kill("boot")
+        self.journal("boot")
         self.start_daemon()
         if self.random.random() < 0.1:  # while it opens
             spins = self.random.randrange(200000)
@@ -175,7 +181,8 @@ class Play:
             for thread in threads:
                 thread.start()
             with self.lock:
-                self.lock.wait_for(lambda: len(self.acknowledged) >= target or self.daemon.poll() is not None, timeout=60)
+                if not self.lock.wait_for(lambda: len(self.acknowledged) >= target or self.daemon.poll() is not None, timeout=60):
+                    self.wrong(f"life {life}: the daemon acknowledges nothing")
             spins = self.random.randrange(20000)
         for _ in range(spins):
             pass
@@ -198,7 +205,7 @@ class Play:
         return json.loads(connection.getresponse().read())
 
     def drain(self):
-        self.log_kill("boot")
+        self.journal("boot")
         self.start_daemon()
         until = time.monotonic() + DRAIN_SECONDS
         left = "all"
