@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,11 +53,14 @@ Status make_room(const std::string& path) {
   socklen_t length = sizeof server;
   const bool known = error == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &server, &length) == 0;
   close(fd);
-  if (error == 0 || error == EAGAIN || error == EINPROGRESS || error == EPROTOTYPE)
+  // A child that a killed server was just starting holds its descriptors until it becomes its program: nobody serves
+  // there any more, though the kernel still takes connections.
+  const bool orphaned = known && server.pid > 0 && kill(server.pid, 0) != 0 && errno == ESRCH;
+  if ((error == 0 && !orphaned) || error == EAGAIN || error == EINPROGRESS || error == EPROTOTYPE)
     return Error{HF_E_CONFLICT, "a server listens on '" + path + "'" +
                                     (known ? " (process " + std::to_string(server.pid) + ")" : "")};
   if (error == ENOENT) return ok_status();  // its server removed it meanwhile
-  if (error != ECONNREFUSED) return system_error("cannot tell whether a server listens on '" + path + "'", error);
+  if (error != ECONNREFUSED && !orphaned) return system_error("cannot tell whether a server listens on '" + path + "'", error);
   if (unlink(path.c_str()) != 0 && errno != ENOENT)
     return system_error("cannot remove the abandoned socket '" + path + "'", errno);
   return ok_status();

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -83,6 +84,27 @@ TEST_CASE("listen socket: a live one is left alone, and its process named") {
   CHECK(second.error().code == HF_E_CONFLICT);
   CHECK(second.error().message.find("process " + std::to_string(getpid())) != std::string::npos);
   CHECK(exists(folder / "s"));
+}
+
+TEST_CASE("listen socket: one that only a child of a dead server still holds is replaced") {
+  const TempFolder folder;
+  int hold[2];
+  REQUIRE(pipe(hold) == 0);
+  const pid_t server = fork();
+  if (server == 0) {
+    const auto socket = ListenSocket::create(folder / "s", 0600, {});
+    if (fork() == 0) {  // lives on with the server's descriptors, until the test closes the pipe
+      close(hold[1]);
+      char byte;
+      (void)!read(hold[0], &byte, 1);
+    }
+    _exit(0);
+  }
+  REQUIRE(server > 0);
+  CHECK(waitpid(server, nullptr, 0) == server);
+  REQUIRE(exists(folder / "s"));
+  CHECK(failure(folder / "s") == HF_OK);
+  for (const int end : hold) close(end);
 }
 
 TEST_CASE("listen socket: what is not a socket is not removed") {
