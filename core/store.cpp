@@ -71,7 +71,7 @@ struct Store::Statements {
   HF_STMT(put_queue, "INSERT OR REPLACE INTO queue(name,paused,concurrency) VALUES(?1,?2,?3)")
   HF_STMT(put_schedule,
           "INSERT OR REPLACE INTO schedule(name,cron,zone,jitter,catch_up,overlap,job,paused,next,fire,last,"
-          "last_job,fired,skipped) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)")
+          "last_job,fired,skipped,configured) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")
   HF_STMT(remove_schedule, "DELETE FROM schedule WHERE name=?1")
   HF_STMT(get_meta, "SELECT value FROM meta WHERE key=?1")
   HF_STMT(put_meta, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)")
@@ -421,8 +421,8 @@ void Store::put_queue(const QueueRow& row) {
 std::vector<ScheduleRow> Store::schedules() {
   std::vector<ScheduleRow> rows;
   Stmt s(*db_,
-         "SELECT name,cron,zone,jitter,catch_up,overlap,job,paused,next,fire,last,last_job,fired,skipped"
-         " FROM schedule ORDER BY name");
+         "SELECT name,cron,zone,jitter,catch_up,overlap,job,paused,next,fire,last,last_job,fired,skipped,"
+         "configured FROM schedule ORDER BY name");
   while (s.step()) {
     ScheduleRow row;
     row.spec.name = s.text(0);
@@ -439,6 +439,7 @@ std::vector<ScheduleRow> Store::schedules() {
     row.last_job = s.i64(11);
     row.fired = s.i64(12);
     row.skipped = s.i64(13);
+    row.spec.configured = s.i64(14) != 0;
     rows.push_back(std::move(row));
   }
   return rows;
@@ -449,7 +450,8 @@ void Store::put_schedule(const ScheduleRow& row) {
   Stmt& s = sql_->put_schedule.bind_text(row.spec.name).bind_text(row.spec.cron).bind_text(row.spec.zone);
   s.bind(row.spec.jitter_ms).bind(static_cast<int64_t>(row.spec.catch_up));
   s.bind(static_cast<int64_t>(row.spec.overlap)).bind_blob(job).bind(row.paused).bind(row.next_ms);
-  s.bind(row.fire_ms).bind(row.last_wall_ms).bind(row.last_job).bind(row.fired).bind(row.skipped).run();
+  s.bind(row.fire_ms).bind(row.last_wall_ms).bind(row.last_job).bind(row.fired).bind(row.skipped);
+  s.bind(row.spec.configured).run();
 }
 
 void Store::remove_schedule(const std::string& name) { sql_->remove_schedule.bind_text(name).run(); }

@@ -143,6 +143,7 @@ struct ScheduleSpec {
   CatchUp catch_up = CatchUp::once;
   Overlap overlap = Overlap::skip;
   JobSpec job;
+  bool configured = false;  // by the configuration file: it goes when the file no longer names it
   bool operator==(const ScheduleSpec&) const = default;
 };
 struct ScheduleInfo {
