@@ -184,6 +184,7 @@ Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
   json["catch_up"] = name_of(schedule.spec.catch_up);
   json["overlap"] = name_of(schedule.spec.overlap);
   put_scheduled_job(&json, schedule.spec.job, sight);
+  if (schedule.spec.configured) json["configured"] = true;
   json["paused"] = schedule.paused;
   put_text(&json, "waiting", schedule.waiting);
   put_time(&json, "next", schedule.next_wall_ms);
@@ -229,7 +230,9 @@ std::string why_json(const WhyInfo& why, Sight sight) {
   Json json;
   json["id"] = why.job.id;
   json["state"] = state_name(why.job.state);
-  json["summary"] = why.summary;
+  // Of a dead job it has the error.
+  const bool secret = sight == Sight::outline && why.job.state == State::dead;
+  json["summary"] = secret ? "it is in the dead letters" : why.summary;
   json["gates"] = Json::array();
   for (const ClosedGate& gate : why.gates) {
     Json entry;
@@ -270,8 +273,10 @@ std::string stats_json(const Stats& stats) {
   return text_of(json);
 }
 
-std::string schedule_json(const ScheduleInfo& schedule, Sight sight) {
-  return text_of(schedule_object(schedule, sight));
+std::string schedule_json(const ScheduleInfo& schedule, Sight sight, const std::string& device) {
+  Json json = schedule_object(schedule, sight);
+  put_text(&json, "device", device);
+  return text_of(json);
 }
 
 std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight) {

@@ -313,6 +313,20 @@ Result<QueueSettings> parse_queue_settings(std::string_view body) {
   return settings;
 }
 
+Result<Backup> parse_backup(std::string_view body) {
+  static constexpr JsonField<Backup> kFields[] = {
+      {"path", "file", [](Backup& b, const JsonValue& v) { return v.text(&b.path, 4095); }},
+  };
+  Backup backup;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    if (!read_fields(v, {{kFields, backup}})) return false;
+    if (backup.path.empty()) return v.fail("\"path\" is missing: it says which file is made");
+    return backup.path[0] == '/' ||
+           v.fail("\"path\" must be absolute: the daemon does not know your folder");
+  }));
+  return backup;
+}
+
 Result<std::string> base64_decode(std::string_view text) {
   const auto* in = reinterpret_cast<const unsigned char*>(text.data());
   std::string bytes(text.size() / 4 * 3 + 3, '\0');

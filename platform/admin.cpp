@@ -1,0 +1,112 @@
+#include "platform/admin.h"
+
+#include <unistd.h>
+
+#include <future>
+#include <utility>
+
+#include "platform/admin_desk.h"
+#include "platform/listen_socket.h"
+
+namespace hf {
+namespace {
+
+constexpr int64_t kGraceMs = 1000;  // for answers under way, at the end
+
+// Runs `task` on the loop thread and waits for it. False: the loop stops, it will not run.
+bool run_on_loop(Host& host, std::function<void()> task) {
+  auto done = std::make_shared<std::promise<bool>>();
+  auto ran = done->get_future();
+  if (!host.loop().post([task = std::move(task), done] {
+        task();
+        done->set_value(true);
+      })) {
+    return false;
+  }
+  return ran.get();
+}
+
+}  // namespace
+
+struct AdminServer::State {
+  explicit State(Host& the_host) : host(the_host) {}
+  Host& host;
+  // On the loop thread alone:
+  std::shared_ptr<AdminDesk> desk;
+  std::unique_ptr<HttpServer> server;
+  int watch = -1;
+};
+
+AdminServer::AdminServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+AdminServer::~AdminServer() {
+  shutdown();
+}
+
+Result<std::unique_ptr<AdminServer>> AdminServer::start(Host& host, const std::string& socket_path,
+                                                        AdminOptions options) {
+  if (host.loop().on_loop_thread()) {
+    return Error{HF_E_THREAD, "the admin socket cannot be opened on the loop thread"};
+  }
+  AdminRoles roles;
+  roles.own_uid = geteuid();
+  roles.group_name = options.group;
+  roles.open_view = options.open_view;
+  if (!options.group.empty()) {
+    auto group = group_id(options.group);
+    if (!group) return group.error();
+    roles.group = *group;
+  }
+  HttpServerOptions server_options;
+  server_options.socket_path = socket_path;
+  server_options.listen_fd = options.listen_fd;
+  server_options.group = roles.group;
+  // Whoever reaches the socket is told by its credentials what it may do; a folder that others may
+  // not enter keeps them out altogether.
+  server_options.mode = 0666;
+  server_options.max_clients = options.max_clients;
+
+  auto state = std::make_unique<State>(host);
+  Status opened = ok_status();
+  const bool ran = run_on_loop(host, [&] {
+    auto desk = std::make_shared<AdminDesk>(host, std::move(roles));
+    auto server = HttpServer::create(
+        host.loop(), std::move(server_options), [desk](ServerRequest request, Responder responder) {
+          route_admin_request(*desk, std::move(request), std::move(responder));
+        });
+    if (!server) {
+      opened = server.error();
+      return;
+    }
+    opened = desk->open_timer();
+    if (!opened) return;
+    desk->server = server->get();
+    state->watch =
+        host.watch([desk](const Transition& transition) { desk->on_transition(transition); });
+    state->desk = std::move(desk);
+    state->server = std::move(*server);
+  });
+  if (!ran) return Error{HF_E_STATE, "the engine stops"};
+  if (!opened) return opened.error();
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(state)));
+}
+
+void AdminServer::shutdown() {
+  if (!state_) return;
+  auto closed = std::make_shared<std::promise<void>>();
+  auto gone = closed->get_future();
+  State* state = state_.get();
+  const bool posted = state->host.loop().post([state, closed] {
+    state->host.unwatch(state->watch);
+    state->desk->close();
+    state->server->shutdown(kGraceMs, [state, closed] {
+      state->desk->server = nullptr;
+      state->server.reset();
+      state->desk.reset();
+      closed->set_value();
+    });
+  });
+  if (posted) gone.wait();
+  state_.reset();
+}
+
+}  // namespace hf

@@ -1,0 +1,72 @@
+#include "platform/health.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/units.h"
+
+namespace hf {
+namespace {
+
+constexpr int64_t kNearlyFullPercent = 90;
+
+// "jobs" or "file": how near it is to its limit.
+HealthCheck room(std::string name, int64_t used, int64_t limit, const std::string& text) {
+  HealthCheck check{std::move(name), true, false, ""};
+  if (limit <= 0) return check;
+  const int64_t percent = used / std::max<int64_t>(1, limit / 100);
+  if (percent < kNearlyFullPercent) return check;
+  check.ok = false;
+  check.fatal = used >= limit;
+  check.why = (check.fatal ? "full, new jobs are refused: " : "nearly full: ") + text;
+  return check;
+}
+
+}  // namespace
+
+bool Health::failing() const {
+  return std::any_of(checks.begin(), checks.end(),
+                     [](const HealthCheck& check) { return !check.ok && check.fatal; });
+}
+
+const char* Health::word() const {
+  if (failing()) return "failing";
+  const bool ok =
+      std::all_of(checks.begin(), checks.end(), [](const HealthCheck& check) { return check.ok; });
+  return ok ? "ok" : "degraded";
+}
+
+Health health_of(const Stats& stats) {
+  Health health;
+  health.checks.push_back({"engine", true, false, ""});
+  health.checks.push_back(
+      {"clock", stats.wall_trusted, false,
+       stats.wall_trusted ? "" : "not trusted yet: cron and --at wait, the rest goes on"});
+  health.checks.push_back(
+      room("file", stats.file_bytes, stats.max_bytes,
+           format_size_human(stats.file_bytes) + " of " + format_size_human(stats.max_bytes)));
+  int64_t jobs = 0;
+  for (const int64_t count : stats.by_state) jobs += count;
+  health.checks.push_back(room("jobs", jobs, stats.max_jobs,
+                               std::to_string(jobs) + " of " + std::to_string(stats.max_jobs)));
+  return health;
+}
+
+Health stuck_health(int64_t silent_ms) {
+  return {{{"engine", false, true, "it has not answered for " + format_duration_human(silent_ms)}}};
+}
+
+std::string health_json(const Health& health) {
+  nlohmann::ordered_json json;
+  json["status"] = health.word();
+  for (const HealthCheck& check : health.checks) {
+    nlohmann::ordered_json entry;
+    entry["name"] = check.name;
+    entry["ok"] = check.ok;
+    if (!check.why.empty()) entry["why"] = check.why;
+    json["checks"].push_back(std::move(entry));
+  }
+  return json.dump();
+}
+
+}  // namespace hf

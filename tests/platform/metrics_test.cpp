@@ -1,0 +1,137 @@
+#include "platform/metrics.h"
+
+#include <doctest/doctest.h>
+
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "platform/health.h"
+
+using namespace hf;
+
+namespace {
+
+Transition ended(int64_t took_ms, Change change = Change::completed) {
+  Transition t{};
+  t.change = change;
+  t.took_ms = took_ms;
+  return t;
+}
+
+Stats some_stats() {
+  Stats stats;
+  stats.by_state[0] = 3;
+  stats.completed = 7;
+  stats.max_bytes = 1000;
+  stats.max_jobs = 100;
+  stats.wall_trusted = true;
+  QueueInfo odd;
+  odd.name = "a";
+  odd.concurrency = 4;
+  stats.queues = {odd, odd};
+  stats.queues[1].name = "b";
+  stats.queues[1].concurrency.reset();
+  return stats;
+}
+
+// The rules of the format, as promtool holds them: HELP and TYPE before the samples, once a metric;
+// a sample belongs to the metric above it; no series twice; counters end in _total.
+std::string lint(const std::string& text) {
+  static const std::regex sample(
+      R"re(^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\["\\n])*"(,[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\["\\n])*")*\})? (\+Inf|[-+0-9.e]+)$)re");
+  if (text.empty() || text.back() != '\n') return "the last line has no end";
+  std::istringstream lines(text);
+  std::string name, type;
+  std::set<std::string> metrics, series;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string hash, word, metric;
+    if (line.starts_with("# ")) {
+      words >> hash >> word >> metric;
+      if (word == "HELP" && !metrics.insert(metric).second) return "twice: " + line;
+      if (word == "TYPE" && metric != name) return "TYPE without HELP: " + line;
+      name = metric;
+      if (word == "TYPE") words >> type;
+      if (word == "TYPE" && (type == "counter") != metric.ends_with("_total"))
+        return "_total: " + line;
+      continue;
+    }
+    std::smatch match;
+    if (!std::regex_match(line, match, sample)) return "no sample: " + line;
+    const std::string own = match[1];
+    const bool part = type == "histogram" &&
+                      (own == name + "_bucket" || own == name + "_sum" || own == name + "_count");
+    if (own != name && !part) return "not of " + name + ": " + line;
+    if (!series.insert(match[1].str() + match[2].str()).second) return "series twice: " + line;
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("the text is what Prometheus reads") {
+  RunTimes times;
+  times.count(ended(5));
+  times.count(ended(500000));
+  ProcessFigures process{1795573800000, 4096, 2};
+  const std::string text = prometheus_text(some_stats(), times, process);
+  CHECK(lint(text) == "");
+  CHECK(text.find("holdfast_jobs{state=\"pending\"} 3\n") != std::string::npos);
+  CHECK(text.find(
+            "# TYPE holdfast_jobs_completed_total counter\nholdfast_jobs_completed_total 7\n") !=
+        std::string::npos);
+  CHECK(text.find("holdfast_queue_concurrency{queue=\"a\"} "
+                  "4\nholdfast_queue_concurrency{queue=\"b\"} +Inf\n") != std::string::npos);
+  CHECK(text.find("process_start_time_seconds 1795573800\n") != std::string::npos);
+  CHECK(text.find("process_resident_memory_bytes 4096\n") != std::string::npos);
+}
+
+TEST_CASE("an engine without a queue has no empty metric") {
+  CHECK(lint(prometheus_text(Stats(), RunTimes(), ProcessFigures())) == "");
+}
+
+TEST_CASE("labels are escaped") {
+  CHECK(escape_label("a\\b\"c\nd") == "a\\\\b\\\"c\\nd");
+  CHECK(escape_label("gr\xc3\xbc\xc3\x9f"
+                     "e \xf0\x9f\x98\x80") ==
+        "gr\xc3\xbc\xc3\x9f"
+        "e \xf0\x9f\x98\x80");
+  CHECK(escape_label("x\xffy\xc3") == "x\xef\xbf\xbdy\xef\xbf\xbd");
+}
+
+TEST_CASE("run times: buckets are cumulative, and only ends of runs count") {
+  RunTimes times;
+  times.count(ended(10));  // a bound belongs to its bucket
+  times.count(ended(11, Change::retried));
+  times.count(ended(8000000, Change::died));  // beyond the last bound
+  times.count(ended(99, Change::started));
+  times.count(ended(99, Change::enqueued));
+  const auto counts = times.cumulative();
+  CHECK(counts.front() == 1);
+  CHECK(counts[1] == 2);
+  CHECK(counts[RunTimes::kBoundsMs.size() - 1] == 2);
+  CHECK(counts.back() == 3);
+  CHECK(times.sum_s() == doctest::Approx(8000.021));
+}
+
+TEST_CASE("this process has memory") {
+  CHECK(resident_bytes() > 100000);
+}
+
+TEST_CASE("health: ok, degraded without a trusted clock, failing when full") {
+  Stats stats = some_stats();
+  CHECK(std::string(health_of(stats).word()) == "ok");
+  stats.wall_trusted = false;
+  CHECK(std::string(health_of(stats).word()) == "degraded");
+  CHECK(!health_of(stats).failing());
+  stats.file_bytes = 900;
+  CHECK(health_json(health_of(stats)).find("nearly full") != std::string::npos);
+  stats.file_bytes = 1000;
+  CHECK(health_of(stats).failing());
+  stats.file_bytes = 0;
+  stats.by_state[2] = 100;
+  CHECK(health_json(health_of(stats)).find("\"full, new jobs are refused: 103 of 100\"") !=
+        std::string::npos);
+  CHECK(stuck_health(5000).failing());
+}
