@@ -1,0 +1,232 @@
+#include "handlers/apply_config.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/units.h"
+#include "handlers/exec.h"
+#include "handlers/http.h"
+#include "handlers/outbound.h"
+#include "handlers/sink.h"
+#include "platform/net/url.h"
+
+namespace hf {
+namespace {
+
+// What `path` of the configuration says is wrong: the engine's words with the place in front.
+Error at(const Config& config, const std::string& path, const Error& error) {
+  return Error{error.code, config.file + ": " + path + ": " + error.message};
+}
+
+std::string runner_name(const SinkConfig& sink) {
+  return "sink:" + sink.name;
+}
+
+// ---- limits
+
+// `now`, else the default if `before` said it, else what the host has.
+template <class T>
+T limit(T Limits::*field, const Config& now, const Config* before, const Limits& host) {
+  if (now.limits.*field != T()) return now.limits.*field;
+  return before && before->limits.*field != T() ? Limits().*field : host.*field;
+}
+
+Limits limits_of(const Config& now, const Config* before, const Limits& host) {
+  Limits limits;
+  limits.concurrency = limit(&Limits::concurrency, now, before, host);
+  for (const auto field :
+       {&Limits::max_payload, &Limits::max_jobs, &Limits::max_bytes, &Limits::keep_completed_ms,
+        &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count}) {
+    limits.*field = limit(field, now, before, host);
+  }
+  return limits;
+}
+
+// ---- checking
+
+Status check(const Config& config, const Limits& limits) {
+  if (auto resolved = resolve(limits); !resolved) return at(config, "limits", resolved.error());
+  for (const HandlerConfig& handler : config.handlers) {
+    if (auto ok = validate(handler.policy); !ok)
+      return at(config, "handlers." + handler.type, ok.error());
+  }
+  for (const SinkConfig& sink : config.sinks) {
+    if (auto ok = validate(sink.policy); !ok) return at(config, "sinks." + sink.name, ok.error());
+  }
+  for (const ScheduleSpec& schedule : config.schedules) {
+    if (auto ok = validate(schedule.job.policy); !ok)
+      return at(config, "schedules." + schedule.name, ok.error());
+  }
+  return ok_status();
+}
+
+// ---- runners
+
+HttpTarget target_of(const HttpConfig& http) {
+  HttpTarget target;
+  target.url = *parse_url(http.url);  // load_config has read it
+  target.method = http.method;
+  for (const auto& [name, value] : http.headers) target.headers.add(name, value);
+  target.tls = http.tls;
+  target.allow_private = http.allow_private;
+  return target;
+}
+
+// Makes the runners of one configuration.
+class Runners {
+ public:
+  Runners(Host& host, const Config& config, int64_t max_result)
+      : host_(host),
+        config_(config),
+        max_result_(max_result),
+        client_(std::make_shared<SharedClient>(host.loop(), client_options())) {}
+
+  Status set(const HandlerConfig& handler) {
+    RunnerSpec spec;
+    spec.name = handler.type;
+    spec.concurrency = handler.concurrency;
+    spec.policy = handler.policy;
+    if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
+    spec.sink = handler.sink;
+    return host_.set_runner(std::move(spec),
+                            handler.is_exec() ? exec(handler) : http(handler.http));
+  }
+
+  Status set(const SinkConfig& sink) {
+    RunnerSpec spec;
+    spec.name = runner_name(sink);
+    spec.concurrency = sink.concurrency;
+    spec.policy = sink.policy;
+    if (sink.defer_ms) spec.defer_ms = sink.defer_ms;
+    spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
+    SinkOptions options{target_of(sink.http)};
+    uv_loop_t* loop = host_.loop().uv();
+    return host_.set_runner(std::move(spec),
+                            outbound([loop, options, end = end_run()](HttpClient& client) {
+                              return std::make_unique<SinkRunner>(loop, client, options, end);
+                            }));
+  }
+
+ private:
+  static HttpClientOptions client_options() {
+    HttpClientOptions options;
+    options.cert_clock = [] {
+      const int64_t now = wall_ms();
+      return CertClock{ClockTrust().trusts(now, clock_synchronised()), now};
+    };
+    return options;
+  }
+  EndRun end_run() const {
+    return [&host = host_](RunEnded ended) { host.end_run(std::move(ended)); };
+  }
+  std::shared_ptr<Runner> outbound(OutboundRunner::Make make) const {
+    return std::make_shared<OutboundRunner>(host_.loop(), client_, std::move(make));
+  }
+  std::shared_ptr<Runner> exec(const HandlerConfig& handler) const {
+    ExecOptions options;
+    options.argv = handler.exec;
+    options.cwd = handler.cwd;
+    options.env = handler.env;
+    options.socket = config_.socket;
+    options.kill_grace_ms = handler.kill_grace_ms;
+    options.max_result = max_result_;
+    return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run());
+  }
+  std::shared_ptr<Runner> http(const HttpConfig& config) const {
+    HttpOptions options{target_of(config), max_result_};
+    uv_loop_t* loop = host_.loop().uv();
+    return outbound([loop, options, end = end_run()](HttpClient& client) {
+      return std::make_unique<HttpRunner>(loop, client, options, end);
+    });
+  }
+
+  Host& host_;
+  const Config& config_;
+  const int64_t max_result_;
+  const std::shared_ptr<SharedClient> client_;
+};
+
+// True if `before` has it just so.
+template <class T>
+bool unchanged(const T& item, const std::vector<T>* before) {
+  return before && std::find(before->begin(), before->end(), item) != before->end();
+}
+
+Status set_runners(Host& host, const Config& now, const Config* before,
+                   int64_t max_payload_before) {
+  const int64_t max_payload = host.limits().max_payload;
+  Runners runners(host, now, max_payload);
+  // What the runners of handlers depend on beside their own lines.
+  const bool anew = !before || max_payload != max_payload_before || before->socket != now.socket;
+  std::set<std::string> names;
+  for (const SinkConfig& sink : now.sinks) {
+    names.insert(runner_name(sink));
+    if (!unchanged(sink, before ? &before->sinks : nullptr)) HF_TRY(runners.set(sink));
+  }
+  for (const HandlerConfig& handler : now.handlers) {
+    names.insert(handler.type);
+    if (anew || !unchanged(handler, &before->handlers)) HF_TRY(runners.set(handler));
+  }
+  if (!before) return ok_status();
+  for (const HandlerConfig& handler : before->handlers) {
+    if (!names.count(handler.type)) (void)host.remove_runner(handler.type);
+  }
+  for (const SinkConfig& sink : before->sinks) {
+    if (!names.count(runner_name(sink))) (void)host.remove_runner(runner_name(sink));
+  }
+  return ok_status();
+}
+
+// ---- queues and schedules
+
+Status set_queues(Host& host, const Config& now, const Config* before) {
+  std::set<std::string> names;
+  for (const QueueConfig& queue : now.queues) {
+    names.insert(queue.name);
+    if (auto ok = host.set_queue_defaults(queue.name, queue.settings); !ok) {
+      return at(now, "queues." + queue.name, ok.error());
+    }
+  }
+  if (!before) return ok_status();
+  for (const QueueConfig& queue : before->queues) {
+    if (!names.count(queue.name)) HF_TRY(host.set_queue_defaults(queue.name, {}));
+  }
+  return ok_status();
+}
+
+Status set_schedules(Host& host, const Config& now) {
+  std::set<std::string> names;
+  for (const ScheduleSpec& schedule : now.schedules) {
+    names.insert(schedule.name);
+    ScheduleSpec spec = schedule;
+    spec.configured = true;
+    const Reply reply = host.call(SchedulePut{std::move(spec)});
+    if (const auto* error = std::get_if<Error>(&reply))
+      return at(now, "schedules." + schedule.name, *error);
+  }
+  const Reply reply = host.call(ScheduleList{});
+  if (const auto* error = std::get_if<Error>(&reply)) return *error;
+  for (const ScheduleInfo& there : std::get<std::vector<ScheduleInfo>>(reply)) {
+    if (!there.spec.configured || names.count(there.spec.name)) continue;
+    const Reply removed = host.call(ScheduleRemove{there.spec.name});
+    if (const auto* error = std::get_if<Error>(&removed)) return *error;
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Status apply_config(Host& host, const Config& now, const Config* before) {
+  if (host.loop().on_loop_thread()) {
+    return Error{HF_E_THREAD, "a configuration cannot be applied on the loop thread"};
+  }
+  const int64_t max_payload_before = host.limits().max_payload;
+  const Limits limits = limits_of(now, before, host.limits());
+  HF_TRY(check(now, limits));
+  if (auto ok = host.set_limits(limits); !ok) return at(now, "limits", ok.error());
+  HF_TRY(set_queues(host, now, before));
+  HF_TRY(set_runners(host, now, before, max_payload_before));
+  return set_schedules(host, now);
+}
+
+}  // namespace hf

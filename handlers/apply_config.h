@@ -1,0 +1,21 @@
+// From a configuration to a running engine.
+#pragma once
+
+#include "core/result.h"
+#include "handlers/config.h"
+#include "platform/host.h"
+
+namespace hf {
+
+// Makes the host's handlers, sinks, queues, schedules and limits those of `now`. `before` is what
+// was applied to this host last, null if nothing was: what did not change since is left alone, with
+// its connections and runs. Schedules that an earlier configuration made, in whichever process, and
+// that `now` does not name, are removed; those of hf_schedule_put and the admin API are not
+// touched.
+//
+// All is checked before anything changes: HF_E_INVALID, with the file and the path. Later errors
+// (HF_E_BUSY, HF_E_IO, HF_E_STATE) leave a part applied; applying again is safe. HF_E_THREAD on the
+// loop thread.
+Status apply_config(Host& host, const Config& now, const Config* before);
+
+}  // namespace hf

@@ -1,0 +1,240 @@
+#include "handlers/config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "core/cron.h"
+#include "core/names.h"
+#include "core/units.h"
+#include "handlers/config_fields.h"
+#include "platform/listen_socket.h"
+#include "platform/net/url.h"
+#include "platform/zones.h"
+
+namespace hf {
+namespace {
+
+std::string reason(int error) {
+  return std::strerror(error);
+}
+
+struct Descriptor {
+  explicit Descriptor(int number) : fd(number) {}
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  const int fd;
+};
+
+Result<std::string> read_file(const std::string& file) {
+  const Descriptor in(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (in.fd < 0) {
+    const int code = errno == ENOENT ? HF_E_NOT_FOUND : errno == EACCES ? HF_E_DENIED : HF_E_IO;
+    return Error{code, file + ": " + reason(errno)};
+  }
+  struct stat info;
+  if (fstat(in.fd, &info) != 0) return Error{HF_E_IO, file + ": " + reason(errno)};
+  if (!S_ISREG(info.st_mode)) return Error{HF_E_INVALID, file + ": this is not a regular file"};
+  std::string text(kConfigBytesMax + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = read(in.fd, text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error{HF_E_IO, file + ": " + reason(errno)};
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > kConfigBytesMax) {
+    return Error{HF_E_TOO_LARGE, file + ": larger than " + format_size_human(kConfigBytesMax) +
+                                     ", which is the limit of a configuration"};
+  }
+  text.resize(size);
+  return text;
+}
+
+// ---- what needs other parts of the document, or other files
+// ------------------------------------------
+
+// The value `name` of `object`, which stays where it is as long as the result is used.
+std::optional<JsonValue> get(const JsonValue& object, std::string_view name) {
+  for (size_t i = 0; i < object.node().names.size(); ++i) {
+    if (object.node().names[i] == name) return object.member(i);
+  }
+  return std::nullopt;
+}
+
+bool check_sink_name(const JsonValue& v, const Config& config) {
+  std::vector<std::string_view> names;
+  for (const SinkConfig& sink : config.sinks) {
+    if (sink.name == v.node().text) return true;
+    names.push_back(sink.name);
+  }
+  return v.fail(
+      "there is no sink " + quoted(v.node().text) + did_you_mean(v.node().text, names) +
+      (names.empty() ? " (\"sinks\" has none)" : " (\"sinks\" has: " + list_of(names) + ")"));
+}
+
+// A file of the daemon's, or a folder if that is allowed; a secret is nobody else's (tls_store.cpp
+// holds the same).
+bool check_readable(const JsonValue& v, bool folder_allowed, bool secret) {
+  const std::string& file = v.node().text;
+  const Descriptor in(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info;
+  if (in.fd < 0 || fstat(in.fd, &info) != 0)
+    return v.fail(quoted(file, 200) + ": " + reason(errno));
+  if (!S_ISREG(info.st_mode) && !(folder_allowed && S_ISDIR(info.st_mode))) {
+    return v.fail(quoted(file, 200) + ": this is not a regular file");
+  }
+  if (secret && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return v.fail(quoted(file, 200) + " is open to group or others: chmod 600 closes it");
+  }
+  return true;
+}
+
+bool check_tls(const JsonValue& object) {
+  const auto tls = get(object, "tls");
+  if (!tls) return true;
+  const auto ca = get(*tls, "ca");
+  const auto cert = get(*tls, "cert");
+  const auto key = get(*tls, "key");
+  return (!ca || check_readable(*ca, true, false)) &&
+         (!cert || check_readable(*cert, false, false)) &&
+         (!key || check_readable(*key, false, true));
+}
+
+// `object` has "url" and perhaps "tls".
+bool check_target(const JsonValue& object, const HttpConfig& http) {
+  const auto url_value = get(object, "url");
+  const auto url = parse_url(http.url);
+  if (!url) return url_value->fail(url.error().message);
+  if (!url->https && get(object, "tls")) {
+    return get(object, "tls")->fail("the URL is http, which knows no TLS: https is meant");
+  }
+  if (!url->https) url_value->warn("plain http: what is sent can be read and changed on its way");
+  return check_tls(object);
+}
+
+// A program as execvp would find it.
+bool check_program(const JsonValue& argv, const std::string& program) {
+  const JsonValue first = argv.item(0);
+  struct stat info;
+  if (program.find('/') != std::string::npos) {
+    if (stat(program.c_str(), &info) != 0)
+      return first.fail(quoted(program, 200) + ": " + reason(errno));
+    if (!S_ISREG(info.st_mode)) return first.fail(quoted(program, 200) + ": this is not a program");
+    if (access(program.c_str(), X_OK) != 0) {
+      return first.fail(quoted(program, 200) + ": " + reason(errno) + " (is it executable?)");
+    }
+    return true;
+  }
+  const char* path = getenv("PATH");
+  std::string_view rest = path ? path : "/usr/local/bin:/usr/bin:/bin";
+  while (!rest.empty()) {
+    const size_t colon = rest.find(':');
+    const std::string file = std::string(rest.substr(0, colon)) + "/" + program;
+    if (access(file.c_str(), X_OK) == 0) return true;
+    rest = colon == rest.npos ? "" : rest.substr(colon + 1);
+  }
+  return first.fail(quoted(program, 200) +
+                    ": there is no such program in the search path; its full path is meant");
+}
+
+bool check_handlers(const JsonValue& section, const Config& config) {
+  for (size_t i = 0; i < config.handlers.size(); ++i) {
+    const HandlerConfig& handler = config.handlers[i];
+    const JsonValue object = section.member(i);
+    if (handler.is_exec()) {
+      const auto argv = get(object, "exec");
+      if (!check_program(*argv, handler.exec[0])) return false;
+    } else {
+      const auto http = get(object, "http");
+      if (!check_target(*http, handler.http)) return false;
+    }
+    if (const auto cwd = get(object, "cwd"); cwd && access(handler.cwd.c_str(), X_OK) != 0) {
+      return cwd->fail(quoted(handler.cwd, 200) + ": " + reason(errno));
+    }
+    const auto sink = get(object, "sink");
+    if (sink && !check_sink_name(*sink, config)) return false;
+  }
+  return true;
+}
+
+bool check_sinks(const JsonValue& section, const Config& config) {
+  for (size_t i = 0; i < config.sinks.size(); ++i) {
+    if (!check_target(section.member(i), config.sinks[i].http)) return false;
+  }
+  return true;
+}
+
+bool check_schedules(const JsonValue& section, const Config& config) {
+  const SystemZones zones;
+  for (size_t i = 0; i < config.schedules.size(); ++i) {
+    const ScheduleSpec& schedule = config.schedules[i];
+    const JsonValue object = section.member(i);
+    const auto cron = get(object, "cron");
+    const auto line = CronExpr::parse(schedule.cron);
+    if (!line) return cron->fail(line.error().message);
+    if (const auto tz = get(object, "tz")) {
+      if (!line->zone_name().empty())
+        return tz->fail("the cron line names a zone of its own: one of them");
+      if (auto zone = zones.find(schedule.zone); !zone) return tz->fail(zone.error().message);
+    } else if (!line->zone_name().empty()) {
+      if (auto zone = zones.find(line->zone_name()); !zone) return cron->fail(zone.error().message);
+    }
+    const auto sink = get(object, "sink");
+    if (sink && !check_sink_name(*sink, config)) return false;
+  }
+  return true;
+}
+
+bool check_group(const JsonValue& admin, const Config& config) {
+  const auto group = get(admin, "group");
+  if (!group) return true;
+  const auto found = group_id(config.admin.group);
+  return found || group->fail(found.error().message);
+}
+
+bool check_config(const JsonValue& document, const Config& config) {
+  using Check = bool (*)(const JsonValue&, const Config&);
+  static constexpr std::pair<const char*, Check> kChecks[] = {{"handlers", check_handlers},
+                                                              {"sinks", check_sinks},
+                                                              {"schedules", check_schedules},
+                                                              {"admin", check_group}};
+  for (const auto& [name, check] : kChecks) {
+    const auto section = get(document, name);
+    if (section && !check(*section, config)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, const std::string& file) {
+  if (text.find_first_not_of(" \t\r\n") == text.npos) {
+    return Error{HF_E_INVALID, file + ": the file is empty: expected a JSON object, {} at least"};
+  }
+  const auto tree = parse_json(text);
+  if (!tree) return Error{HF_E_INVALID, file + ":" + tree.error().message};
+  JsonReport report(file);
+  const JsonValue document(*tree, report);
+  Config config;
+  config.file = file;
+  if (!read_config(document, &config) || !check_config(document, config)) return report.error();
+  config.warnings = report.warnings();
+  return config;
+}
+
+Result<Config> load_config(const std::string& file) {
+  auto text = read_file(file);
+  if (!text) return text.error();
+  return parse_config(*text, file);
+}
+
+}  // namespace hf

@@ -1,0 +1,103 @@
+// The configuration file of the daemon, and of any host program that wants one (hf_load_config), as
+// plain data. docs/reference.md, "Configuration", is its description.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/requests.h"
+#include "core/result.h"
+#include "platform/log.h"
+#include "platform/net/tls_config.h"
+
+namespace hf {
+
+inline constexpr size_t kConfigBytesMax = 1 << 20;
+
+using TextMap = std::vector<std::pair<std::string, std::string>>;
+
+// Where requests go.
+struct HttpConfig {
+  std::string method = "POST";
+  std::string url;
+  TextMap headers;
+  std::optional<TlsConfig> tls;
+  bool allow_private = false;
+  bool operator==(const HttpConfig&) const = default;
+};
+
+struct HandlerConfig {
+  std::string type;
+  Policy policy;
+  int concurrency = 0;   // 0: no limit of its own
+  int64_t defer_ms = 0;  // 0: the default
+  std::string sink;
+  // One of the two: a program, or a request.
+  std::vector<std::string> exec;
+  TextMap env;
+  std::string cwd;
+  int64_t kill_grace_ms = 5000;
+  HttpConfig http;  // url "": it is a program
+
+  bool is_exec() const { return !exec.empty(); }
+  bool operator==(const HandlerConfig&) const = default;
+};
+
+struct SinkConfig {
+  std::string name;
+  HttpConfig http;
+  Policy policy;
+  int concurrency = 0;
+  int64_t defer_ms = 0;
+  int batch_jobs = 1;
+  int64_t batch_bytes = 0;
+  int64_t batch_wait_ms = 0;
+  std::vector<std::string> sign_keys;  // not used in this version
+  bool operator==(const SinkConfig&) const = default;
+};
+
+struct QueueConfig {
+  std::string name;
+  QueueSettings settings;
+};
+
+struct AdminConfig {
+  std::string group;  // "": none
+  bool open_view = false;
+  int max_clients = 64;
+  bool operator==(const AdminConfig&) const = default;
+};
+
+struct Config {
+  std::string file;                      // where it was read
+  std::string database, socket, device;  // "": the default
+  std::vector<HandlerConfig> handlers;
+  std::vector<SinkConfig> sinks;
+  std::vector<QueueConfig> queues;
+  std::vector<ScheduleSpec> schedules;
+  Limits limits = {.concurrency = 0};  // 0: not said
+  AdminConfig admin;
+  LogLevel log_level = LogLevel::kInfo;
+  int64_t stop_grace_ms = 10000;
+  std::vector<std::string> warnings;  // what is allowed, but perhaps not meant
+};
+
+// Reads and checks all of it, other files it names included. HF_E_NOT_FOUND, HF_E_DENIED,
+// HF_E_TOO_LARGE of the file itself, else HF_E_INVALID: one line, "FILE:LINE:
+// handlers.report.timeout: what was found, what is allowed".
+Result<Config> load_config(const std::string& file);
+// The same of text that is there already; `file` is its name in messages.
+Result<Config> parse_config(std::string_view text, const std::string& file);
+
+// Every key there is, "handlers.*.timeout", with the kind of its value: for the test of the
+// reference.
+struct ConfigKey {
+  std::string path;
+  std::string_view kind;
+};
+std::vector<ConfigKey> config_keys();
+
+}  // namespace hf

@@ -1,0 +1,363 @@
+#include "handlers/config_fields.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "core/names.h"
+#include "platform/json_spec.h"
+
+namespace hf {
+namespace {
+
+constexpr int64_t kDay = 86400LL * 1000;
+constexpr int64_t kYear = 366 * kDay;
+constexpr size_t kNamedMax = 1000;  // handlers, sinks, queues, schedules each
+
+constexpr std::array<JsonChoice<LogLevel>, 4> kLogLevels = {{
+    {"error", LogLevel::kError},
+    {"warn", LogLevel::kWarn},
+    {"info", LogLevel::kInfo},
+    {"debug", LogLevel::kDebug},
+}};
+constexpr std::array<JsonChoice<const char*>, 5> kMethods = {{
+    {"POST", "POST"},
+    {"PUT", "PUT"},
+    {"PATCH", "PATCH"},
+    {"GET", "GET"},
+    {"DELETE", "DELETE"},
+}};
+constexpr std::array<JsonChoice<bool>, 1> kWhenFull = {{{"reject", true}}};
+
+bool read_timeout(const JsonValue& v, int64_t* timeout_ms) {
+  if (v.node().kind == JsonNode::Kind::string && v.node().text == "none") {
+    *timeout_ms = -1;
+    return true;
+  }
+  return v.duration(timeout_ms, 1, kYear);
+}
+
+// 0 is "delete at once", which Limits has as -1.
+bool read_retention(const JsonValue& v, int64_t* keep_ms) {
+  if (!v.duration(keep_ms, 0, 10 * kYear)) return false;
+  if (*keep_ms == 0) *keep_ms = -1;
+  return true;
+}
+
+bool read_header_map(const JsonValue& v, TextMap* headers) {
+  if (!v.text_map(headers, 64)) return false;
+  for (size_t i = 0; i < headers->size(); ++i) {
+    const auto& [name, value] = (*headers)[i];
+    // RFC 9110, 5.1 and 5.5: a name is a token, a value has no control characters.
+    const bool token = std::all_of(name.begin(), name.end(), [](char c) {
+      return is_letter(c) || is_digit(c) ||
+             std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+    });
+    const bool plain = std::none_of(value.begin(), value.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
+    if (!token) return v.member(i).fail("this cannot be the name of an HTTP header");
+    if (!plain) return v.member(i).fail("a control character is not allowed in an HTTP header");
+    static constexpr std::string_view kOurs[] = {"host", "content-length", "transfer-encoding",
+                                                 "connection", "idempotency-key"};
+    for (const std::string_view ours : kOurs) {
+      if (equal_no_case(name, ours))
+        return v.member(i).fail("this header is set by Holdfast itself");
+    }
+  }
+  return true;
+}
+
+bool read_file_name(const JsonValue& v, std::string* file) {
+  return v.text(file, 4095);
+}
+
+// A PEM file, or a folder of them.
+bool read_authorities(const JsonValue& v, TlsConfig* tls) {
+  std::string name;
+  if (!read_file_name(v, &name)) return false;
+  struct stat info;
+  const bool folder = stat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  (folder ? tls->ca_dir : tls->ca_file) = name;
+  return true;
+}
+
+// ---- the tables, from the inside out
+
+constexpr JsonField<TlsConfig> kTlsFields[] = {
+    {"ca", "file", [](TlsConfig& t, const JsonValue& v) { return read_authorities(v, &t); }},
+    {"cert", "file",
+     [](TlsConfig& t, const JsonValue& v) { return read_file_name(v, &t.cert_file); }},
+    {"key", "file",
+     [](TlsConfig& t, const JsonValue& v) { return read_file_name(v, &t.key_file); }},
+};
+bool read_tls(const JsonValue& v, std::optional<TlsConfig>* tls) {
+  TlsConfig& config = tls->emplace();
+  if (!read_fields(v, {{kTlsFields, config}})) return false;
+  if (config.cert_file.empty() != config.key_file.empty()) {
+    return v.fail("a client certificate needs both \"cert\" and \"key\"");
+  }
+  return true;
+}
+
+// What a sink and an http handler share.
+constexpr JsonField<HttpConfig> kTargetFields[] = {
+    {"url", "URL", [](HttpConfig& h, const JsonValue& v) { return v.text(&h.url); }},
+    {"headers", "object",
+     [](HttpConfig& h, const JsonValue& v) { return read_header_map(v, &h.headers); }},
+    {"tls", "object", [](HttpConfig& h, const JsonValue& v) { return read_tls(v, &h.tls); }},
+    {"allow_private", "bool",
+     [](HttpConfig& h, const JsonValue& v) { return v.boolean(&h.allow_private); }},
+};
+constexpr JsonField<HttpConfig> kMethodFields[] = {
+    {"method", "choice",
+     [](HttpConfig& h, const JsonValue& v) { return v.choice(&h.method, kMethods); }},
+};
+bool read_http(const JsonValue& v, HttpConfig* http) {
+  if (!read_fields(v, {{kMethodFields, *http}, {kTargetFields, *http}})) return false;
+  return !http->url.empty() || v.fail("\"url\" is missing: it says where the request goes");
+}
+
+constexpr JsonField<Policy> kPolicyFields[] = {
+    {"timeout", "duration",
+     [](Policy& p, const JsonValue& v) { return read_timeout(v, &p.timeout_ms); }},
+    {"max_attempts", "number",
+     [](Policy& p, const JsonValue& v) { return v.integer(&p.max_attempts, 1, HF_ATTEMPTS_MAX); }},
+    {"backoff", "object",
+     [](Policy& p, const JsonValue& v) { return read_backoff(v, &p.backoff); }},
+};
+
+constexpr JsonField<HandlerConfig> kHandlerFields[] = {
+    {"exec", "array", [](HandlerConfig& h, const JsonValue& v) { return v.texts(&h.exec, 256); }},
+    {"env", "object", [](HandlerConfig& h, const JsonValue& v) { return v.text_map(&h.env, 256); }},
+    {"cwd", "file", [](HandlerConfig& h, const JsonValue& v) { return read_file_name(v, &h.cwd); }},
+    {"kill_grace", "duration",
+     [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.kill_grace_ms, 0, kDay); }},
+    {"http", "object", [](HandlerConfig& h, const JsonValue& v) { return read_http(v, &h.http); }},
+    {"concurrency", "number",
+     [](HandlerConfig& h, const JsonValue& v) { return v.integer(&h.concurrency, 1, 10000); }},
+    {"defer", "duration",
+     [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.defer_ms, 1, kDay); }},
+    {"sink", "name", [](HandlerConfig& h, const JsonValue& v) { return v.name("sink", &h.sink); }},
+};
+bool read_handler(const JsonValue& v, HandlerConfig* handler) {
+  if (!read_fields(v, {{kHandlerFields, *handler}, {kPolicyFields, handler->policy}})) return false;
+  const JsonNode& node = v.node();
+  if (node.find("exec") && node.find("http")) {
+    return v.fail("\"exec\" and \"http\" exclude each other: a handler is a program or a request");
+  }
+  if (!node.find("exec") && !node.find("http")) {
+    return v.fail("\"exec\" or \"http\" is missing: one of them says what runs these jobs");
+  }
+  for (const char* name : {"env", "cwd", "kill_grace"}) {
+    if (!handler->is_exec() && node.find(name)) {
+      return v.fail("\"" + std::string(name) + "\" is for \"exec\" only");
+    }
+  }
+  for (const auto& [name, value] : handler->env) {
+    if (name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
+      return v.fail("\"env\": " + quoted(name) + " cannot be the name of a variable");
+    }
+  }
+  return true;
+}
+
+constexpr JsonField<SinkConfig> kBatchFields[] = {
+    {"max_jobs", "number",
+     [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.batch_jobs, 1, 10000); }},
+    {"max_bytes", "size",
+     [](SinkConfig& s, const JsonValue& v) { return v.size(&s.batch_bytes, 1, 64 << 20); }},
+    {"max_wait", "duration",
+     [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.batch_wait_ms, 0, kDay); }},
+};
+constexpr JsonField<SinkConfig> kSignFields[] = {
+    {"keys", "array", [](SinkConfig& s, const JsonValue& v) { return v.texts(&s.sign_keys, 2); }},
+};
+bool read_sign(const JsonValue& v, SinkConfig* sink) {
+  if (!read_fields(v, {{kSignFields, *sink}})) return false;
+  if (sink->sign_keys.empty())
+    return v.fail("\"keys\" is missing: one key, or two while they change");
+  v.warn("signing comes in a later version: what goes to this sink is NOT signed");
+  return true;
+}
+
+constexpr JsonField<SinkConfig> kSinkFields[] = {
+    {"batch", "object",
+     [](SinkConfig& s, const JsonValue& v) {
+       return read_fields(v, {{kBatchFields, s}});
+     }},
+    {"sign", "object", [](SinkConfig& s, const JsonValue& v) { return read_sign(v, &s); }},
+    {"concurrency", "number",
+     [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.concurrency, 1, 10000); }},
+    {"defer", "duration",
+     [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.defer_ms, 1, kDay); }},
+};
+bool read_sink(const JsonValue& v, SinkConfig* sink) {
+  if (!read_fields(
+          v, {{kTargetFields, sink->http}, {kSinkFields, *sink}, {kPolicyFields, sink->policy}})) {
+    return false;
+  }
+  return !sink->http.url.empty() || v.fail("\"url\" is missing: it says where results go");
+}
+
+constexpr JsonField<Limits> kLimitFields[] = {
+    {"max_jobs", "number",
+     [](Limits& l, const JsonValue& v) { return v.integer(&l.max_jobs, 1, 1000000000); }},
+    {"max_bytes", "size",
+     [](Limits& l, const JsonValue& v) { return v.size(&l.max_bytes, 1 << 20, int64_t{1} << 46); }},
+    {"max_payload", "size",
+     [](Limits& l, const JsonValue& v) { return v.size(&l.max_payload, 1, 16 << 20); }},
+    {"concurrency", "number",
+     [](Limits& l, const JsonValue& v) { return v.integer(&l.concurrency, 1, 10000); }},
+    {"when_full", "choice",
+     [](Limits&, const JsonValue& v) {
+       bool reject = true;  // the one there is in this version
+       return v.choice(&reject, kWhenFull);
+     }},
+};
+constexpr JsonField<Limits> kRetentionFields[] = {
+    {"completed", "duration",
+     [](Limits& l, const JsonValue& v) { return read_retention(v, &l.keep_completed_ms); }},
+    {"dead", "duration",
+     [](Limits& l, const JsonValue& v) { return read_retention(v, &l.keep_dead_ms); }},
+    {"completed_count", "number",
+     [](Limits& l, const JsonValue& v) {
+       return v.integer(&l.keep_completed_count, 1, 1000000000);
+     }},
+    {"dead_count", "number",
+     [](Limits& l, const JsonValue& v) { return v.integer(&l.keep_dead_count, 1, 1000000000); }},
+};
+
+constexpr JsonField<AdminConfig> kAdminFields[] = {
+    {"group", "string", [](AdminConfig& a, const JsonValue& v) { return v.text(&a.group, 256); }},
+    {"open_view", "bool",
+     [](AdminConfig& a, const JsonValue& v) { return v.boolean(&a.open_view); }},
+    {"max_clients", "number",
+     [](AdminConfig& a, const JsonValue& v) { return v.integer(&a.max_clients, 1, 1024); }},
+};
+constexpr JsonField<Config> kLogFields[] = {
+    {"level", "choice",
+     [](Config& c, const JsonValue& v) { return v.choice(&c.log_level, kLogLevels); }},
+};
+
+// Objects whose names are the user's: {"report": {...}, ...}.
+template <class T, class Read>
+bool read_named(const JsonValue& v, std::string_view kind, std::vector<T>* into, Read read) {
+  if (!v.expect(JsonNode::Kind::object)) return false;
+  if (v.node().items.size() > kNamedMax) {
+    return v.fail("there are " + std::to_string(v.node().items.size()) + ": at most " +
+                  std::to_string(kNamedMax) + " are allowed");
+  }
+  for (size_t i = 0; i < v.node().items.size(); ++i) {
+    const JsonValue item = v.member(i);
+    if (auto name = check_name(kind, v.node().names[i]); !name)
+      return item.fail(name.error().message);
+    if (!read(item, v.node().names[i], &into->emplace_back())) return false;
+  }
+  return true;
+}
+
+bool read_handlers(const JsonValue& v, Config* config) {
+  return read_named(v, "handler", &config->handlers,
+                    [](const JsonValue& item, const std::string& name, HandlerConfig* handler) {
+                      handler->type = name;
+                      return read_handler(item, handler);
+                    });
+}
+bool read_sinks(const JsonValue& v, Config* config) {
+  return read_named(v, "sink", &config->sinks,
+                    [](const JsonValue& item, const std::string& name, SinkConfig* sink) {
+                      sink->name = name;
+                      return read_sink(item, sink);
+                    });
+}
+bool read_queues(const JsonValue& v, Config* config) {
+  return read_named(v, "queue", &config->queues,
+                    [](const JsonValue& item, const std::string& name, QueueConfig* queue) {
+                      queue->name = name;
+                      return read_fields(item, {{queue_fields(), queue->settings}});
+                    });
+}
+bool read_schedules(const JsonValue& v, Config* config) {
+  return read_named(v, "schedule", &config->schedules,
+                    [](const JsonValue& item, const std::string& name, ScheduleSpec* schedule) {
+                      schedule->name = name;
+                      return read_schedule(item, schedule);
+                    });
+}
+
+constexpr JsonField<Config> kDocumentFields[] = {
+    {"database", "file",
+     [](Config& c, const JsonValue& v) { return read_file_name(v, &c.database); }},
+    {"socket", "file",
+     [](Config& c, const JsonValue& v) { return v.text(&c.socket, 107); }},  // sun_path
+    {"device", "name", [](Config& c, const JsonValue& v) { return v.name("device", &c.device); }},
+    {"handlers", "object", [](Config& c, const JsonValue& v) { return read_handlers(v, &c); }},
+    {"sinks", "object", [](Config& c, const JsonValue& v) { return read_sinks(v, &c); }},
+    {"queues", "object", [](Config& c, const JsonValue& v) { return read_queues(v, &c); }},
+    {"schedules", "object", [](Config& c, const JsonValue& v) { return read_schedules(v, &c); }},
+    {"limits", "object",
+     [](Config& c, const JsonValue& v) {
+       return read_fields(v, {{kLimitFields, c.limits}});
+     }},
+    {"retention", "object",
+     [](Config& c, const JsonValue& v) {
+       return read_fields(v, {{kRetentionFields, c.limits}});
+     }},
+    {"admin", "object",
+     [](Config& c, const JsonValue& v) {
+       return read_fields(v, {{kAdminFields, c.admin}});
+     }},
+    {"log", "object",
+     [](Config& c, const JsonValue& v) {
+       return read_fields(v, {{kLogFields, c}});
+     }},
+    {"stop_grace", "duration",
+     [](Config& c, const JsonValue& v) { return v.duration(&c.stop_grace_ms, 0, kDay); }},
+};
+
+template <class T>
+void append(std::vector<ConfigKey>* keys, std::string_view prefix,
+            std::span<const JsonField<T>> table) {
+  for (const JsonField<T>& field : table) {
+    keys->push_back({std::string(prefix) + std::string(field.name), field.kind});
+  }
+}
+
+}  // namespace
+
+bool read_config(const JsonValue& document, Config* config) {
+  return read_fields(document, {{kDocumentFields, *config}});
+}
+
+std::vector<ConfigKey> config_keys() {
+  std::vector<ConfigKey> keys;
+  const auto add = [&]<class T, size_t N>(std::string_view prefix, const JsonField<T>(&table)[N]) {
+    append<T>(&keys, prefix, table);
+  };
+  add("", kDocumentFields);
+  add("handlers.*.", kHandlerFields);
+  add("handlers.*.", kPolicyFields);
+  append(&keys, "handlers.*.backoff.", backoff_fields());
+  add("handlers.*.http.", kMethodFields);
+  add("handlers.*.http.", kTargetFields);
+  add("handlers.*.http.tls.", kTlsFields);
+  add("sinks.*.", kTargetFields);
+  add("sinks.*.", kSinkFields);
+  add("sinks.*.", kPolicyFields);
+  append(&keys, "sinks.*.backoff.", backoff_fields());
+  add("sinks.*.tls.", kTlsFields);
+  add("sinks.*.batch.", kBatchFields);
+  add("sinks.*.sign.", kSignFields);
+  append(&keys, "queues.*.", queue_fields());
+  append(&keys, "schedules.*.", schedule_fields());
+  append(&keys, "schedules.*.", scheduled_job_fields());
+  append(&keys, "schedules.*.backoff.", backoff_fields());
+  add("limits.", kLimitFields);
+  add("retention.", kRetentionFields);
+  add("admin.", kAdminFields);
+  add("log.", kLogFields);
+  return keys;
+}
+
+}  // namespace hf

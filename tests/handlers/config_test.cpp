@@ -1,0 +1,290 @@
+#include "handlers/config.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+using namespace hf;
+
+namespace {
+
+// A folder with the files that configurations name.
+struct Folder {
+  Folder() {
+    char name[] = "/tmp/holdfast-config-XXXXXX";
+    REQUIRE(mkdtemp(name));
+    path = name;
+    for (const char* file : {"ca.pem", "cert.pem", "key.pem", "notes.txt"}) write(file, "x");
+    chmod((path + "/key.pem").c_str(), 0600);
+  }
+  ~Folder() { REQUIRE(std::system(("rm -rf " + path).c_str()) == 0); }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(path + "/" + name) << text;
+    return path + "/" + name;
+  }
+  std::string path;
+};
+
+std::string failure(std::string_view text) {
+  auto config = parse_config(text, "h.json");
+  return config ? "" : config.error().message;
+}
+std::string handler_failure(const std::string& members) {
+  return failure("{\"handlers\": {\n\"report\": {" + members + "}}}");
+}
+
+}  // namespace
+
+TEST_CASE("the configuration of INTERFACES.md loads, and says that signing is to come") {
+  const Folder folder;
+  const std::string file =
+      folder.write("holdfast.json", R"({
+  "database": "/var/lib/holdfast/queue.db", "socket": "/run/holdfast/holdfast.sock", "device": "gw-0042",
+  "handlers": { "report": { "exec": ["/bin/sh", "--json"], "timeout": "5m", "max_attempts": 5, "concurrency": 2, "sink": "cloud",
+                            "backoff": { "kind": "exponential", "base": "2s", "factor": 2, "max": "10m", "jitter": "full" } },
+                "notify": { "http": { "method": "POST", "url": "https://hooks.example/notify" } } },
+  "sinks": { "cloud": { "url": "https://ingest.example/v1/results",
+                        "tls": { "ca": ")" +
+                                        folder.path + R"(/ca.pem", "cert": ")" + folder.path +
+                                        R"(/cert.pem", "key": ")" + folder.path + R"(/key.pem" },
+                        "batch": { "max_jobs": 100, "max_bytes": "256KiB", "max_wait": "5s" }, "sign": { "keys": ["cred:hook-new", "cred:hook-old"] } } },
+  "queues": { "default": { "concurrency": 4 } },
+  "schedules": { "nightly": { "cron": "H 2 * * *", "tz": "Europe/Berlin", "type": "report", "jitter": "10m", "catch_up": "once", "overlap": "skip" } },
+  "limits": { "max_jobs": 1000000, "max_bytes": "256MiB", "when_full": "reject" }, "retention": { "completed": "24h", "dead": "30d" } })");
+  const auto config = load_config(file);
+  CAPTURE(config ? std::string() : config.error().message);
+  REQUIRE(config);
+  CHECK(config->device == "gw-0042");
+  REQUIRE(config->handlers.size() == 2);
+  CHECK(config->handlers[0].type == "report");
+  CHECK(config->handlers[0].policy.timeout_ms == 300000);
+  CHECK(config->handlers[0].policy.backoff.base_ms == 2000);
+  CHECK(config->handlers[0].sink == "cloud");
+  CHECK(config->handlers[1].http.url == "https://hooks.example/notify");
+  REQUIRE(config->sinks.size() == 1);
+  CHECK(config->sinks[0].batch_jobs == 100);
+  CHECK(config->sinks[0].batch_bytes == 262144);
+  CHECK(config->sinks[0].http.tls->key_file == folder.path + "/key.pem");
+  CHECK(config->queues[0].settings.concurrency == 4);
+  CHECK(config->schedules[0].jitter_ms == 600000);
+  CHECK(config->limits.keep_completed_ms == 86400000);
+  REQUIRE(config->warnings.size() == 1);
+  CHECK(config->warnings[0] == file +
+                                   ":8: sinks.cloud.sign: signing comes in a later version: what "
+                                   "goes to this sink is NOT signed");
+}
+
+TEST_CASE("what is not said has its default") {
+  const auto config = parse_config("{}", "h.json");
+  REQUIRE(config);
+  CHECK(config->stop_grace_ms == 10000);
+  CHECK(config->log_level == LogLevel::kInfo);
+  CHECK(config->admin.max_clients == 64);
+  CHECK(config->database == "");
+}
+
+TEST_CASE("the file itself") {
+  const Folder folder;
+  CHECK(load_config(folder.path + "/none.json").error().code == HF_E_NOT_FOUND);
+  CHECK(load_config(folder.path + "/none.json").error().message ==
+        folder.path + "/none.json: No such file or directory");
+  CHECK(load_config(folder.path).error().message == folder.path + ": this is not a regular file");
+  CHECK(load_config(folder.write("big.json", std::string(kConfigBytesMax + 1, ' '))).error().code ==
+        HF_E_TOO_LARGE);
+  CHECK(
+      load_config(folder.write("empty.json", "\n"))
+          .error()
+          .message.ends_with("empty.json: the file is empty: expected a JSON object, {} at least"));
+}
+
+TEST_CASE("invalid JSON: line, column, and what was expected") {
+  CHECK(failure("{\n  \"device\": \"a\"\n  \"socket\": \"/s\"\n}").starts_with("h.json:3:"));
+  CHECK(failure("{\n  \"device\": \"a\"\n  \"socket\": \"/s\"\n}").find("expected") !=
+        std::string::npos);
+  CHECK(failure("{\n  \"device\": \"a\",\n}").starts_with("h.json:3:1: "));
+  CHECK(failure("[]") == "h.json:1: found an array, expected an object");
+  CHECK(failure("{\n\"device\": \"a\",\n\"device\": \"b\"}") ==
+        "h.json:3: the key \"device\" is there twice, first on line 2");
+  CHECK(failure(std::string(100, '[')).starts_with("h.json:1:65: nested more than 64 deep"));
+}
+
+TEST_CASE("an unknown key: where it is, the nearest one, and all that are known") {
+  CHECK(failure("{\n\n\"shedules\": {}}")
+            .starts_with("h.json:3: shedules: unknown key; did you mean \"schedules\"? (known "
+                         "here: database, socket, "));
+  CHECK(
+      handler_failure("\"exec\": [\"/bin/sh\"],\n \"timout\": \"5s\"")
+          .starts_with("h.json:3: handlers.report.timout: unknown key; did you mean \"timeout\"?"));
+  CHECK(failure(R"({"sinks": {"c": {"url": "https://a.example/", "batch": {"size": 1}}}})") ==
+        "h.json:1: sinks.c.batch.size: unknown key (known here: max_jobs, max_bytes and max_wait)");
+}
+
+TEST_CASE("values: wrong kind, wrong unit, out of range") {
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"timeout\": \"5 minutes\"")
+            .starts_with(
+                "h.json:2: handlers.report.timeout: \"5 minutes\" is not a duration: expected "));
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"timeout\": 300") ==
+        "h.json:2: handlers.report.timeout: found 300, expected a duration in quotes, such as "
+        "\"30s\"");
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"timeout\": \"0s\"")
+            .find("is out of range: allowed are 1ms to") != std::string::npos);
+  CHECK(handler_failure("\"exec\": \"/bin/sh -c x\"") ==
+        "h.json:2: handlers.report.exec: found \"/bin/sh -c x\", expected an array");
+  CHECK(handler_failure("\"exec\": []") == "h.json:2: handlers.report.exec: the array is empty");
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\", 7]") ==
+        "h.json:2: handlers.report.exec[1]: found 7, expected a string");
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"concurrency\": 0") ==
+        "h.json:2: handlers.report.concurrency: found 0, expected a whole number from 1 to 10000");
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"backoff\": {\"kind\": \"exponental\"}") ==
+        "h.json:2: handlers.report.backoff.kind: found \"exponental\", expected \"fixed\", "
+        "\"linear\", "
+        "\"exponential\" or \"list\"; did you mean \"exponential\"?");
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"backoff\": {\"factor\": 0.5}") ==
+        "h.json:2: handlers.report.backoff.factor: found 0.5, expected a number from 1 to 100");
+  CHECK(failure(R"({"limits": {"max_bytes": "256 MB"}})")
+            .starts_with("h.json:1: limits.max_bytes: \"256 MB\" is not a size"));
+  CHECK(failure(R"({"limits": {"max_bytes": "10B"}})").find("out of range: allowed are 1MiB to") !=
+        std::string::npos);
+  CHECK(failure(R"({"limits": {"when_full": "drop_oldest"}})") ==
+        "h.json:1: limits.when_full: found \"drop_oldest\", expected \"reject\"");
+  CHECK(failure(R"({"admin": {"open_view": "yes"}})") ==
+        "h.json:1: admin.open_view: found \"yes\", expected true or false");
+  CHECK(failure(R"({"log": {"level": "loud"}})")
+            .find("expected \"error\", \"warn\", \"info\" or \"debug\"") != std::string::npos);
+  CHECK(failure(R"({"socket": ")" + std::string(108, 'x') + "\"}") ==
+        "h.json:1: socket: the string has 108 bytes: at most 107 are allowed");
+  CHECK(failure(R"({"device": ""})") != "");
+  CHECK(failure(R"({"queues": {"a b": {}}})")
+            .starts_with("h.json:1: queues.\"a b\": the queue name \"a b\" has "));
+}
+
+TEST_CASE("a handler is a program or a request") {
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"http\": {\"url\": \"https://a.example/\"}") ==
+        "h.json:2: handlers.report: \"exec\" and \"http\" exclude each other: a handler is a "
+        "program or a request");
+  CHECK(handler_failure("\"timeout\": \"5s\"") ==
+        "h.json:2: handlers.report: \"exec\" or \"http\" is missing: one of them says what runs "
+        "these jobs");
+  CHECK(handler_failure("\"http\": {\"url\": \"https://a.example/\"}, \"cwd\": \"/\"") ==
+        "h.json:2: handlers.report: \"cwd\" is for \"exec\" only");
+  CHECK(handler_failure("\"http\": {}") ==
+        "h.json:2: handlers.report.http: \"url\" is missing: it says where the request goes");
+  CHECK(handler_failure("\"http\": {\"url\": \"ftp://a.example/\"}")
+            .starts_with("h.json:2: handlers.report.http.url: "));
+  CHECK(
+      handler_failure(
+          "\"http\": {\"url\": \"https://a.example/\", \"headers\": {\"X y\": \"1\"}}") ==
+      "h.json:2: handlers.report.http.headers.\"X y\": this cannot be the name of an HTTP header");
+  CHECK(handler_failure(
+            "\"http\": {\"url\": \"https://a.example/\", \"headers\": {\"Host\": \"1\"}}") ==
+        "h.json:2: handlers.report.http.headers.Host: this header is set by Holdfast itself");
+  CHECK(handler_failure(
+            "\"http\": {\"url\": \"https://a.example/\", \"headers\": {\"X\": \"1\\r\\nY: 2\"}}")
+            .find("control character") != std::string::npos);
+}
+
+TEST_CASE("files that the configuration names") {
+  const Folder folder;
+  CHECK(handler_failure("\"exec\": [\"/nowhere/report\"]") ==
+        "h.json:2: handlers.report.exec[0]: \"/nowhere/report\": No such file or directory");
+  CHECK(handler_failure("\"exec\": [\"" + folder.path + "/notes.txt\"]")
+            .find("(is it executable?)") != std::string::npos);
+  CHECK(handler_failure("\"exec\": [\"no-such-program\"]").find("there is no such program") !=
+        std::string::npos);
+  CHECK(handler_failure("\"exec\": [\"sh\"]") == "");
+  CHECK(handler_failure("\"exec\": [\"sh\"], \"cwd\": \"/nowhere\"")
+            .starts_with("h.json:2: handlers.report.cwd: \"/nowhere\": No such"));
+  CHECK(failure(
+            R"({"sinks": {"c": {"url": "https://a.example/", "tls": {"ca": "/nowhere.pem"}}}})") ==
+        "h.json:1: sinks.c.tls.ca: \"/nowhere.pem\": No such file or directory");
+  CHECK(failure(R"({"sinks": {"c": {"url": "https://a.example/", "tls": {"cert": "/c.pem"}}}})") ==
+        "h.json:1: sinks.c.tls: a client certificate needs both \"cert\" and \"key\"");
+  CHECK(failure(R"({"sinks": {"c": {"url": "http://a.example/", "tls": {}}}})") ==
+        "h.json:1: sinks.c.tls: the URL is http, which knows no TLS: https is meant");
+}
+
+TEST_CASE("a key is nobody else's") {
+  const Folder folder;
+  chmod((folder.path + "/key.pem").c_str(), 0640);
+  CHECK(failure(R"({"sinks": {"c": {"url": "https://a.example/", "tls": {"cert": ")" + folder.path +
+                "/cert.pem\", \"key\": \"" + folder.path + "/key.pem\"}}}}") ==
+        "h.json:1: sinks.c.tls.key: \"" + folder.path +
+            "/key.pem\" is open to group or others: chmod 600 closes it");
+}
+
+TEST_CASE("authorities may be a folder") {
+  const Folder folder;
+  const auto config = parse_config(
+      R"({"sinks": {"c": {"url": "https://a.example/", "tls": {"ca": ")" + folder.path + "\"}}}}",
+      "h.json");
+  REQUIRE(config);
+  CHECK(config->sinks[0].http.tls->ca_dir == folder.path);
+  CHECK(config->sinks[0].http.tls->ca_file == "");
+}
+
+TEST_CASE("a sink that is named is there") {
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"sink\": \"cloud\"") ==
+        "h.json:2: handlers.report.sink: there is no sink \"cloud\" (\"sinks\" has none)");
+  CHECK(failure("{\"handlers\": {\"r\": {\"exec\": [\"/bin/sh\"], \"sink\": \"clod\"}},\n"
+                "\"sinks\": {\"cloud\": {\"url\": \"https://a.example/\"}}}") ==
+        "h.json:1: handlers.r.sink: there is no sink \"clod\"; did you mean \"cloud\"? (\"sinks\" "
+        "has: cloud)");
+  CHECK(failure(R"({"schedules": {"s": {"cron": "@daily", "type": "r", "sink": "x"}}})")
+            .find("schedules.s.sink: there is no sink") != std::string::npos);
+}
+
+TEST_CASE("schedules: the line and the zone are checked") {
+  CHECK(failure(R"({"schedules": {"s": {"cron": "61 * * * *", "type": "r"}}})")
+            .starts_with("h.json:1: schedules.s.cron: "));
+  CHECK(failure(R"({"schedules": {"s": {"cron": "0 0 30 2 *", "type": "r"}}})")
+            .starts_with("h.json:1: schedules.s.cron: "));
+  CHECK(failure(R"({"schedules": {"s": {"cron": "@daily", "type": "r", "tz": "Europe/Berln"}}})")
+            .starts_with("h.json:1: schedules.s.tz: "));
+  CHECK(failure(R"({"schedules": {"s": {"type": "r"}}})").find("\"cron\" is missing") !=
+        std::string::npos);
+  CHECK(failure(R"({"schedules": {"s": {"cron": "@daily"}}})").find("\"type\" is missing") !=
+        std::string::npos);
+  CHECK(failure(R"({"schedules": {"s": {"cron": "@daily", "type": "r", "delay": "1s"}}})")
+            .find("schedules.s.delay: unknown key") != std::string::npos);
+}
+
+TEST_CASE("the operator group exists") {
+  CHECK(failure(R"({"admin": {"group": "root"}})") == "");
+  CHECK(failure(R"({"admin": {"group": "no-such-group"}})") ==
+        "h.json:1: admin.group: there is no group 'no-such-group'");
+}
+
+TEST_CASE("retention of nothing means: delete at once") {
+  const auto config = parse_config(R"({"retention": {"completed": "0s"}})", "h.json");
+  REQUIRE(config);
+  CHECK(config->limits.keep_completed_ms == -1);
+}
+
+TEST_CASE("the reference has a row for each key, and no others") {
+  std::ifstream in(HOLDFAST_SOURCE_DIR "/docs/reference.md");
+  std::stringstream whole;
+  whole << in.rdbuf();
+  const std::string reference = whole.str();
+  const size_t begin = reference.find("<!-- configuration keys -->");
+  const size_t end = reference.find("<!-- end of configuration keys -->");
+  REQUIRE(begin != std::string::npos);
+  REQUIRE(end != std::string::npos);
+  const std::string table = reference.substr(begin, end - begin);
+  size_t keys = 0;
+  for (const ConfigKey& key : config_keys()) {
+    // Where a backoff, a TLS block or a job says the same again, the reference refers to the first
+    // one.
+    const std::string row = "\n| `" + key.path + "` | " + std::string(key.kind) + " |";
+    INFO("docs/reference.md has no row that starts with", row);
+    CHECK(table.find(row) != std::string::npos);
+    ++keys;
+  }
+  size_t rows = 0;
+  for (size_t at = 0; (at = table.find("\n| `", at)) != std::string::npos; ++at) ++rows;
+  CHECK(rows == keys);
+}
