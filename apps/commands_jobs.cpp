@@ -1,0 +1,342 @@
+// add, list, show, why, wait, cancel, retry, rm, edit
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "apps/command.h"
+#include "apps/job_view.h"
+#include "core/names.h"
+#include "core/units.h"
+#include "platform/clock.h"
+#include "platform/json_spec.h"
+
+namespace hf {
+namespace {
+
+constexpr size_t kPayloadMax = 16 << 20;  // the largest limits.max_payload
+constexpr int64_t kPollMs = 60'000;       // one long poll
+
+std::string job_path(const std::string& id, const char* verb = "") {
+  return "/v1/jobs/" + percent_encode(id) + verb;
+}
+
+Result<std::string> read_stream(std::FILE* file, const std::string& name) {
+  std::string bytes;
+  char buffer[16384];
+  size_t got = 0;
+  while ((got = std::fread(buffer, 1, sizeof buffer, file)) > 0) {
+    bytes.append(buffer, got);
+    if (bytes.size() > kPayloadMax) {
+      return Error{HF_E_TOO_LARGE,
+                   name + " is larger than any payload may be (" + format_size(kPayloadMax) + ")"};
+    }
+  }
+  if (std::ferror(file)) return Error{HF_E_IO, name + ": " + std::strerror(errno)};
+  return bytes;
+}
+
+// TEXT, @FILE, - for stdin, @@TEXT for a text that starts with @.
+Result<std::string> read_payload(const std::string& argument) {
+  if (argument == "-") return read_stream(stdin, "standard input");
+  if (argument.empty() || argument[0] != '@') return argument;
+  const std::string name = argument.substr(1);
+  if (!name.empty() && name[0] == '@') return name;
+  std::FILE* file = std::fopen(name.c_str(), "re");
+  if (!file) return Error{HF_E_IO, "payload " + name + ": " + std::strerror(errno)};
+  auto bytes = read_stream(file, name);
+  std::fclose(file);
+  return bytes;
+}
+
+void put_payload(Json* body, const std::string& bytes) {
+  if (valid_utf8(bytes)) {
+    (*body)["payload"] = bytes;
+  } else {
+    (*body)["payload_base64"] = base64_encode(bytes);
+  }
+}
+
+// Waits until the job is final, or the time is over (< 0: never); says what came of it.
+void wait_and_tell(Session& session, const std::string& id, int64_t timeout_ms) {
+  const int64_t until = boot_ms() + timeout_ms;
+  for (;;) {
+    const int64_t left =
+        timeout_ms < 0 ? kPollMs : std::min(kPollMs, std::max<int64_t>(0, until - boot_ms()));
+    const auto job = session.ask("GET", job_path(id, "/wait?timeout=") + format_duration(left),
+                                 nullptr, left + 30'000);
+    if (!job) return;
+    const std::string state = job->value("state", "");
+    const bool final = state == "completed" || state == "dead" || state == "cancelled";
+    if (!final && (timeout_ms < 0 || boot_ms() < until)) continue;
+    if (!session.asked_for_json(*job) && final) session.print(bytes_of(*job, "result"));
+    if (state == "completed") return;
+    std::string message =
+        "job " + id + " is " + (final ? state : "not finished: " + state_word(*job));
+    if (job->contains("error")) message += ": " + job->value("error", "");
+    return session.fail(kFailed, message);
+  }
+}
+
+// What add and schedule put say about their jobs alike is in job_options.h; these are for one job.
+struct Add {
+  std::string payload;
+  JobOptions options;
+  std::string type, delay, at, unique, unique_for, on_conflict;
+  bool wait = false;
+
+  void describe(CLI::App& app) {
+    app.add_option("TYPE", type, "what runs it: the name of a handler")->required();
+    app.add_option("PAYLOAD", payload, "text, @FILE, or - for standard input");
+    app.add_option("--delay", delay, "due so long from now")->option_text("30s");
+    app.add_option("--at", at, "due at this time")->option_text("TIME");
+    options.describe(app);
+    app.add_option("--unique", unique, "at most one unfinished job with this key")
+        ->option_text("KEY");
+    app.add_option("--unique-for", unique_for, "and none for so long after it")->option_text("1h");
+    app.add_option("--on-conflict", on_conflict, "if there is one: keep, replace, reject, debounce")
+        ->option_text("WHAT");
+    app.add_flag("--wait", wait, "wait until it is finished, print its result");
+    app.footer(
+        "Prints the job's id. With --wait: its result, and the exit status is 0 if it completed, 1 "
+        "if not.\n"
+        "\n"
+        "Examples:\n"
+        "  holdfast add report '{\"day\": \"2026-11-24\"}'\n"
+        "  holdfast add upload @measurements.bin --queue slow --priority 5\n"
+        "  df -h | holdfast add mail - --delay 10m\n"
+        "  holdfast add report --unique daily-report --wait");
+  }
+
+  void run(Session& session) {
+    Json body = {{"type", type}};
+    if (!payload.empty()) {
+      auto bytes = read_payload(payload);
+      if (!bytes)
+        return session.fail(bytes.error().code == HF_E_IO ? kFailed : kRefused,
+                            bytes.error().message);
+      put_payload(&body, *bytes);
+    }
+    options.put(&body);
+    put_text(&body, "delay", delay);
+    put_text(&body, "at", at);
+    put_text(&body, "unique_key", unique);
+    put_text(&body, "unique_for", unique_for);
+    put_text(&body, "on_conflict", on_conflict);
+    const auto answer = session.ask("POST", "/v1/jobs", body);
+    if (!answer) return;
+    const std::string id = std::to_string(answer->value("id", int64_t{0}));
+    if (wait) return wait_and_tell(session, id, -1);
+    if (!session.asked_for_json(*answer)) session.print(id + "\n");
+  }
+};
+
+struct ListJobs {
+  std::string state, queue, type;
+  int limit = 50;
+  int64_t after = 0;
+
+  void describe(CLI::App& app) {
+    app.add_option("--state", state,
+                   "pending, ready, scheduled, running, completed, dead, cancelled")
+        ->option_text("STATE");
+    app.add_option("--queue", queue, "of this queue")->option_text("Q");
+    app.add_option("--type", type, "of this type")->option_text("TYPE");
+    app.add_option("--limit", limit, "at most so many, 1 to 1000 [50]")->option_text("N");
+    app.add_option("--after", after, "go on behind this job, as the end of a page says")
+        ->option_text("ID");
+    app.footer(
+        "Newest first.\n"
+        "\n"
+        "Examples:\n"
+        "  holdfast list\n"
+        "  holdfast list --state dead --type report\n"
+        "  holdfast list --json | jq '.jobs[].id'");
+  }
+
+  void run(Session& session) {
+    std::string target = "/v1/jobs?limit=" + std::to_string(limit);
+    for (const auto& [name, value] :
+         {std::pair("state", &state), std::pair("queue", &queue), std::pair("type", &type)}) {
+      if (!value->empty()) target += "&" + std::string(name) + "=" + percent_encode(*value);
+    }
+    if (after > 0) target += "&after=" + std::to_string(after);
+    const auto answer = session.ask("GET", target);
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(job_table((*answer)["jobs"], session.out, wall_ms()));
+    if (answer->contains("next")) {
+      session.print(session.out.paint(
+          "more: --after " + std::to_string(answer->value("next", int64_t{0})) + "\n",
+          Colour::dim));
+    }
+  }
+};
+
+struct Show {
+  std::string id;
+  void describe(CLI::App& app) {
+    app.add_option("ID", id, "the job")->required();
+    app.footer("Example:\n  holdfast show 42");
+  }
+  void run(Session& session) {
+    const auto job = session.ask("GET", job_path(id));
+    if (!job || session.asked_for_json(*job)) return;
+    session.print(job_page(*job, session.out, wall_ms()));
+  }
+};
+
+struct WhyJob {
+  std::string id;
+  void describe(CLI::App& app) {
+    app.add_option("ID", id, "the job")->required();
+    app.footer(
+        "Names each gate that is closed for a job that waits, and when it may open.\n"
+        "\n"
+        "Example:\n  holdfast why 42");
+  }
+  void run(Session& session) {
+    const auto why = session.ask("GET", job_path(id, "/why"));
+    if (!why || session.asked_for_json(*why)) return;
+    session.print(why_page(*why, session.out, wall_ms()));
+  }
+};
+
+struct Wait {
+  std::string id, timeout;
+  void describe(CLI::App& app) {
+    app.add_option("ID", id, "the job")->required();
+    app.add_option("--timeout", timeout, "give up after so long")->option_text("5m");
+    app.footer(
+        "Prints the job's result. The exit status is 0 if it completed, 1 if it is dead, "
+        "cancelled, or not\n"
+        "finished in time.\n"
+        "\n"
+        "Example:\n  holdfast wait $(holdfast add report) --timeout 5m");
+  }
+  void run(Session& session) {
+    int64_t timeout_ms = -1;
+    if (!timeout.empty()) {
+      const auto parsed = parse_duration(timeout);
+      if (!parsed) return session.fail(kUsage, "--timeout: " + parsed.error().message);
+      timeout_ms = *parsed;
+    }
+    wait_and_tell(session, id, timeout_ms);
+  }
+};
+
+// Does the same to each; goes on after a failure, whose exit status is the command's.
+void for_each_job(Session& session, const std::vector<std::string>& ids, const char* method,
+                  const char* verb) {
+  Json done = Json::array();
+  for (const std::string& id : ids) {
+    const auto answer = session.ask(method, job_path(id, verb));
+    if (answer) done.push_back(answer->value("id", int64_t{0}));
+  }
+  (void)session.asked_for_json({{"ids", std::move(done)}});
+}
+
+struct CancelJobs {
+  std::vector<std::string> ids;
+  void describe(CLI::App& app) {
+    app.add_option("ID", ids, "the jobs")->required();
+    app.footer(
+        "A job that runs is asked to end; its program is killed if it does not.\n"
+        "\n"
+        "Example:\n  holdfast cancel 42 43");
+  }
+  void run(Session& session) { for_each_job(session, ids, "POST", "/cancel"); }
+};
+
+struct RetryJobs {
+  std::vector<std::string> ids;
+  bool all_dead = false;
+  void describe(CLI::App& app) {
+    auto* jobs = app.add_option("ID", ids, "the jobs");
+    app.add_flag("--all-dead", all_dead, "every dead letter")->excludes(jobs);
+    app.footer(
+        "Dead and cancelled jobs are pending again, with all their attempts; pending ones are due "
+        "now.\n"
+        "\n"
+        "Examples:\n  holdfast retry 42\n  holdfast retry --all-dead");
+  }
+  void run(Session& session) {
+    if (!all_dead && ids.empty())
+      return session.fail(kUsage, "retry: an ID is missing, or --all-dead");
+    if (!all_dead) return for_each_job(session, ids, "POST", "/retry");
+    int64_t total = 0;
+    for (int64_t more = 1; more > 0; total += more) {
+      const auto answer = session.ask("POST", "/v1/jobs/retry-dead");
+      if (!answer) return;
+      more = answer->value("retried", int64_t{0});
+    }
+    if (session.asked_for_json({{"retried", total}})) return;
+    session.print(std::to_string(total) + (total == 1 ? " job is" : " jobs are") +
+                  " pending again\n");
+  }
+};
+
+struct RemoveJobs {
+  std::vector<std::string> ids;
+  void describe(CLI::App& app) {
+    app.add_option("ID", ids, "the jobs")->required();
+    app.footer("A job that runs is not removed: cancel it first.\n\nExample:\n  holdfast rm 42");
+  }
+  void run(Session& session) { for_each_job(session, ids, "DELETE", ""); }
+};
+
+struct EditJob {
+  std::string id, payload, delay, at, tags;
+  int priority = 0;
+  int max_attempts = 0;
+  CLI::App* self = nullptr;
+  void describe(CLI::App& app) {
+    self = &app;
+    app.add_option("ID", id, "the job")->required();
+    app.add_option("--payload", payload, "text, @FILE, or - for standard input")
+        ->option_text("PAYLOAD");
+    app.add_option("--priority", priority, "higher runs first, -1000 to 1000")->option_text("N");
+    app.add_option("--delay", delay, "due so long from now")->option_text("30s");
+    app.add_option("--at", at, "due at this time")->option_text("TIME");
+    app.add_option("--max-attempts", max_attempts, "tries in all")->option_text("N");
+    app.add_option("--tags", tags, "free text; \"\" takes them away")->option_text("TEXT");
+    app.footer(
+        "For a job that does not run and is not completed.\n"
+        "\n"
+        "Examples:\n  holdfast edit 42 --priority 10 --delay 0s\n  holdfast edit 42 --payload "
+        "@fixed.json && holdfast retry 42");
+  }
+  void run(Session& session) {
+    const auto given = [this](const char* name) { return self->get_option(name)->count() > 0; };
+    Json body = Json::object();
+    if (given("--payload")) {
+      auto bytes = read_payload(payload);
+      if (!bytes) return session.fail(kFailed, bytes.error().message);
+      put_payload(&body, *bytes);
+    }
+    if (given("--priority")) body["priority"] = priority;
+    if (given("--delay")) body["delay"] = delay;
+    if (given("--at")) body["at"] = at;
+    if (given("--max-attempts")) body["max_attempts"] = max_attempts;
+    if (given("--tags")) body["tags"] = tags;
+    if (body.empty())
+      return session.fail(kUsage, "edit: say what to change, such as --priority 10");
+    const auto answer = session.ask("PATCH", job_path(id), body);
+    if (answer) (void)session.asked_for_json(*answer);
+  }
+};
+
+}  // namespace
+
+void add_job_commands(CLI::App& app, Session& session) {
+  const char* group = "Jobs";
+  add_command<Add>(app, session, "add", "put a job into the queue", group);
+  add_command<ListJobs>(app, session, "list", "jobs, newest first", group);
+  add_command<Show>(app, session, "show", "all about one job", group);
+  add_command<WhyJob>(app, session, "why", "why a job does not run", group);
+  add_command<Wait>(app, session, "wait", "wait for a job and print its result", group);
+  add_command<CancelJobs>(app, session, "cancel", "cancel jobs", group);
+  add_command<RetryJobs>(app, session, "retry", "run dead jobs again", group);
+  add_command<RemoveJobs>(app, session, "rm", "delete jobs", group);
+  add_command<EditJob>(app, session, "edit", "change a job that waits", group);
+}
+
+}  // namespace hf

@@ -1,0 +1,149 @@
+// queue list, pause, resume, drain, set
+#include <charconv>
+
+#include "apps/command.h"
+#include "core/names.h"
+#include "platform/json_fields.h"
+
+namespace hf {
+namespace {
+
+std::string queue_path(const std::string& name, const char* verb = "") {
+  return "/v1/queues/" + percent_encode(name) + verb;
+}
+
+std::string state_of(const Json& queue) {
+  if (queue.value("paused", false)) return "paused";
+  return queue.value("draining", false) ? "draining" : "open";
+}
+
+std::string limit_of(const Json& queue) {
+  return queue.contains("concurrency") && queue["concurrency"].is_number()
+             ? std::to_string(queue.value("concurrency", 0))
+             : "-";
+}
+
+std::string queue_line(const Json& queue) {
+  return clean("queue " + queue.value("name", "") + " is " + state_of(queue)) + ", concurrency " +
+         limit_of(queue) + "\n";
+}
+
+struct ListQueues {
+  void describe(CLI::App& app) { app.footer("Example:\n  holdfast queue list"); }
+  void run(Session& session) {
+    const auto answer = session.ask("GET", "/v1/queues");
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(queue_table((*answer)["queues"], session.out));
+  }
+};
+
+// pause, resume, drain
+struct ChangeQueue {
+  std::string name;
+  const char* verb;
+  const char* footer;
+  void describe(CLI::App& app) {
+    app.add_option("Q", name, "the queue")->required();
+    app.footer(footer);
+  }
+  void run(Session& session) {
+    const auto answer = session.ask("POST", queue_path(name, verb));
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(queue_line(*answer));
+  }
+};
+struct PauseQueue : ChangeQueue {
+  PauseQueue()
+      : ChangeQueue{"", "/pause",
+                    "Jobs that run go on; no more are started. Kept over a restart.\n"
+                    "\n"
+                    "Example:\n  holdfast queue pause default"} {}
+};
+struct ResumeQueue : ChangeQueue {
+  ResumeQueue()
+      : ChangeQueue{"", "/resume",
+                    "Ends pause and drain.\n\nExample:\n  holdfast queue resume default"} {}
+};
+struct DrainQueue : ChangeQueue {
+  DrainQueue()
+      : ChangeQueue{
+            "", "/drain",
+            "Takes no new jobs, runs those that are there. Ends with resume, or with the daemon.\n"
+            "\n"
+            "Example:\n  holdfast queue drain default"} {}
+};
+
+struct SetQueue {
+  std::string name;
+  std::vector<std::string> settings;
+  void describe(CLI::App& app) {
+    app.add_option("Q", name, "the queue")->required();
+    app.add_option("SETTING", settings, "concurrency=N, or concurrency=none")
+        ->required()
+        ->option_text("KEY=VALUE");
+    app.footer(
+        "Kept in the file, over what the configuration says.\n\nExample:\n  holdfast queue set "
+        "default concurrency=2");
+  }
+  void run(Session& session) {
+    Json body = Json::object();
+    for (const std::string& setting : settings) {
+      const size_t equals = setting.find('=');
+      const std::string key = setting.substr(0, equals);
+      if (equals == std::string::npos || key != "concurrency") {
+        const std::string_view known[] = {"concurrency"};
+        return session.fail(kUsage, "queue set: found " + hf::quoted(setting) +
+                                        ", expected concurrency=N" + did_you_mean(key, known));
+      }
+      const std::string value = setting.substr(equals + 1);
+      if (value == "none") continue;
+      int number = 0;
+      const auto [end, failure] =
+          std::from_chars(value.data(), value.data() + value.size(), number);
+      if (failure != std::errc() || end != value.data() + value.size() || value.empty()) {
+        return session.fail(kUsage, "queue set: concurrency: found " + hf::quoted(value) +
+                                        ", expected a whole number from 1 to 10000, or none");
+      }
+      body["concurrency"] = number;
+    }
+    const auto answer = session.ask("PUT", queue_path(name), body);
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(queue_line(*answer));
+  }
+};
+
+}  // namespace
+
+std::string queue_table(const Json& queues, const Terminal& terminal) {
+  if (queues.empty()) return "no queues\n";
+  Table table({{"QUEUE"},
+               {"PENDING", Table::Align::right},
+               {"RUNNING", Table::Align::right},
+               {"AT ONCE", Table::Align::right},
+               {"STATE"}});
+  for (const Json& queue : queues) {
+    const std::string state = state_of(queue);
+    table.add({queue.value("name", ""),
+               std::to_string(queue.value("pending", int64_t{0})),
+               std::to_string(queue.value("running", int64_t{0})),
+               limit_of(queue),
+               {state, state == "open" ? Colour::green : Colour::yellow}});
+  }
+  return table.text(terminal);
+}
+
+void add_queue_commands(CLI::App& app, Session& session) {
+  CLI::App* queue =
+      app.add_subcommand("queue", "queues and their limits")->group("Schedules and queues");
+  queue->require_subcommand(1);
+  queue->footer(
+      "Examples:\n  holdfast queue list\n  holdfast queue pause default\n  holdfast queue set "
+      "default concurrency=2");
+  add_command<ListQueues>(*queue, session, "list", "all queues");
+  add_command<PauseQueue>(*queue, session, "pause", "start no more jobs of a queue");
+  add_command<ResumeQueue>(*queue, session, "resume", "open it again");
+  add_command<DrainQueue>(*queue, session, "drain", "take no new jobs");
+  add_command<SetQueue>(*queue, session, "set", "change a queue's limits");
+}
+
+}  // namespace hf

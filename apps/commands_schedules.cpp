@@ -1,0 +1,297 @@
+// schedule list, show, put, rm, pause, resume, run, next
+#include <algorithm>
+
+#include "apps/command.h"
+#include "apps/job_view.h"
+#include "core/cron.h"
+#include "core/units.h"
+#include "platform/clock.h"
+#include "platform/zones.h"
+
+namespace hf {
+namespace {
+
+std::string schedule_path(const std::string& name, const char* verb = "") {
+  return "/v1/schedules/" + percent_encode(name) + verb;
+}
+
+std::string state_of(const Json& schedule) {
+  if (schedule.value("paused", false)) return "paused";
+  return schedule.contains("waiting") ? "waiting: " + schedule.value("waiting", "") : "on";
+}
+
+std::string schedule_table(const Json& schedules, const Terminal& terminal, int64_t now_ms) {
+  if (schedules.empty()) return "no schedules\n";
+  Table table({{"NAME"},
+               {"CRON"},
+               {"ZONE"},
+               {"TYPE"},
+               {"NEXT"},
+               {"LAST"},
+               {"FIRED", Table::Align::right},
+               {"STATE"}});
+  for (const Json& schedule : schedules) {
+    const int64_t next = time_of(schedule, "next");
+    const int64_t last = time_of(schedule, "last");
+    const std::string state = state_of(schedule);
+    table.add({schedule.value("name", ""),
+               schedule.value("cron", ""),
+               schedule.value("tz", ""),
+               schedule.value("type", ""),
+               next ? time_in_words(next, now_ms) : "-",
+               last ? time_in_words(last, now_ms) : "-",
+               std::to_string(schedule.value("fired", int64_t{0})),
+               {state, state == "on" ? Colour::green : Colour::yellow}});
+  }
+  return table.text(terminal);
+}
+
+std::string schedule_line(const Json& schedule, int64_t now_ms) {
+  const int64_t next = time_of(schedule, "next");
+  const std::string state = state_of(schedule);
+  std::string text = "schedule " + schedule.value("name", "") + " is " + state;
+  if (next && state == "on")
+    text += ", next " + schedule.value("next", "") + " (" + time_in_words(next, now_ms) + ")";
+  return clean(text) + "\n";
+}
+
+struct ListSchedules {
+  void describe(CLI::App& app) { app.footer("Example:\n  holdfast schedule list"); }
+  void run(Session& session) {
+    const auto answer = session.ask("GET", "/v1/schedules");
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(schedule_table((*answer)["schedules"], session.out, wall_ms()));
+  }
+};
+
+struct PutSchedule {
+  std::string name, cron, type, payload, tz, jitter, catch_up, overlap;
+  JobOptions options;
+  void describe(CLI::App& app) {
+    app.add_option("NAME", name, "its name; one that exists is replaced")->required();
+    app.add_option("CRON", cron, "when, in quotes: '30 2 * * 1-5', '@daily', '@every 90s'")
+        ->required();
+    app.add_option("TYPE", type, "what runs its jobs")->required();
+    app.add_option("PAYLOAD", payload, "of each job");
+    app.add_option("--tz", tz, "time zone, such as Europe/Berlin [UTC]")->option_text("ZONE");
+    app.add_option("--jitter", jitter, "each firing is moved by a random part of it [0s]")
+        ->option_text("10m");
+    app.add_option("--catch-up", catch_up, "firings missed while off: once, skip, all [once]")
+        ->option_text("HOW");
+    app.add_option("--overlap", overlap, "the last job is not finished: skip, queue, cancel [skip]")
+        ->option_text("HOW");
+    options.describe(app);
+    app.footer(
+        "H in a cron line is a time that this device picks for itself, always the same.\n"
+        "\n"
+        "Examples:\n"
+        "  holdfast schedule put nightly 'H 2 * * *' report --tz Europe/Berlin --jitter 10m\n"
+        "  holdfast schedule put probe '@every 90s' measure '{\"channel\": 1}'");
+  }
+  void run(Session& session) {
+    Json body = {{"cron", cron}, {"type", type}};
+    put_text(&body, "payload", payload);
+    put_text(&body, "tz", tz);
+    put_text(&body, "jitter", jitter);
+    put_text(&body, "catch_up", catch_up);
+    put_text(&body, "overlap", overlap);
+    options.put(&body);
+    const auto answer = session.ask("PUT", schedule_path(name), body);
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(schedule_line(*answer, wall_ms()));
+  }
+};
+
+struct RemoveSchedules {
+  std::vector<std::string> names;
+  void describe(CLI::App& app) {
+    app.add_option("NAME", names, "the schedules")->required();
+    app.footer("Jobs that they made stay.\n\nExample:\n  holdfast schedule rm nightly");
+  }
+  void run(Session& session) {
+    for (const std::string& name : names) (void)session.ask("DELETE", schedule_path(name));
+    (void)session.asked_for_json(Json::object());
+  }
+};
+
+// pause and resume
+struct ChangeSchedules {
+  std::vector<std::string> names;
+  const char* verb;
+  const char* example;
+  void describe(CLI::App& app) {
+    app.add_option("NAME", names, "the schedules")->required();
+    app.footer("Example:\n  " + std::string(example));
+  }
+  void run(Session& session) {
+    for (const std::string& name : names) {
+      const auto answer = session.ask("POST", schedule_path(name, verb));
+      if (answer && !session.asked_for_json(*answer))
+        session.print(schedule_line(*answer, wall_ms()));
+    }
+  }
+};
+struct PauseSchedules : ChangeSchedules {
+  PauseSchedules() : ChangeSchedules{{}, "/pause", "holdfast schedule pause nightly"} {}
+};
+struct ResumeSchedules : ChangeSchedules {
+  ResumeSchedules() : ChangeSchedules{{}, "/resume", "holdfast schedule resume nightly"} {}
+};
+
+struct RunSchedule {
+  std::string name;
+  void describe(CLI::App& app) {
+    app.add_option("NAME", name, "the schedule")->required();
+    app.footer(
+        "Makes its job now, beside its times; prints the job's id.\n\nExample:\n  holdfast "
+        "schedule run nightly");
+  }
+  void run(Session& session) {
+    const auto answer = session.ask("POST", schedule_path(name, "/run"));
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(answer->contains("id") ? std::to_string(answer->value("id", int64_t{0})) + "\n"
+                                         : "no job: its last one is not finished\n");
+  }
+};
+
+// ---- next: needs no daemon, unless it is asked by name
+
+struct Times {
+  CronExpr cron;
+  std::shared_ptr<const Zone> zone;
+  std::vector<int64_t> times;
+};
+
+Result<Times> times_of(const std::string& line, const std::string& tz, uint64_t seed,
+                       int64_t from_ms, int count) {
+  auto cron = CronExpr::parse(line, seed);
+  if (!cron) return cron.error();
+  if (!tz.empty() && !cron->zone_name().empty()) {
+    return Error{HF_E_INVALID, "--tz and CRON_TZ= exclude each other"};
+  }
+  const SystemZones zones;
+  auto zone = zones.find(!tz.empty() ? tz : !cron->zone_name().empty() ? cron->zone_name() : "UTC");
+  if (!zone) return Error{HF_E_INVALID, zone.error().message};
+  Times result{std::move(*cron), std::move(*zone), {}};
+  int64_t at = from_ms;
+  while (static_cast<int>(result.times.size()) < count) {
+    const auto next = result.cron.next(at, *result.zone);
+    if (!next) break;
+    result.times.push_back(at = *next);
+  }
+  return result;
+}
+
+std::string weekday(int64_t civil_s) {
+  static constexpr const char* kNames[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  return kNames[weekday_from_days(floor_div(civil_s, kSecondsPerDay))];
+}
+
+struct NextTimes {
+  std::vector<std::string> words;
+  int count = 10;
+  std::string tz, from;
+
+  void describe(CLI::App& app) {
+    app.add_option("NAME|CRON", words, "a schedule, or a cron line in quotes")->required();
+    app.add_option("-n", count, "how many, 1 to 1000 [10]")
+        ->option_text("N")
+        ->check(CLI::Range(1, 1000));
+    app.add_option("--tz", tz, "time zone of a cron line [UTC]")->option_text("ZONE");
+    app.add_option("--from", from, "after this time [now]")->option_text("TIME");
+    app.footer(
+        "A cron line needs no daemon.\n"
+        "\n"
+        "Examples:\n"
+        "  holdfast schedule next '30 2 * * 1-5' --tz Europe/Berlin\n"
+        "  holdfast schedule next '@monthly' -n 3 --from 2027-01-01T00:00:00Z --json\n"
+        "  holdfast schedule next nightly");
+  }
+
+  void run(Session& session) {
+    std::string line;
+    for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
+    const int64_t now_ms = wall_ms();
+    int64_t from_ms = now_ms - now_ms % 1000;
+    if (!from.empty()) {
+      const auto parsed = parse_time(from);
+      if (!parsed) return session.fail(kUsage, "--from: " + parsed.error().message);
+      from_ms = *parsed;
+    }
+    uint64_t seed = 0;
+    std::string jitter;
+    // A name has no blank and no @ at its start.
+    if (line.find(' ') == std::string::npos && line[0] != '@') {
+      const auto schedule = session.ask("GET", schedule_path(line));
+      if (!schedule) return;
+      if (!tz.empty()) return session.fail(kUsage, "--tz: the schedule has a zone of its own");
+      seed = cron_seed(schedule->value("device", ""), line);
+      line = schedule->value("cron", "");
+      tz = schedule->value("tz", "");
+      jitter = schedule->value("jitter", "");
+      // An interval counts from the last firing, which the daemon knows.
+      const int64_t next = time_of(*schedule, "next");
+      const auto cron = CronExpr::parse(line, seed);
+      if (cron && cron->kind() == CronLine::Kind::every && next && from.empty())
+        from_ms = next - cron->every_ms();
+      if (cron && !cron->zone_name().empty()) tz.clear();
+    }
+    const auto times = times_of(line, tz, seed, from_ms, count);
+    if (!times) return session.fail(times.error());
+    if (session.json) return print_json(session, *times, line);
+    print_table(session, *times, line, jitter, now_ms);
+  }
+
+  void print_json(Session& session, const Times& times, const std::string& line) const {
+    Json json;
+    json["next"] = Json::array();
+    for (const int64_t ms : times.times) {
+      const auto local = times.zone->local(floor_div(ms, 1000));
+      json["next"].push_back(
+          {{"time", format_time(ms)}, {"local", format_time_at_offset(ms, local.offset_s)}});
+    }
+    json["cron"] = line;
+    json["tz"] = times.zone->name();
+    json["description"] = times.cron.describe();
+    (void)session.asked_for_json(json);
+  }
+
+  void print_table(Session& session, const Times& times, const std::string& line,
+                   const std::string& jitter, int64_t now_ms) const {
+    std::string what = times.cron.describe();
+    if (times.cron.kind() == CronLine::Kind::calendar) what += ", " + times.zone->name();
+    if (!jitter.empty()) what += ", each up to " + jitter + " later";
+    session.print(session.out.paint(clean(line), Colour::bold) + "  " + clean(what) + "\n");
+    Table table({{"DAY"}, {"LOCAL TIME"}, {"UTC"}, {"WHEN"}});
+    const bool utc = is_utc_name(times.zone->name());
+    for (const int64_t ms : times.times) {
+      const auto local = times.zone->local(floor_div(ms, 1000));
+      table.add(
+          {weekday(floor_div(ms, 1000) + local.offset_s),
+           utc ? ""
+               : format_time_at_offset(ms, local.offset_s) + " " + std::string(local.abbreviation),
+           format_time(ms), time_in_words(ms, now_ms)});
+    }
+    session.print(table.text(session.out, "  "));
+  }
+};
+
+}  // namespace
+
+void add_schedule_commands(CLI::App& app, Session& session) {
+  CLI::App* schedule =
+      app.add_subcommand("schedule", "times at which jobs are made")->group("Schedules and queues");
+  schedule->require_subcommand(1);
+  schedule->footer(
+      "Examples:\n  holdfast schedule list\n  holdfast schedule put nightly 'H 2 * * *' report "
+      "--tz Europe/Berlin\n  holdfast schedule next '30 2 * * 1-5'");
+  add_command<ListSchedules>(*schedule, session, "list", "all schedules");
+  add_command<PutSchedule>(*schedule, session, "put", "make or replace a schedule");
+  add_command<RemoveSchedules>(*schedule, session, "rm", "delete schedules");
+  add_command<PauseSchedules>(*schedule, session, "pause", "keep schedules from firing");
+  add_command<ResumeSchedules>(*schedule, session, "resume", "let them fire again");
+  add_command<RunSchedule>(*schedule, session, "run", "make a schedule's job now");
+  add_command<NextTimes>(*schedule, session, "next", "the next times of a schedule or a cron line");
+}
+
+}  // namespace hf

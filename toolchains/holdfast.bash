@@ -1,0 +1,66 @@
+# bash completion for holdfast(1)
+_holdfast() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local command=${COMP_WORDS[1]} sub=${COMP_WORDS[2]} words=
+  local common="--json --socket --help"
+  local job="--queue --priority --max-attempts --timeout --ttl --sink --concurrency-key --durability --tags"
+  COMPREPLY=()
+
+  case $prev in
+    --config|--db|--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --state) words="pending ready scheduled running completed dead cancelled" ;;
+    --on-conflict) words="keep replace reject debounce" ;;
+    --durability) words="sync grouped memory" ;;
+    --catch-up) words="once skip all" ;;
+    --overlap) words="skip queue cancel" ;;
+    --queue) words=$(_holdfast_names queues) ;;
+  esac
+  if [[ -n $words ]]; then COMPREPLY=($(compgen -W "$words" -- "$cur")); return; fi
+
+  if ((COMP_CWORD == 1)); then
+    words="serve add list show why wait cancel retry rm edit schedule queue stats watch health metrics check
+      backup prune top bundle version completion --help --version"
+  else
+    case $command in
+      serve) words="--config --db --check $common" ;;
+      add) words="--delay --at --unique --unique-for --on-conflict --wait $job $common" ;;
+      list) words="--state --queue --type --limit --after $common" ;;
+      wait) words="--timeout $common" ;;
+      retry) words="--all-dead $common" ;;
+      edit) words="--payload --priority --delay --at --max-attempts --tags $common" ;;
+      watch) words="--queue --type --id $common" ;;
+      backup) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+      completion) words="bash" ;;
+      schedule)
+        if ((COMP_CWORD == 2)); then
+          words="list put rm pause resume run next"
+        else
+          case $sub in
+            put) words="--tz --jitter --catch-up --overlap $job $common" ;;
+            rm|pause|resume|run) words="$(_holdfast_names schedules) $common" ;;
+            next) words="-n --tz --from $(_holdfast_names schedules) $common" ;;
+            *) words=$common ;;
+          esac
+        fi ;;
+      queue)
+        if ((COMP_CWORD == 2)); then
+          words="list pause resume drain set"
+        else
+          case $sub in
+            pause|resume|drain) words="$(_holdfast_names queues) $common" ;;
+            set) words="$(_holdfast_names queues) concurrency= $common" ;;
+            *) words=$common ;;
+          esac
+        fi ;;
+      *) words=$common ;;
+    esac
+  fi
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+
+# The names of what the daemon has, if it answers: the first column, below its title.
+_holdfast_names() {
+  holdfast "${1%s}" list 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+complete -o default -F _holdfast holdfast
