@@ -24,6 +24,7 @@ struct Engine {
   // What other rooms hang on an engine (the admin socket, the configuration), undone by hf_close in reverse order.
   std::mutex mutex;
   std::vector<std::function<void()>> closers;
+  std::mutex config_mutex;       // held while a configuration is applied
   std::shared_ptr<void> config;  // handlers/: what hf_load_config applied last
 };
 
