@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 DELAY_US = 1000
 
@@ -63,6 +64,25 @@ class Bench:
             with open(log) as file:
                 counts.append(int(re.search(r"Collected : (\d+)", file.read()).group(1)))
         return (counts[1] - counts[0]) / (many - few)
+
+    def idle_daemon(self, program):
+        """The daemon with a handler, a schedule and a sink, once it answers."""
+        config, socket = self.path(), self.path()
+        with open(config, "w") as file:
+            json.dump({"database": f"{config}.queue.db", "socket": socket, "log": {"level": "error"},
+                       "handlers": {"report": {"exec": ["/bin/true"], "sink": "cloud"}},
+                       "sinks": {"cloud": {"url": "https://localhost:1/", "allow_private": True}},
+                       "schedules": {"yearly": {"cron": "0 0 1 1 *", "type": "report"}}}, file)
+        child = subprocess.Popen([program, "serve", "--config", config])
+        while subprocess.run([program, "health", "--socket", socket], capture_output=True).returncode != 0:
+            if child.poll() is not None:
+                sys.exit("the daemon ended")
+            time.sleep(0.05)
+        with open(f"/proc/{child.pid}/status") as file:
+            status = dict(line.split(":", 1) for line in file)
+        child.terminate()
+        child.wait()
+        return {name: int(status[field].split()[0]) for name, field in (("rss_kib", "VmRSS"), ("rss_anon_kib", "RssAnon"))}
 
     def idle(self, program):
         path = self.path()
@@ -172,6 +192,9 @@ def main():
         rounds = rounds_of(bench, args.jobs, args.rounds)
         idle = {"C program with libholdfast.a": bench.idle("bench_idle"),
                 "C program with libholdfast.so": bench.idle("bench_idle_shared")}
+        daemon = os.path.join(args.build, "apps", "holdfast")
+        if os.path.exists(daemon):
+            idle["the daemon"] = bench.idle_daemon(daemon)
         instructions = {"instructions a job, sequential": bench.instructions("sequential", 200, 700),
                         "instructions a job, 50 in flight": bench.instructions("pipeline", 1000, 6000, 50),
                         "instructions a job, bare pipeline": bench.instructions("bare_pipeline", 1000, 6000, 50)}

@@ -38,3 +38,17 @@ watch() {  # NAME PID
 pids=$!
 until [ -s "$work/ready" ]; do kill -0 $pids; sleep 0.1; done
 watch "a C program" $pids
+
+[ -x "${HOLDFAST_BIN:-}" ] || exit 0  # no daemon in this build
+export HOLDFAST_SOCKET=$work/hf.sock
+cat >"$work/holdfast.json" <<END
+{ "database": "$work/daemon.db", "socket": "$HOLDFAST_SOCKET",
+  "handlers": { "report": { "exec": ["/bin/true"] } },
+  "schedules": { "yearly": { "cron": "0 0 1 1 *", "type": "report" } } }
+END
+"$HOLDFAST_BIN" serve --config "$work/holdfast.json" 2>"$work/log" &
+daemon=$!
+pids="$pids $daemon"
+until "$HOLDFAST_BIN" health >/dev/null 2>&1; do kill -0 $daemon || { cat "$work/log"; exit 1; }; sleep 0.1; done
+"$HOLDFAST_BIN" add report --delay 30d >/dev/null
+watch "the daemon" $daemon
