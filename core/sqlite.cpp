@@ -173,15 +173,29 @@ std::vector<std::string> Db::query_all_text(const char* sql, size_t limit) {
 
 void Db::begin() {
   if (!begin_) begin_ = std::make_unique<Stmt>(*this, "BEGIN IMMEDIATE");
+  changes_before_ = sqlite3_total_changes64(db_);
   begin_->run();
 }
 
 bool Db::commit() {
   if (!commit_) commit_ = std::make_unique<Stmt>(*this, "COMMIT");
   commit_->run();
+  if (ok() && wait_for_disk_ && sqlite3_total_changes64(db_) != changes_before_) sync_wal();
   if (ok()) return true;
   rollback();
   return false;
+}
+
+// What synchronous=FULL does at the end of a commit. Here, since to change that setting for each transaction is to
+// parse a PRAGMA each time.
+void Db::sync_wal() {
+  sqlite3_file* log = nullptr;
+  int rc = sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (rc == SQLITE_OK && (log == nullptr || log->pMethods == nullptr)) rc = SQLITE_ERROR;
+  if (rc == SQLITE_OK) rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  if (rc == SQLITE_OK) return;
+  error_code_ = rc;  // not from the connection, which knows nothing of it
+  error_text_ = path_ + "-wal: " + sqlite3_errstr(rc);
 }
 
 void Db::rollback() {
@@ -191,12 +205,7 @@ void Db::rollback() {
   }
 }
 
-void Db::set_synchronous(bool full) {
-  int want = full ? 1 : 0;
-  if (want == full_) return;
-  exec(full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-  full_ = want;
-}
+void Db::set_synchronous(bool full) { wait_for_disk_ = full; }
 
 int64_t Db::changes() const { return sqlite3_changes64(db_); }
 

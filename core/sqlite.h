@@ -86,7 +86,7 @@ class Db {
   void begin();
   bool commit();    // false: failed, and rolled back
   void rollback();  // clears nothing: the error stays for the reader
-  // How the next commits reach the disk: full waits for it, otherwise only checkpoints do.
+  // How the next commits that changed rows reach the disk: full waits for it, otherwise only checkpoints do.
   void set_synchronous(bool full);
 
   int64_t changes() const;
@@ -103,13 +103,15 @@ class Db {
  private:
   friend class Stmt;
   Db() = default;
+  void sync_wal();
 
   sqlite3* db_ = nullptr;
   std::unique_ptr<Stmt> begin_, commit_;
   std::string path_;
   int error_code_ = 0;  // extended SQLite code
   std::string error_text_;
-  int full_ = -1;
+  bool wait_for_disk_ = true;
+  int64_t changes_before_ = 0;
   int64_t page_size_ = 0;
 };
 

@@ -113,6 +113,7 @@ Status Store::create(int page_size, uint32_t file_id) {
   if (mode != "wal") return Error{HF_E_IO, "the file system does not allow a write-ahead log (journal mode " + mode + ")"};
   // A commit that waits for the disk does so once, in the log; checkpoints move pages every 1000 log pages.
   db.exec("PRAGMA wal_autocheckpoint=1000");
+  db.exec("PRAGMA synchronous=NORMAL");  // checkpoints wait for the disk; which commits do says set_synchronous()
   db.exec("PRAGMA journal_size_limit=1048576");
   db.set_synchronous(true);
   db.begin();
