@@ -25,7 +25,7 @@ void Dispatcher::claim() {
   for (bool progress = true; progress && turn_.store.ok();) {
     progress = false;
     for (Queue* queue : queues) {
-      if (static_cast<int>(turn_.running.size()) >= turn_.limits.concurrency) return;
+      if (turn_.running.batches() >= turn_.limits.concurrency) return;
       if (claim_from(*queue)) progress = true;
     }
   }
@@ -78,7 +78,7 @@ bool Dispatcher::claim_from(Queue& queue) {
   StartRun start;
   start.runner = runner.spec.name;
   start.timeout_ms = -1;
-  uint64_t number = next_batch_++;
+  uint64_t number = turn_.running.new_batch();
   int64_t bytes = 0;
   // A parked runner probes with one job, not with a batch.
   int max_jobs = runner.park_ms != 0 ? 1 : std::max(batch.max_jobs, 1);
@@ -91,7 +91,7 @@ bool Dispatcher::claim_from(Queue& queue) {
     }
     if (max_jobs == 1 && !start.jobs.empty()) break;
     if (batch.max_bytes > 0 && bytes >= batch.max_bytes) break;
-    if (!queue.slot_free() || static_cast<int>(turn_.running.size()) >= turn_.limits.concurrency + max_jobs) break;
+    if (!queue.slot_free()) break;
     lane = next_of_batch(queue, runner);
   }
   if (!start.jobs.empty()) turn_.out->actions.push_back(std::move(start));
@@ -143,6 +143,7 @@ bool Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch) {
   RunJob job;
   job.id = run.id;
   job.attempt = run.attempt;
+  job.run = batch;
   job.type = lane.type;
   job.queue = lane.delivery() ? lane.origin->queue->name : lane.queue->name;
   job.bytes = std::move(row.bytes);
@@ -200,8 +201,8 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   if (!on_) closed("engine", "the engine does not claim jobs now: not started, or stopping");
   if (queue.paused) closed("queue", "queue " + queue.name + " is paused");
   if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.concurrency()));
-  if (static_cast<int>(turn_.running.size()) >= turn_.limits.concurrency) {
-    closed("engine_slots", "the engine runs " + std::to_string(turn_.running.size()) + " of at most " + std::to_string(turn_.limits.concurrency));
+  if (turn_.running.batches() >= turn_.limits.concurrency) {
+    closed("engine_slots", "the engine runs " + std::to_string(turn_.running.batches()) + " of at most " + std::to_string(turn_.limits.concurrency));
   }
   if (!runner.present) {
     closed("handler", lane.delivery() ? "sink " + lane.queue->name.substr(5) + " is not configured" : "no handler for type " + lane.type + " is registered");

@@ -34,7 +34,6 @@ class Dispatcher {
   Turn& turn_;
   Jobs& jobs_;
   bool on_ = false;
-  uint64_t next_batch_ = 1;
   size_t rotate_ = 0;
   int64_t batch_wake_ms_ = kNever;
 };

@@ -128,21 +128,28 @@ Status Engine::State::open() {
   store->begin(true);
   // Elapsed time goes on where it was: exactly, within one boot; over a reboot with the time in between, if the
   // wall clock was trusted on both sides.
-  int64_t elapsed = store->meta("elapsed", 0);
+  // It begins at 1: 0 means "none". It is kept once a minute; a row that was written since knows of a later time.
+  int64_t saved_elapsed = store->meta("elapsed", 1);
+  int64_t elapsed = std::max(saved_elapsed, store->latest_time());
   int64_t saved_boot = store->meta("boot_ms", 0);
   int64_t saved_wall = store->meta("wall_ms", 0);
   const Now& now = options.now;
   bool same_boot = !options.boot_id.empty() && store->meta_text("boot_id") == options.boot_id;
   if (same_boot) {
-    elapsed += std::max<int64_t>(now.boot_ms - saved_boot, 0);
+    elapsed = std::max(elapsed, saved_elapsed + now.boot_ms - saved_boot);
   } else if (saved_wall != 0 && now.wall_trusted) {
-    elapsed += std::max<int64_t>(now.wall_ms - saved_wall, 0);
+    elapsed = std::max(elapsed, saved_elapsed + now.wall_ms - saved_wall);
   }
   elapsed_base_ms = elapsed - now.boot_ms;
   set_time(now);
   bool clean = store->meta("clean", 1) != 0;
   lanes.load();
+  // A run's number is never used again, also when the engine was reopened while the old run goes on.
+  int64_t opens = store->meta("opens", 0) + 1;
+  store->set_meta("opens", opens);
+  running.number_from(static_cast<uint64_t>(opens) << 32);
   jobs.open(options.live, clean);
+  running.turn_committed();
   store->set_meta("clean", 0);
   save_clock(now);
   scheduler.load();
@@ -223,6 +230,7 @@ Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
     for (Request* request : requests) request->reply = error;
     return error;
   }
+  s.running.turn_committed();
   for (Request* request : requests) {
     if (auto* backup = std::get_if<Backup>(&request->op)) {
       Status status = s.store->backup(backup->path);
@@ -330,10 +338,6 @@ Reply Engine::State::apply(Request& request) {
       request.op);
 }
 
-std::vector<LiveRun> Engine::live_runs() const {
-  std::vector<LiveRun> runs;
-  for (auto& [id, run] : state_->running.all()) runs.push_back({id, run.attempt});
-  return runs;
-}
+std::vector<LiveRun> Engine::live_runs() const { return state_->running.committed(); }
 
 }  // namespace hf

@@ -48,7 +48,8 @@ class Engine {
   // Marks the file as cleanly closed and closes it. REQUIRES: nothing runs (StopAll with hand_back before).
   Status close(const Now& now);
 
-  // After a failed tick: the runs that go on, for the next open().
+  // After a failed tick: the runs that go on, for the next open(), as they were before it. A RunEnded that was
+  // answered with the error is sent again after the reopening, and counts then.
   std::vector<LiveRun> live_runs() const;
   // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
   const std::string& opening_note() const;

@@ -44,7 +44,7 @@ void Jobs::open(const std::vector<LiveRun>& live, bool clean) {
   }
   load_lane_counts(clean);
 
-  for (const LiveRun& run : live) adopt(run.id, run.attempt);
+  for (const LiveRun& run : live) adopt(run);
   size_t adopted = turn_.running.size();
   while (turn_.store.ok()) {
     std::vector<JobId> left = turn_.store.left_running(kSweep + static_cast<int>(adopted));
@@ -54,24 +54,28 @@ void Jobs::open(const std::vector<LiveRun>& live, bool clean) {
   }
 }
 
-bool Jobs::adopt(JobId id, int attempt) {
-  FullRow row = turn_.store.read(id, false);
-  // A claim that was lost with the failed commit is not on the disk: the result of that run will be stale.
-  if (!row.found || row.job.state != State::running || row.job.attempts != attempt) return false;
+void Jobs::adopt(const LiveRun& live) {
+  turn_.running.number_from(live.run + 1);
+  FullRow row = turn_.store.read(live.id, false);
+  // The failed commit may have reached the disk all the same, with the run's end in it.
+  if (!row.found || row.job.state != State::running || row.job.attempts != live.attempt) return;
   Run run;
-  run.id = id;
-  run.attempt = attempt;
+  run.id = live.id;
+  run.attempt = live.attempt;
   run.lane = turn_.lanes.by_id(row.job.lane);
-  run.batch = ~static_cast<uint64_t>(id);  // one of its own, apart from the dispatcher's numbers
-  run.started_ms = turn_.now_ms;
+  run.batch = live.run;
+  run.started_ms = live.started_ms;
+  run.deadline_ms = live.deadline_ms;
   run.priority = row.job.priority;
   run.due_ms = row.job.due_ms;
   run.opts = decode_opts(row.job.opts);
+  if (run.opts.cancel_asked) cancel_again_.push_back(run.id);
   ++run.lane->queue->running;
-  ++run.lane->runner->running;
   if (!run.lane->key.empty()) ++run.lane->queue->keys_running[run.lane->key];
+  const int batches = turn_.running.batches();
+  RunnerState& runner = *run.lane->runner;
   turn_.running.add(std::move(run));
-  return true;
+  runner.running += turn_.running.batches() - batches;
 }
 
 void Jobs::load_lane_counts(bool clean) {
@@ -118,20 +122,22 @@ void Jobs::recover(JobId id) {
   if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
   std::string bytes = encode_history(history);
   EndOfRun end;
+  JobOpts opts = decode_opts(row.job.opts);
   end.id = id;
   end.lane = lane.id;
-  end.state = State::pending;
+  end.state = opts.cancel_asked ? State::cancelled : State::pending;
   end.due_ms = row.job.due_ms;
   end.attempts = row.job.attempts;
-  end.keep_unique = true;
+  end.finished_ms = opts.cancel_asked ? turn_.now_ms : 0;
+  end.keep_unique = !opts.cancel_asked || keeps_unique(opts);
   end.set_failure = true;
   end.error = "the process ended during this attempt";
   end.history = bytes;
   turn_.store.end_run(end);
-  count(State::running, State::pending);
+  count(State::running, end.state);
   ++turn_.stats.recovered;
-  turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);
-  turn_.tell(Change::recovered, id, &lane).attempt = row.job.attempts;
+  if (!opts.cancel_asked) turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);
+  turn_.tell(opts.cancel_asked ? Change::cancelled : Change::recovered, id, &lane).attempt = row.job.attempts;
 }
 
 void Jobs::count(State from, State to) {
@@ -260,6 +266,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     end.keep_unique = true;
     end.set_result = true;
     end.result = ended.result;
+    set_cancel_asked(run.id, run.opts, false);
     change = Change::delivering;
   } else {
     end.state = State::completed;
@@ -298,9 +305,13 @@ void Jobs::park(RunnerState& runner, std::string_view why) {
   t.wait_ms = runner.parked_until_ms - turn_.now_ms;
 }
 
+std::string Jobs::timeout_text(const Run& run) const {
+  return "timed out after " + format_duration(run.deadline_ms - run.started_ms);
+}
+
 Status Jobs::run_ended(RunEnded& e) {
   Run* run = turn_.running.find(e.id);
-  if (run == nullptr || run->attempt != e.attempt) {
+  if (run == nullptr || run->attempt != e.attempt || (e.run != 0 && run->batch != e.run)) {
     return Error{HF_E_STALE, "attempt " + std::to_string(e.attempt) + " of job " + std::to_string(e.id) + " is over; its result was not kept"};
   }
   if (e.result.size() > static_cast<size_t>(turn_.limits.max_payload) && e.outcome == Outcome::done) {
@@ -319,7 +330,7 @@ Status Jobs::run_ended(RunEnded& e) {
     ++turn_.stats.cancelled;
     finish(*run, State::cancelled, Change::cancelled, "cancelled", e.error);
   } else if (run->stop == StopReason::timeout) {
-    std::string text = "timed out after " + format_duration(policy_of(*run->lane, run->opts).timeout_ms);
+    std::string text = timeout_text(*run);
     if (!e.error.empty()) text += ": " + e.error;
     fail(*run, text, e.outcome == Outcome::dead, e.retry_after_ms, "timeout");
   } else if (run->stop == StopReason::shutdown) {
@@ -350,12 +361,17 @@ Status Jobs::progress(const Progress& p) {
 
 void Jobs::ask_to_stop(Run& run, StopReason reason) {
   turn_.running.forget_deadline(run);
-  if (run.stop) return;
+  // The first reason counts, but for a person's: who cancels a run that is ending anyway does not want it again.
+  if (run.stop && (reason != StopReason::cancel || run.stop == StopReason::cancel)) return;
   run.stop = reason;
-  turn_.out->actions.push_back(StopRun{run.id, run.attempt, reason});
+  turn_.out->actions.push_back(StopRun{run.id, run.attempt, run.batch, reason});
 }
 
 void Jobs::stop_overdue_runs() {
+  for (JobId id : cancel_again_) {
+    if (Run* run = turn_.running.find(id)) ask_to_stop(*run, StopReason::cancel);
+  }
+  cancel_again_.clear();
   while (turn_.running.next_deadline_ms() <= turn_.now_ms) {
     ask_to_stop(*turn_.running.find(turn_.running.first_deadline()), StopReason::timeout);
   }
@@ -372,6 +388,8 @@ void Jobs::stop_all(bool hand_back) {
     if (run.stop == StopReason::cancel) {
       ++turn_.stats.cancelled;
       finish(run, State::cancelled, Change::cancelled, "cancelled", "");
+    } else if (run.stop == StopReason::timeout) {
+      fail(run, timeout_text(run), false, -1, "timeout");
     } else {
       put_back(run, {run.due_ms, run.attempt - 1, nullptr, "", Change::handed_back});
     }
@@ -387,6 +405,7 @@ Status Jobs::cancel(JobId id) {
   if (is_final(row.job.state)) return wrong_state(id, row.job.state, "only a pending or running job can be cancelled");
   if (Run* run = turn_.running.find(id)) {
     ask_to_stop(*run, StopReason::cancel);
+    set_cancel_asked(id, run->opts, true);
     return ok_status();
   }
   Lane& lane = *turn_.lanes.by_id(row.job.lane);
@@ -398,6 +417,13 @@ Status Jobs::cancel(JobId id) {
   return ok_status();
 }
 
+// On the disk: a cancel that was acknowledged holds when the process dies before the run has ended.
+void Jobs::set_cancel_asked(JobId id, JobOpts& opts, bool asked) {
+  if (opts.cancel_asked == asked) return;
+  opts.cancel_asked = asked;
+  turn_.store.set_opts(id, encode_opts(opts));
+}
+
 void Jobs::requeue(const FullRow& row) {
   JobId id = row.job.id;
   Lane& lane = *turn_.lanes.by_id(row.job.lane);
@@ -405,6 +431,8 @@ void Jobs::requeue(const FullRow& row) {
   bool was_pending = row.job.state == State::pending;
   turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, was_pending ? row.job.attempts : 0);
   if (row.job.expires_ms != 0) turn_.store.clear_expiry(id);
+  JobOpts opts = decode_opts(row.job.opts);
+  set_cancel_asked(id, opts, false);
   if (was_pending) {
     turn_.lanes.moved(lane, id, entry, turn_.now_ms);
   } else {

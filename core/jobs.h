@@ -59,7 +59,7 @@ class Jobs {
   void give_to_holder(JobId other, const JobSpec& spec);
   JobId next_id();
   void load_lane_counts(bool clean);
-  bool adopt(JobId id, int attempt);
+  void adopt(const LiveRun& live);
   void recover(JobId id);
   void count(State from, State to);
   struct PutBack {  // to pending
@@ -76,6 +76,8 @@ class Jobs {
   void park(RunnerState& runner, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
   void requeue(const FullRow& row);
+  void set_cancel_asked(JobId id, JobOpts& opts, bool asked);
+  std::string timeout_text(const Run& run) const;
   std::string history_with(const Run& run, const char* outcome, std::string_view error);
   void release_slot(Run& run);  // `run` is gone when it returns
   bool keeps_unique(const JobOpts& opts) const { return opts.unique_until_ms > turn_.now_ms; }
@@ -86,6 +88,7 @@ class Jobs {
   JobId reserved_until_ = 1;  // ids below are on the disk as taken
   int64_t wall_jobs_next_ = 0;  // cached next `at`; 0: not known
   int64_t expiry_next_ = 0;
+  std::vector<JobId> cancel_again_;  // adopted runs whose StopRun may have been lost
   int64_t room_bytes_ = 0;      // may be added before the file's size is looked at again
 };
 

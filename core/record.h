@@ -24,6 +24,7 @@ struct JobOpts {
   std::string unique_key;          // also kept when the key is free again
   int64_t unique_for_ms = 0;
   int64_t unique_until_ms = 0;     // elapsed; the key is held so long, even by a final job
+  bool cancel_asked = false;       // while it runs: it ends as cancelled, also when the process dies first
   bool operator==(const JobOpts&) const = default;
 };
 

@@ -22,7 +22,8 @@ enum class Outcome : uint8_t { done, retry, dead, defer, cancelled, handed_back 
 // What a runner works on. Runners are named: a job type, or "sink:<name>" for deliveries.
 struct RunJob {
   JobId id = 0;
-  int attempt = 0;  // from 1, in this leg; (id, attempt) is the fence
+  int attempt = 0;  // from 1, in this leg
+  uint64_t run = 0;  // never the same for two StartRuns of a process; (id, attempt, run) is the fence
   std::string type;
   std::string queue;         // for a delivery: the queue it ran in
   std::string bytes;         // the payload; for a delivery: the result
@@ -43,6 +44,7 @@ enum class StopReason : uint8_t { cancel, timeout, shutdown };
 struct StopRun {
   JobId id = 0;
   int attempt = 0;
+  uint64_t run = 0;
   StopReason reason = StopReason::cancel;
 };
 using Action = std::variant<StartRun, StopRun>;
@@ -55,6 +57,9 @@ struct ReserveIds { int count = 1; };            // -> std::vector<JobId>, never
 struct RunEnded {  // -> Done, or HF_E_STALE
   JobId id = 0;
   int attempt = 0;
+  // Of the RunJob. A run that was handed back spent no attempt, so the next one has the same number: this
+  // tells the two apart. 0: not told, only the attempt is compared.
+  uint64_t run = 0;
   Outcome outcome = Outcome::done;
   std::string result;
   std::string error;

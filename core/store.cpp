@@ -360,6 +360,15 @@ std::vector<JobId> Store::finished_before(State state, int64_t finished_ms, int 
 std::vector<JobId> Store::oldest_finished(State state, int limit) { return finished_before(state, kNever, limit); }
 int64_t Store::oldest_finish_time(State state) { return first(sql_->oldest_finish.bind(static_cast<int64_t>(state)), kNever); }
 
+int64_t Store::latest_time() {
+  int64_t latest = db_->query_i64("SELECT created FROM job ORDER BY id DESC LIMIT 1");
+  for (const char* sql : {"SELECT max(finished) FROM job WHERE state>=2 AND state=2", "SELECT max(finished) FROM job WHERE state>=2 AND state=3",
+                          "SELECT max(finished) FROM job WHERE state>=2 AND state=4"}) {
+    latest = std::max(latest, db_->query_i64(sql));
+  }
+  return latest;
+}
+
 // ---- listing and counting -----------------------------------------------------------------------------
 
 std::vector<JobId> Store::ids_by_state(State state, JobId before, int limit) {

@@ -153,6 +153,7 @@ class Store {
   std::vector<JobId> finished_before(State state, int64_t finished_ms, int limit);
   std::vector<JobId> oldest_finished(State state, int limit);
   int64_t oldest_finish_time(State state);  // kNever if none
+  int64_t latest_time();                    // the latest time on the elapsed axis at which a row was made or finished; 0 if none
 
   // ---- listing; all bounded. Newest id first, below `before`.
   std::vector<JobId> ids_by_state(State state, JobId before, int limit);  // final states and running

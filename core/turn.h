@@ -1,9 +1,11 @@
 // One turn of the engine: what its rooms share while one transaction is open.
 #pragma once
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "core/lanes.h"
 #include "core/random.h"
@@ -17,16 +19,19 @@ namespace hf {
 struct LiveRun {
   JobId id = 0;
   int attempt = 0;
+  uint64_t run = 0;
+  int64_t started_ms = 0;
+  int64_t deadline_ms = kNever;
 };
 
 // A job that runs in this process.
 struct Run {
   JobId id = 0;
-  int attempt = 0;       // the fence
+  int attempt = 0;       // the fence, with `batch`
   Lane* lane = nullptr;
-  uint64_t batch = 0;    // which StartRun it belongs to
+  uint64_t batch = 0;    // which StartRun it belongs to: RunJob::run
   int64_t started_ms = 0;
-  int64_t deadline_ms = kNever;
+  int64_t deadline_ms = kNever;  // stays when the run has been asked to stop
   int priority = 0;
   int64_t due_ms = 0;    // its place in the order, to go back to when no attempt is spent
   JobOpts opts;
@@ -37,6 +42,10 @@ struct Run {
 
 class Running {
  public:
+  // Numbers of StartRuns begin here; never one that a live run of this process has or had.
+  void number_from(uint64_t batch) { next_batch_ = std::max(next_batch_, batch); }
+  uint64_t new_batch() { return next_batch_++; }
+
   Run* find(JobId id) {
     auto it = runs_.find(id);
     return it == runs_.end() ? nullptr : &it->second;
@@ -44,6 +53,7 @@ class Running {
   Run& add(Run run) {
     if (run.deadline_ms != kNever) deadlines_.insert({run.deadline_ms, run.id});
     ++batch_left_[run.batch];
+    begun_.insert(run.id);
     JobId id = run.id;
     return runs_.emplace(id, std::move(run)).first->second;
   }
@@ -51,25 +61,43 @@ class Running {
   bool remove(JobId id) {
     auto it = runs_.find(id);
     forget_deadline(it->second);
+    if (begun_.erase(id) == 0) ended_.push_back(live(it->second));
     auto left = batch_left_.find(it->second.batch);
     bool last = --left->second == 0;
     if (last) batch_left_.erase(left);
     runs_.erase(it);
     return last;
   }
-  void forget_deadline(Run& run) {
-    if (run.deadline_ms != kNever) deadlines_.erase({run.deadline_ms, run.id});
-    run.deadline_ms = kNever;
-  }
+  void forget_deadline(const Run& run) { deadlines_.erase({run.deadline_ms, run.id}); }
   int64_t next_deadline_ms() const { return deadlines_.empty() ? kNever : deadlines_.begin()->first; }
   JobId first_deadline() const { return deadlines_.begin()->second; }
-  size_t size() const { return runs_.size(); }
-  std::unordered_map<JobId, Run>& all() { return runs_; }
+  size_t size() const { return runs_.size(); }                // jobs
+  int batches() const { return static_cast<int>(batch_left_.size()); }  // what the engine's concurrency counts
+  const std::unordered_map<JobId, Run>& all() const { return runs_; }
+
+  // The turn was committed: what it began and ended counts.
+  void turn_committed() {
+    begun_.clear();
+    ended_.clear();
+  }
+  // The runs as of the last commit: those that the outside knows of.
+  std::vector<LiveRun> committed() const {
+    std::vector<LiveRun> runs = ended_;
+    for (auto& [id, run] : runs_) {
+      if (!begun_.contains(id)) runs.push_back(live(run));
+    }
+    return runs;
+  }
 
  private:
+  static LiveRun live(const Run& r) { return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms}; }
+
   std::unordered_map<JobId, Run> runs_;
   std::unordered_map<uint64_t, int> batch_left_;
   std::set<std::pair<int64_t, JobId>> deadlines_;
+  uint64_t next_batch_ = 1;
+  std::set<JobId> begun_;        // in this turn, of runs_
+  std::vector<LiveRun> ended_;   // in this turn, begun before
 };
 
 struct Turn {

@@ -18,6 +18,7 @@ class EngineFixture {
     char name[] = "/tmp/hf-core-XXXXXX";
     REQUIRE(mkdtemp(name) != nullptr);
     dir = name;
+    path = dir + "/queue.db";
     open();
   }
   ~EngineFixture() {
@@ -28,9 +29,11 @@ class EngineFixture {
 
   EngineOptions options() const {
     EngineOptions o;
-    o.path = dir + "/queue.db";
+    o.path = path;
+    o.vfs = vfs;
     o.device = "gw";
     o.boot_id = boot_id;
+    o.seed = seed;
     o.new_file_id = 0xabcd;
     o.limits = limits;
     o.zones = zones;
@@ -44,9 +47,29 @@ class EngineFixture {
     engine = std::move(*opened);
     tick({SetDispatch{true}});
   }
-  // As after SIGKILL: nothing is closed.
+  // As after SIGKILL: nothing is closed, the file and its log are what the process left. Goes on with a copy
+  // of them, because SQLite tidies up when the old connection ends. What was started is forgotten.
   void crash() {
+    leave();
+    open();
+  }
+  void leave() {
+    std::string copy = dir + "/crash-" + std::to_string(++crashes) + ".db";
+    std::filesystem::copy_file(path, copy);
+    if (std::filesystem::exists(path + "-wal")) std::filesystem::copy_file(path + "-wal", copy + "-wal");
     engine.reset();
+    std::filesystem::remove(path);
+    path = copy;
+    started.clear();
+    stopped.clear();
+  }
+  // A power cut and `off_ms` without power; the clock of the new boot begins near zero.
+  void reboot(int64_t off_ms, bool trusted) {
+    leave();
+    now.boot_ms = 5000;
+    now.wall_ms += off_ms;
+    now.wall_trusted = trusted;
+    boot_id += "+";
     open();
   }
   void close_cleanly() {
@@ -56,19 +79,27 @@ class EngineFixture {
 
   // One turn with these events. Fails the test if the turn fails.
   std::vector<Reply> tick(std::vector<Op> ops = {}) {
+    Result<std::vector<Reply>> replies = try_tick(std::move(ops));
+    if (!replies) FAIL(replies.error().message);
+    return std::move(*replies);
+  }
+  Result<std::vector<Reply>> try_tick(std::vector<Op> ops = {}) {
     std::vector<Request> requests;
     for (Op& op : ops) requests.push_back({std::move(op), {}, {}});
     std::vector<Request*> pointers;
     for (Request& r : requests) pointers.push_back(&r);
     auto ticked = engine->tick(now, pointers);
-    if (!ticked) FAIL(ticked.error().message);
+    std::vector<Reply> replies;
+    for (Request& r : requests) replies.push_back(std::move(r.reply));
+    if (!ticked) {
+      for (Reply& r : replies) CHECK(std::holds_alternative<Error>(r));
+      return ticked.error();
+    }
     last = std::move(*ticked);
     for (Action& a : last.actions) {
       if (auto* start = std::get_if<StartRun>(&a)) started.push_back(*start);
       if (auto* stop = std::get_if<StopRun>(&a)) stopped.push_back(*stop);
     }
-    std::vector<Reply> replies;
-    for (Request& r : requests) replies.push_back(std::move(r.reply));
     return replies;
   }
   template <class T>
@@ -99,22 +130,46 @@ class EngineFixture {
     return s;
   }
   JobId add(JobSpec s) { return ask<std::vector<JobId>>(Enqueue{{std::move(s)}}).front(); }
-  void end(const RunJob& job, Outcome outcome, const std::string& text = "") {
+  static RunEnded ended(const RunJob& job, Outcome outcome, const std::string& text = "") {
     RunEnded e;
     e.id = job.id;
     e.attempt = job.attempt;
+    e.run = job.run;
     e.outcome = outcome;
     (outcome == Outcome::done ? e.result : e.error) = text;
-    ask<Done>(std::move(e));
+    return e;
   }
+  void end(const RunJob& job, Outcome outcome, const std::string& text = "") { ask<Done>(ended(job, outcome, text)); }
   RunJob take_started() {
     REQUIRE_FALSE(started.empty());
     RunJob job = started.front().jobs.front();
     started.erase(started.begin());
     return job;
   }
+  StopRun take_stopped() {
+    REQUIRE_FALSE(stopped.empty());
+    StopRun stop = stopped.front();
+    stopped.erase(stopped.begin());
+    return stop;
+  }
+  // The ids of the jobs that were started, in order; forgets them.
+  std::vector<JobId> started_ids() {
+    std::vector<JobId> ids;
+    for (const StartRun& s : started) {
+      for (const RunJob& j : s.jobs) ids.push_back(j.id);
+    }
+    started.clear();
+    return ids;
+  }
   JobInfo get(JobId id) { return ask<JobInfo>(Get{id}); }
+  State state(JobId id) { return get(id).state; }
   Stats stats() { return ask<Stats>(GetStats{}); }
+  // The closed gates of a job, by name: "due queue".
+  std::string gates(JobId id) {
+    std::string names;
+    for (const ClosedGate& g : ask<WhyInfo>(Why{id}).gates) names += (names.empty() ? "" : " ") + g.gate;
+    return names;
+  }
 
   // Moves both clocks.
   void pass(int64_t ms) {
@@ -122,20 +177,25 @@ class EngineFixture {
     now.wall_ms += ms;
     tick();
   }
-  // Moves the clocks from wake-up to wake-up until `ms` are over.
+  // The boot time at which the engine wants to be called, whichever clock says so.
+  int64_t wake() const {
+    int64_t at = last.next_wake_boot_ms;
+    if (last.next_wake_wall_ms != kNever) at = std::min(at, now.boot_ms + last.next_wake_wall_ms - now.wall_ms);
+    return at;
+  }
+  // Moves the clocks from wake-up to wake-up until `ms` are over. Fails if the engine runs in circles.
   void run_for(int64_t ms) {
     int64_t end = now.boot_ms + ms;
-    for (int guard = 0; guard < 100000; ++guard) {
-      int64_t wake = last.next_wake_boot_ms;
-      if (last.next_wake_wall_ms != kNever) wake = std::min(wake, now.boot_ms + last.next_wake_wall_ms - now.wall_ms);
-      if (wake > end) break;
-      pass(std::max<int64_t>(wake - now.boot_ms, 0));
+    for (int guard = 0; wake() <= end; ++guard) {
+      REQUIRE(guard < 100000);
+      pass(std::max<int64_t>(wake() - now.boot_ms, 0));
     }
     pass(end - now.boot_ms);
   }
 
-  std::string dir;
+  std::string dir, path, vfs;
   std::string boot_id = "boot-1";
+  uint64_t seed = 1;
   Limits limits;
   const ZoneSource* zones = nullptr;
   std::vector<LiveRun> live;
@@ -144,6 +204,7 @@ class EngineFixture {
   Tick last;
   std::vector<StartRun> started;
   std::vector<StopRun> stopped;
+  int crashes = 0;
 };
 
 }  // namespace hf::test

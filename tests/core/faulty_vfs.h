@@ -1,0 +1,89 @@
+// A SQLite VFS over the system's that counts syncs and fails on command.
+//
+// The power-loss disk is the simulator's; this one knows two things: how often a file was synced, and that
+// from some call on every write or sync of the log fails.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace hf::test {
+
+class FaultyVfs {
+ public:
+  FaultyVfs() : real_(sqlite3_vfs_find(nullptr)) {
+    vfs_ = *real_;
+    name_ = "faulty-" + std::to_string(reinterpret_cast<uintptr_t>(this));
+    vfs_.zName = name_.c_str();
+    vfs_.pNext = nullptr;
+    vfs_.pAppData = this;
+    vfs_.szOsFile = static_cast<int>(sizeof(File)) + real_->szOsFile;
+    vfs_.xOpen = open;
+    sqlite3_vfs_register(&vfs_, 0);
+  }
+  ~FaultyVfs() { sqlite3_vfs_unregister(&vfs_); }
+  FaultyVfs(const FaultyVfs&) = delete;
+  FaultyVfs& operator=(const FaultyVfs&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  int syncs = 0;
+  bool fail_writes = false;  // SQLITE_FULL: as on a full disk
+  bool fail_syncs = false;   // SQLITE_IOERR_FSYNC
+
+ private:
+  // The real file's object lies behind ours.
+  struct File {
+    sqlite3_file base;
+    FaultyVfs* vfs;
+    sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
+  };
+  static File& file(sqlite3_file* f) { return *reinterpret_cast<File*>(f); }
+  static const sqlite3_io_methods* real_methods(sqlite3_file* f) { return file(f).real()->pMethods; }
+
+  static int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* f, int flags, int* out_flags) {
+    auto* self = static_cast<FaultyVfs*>(vfs->pAppData);
+    File& mine = file(f);
+    mine.base.pMethods = nullptr;
+    mine.vfs = self;
+    std::memset(static_cast<void*>(mine.real()), 0, static_cast<size_t>(self->real_->szOsFile));
+    int rc = self->real_->xOpen(self->real_, path, mine.real(), flags, out_flags);
+    if (mine.real()->pMethods == nullptr) return rc;
+    static const sqlite3_io_methods methods = make_methods();
+    mine.base.pMethods = &methods;
+    return rc;
+  }
+  static sqlite3_io_methods make_methods() {
+    sqlite3_io_methods m{};
+    m.iVersion = 1;  // no shared memory: the engine needs none
+    m.xClose = [](sqlite3_file* f) { return real_methods(f)->xClose(file(f).real()); };
+    m.xRead = [](sqlite3_file* f, void* to, int n, sqlite3_int64 at) { return real_methods(f)->xRead(file(f).real(), to, n, at); };
+    m.xWrite = [](sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
+      if (file(f).vfs->fail_writes) return SQLITE_FULL;
+      return real_methods(f)->xWrite(file(f).real(), from, n, at);
+    };
+    m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) { return real_methods(f)->xTruncate(file(f).real(), size); };
+    m.xSync = [](sqlite3_file* f, int flags) {
+      ++file(f).vfs->syncs;
+      if (file(f).vfs->fail_syncs) return SQLITE_IOERR_FSYNC;
+      return real_methods(f)->xSync(file(f).real(), flags);
+    };
+    m.xFileSize = [](sqlite3_file* f, sqlite3_int64* size) { return real_methods(f)->xFileSize(file(f).real(), size); };
+    m.xLock = [](sqlite3_file* f, int level) { return real_methods(f)->xLock(file(f).real(), level); };
+    m.xUnlock = [](sqlite3_file* f, int level) { return real_methods(f)->xUnlock(file(f).real(), level); };
+    m.xCheckReservedLock = [](sqlite3_file* f, int* out) { return real_methods(f)->xCheckReservedLock(file(f).real(), out); };
+    m.xFileControl = [](sqlite3_file* f, int op, void* arg) { return real_methods(f)->xFileControl(file(f).real(), op, arg); };
+    m.xSectorSize = [](sqlite3_file* f) { return real_methods(f)->xSectorSize(file(f).real()); };
+    m.xDeviceCharacteristics = [](sqlite3_file* f) { return real_methods(f)->xDeviceCharacteristics(file(f).real()); };
+    return m;
+  }
+
+  sqlite3_vfs* real_;
+  sqlite3_vfs vfs_;
+  std::string name_;
+};
+
+}  // namespace hf::test

@@ -1,0 +1,229 @@
+// What the next start finds: after a kill, a power cut, and a turn that failed.
+#include "engine_fixture.h"
+#include "faulty_vfs.h"
+
+using namespace hf;
+using hf::test::EngineFixture;
+using hf::test::FaultyVfs;
+
+namespace {
+
+class FaultyFixture : public EngineFixture {
+ public:
+  FaultyFixture() {
+    close_cleanly();
+    vfs = disk.name();
+    open();
+  }
+  ~FaultyFixture() { engine.reset(); }
+  // The turn fails as on a full disk; the engine is dropped, and opened again once the disk is well.
+  void fail_turn(std::vector<Op> ops) {
+    disk.fail_writes = true;
+    CHECK_FALSE(try_tick(std::move(ops)).ok());
+    disk.fail_writes = false;
+    reopen();
+  }
+  void reopen() {
+    live = engine->live_runs();
+    engine.reset();
+    open();
+  }
+  FaultyVfs disk;
+};
+
+RunnerSpec one_second_retries() {
+  RunnerSpec r;
+  r.policy.backoff.kind = BackoffKind::fixed;
+  r.policy.backoff.jitter = Jitter::none;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(EngineFixture, "what was acknowledged is there after a kill") {
+  std::vector<JobId> ids;
+  for (int i = 0; i < 20; ++i) ids.push_back(add(spec("x", std::string(static_cast<size_t>(i) * 100, 'p'))));
+  crash();
+  for (int i = 0; i < 20; ++i) CHECK(get(ids[static_cast<size_t>(i)]).payload.size() == static_cast<size_t>(i) * 100);
+  CHECK(stats().by_state[0] == 20);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "the last attempt that the process did not survive makes a dead letter once a handler is there") {
+  JobSpec s = spec("x");
+  s.policy.max_attempts = 1;
+  JobId id = add(s);
+  handler("x");
+  take_started();
+  crash();
+  CHECK(state(id) == State::pending);
+  handler("x");
+  CHECK(started.empty());
+  CHECK(state(id) == State::dead);
+  CHECK(get(id).error.find("1 of 1") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "more jobs than one sweep were running when the process died") {
+  limits.concurrency = 1000;
+  crash();
+  handler("x");
+  ask<std::vector<JobId>>(Enqueue{std::vector<JobSpec>(450, spec("x"))});
+  CHECK(started_ids().size() == 450);
+  crash();
+  CHECK(stats().by_state[0] == 450);
+  CHECK(stats().by_state[1] == 0);
+  CHECK(stats().recovered == 450);
+  handler("x");
+  CHECK(started_ids().size() == 450);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a run that was asked to cancel is cancelled when the process dies first") {
+  handler("x");
+  JobId id = add(spec("x"));
+  take_started();
+  ask<Done>(Cancel{id});
+  crash();
+  handler("x");
+  CHECK(state(id) == State::cancelled);
+  CHECK(started.empty());
+  CHECK(get(id).finished_wall_ms != 0);
+  ask<Done>(Retry{id});
+  take_started();
+  crash();
+  CHECK(state(id) == State::pending);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a turn that fails answers every event with the error") {
+  handler("x");
+  disk.fail_writes = true;
+  auto failed = try_tick({Enqueue{{spec("x")}}, GetStats{}});
+  REQUIRE_FALSE(failed.ok());
+  CHECK(failed.error().code == HF_E_FULL);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a sync that fails is an error, not an acknowledgement") {
+  disk.fail_syncs = true;
+  auto failed = try_tick({Enqueue{{spec("x")}}});
+  REQUIRE_FALSE(failed.ok());
+  CHECK(failed.error().code == HF_E_IO);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "after a failed turn what was acknowledged before is there, and no more") {
+  JobId a = add(spec("x"));
+  fail_turn({Enqueue{{spec("x")}}});
+  CHECK(stats().by_state[0] == 1);
+  CHECK(state(a) == State::pending);
+  CHECK(add(spec("x")) > a);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a run goes on while the engine is reopened, and completes") {
+  handler("x");
+  JobId id = add(spec("x"));
+  RunJob job = take_started();
+  fail_turn({Enqueue{{spec("x")}}});
+  handler("x");
+  CHECK(started.empty());
+  CHECK(state(id) == State::running);
+  end(job, Outcome::done, "r");
+  CHECK(get(id).result == "r");
+  CHECK(get(id).attempts == 1);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "the end of a run that a failed turn did not keep is told again and counts") {
+  handler("x", one_second_retries());
+  JobId id = add(spec("x"));
+  RunJob job = take_started();
+  RunEnded e = ended(job, Outcome::retry, "no");
+  e.retry_after_ms = 0;  // claimed again in the same turn
+  fail_turn({e});
+  CHECK(state(id) == State::running);
+  CHECK(started.empty());
+  end(job, Outcome::done, "r");
+  CHECK(get(id).result == "r");
+  CHECK(get(id).history.empty());
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a claim that a failed turn did not keep spends no attempt") {
+  JobId id = add(spec("x"));
+  RunnerSpec r;
+  r.name = "x";
+  fail_turn({SetRunner{r}});
+  CHECK(get(id).attempts == 0);
+  handler("x");
+  CHECK(take_started().attempt == 1);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a run that goes on over a reopening keeps its timeout") {
+  RunnerSpec r = one_second_retries();
+  r.policy.timeout_ms = 10000;
+  handler("x", r);
+  add(spec("x"));
+  RunJob job = take_started();
+  pass(4000);
+  fail_turn({Enqueue{{spec("y")}}});
+  CHECK(last.next_wake_boot_ms == now.boot_ms + 6000);
+  pass(6000);
+  CHECK(take_stopped().reason == StopReason::timeout);
+  handler("x", r);
+  end(job, Outcome::retry);
+  CHECK(get(job.id).history.at(0).outcome == "timeout");
+  CHECK(get(job.id).history.at(0).took_ms == 10000);
+  CHECK(get(job.id).error.find("timed out after 10s") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a timeout that a failed turn did not tell is told after the reopening") {
+  RunnerSpec r;
+  r.policy.timeout_ms = 10000;
+  handler("x", r);
+  add(spec("x"));
+  take_started();
+  now.boot_ms += 10000;
+  fail_turn({Enqueue{{spec("y")}}});
+  tick();
+  CHECK(take_stopped().reason == StopReason::timeout);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a run that was asked to cancel is asked again after a reopening") {
+  handler("x");
+  JobId id = add(spec("x"));
+  RunJob job = take_started();
+  ask<Done>(Cancel{id});
+  take_stopped();
+  reopen();
+  CHECK(take_stopped().reason == StopReason::cancel);
+  end(job, Outcome::retry);
+  CHECK(state(id) == State::cancelled);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a batch that goes on over a reopening holds one slot of its runner") {
+  RunnerSpec r;
+  r.concurrency = 1;
+  r.batch.max_jobs = 10;
+  std::vector<JobSpec> three(3, spec("x"));
+  ask<std::vector<JobId>>(Enqueue{three});
+  handler("x", r);
+  REQUIRE(started.size() == 1);
+  std::vector<RunJob> jobs = started.front().jobs;
+  started.clear();
+  reopen();
+  handler("x", r);
+  JobId next = add(spec("x"));
+  for (const RunJob& j : jobs) {
+    CHECK(started.empty());
+    end(j, Outcome::done);
+  }
+  CHECK(take_started().id == next);
+}
+
+TEST_CASE_FIXTURE(FaultyFixture, "a number of a run is not used again after a reopening") {
+  handler("x");
+  add(spec("x"));
+  RunJob old = take_started();
+  tick({SetDispatch{false}, StopAll{true}});
+  reopen();
+  handler("x");
+  RunJob again = take_started();
+  CHECK(again.attempt == old.attempt);
+  CHECK(again.run != old.run);
+  CHECK(refused(ended(old, Outcome::done)).code == HF_E_STALE);
+  end(again, Outcome::done);
+}
