@@ -261,6 +261,18 @@ Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
 Status valid(const QueueSettings& s) {
   return s.concurrency ? in_range("concurrency", *s.concurrency, 1, 10000) : ok_status();
 }
+Status valid(const RunnerSpec& r) {
+  // A sink's runner is named after the sink, which has a name of its own length.
+  bool sink = is_sink_queue(r.name);
+  HF_TRY(check_name(sink ? "sink" : "job type", sink ? r.name.substr(std::string_view(kSinkPrefix).size()) : r.name));
+  if (!r.sink.empty()) HF_TRY(check_name("sink", r.sink));
+  HF_TRY(in_range("concurrency", r.concurrency, 0, 10000));
+  HF_TRY(in_range("defer_ms", r.defer_ms, 1, 86400000));
+  HF_TRY(in_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
+  HF_TRY(in_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
+  HF_TRY(in_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
+  return validate(r.policy);
+}
 }  // namespace
 
 Reply Engine::State::apply(Request& request) {
@@ -307,7 +319,7 @@ Reply Engine::State::apply(Request& request) {
           },
           [&](QueueList& l) { return reply_of(queries.queues(l.name)); },
           [&](SetRunner& r) {
-            Status ok = validate(r.spec.policy);
+            Status ok = valid(r.spec);
             if (ok) lanes.set_runner(r.spec);
             return status_reply(std::move(ok));
           },
@@ -316,6 +328,7 @@ Reply Engine::State::apply(Request& request) {
             Result<Limits> resolved = resolve(l.limits);
             if (!resolved) return Reply(resolved.error());
             limits = *resolved;
+            jobs.limits_changed();
             retention.changed();
             return Reply(Done{});
           },

@@ -1,5 +1,6 @@
 // How jobs come in: validation, limits, unique keys, ids. The other half of class Jobs is in jobs.cpp.
 #include <algorithm>
+#include <map>
 
 #include "core/jobs.h"
 #include "core/names.h"
@@ -11,6 +12,9 @@ namespace {
 constexpr int64_t kMaxDelayMs = 3660LL * 86400 * 1000;  // ten years and a bit
 
 Error invalid(const std::string& text) { return Error{HF_E_INVALID, text}; }
+Error held(JobId by, const std::string& key) {
+  return Error{HF_E_CONFLICT, "job " + std::to_string(by) + " holds unique_key " + quoted(key)};
+}
 
 Status in_range(const char* field, int64_t v, int64_t lo, int64_t hi) {
   if (v >= lo && v <= hi) return ok_status();
@@ -61,6 +65,7 @@ ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
 
 Status Jobs::validate(const JobSpec& s) const {
   HF_TRY(check_name("job type", s.type));
+  if (is_sink_queue(s.type)) return invalid("job type " + quoted(s.type) + ": names that begin with \"sink:\" are for deliveries");
   HF_TRY(check_name("queue", s.queue));
   if (is_sink_queue(s.queue)) return invalid("queue \"" + s.queue + "\": names that begin with \"sink:\" are for deliveries");
   if (!s.sink.empty()) HF_TRY(check_name("sink", s.sink));
@@ -129,16 +134,19 @@ Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs) {
     if (specs.size() > 1) e.message = "job " + std::to_string(i) + ": " + e.message;
     return e;
   };
-  std::set<std::string_view> keys;
+  std::map<std::string_view, size_t> keys;  // of this call
   for (size_t i = 0; i < specs.size(); ++i) {
     const JobSpec& s = specs[i];
     if (Status ok = validate(s); !ok) return where(i, ok.error());
     Queue* q = turn_.lanes.find_queue(s.queue);
     if (q != nullptr && q->draining) return where(i, Error{HF_E_CONFLICT, "queue " + s.queue + " is draining: it takes no new jobs until it is resumed"});
     if (s.unique_key.empty()) continue;
-    if (s.on_conflict == OnConflict::reject && (holder(s.unique_key) != 0 || !keys.insert(s.unique_key).second)) {
-      return where(i, Error{HF_E_CONFLICT, "job " + std::to_string(holder(s.unique_key)) + " holds unique_key " + quoted(s.unique_key)});
+    auto [first, new_here] = keys.emplace(s.unique_key, i);
+    if (s.on_conflict != OnConflict::reject) continue;
+    if (!new_here) {
+      return where(i, Error{HF_E_CONFLICT, "job " + std::to_string(first->second) + " of the same call has unique_key " + quoted(s.unique_key)});
     }
+    if (JobId other = holder(s.unique_key); other != 0) return where(i, held(other, s.unique_key));
   }
   int64_t bytes = 0;
   for (const JobSpec& s : specs) bytes += static_cast<int64_t>(s.payload.size());
@@ -146,7 +154,7 @@ Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs) {
   std::vector<Lane*> lanes;
   for (const JobSpec& s : specs) {
     Result<Lane*> lane = turn_.lanes.intern(s.queue, s.type, s.concurrency_key, nullptr);
-    if (!lane) return lane.error();
+    if (!lane) return where(lanes.size(), lane.error());
     lanes.push_back(*lane);
   }
   std::vector<JobId> ids;
@@ -170,6 +178,14 @@ JobId Jobs::holder(const std::string& unique_key) {
   if (!is_final(row.job.state) || keeps_unique(decode_opts(row.job.opts))) return id;
   turn_.store.release_unique(id);  // its time is over
   return 0;
+}
+
+Status Jobs::take_unique(JobId id, const JobOpts& opts) {
+  if (opts.unique_key.empty()) return ok_status();
+  JobId other = holder(opts.unique_key);
+  if (other != 0 && other != id) return held(other, opts.unique_key);
+  turn_.store.set_unique(id, opts.unique_key);
+  return ok_status();
 }
 
 // Validated; puts the job in, or lets the one that holds its unique key stand for it.
@@ -218,15 +234,16 @@ JobId Jobs::insert(const JobSpec& s, Lane& lane, JobId reserved, const std::stri
 void Jobs::give_to_holder(JobId other, const JobSpec& s) {
   if (s.on_conflict == OnConflict::keep || s.on_conflict == OnConflict::reject) return;
   FullRow row = turn_.store.read(other, false);
-  if (row.job.state != State::pending) return;  // it runs already: what is there stays
+  if (row.job.state != State::pending || turn_.lanes.by_id(row.job.lane)->delivery()) return;  // it runs or ran: what is there stays
   int64_t due = s.at_wall_ms != 0 ? kNever : turn_.now_ms + s.delay_ms;
   JobOpts opts = decode_opts(row.job.opts);
   opts.policy = s.policy;
   opts.tags = s.tags;
   turn_.store.set_payload(other, s.payload);
   turn_.store.set_order(other, s.priority, due, s.at_wall_ms, encode_opts(opts));
+  turn_.store.set_expiry(other, s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0);
   turn_.lanes.moved(*turn_.lanes.by_id(row.job.lane), other, {-s.priority, due, other}, turn_.now_ms);
-  wall_jobs_next_ = 0;
+  wall_jobs_next_ = expiry_next_ = 0;
   turn_.tell(Change::edited, other, turn_.lanes.by_id(row.job.lane));
 }
 

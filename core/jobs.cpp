@@ -166,7 +166,9 @@ std::string Jobs::history_with(const Run& run, const char* outcome, std::string_
   history.push_back({run.attempt, run.lane->delivery(), run.started_ms, turn_.now_ms - run.started_ms, outcome,
                      std::string(cut_utf8(error, HF_ERROR_TEXT_MAX))});
   if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
-  return encode_history(history);
+  std::string bytes = encode_history(history);
+  take_room(bytes.size());
+  return bytes;
 }
 
 void Jobs::put_back(Run& run, const PutBack& how) {
@@ -248,13 +250,23 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     if (!found) return fail(run, found.error().message, false, -1, "retry");
     to_sink = *found;
   }
+  // All or none, as in enqueue(). What is wrong with a child stays wrong; room may come.
+  std::vector<Lane*> child_lanes;
+  int64_t bytes = 0;
   for (auto& [id, spec] : ended.children) {
     Status ok = validate(spec);
     if (!ok) return fail(run, "hf_job_enqueue: " + ok.error().message, true, -1, "dead");
+    Result<Lane*> child_lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
+    if (!child_lane) return fail(run, "hf_job_enqueue: " + child_lane.error().message, false, -1, "retry");
+    child_lanes.push_back(*child_lane);
+    bytes += static_cast<int64_t>(spec.payload.size());
   }
-  for (auto& [id, spec] : ended.children) {
-    Result<JobId> child = enqueue_one(spec, id, "", 0);
-    if (!child) return fail(run, "hf_job_enqueue: " + child.error().message, true, -1, "dead");
+  if (!ended.children.empty()) {
+    Status room = has_room(static_cast<int64_t>(ended.children.size()), bytes);
+    if (!room) return fail(run, "hf_job_enqueue: " + room.error().message, false, -1, "retry");
+  }
+  for (size_t i = 0; i < ended.children.size(); ++i) {
+    insert(ended.children[i].second, *child_lanes[i], ended.children[i].first, "", 0);
   }
   Change change = Change::completed;
   if (to_sink != nullptr) {
@@ -277,6 +289,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     }
     ++turn_.stats.completed;
   }
+  take_room(end.result.size());
   Transition& t = turn_.tell(change, run.id, &lane);
   t.attempt = run.attempt;
   t.took_ms = turn_.now_ms - run.started_ms;
@@ -424,14 +437,15 @@ void Jobs::set_cancel_asked(JobId id, JobOpts& opts, bool asked) {
   turn_.store.set_opts(id, encode_opts(opts));
 }
 
-void Jobs::requeue(const FullRow& row) {
+Status Jobs::requeue(const FullRow& row) {
   JobId id = row.job.id;
+  JobOpts opts = decode_opts(row.job.opts);
+  if (is_final(row.job.state)) HF_TRY(take_unique(id, opts));
   Lane& lane = *turn_.lanes.by_id(row.job.lane);
   ReadyEntry entry{-row.job.priority, turn_.now_ms, id};
   bool was_pending = row.job.state == State::pending;
   turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, was_pending ? row.job.attempts : 0);
-  if (row.job.expires_ms != 0) turn_.store.clear_expiry(id);
-  JobOpts opts = decode_opts(row.job.opts);
+  if (row.job.expires_ms != 0) turn_.store.set_expiry(id, 0);
   set_cancel_asked(id, opts, false);
   if (was_pending) {
     turn_.lanes.moved(lane, id, entry, turn_.now_ms);
@@ -440,6 +454,7 @@ void Jobs::requeue(const FullRow& row) {
     turn_.lanes.added(lane, entry, turn_.now_ms);
   }
   turn_.tell(Change::requeued, id, &lane);
+  return ok_status();
 }
 
 Status Jobs::retry(JobId id) {
@@ -449,8 +464,7 @@ Status Jobs::retry(JobId id) {
   if (row.job.state == State::running || row.job.state == State::completed) {
     return wrong_state(id, row.job.state, "only a dead, cancelled or pending job can be retried");
   }
-  requeue(row);
-  return ok_status();
+  return requeue(row);
 }
 
 int64_t Jobs::retry_all_dead(int limit) {
@@ -458,8 +472,7 @@ int64_t Jobs::retry_all_dead(int limit) {
   int64_t n = 0;
   for (JobId id : turn_.store.oldest_finished(State::dead, std::clamp(limit, 1, 10000))) {
     FullRow row = turn_.store.read(id, false);
-    if (row.found) requeue(row);
-    ++n;
+    if (row.found && requeue(row)) ++n;  // one whose unique key another job holds now stays
   }
   return n;
 }
@@ -494,6 +507,7 @@ Status Jobs::edit(const Edit& edit) {
   like.at_wall_ms = edit.at_wall_ms.value_or(0);
   like.tags = edit.tags.value_or(opts.tags);
   like.policy = opts.policy;
+  if (edit.at_wall_ms && *edit.at_wall_ms < 1) return Error{HF_E_INVALID, "at is " + std::to_string(*edit.at_wall_ms) + "; allowed is a time after 1970"};
   if (edit.max_attempts) {
     if (*edit.max_attempts < 1) return Error{HF_E_INVALID, "max_attempts is " + std::to_string(*edit.max_attempts) + "; allowed is 1 to " + std::to_string(HF_ATTEMPTS_MAX)};
     like.policy.max_attempts = *edit.max_attempts;

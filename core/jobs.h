@@ -32,6 +32,7 @@ class Jobs {
   Status validate(const JobSpec& spec) const;
   // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
   Status has_room(int64_t jobs, int64_t payload_bytes);
+  void limits_changed() { room_bytes_ = 0; }
 
   // ---- time
   void wake_wall_jobs();   // `at` jobs whose wall time has come
@@ -55,6 +56,7 @@ class Jobs {
 
  private:
   JobId holder(const std::string& unique_key);  // the job that holds it; 0 if none
+  Status take_unique(JobId id, const JobOpts& opts);  // for a job that comes back; HF_E_CONFLICT if another has the key
   JobId insert(const JobSpec& spec, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
   void give_to_holder(JobId other, const JobSpec& spec);
   JobId next_id();
@@ -75,7 +77,7 @@ class Jobs {
   void complete(Run& run, RunEnded& ended);
   void park(RunnerState& runner, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
-  void requeue(const FullRow& row);
+  Status requeue(const FullRow& row);
   void set_cancel_asked(JobId id, JobOpts& opts, bool asked);
   std::string timeout_text(const Run& run) const;
   std::string history_with(const Run& run, const char* outcome, std::string_view error);
@@ -89,6 +91,8 @@ class Jobs {
   int64_t wall_jobs_next_ = 0;  // cached next `at`; 0: not known
   int64_t expiry_next_ = 0;
   std::vector<JobId> cancel_again_;  // adopted runs whose StopRun may have been lost
+  // What has no choice (a result, a history) takes its room too.
+  void take_room(size_t bytes) { room_bytes_ -= static_cast<int64_t>(bytes); }
   int64_t room_bytes_ = 0;      // may be added before the file's size is looked at again
 };
 

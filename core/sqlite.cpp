@@ -207,7 +207,7 @@ void Db::rollback() {
 
 void Db::set_synchronous(bool full) { wait_for_disk_ = full; }
 
-int64_t Db::changes() const { return sqlite3_changes64(db_); }
+int64_t Db::total_changes() const { return sqlite3_total_changes64(db_); }
 
 int64_t Db::page_count() {
   if (page_size_ == 0) page_size_ = query_i64("PRAGMA page_size");

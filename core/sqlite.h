@@ -89,7 +89,7 @@ class Db {
   // How the next commits that changed rows reach the disk: full waits for it, otherwise only checkpoints do.
   void set_synchronous(bool full);
 
-  int64_t changes() const;
+  int64_t total_changes() const;  // rows, since the opening
   // Pages in the file and free pages among them, as SQLite counts them in memory.
   int64_t page_count();
   int64_t free_pages();

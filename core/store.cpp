@@ -20,7 +20,8 @@ struct Store::Statements {
           " ukey=CASE WHEN ?7 THEN ukey END WHERE id=?1")
   HF_STMT(end_result,
           "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
-          " ukey=CASE WHEN ?7 THEN ukey END, error=NULL, result=?8 WHERE id=?1")
+          " ukey=CASE WHEN ?7 THEN ukey END, error=NULL, result=?8,"
+          " expires=CASE WHEN ?3 THEN expires END WHERE id=?1")  // it has run: its delivery does not expire
   HF_STMT(end_failure,
           "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
           " ukey=CASE WHEN ?7 THEN ukey END, error=?8, history=?9 WHERE id=?1")
@@ -35,7 +36,8 @@ struct Store::Statements {
   HF_STMT(set_opts, "UPDATE job SET opts=?2 WHERE id=?1")
   HF_STMT(set_order, "UPDATE job SET nprio=?2, due=?3, at=?4, opts=?5 WHERE id=?1")
   HF_STMT(release_unique, "UPDATE job SET ukey=NULL WHERE id=?1")
-  HF_STMT(clear_expiry, "UPDATE job SET expires=NULL WHERE id=?1")
+  HF_STMT(set_unique, "UPDATE job SET ukey=?2 WHERE id=?1")
+  HF_STMT(set_expiry, "UPDATE job SET expires=?2 WHERE id=?1")
   HF_STMT(put_body, "INSERT OR REPLACE INTO body(id,data) VALUES(?1,?2)")
   HF_STMT(get_body, "SELECT data FROM body WHERE id=?1")
   HF_STMT(body_size, "SELECT length(data) FROM body WHERE id=?1")
@@ -157,19 +159,26 @@ Status Store::close() {
 void Store::begin(bool wait_for_disk) {
   db_->set_synchronous(wait_for_disk);  // not possible inside a transaction
   waits_ = wait_for_disk;
+  changes_before_ = db_->total_changes();
   db_->begin();
 }
 
 bool Store::commit() {
   if (!db_->commit()) return false;
   ++commits_;
+  const bool wrote = db_->total_changes() != changes_before_;
+  // SQLite syncs nothing for a transaction that wrote nothing; what it read, and its reply rests on, may have been
+  // committed without waiting.
+  if (waits_ && !wrote && unsynced_) return sync_log();
   if (waits_) ++synced_commits_;
+  unsynced_ = !waits_ && (unsynced_ || wrote);
   return true;
 }
 
 bool Store::sync_log() {
   db_->query_i64("PRAGMA wal_checkpoint(PASSIVE)");  // syncs the log before it moves pages
   ++synced_commits_;
+  unsynced_ = false;
   return db_->ok();
 }
 
@@ -244,7 +253,9 @@ void Store::set_order(JobId id, int priority, int64_t due_ms, int64_t at_wall_ms
 
 void Store::release_unique(JobId id) { sql_->release_unique.bind(id).run(); }
 
-void Store::clear_expiry(JobId id) { sql_->clear_expiry.bind(id).run(); }
+void Store::set_unique(JobId id, std::string_view key) { sql_->set_unique.bind(id).bind_text(key).run(); }
+
+void Store::set_expiry(JobId id, int64_t expires_ms) { sql_->set_expiry.bind(id).bind_opt(expires_ms, 0).run(); }
 
 RunRow Store::read_for_run(JobId id, bool delivery) {
   RunRow row;

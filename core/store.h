@@ -133,7 +133,8 @@ class Store {
   void set_opts(JobId id, std::string_view opts);
   void set_order(JobId id, int priority, int64_t due_ms, int64_t at_wall_ms, std::string_view opts);
   void release_unique(JobId id);
-  void clear_expiry(JobId id);
+  void set_unique(JobId id, std::string_view key);
+  void set_expiry(JobId id, int64_t expires_ms);  // 0: never
 
   RunRow read_for_run(JobId id, bool delivery);
   FullRow read(JobId id, bool with_bodies);
@@ -199,7 +200,9 @@ class Store {
   uint32_t file_id_ = 0;
   int64_t page_size_ = 0;
   int64_t commits_ = 0, synced_commits_ = 0;
+  int64_t changes_before_ = 0;
   bool waits_ = false;
+  bool unsynced_ = false;  // something was committed that a power cut may take back
 };
 
 }  // namespace hf

@@ -280,7 +280,7 @@ HF_API void hf_job_info_free(hf_job_info *info);
  * cancelled when it does. HF_E_NOT_FOUND; HF_E_STATE if it is final. Any thread. */
 HF_API int hf_cancel(hf_engine *engine, hf_job_id id);
 /* Dead or cancelled: pending again, due now, with all its attempts. Pending: due now. HF_E_NOT_FOUND;
- * HF_E_STATE if it runs or is completed. */
+ * HF_E_STATE if it runs or is completed; HF_E_CONFLICT if another job holds its unique_key now. */
 HF_API int hf_retry(hf_engine *engine, hf_job_id id);
 
 typedef struct hf_list_query {

@@ -1,0 +1,174 @@
+// Unique keys: at most one unfinished job with a key, and for a while after.
+#include "engine_fixture.h"
+
+using namespace hf;
+using hf::test::EngineFixture;
+
+namespace {
+JobSpec keyed(const std::string& payload, OnConflict on_conflict = OnConflict::keep, const std::string& key = "k") {
+  JobSpec s = EngineFixture::spec("x", payload);
+  s.unique_key = key;
+  s.on_conflict = on_conflict;
+  return s;
+}
+}  // namespace
+
+TEST_CASE_FIXTURE(EngineFixture, "keep: the job that is there stays, its id is returned") {
+  JobId a = add(keyed("1"));
+  CHECK(add(keyed("2")) == a);
+  CHECK(get(a).payload == "1");
+  CHECK(stats().by_state[0] == 1);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "replace: a pending job takes payload, priority and due time") {
+  JobId a = add(keyed(std::string(1000, '1')));
+  JobSpec s = keyed("2", OnConflict::replace);
+  s.priority = 7;
+  s.delay_ms = 5000;
+  CHECK(add(s) == a);
+  JobInfo info = get(a);
+  CHECK(info.payload == "2");
+  CHECK(info.priority == 7);
+  CHECK(info.due_wall_ms == now.wall_ms + 5000);
+  handler("x");
+  CHECK(started.empty());
+  pass(5000);
+  CHECK(take_started().bytes == "2");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "replace: a job that runs stays what it is") {
+  handler("x");
+  JobId a = add(keyed("1"));
+  take_started();
+  CHECK(add(keyed("2", OnConflict::replace)) == a);
+  CHECK(get(a).payload == "1");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "replace: a job whose result is on its way to the sink stays what it is") {
+  RunnerSpec r;
+  r.sink = "cloud";
+  handler("x", r);
+  JobId a = add(keyed("1"));
+  end(take_started(), Outcome::done, "r");
+  JobSpec s = keyed("2", OnConflict::replace);
+  s.delay_ms = 5000;
+  CHECK(add(s) == a);
+  CHECK(get(a).payload == "1");
+  handler("sink:cloud");
+  CHECK(take_started().bytes == "r");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "reject: HF_E_CONFLICT names the holder") {
+  JobId a = add(keyed("1"));
+  Error e = refused(Enqueue{{keyed("2", OnConflict::reject)}});
+  CHECK(e.code == HF_E_CONFLICT);
+  CHECK(e.message.find("job " + std::to_string(a)) != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "debounce: each call starts the delay anew, the last payload runs once") {
+  handler("x");
+  JobSpec s = keyed("1", OnConflict::debounce);
+  s.delay_ms = 1000;
+  JobId a = add(s);
+  for (int i = 2; i < 6; ++i) {
+    pass(900);
+    s.payload = std::to_string(i);
+    CHECK(add(s) == a);
+    CHECK(started.empty());
+  }
+  pass(1000);
+  CHECK(take_started().bytes == "5");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "debounce: the ttl starts anew with the delay") {
+  handler("x");
+  JobSpec s = keyed("1", OnConflict::debounce);
+  s.delay_ms = 1000;
+  s.ttl_ms = 1500;
+  JobId a = add(s);
+  pass(900);
+  add(s);
+  pass(1000);
+  CHECK(take_started().id == a);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a key is free when its job has finished") {
+  handler("x");
+  JobId a = add(keyed("1"));
+  end(take_started(), Outcome::done);
+  JobId b = add(keyed("2"));
+  CHECK(b != a);
+  end(take_started(), Outcome::dead);
+  JobId c = add(keyed("3"));
+  CHECK(c != b);
+  ask<Done>(Cancel{c});
+  end(take_started(), Outcome::retry);
+  CHECK(add(keyed("4")) != c);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a retried job that waits still holds its key") {
+  handler("x");
+  JobId a = add(keyed("1"));
+  end(take_started(), Outcome::retry);
+  CHECK(add(keyed("2")) == a);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "unique_for holds the key from the enqueue on, over the job's end, a kill and a clean end") {
+  JobSpec s = keyed("1");
+  s.unique_for_ms = 10000;
+  handler("x");
+  JobId a = add(s);
+  end(take_started(), Outcome::done);
+  pass(5000);
+  CHECK(add(s) == a);
+  CHECK(refused(Enqueue{{keyed("2", OnConflict::reject)}}).code == HF_E_CONFLICT);
+  crash();
+  pass(4999);
+  CHECK(add(s) == a);
+  close_cleanly();
+  now.boot_ms += 1;
+  open();
+  CHECK(add(s) != a);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "keys are held over a kill") {
+  JobId a = add(keyed("1"));
+  crash();
+  CHECK(add(keyed("2")) == a);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "the same key twice in one call: the second one keeps the first") {
+  auto ids = ask<std::vector<JobId>>(Enqueue{{keyed("1"), keyed("2")}});
+  CHECK(ids[0] == ids[1]);
+  CHECK(get(ids[0]).payload == "1");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "the same key twice in one call: the second one replaces the first") {
+  auto ids = ask<std::vector<JobId>>(Enqueue{{keyed("1"), keyed("2", OnConflict::replace)}});
+  CHECK(ids[0] == ids[1]);
+  CHECK(get(ids[0]).payload == "2");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "the same key twice in one call: reject refuses the call, whatever the first one said") {
+  for (OnConflict first : {OnConflict::keep, OnConflict::reject}) {
+    Error e = refused(Enqueue{{keyed("1", first), keyed("2", OnConflict::reject)}});
+    CHECK(e.code == HF_E_CONFLICT);
+    CHECK(e.message.find("job 1: job 0 of the same call") != std::string::npos);
+    CHECK(stats().by_state[0] == 0);
+  }
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a dead job that is retried takes its key again, or conflicts with who has it") {
+  handler("x");
+  JobId a = add(keyed("1"));
+  end(take_started(), Outcome::dead);
+  JobId b = add(keyed("2"));
+  RunJob run = take_started();
+  Error e = refused(Retry{a});
+  CHECK(e.code == HF_E_CONFLICT);
+  CHECK(e.message.find("job " + std::to_string(b)) != std::string::npos);
+  CHECK(ask<int64_t>(RetryAllDead{}) == 0);
+  end(run, Outcome::done);
+  ask<Done>(Retry{a});
+  CHECK(add(keyed("3")) == a);
+}
