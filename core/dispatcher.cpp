@@ -58,11 +58,13 @@ bool Dispatcher::batch_ready(Queue& queue, const RunnerState& runner) {
   int64_t ready = 0;
   int64_t oldest = kNever;
   for (Lane* lane : queue.active) {
+    if (lane->runner != &runner) continue;
     ready += static_cast<int64_t>(lane->window.size());
     if (lane->more) return true;
     for (const ReadyEntry& e : lane->window) oldest = std::min(oldest, e.due_ms);
   }
-  if (ready >= batch.max_jobs || oldest + batch.max_wait_ms <= turn_.now_ms) return true;
+  bool enough = ready >= batch.max_jobs || (batch.max_bytes > 0 && runner.waiting_bytes >= batch.max_bytes);
+  if (enough || oldest + batch.max_wait_ms <= turn_.now_ms) return true;
   batch_wake_ms_ = std::min(batch_wake_ms_, oldest + batch.max_wait_ms);
   return false;
 }
@@ -84,8 +86,11 @@ bool Dispatcher::claim_from(Queue& queue) {
   int max_jobs = runner.park_ms != 0 ? 1 : std::max(batch.max_jobs, 1);
   bool taken = false;
   while (lane != nullptr && static_cast<int>(start.jobs.size()) < max_jobs) {
+    // The first one goes however large it is.
+    Taken how = take(*lane, start, number, batch.max_bytes > 0 && !start.jobs.empty() ? batch.max_bytes - bytes : kNever);
+    if (how == Taken::too_large) break;
     taken = true;
-    if (take(*lane, start, number)) {
+    if (how == Taken::started) {
       bytes += static_cast<int64_t>(start.jobs.back().bytes.size());
       if (start.jobs.size() == 1) ++runner.running;
     }
@@ -94,6 +99,7 @@ bool Dispatcher::claim_from(Queue& queue) {
     if (!queue.slot_free()) break;
     lane = next_of_batch(queue, runner);
   }
+  runner.waiting_bytes = lane == nullptr ? 0 : std::max<int64_t>(runner.waiting_bytes - bytes, 0);
   if (!start.jobs.empty()) turn_.out->actions.push_back(std::move(start));
   return taken;
 }
@@ -107,16 +113,18 @@ Lane* Dispatcher::next_of_batch(Queue& queue, RunnerState& runner) {
   return lane != nullptr && lane->runner == &runner ? lane : nullptr;
 }
 
-bool Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch) {
-  ReadyEntry entry = turn_.lanes.pop(lane);
+Dispatcher::Taken Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch, int64_t bytes_left) {
+  const ReadyEntry entry = lane.window.front();
   Jobs::Fresh* fresh = jobs_.fresh(entry.id);
   RunRow row;
   if (fresh != nullptr) {
     row = {true, fresh->row.opts, fresh->row.payload, fresh->row.created_ms, fresh->row.expires_ms, fresh->row.attempts};
   } else {
     row = turn_.store.read_for_run(entry.id, lane.delivery());
-    if (!row.found) return false;  // only after an error, which the turn's end finds
   }
+  if (row.found && static_cast<int64_t>(row.bytes.size()) > bytes_left) return Taken::too_large;
+  turn_.lanes.pop(lane);
+  if (!row.found) return Taken::ended;  // only after an error, which the turn's end finds
   Run run;
   run.id = entry.id;
   run.attempt = row.attempts + 1;
@@ -136,7 +144,7 @@ bool Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch) {
                     late ? "expired: it was not run within its ttl"
                          : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "); the last one did not end",
                     late ? Change::expired : Change::died);
-    return false;
+    return Taken::ended;
   }
   if (policy.timeout_ms > 0) run.deadline_ms = turn_.now_ms + policy.timeout_ms;
 
@@ -170,7 +178,7 @@ bool Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch) {
   start.timeout_ms = policy.timeout_ms;
   start.jobs.push_back(std::move(job));
   turn_.running.add(std::move(run));
-  return true;
+  return Taken::started;
 }
 
 int64_t Dispatcher::next_wake_ms() const {
@@ -215,6 +223,11 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     }
   }
   if (!lane.key_free()) closed("key", "another job with concurrency_key " + lane.key + " runs");
+  const Batch& batch = runner.spec.batch;
+  if (gates.empty() && batch.max_jobs > 1 && row.job.due_ms + batch.max_wait_ms > turn_.now_ms) {
+    closed("batch", runner.spec.name + " waits for more to send together, up to " + format_duration_human(batch.max_wait_ms),
+           turn_.wall_of(row.job.due_ms + batch.max_wait_ms));
+  }
   return gates;
 }
 

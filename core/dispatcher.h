@@ -29,7 +29,8 @@ class Dispatcher {
   bool claim_from(Queue& queue);
   bool batch_ready(Queue& queue, const RunnerState& runner);
   Lane* next_of_batch(Queue& queue, RunnerState& runner);
-  bool take(Lane& lane, StartRun& start, uint64_t batch);
+  enum class Taken { started, ended, too_large };
+  Taken take(Lane& lane, StartRun& start, uint64_t batch, int64_t bytes_left);
 
   Turn& turn_;
   Jobs& jobs_;

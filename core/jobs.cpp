@@ -303,7 +303,10 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     count(State::running, end.state);
   }
   release_slot(run);
-  if (to_sink != nullptr) turn_.lanes.added(*to_sink, {-priority, end.due_ms, id}, turn_.now_ms);
+  if (to_sink != nullptr) {
+    to_sink->runner->waiting_bytes += static_cast<int64_t>(ended.result.size());
+    turn_.lanes.added(*to_sink, {-priority, end.due_ms, id}, turn_.now_ms);
+  }
 }
 
 void Jobs::park(RunnerState& runner, std::string_view why) {

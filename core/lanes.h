@@ -48,6 +48,7 @@ struct RunnerState {
   int64_t park_ms = 0;      // > 0: the last run said that the world is not ready; grows
   int64_t parked_until_ms = 0;
   std::string park_why;
+  int64_t waiting_bytes = 0;  // of results that came in for its next batch; less after a start than there are
   std::vector<Lane*> lanes;
 
   bool slot_free() const { return spec.concurrency == 0 || running < spec.concurrency; }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "faulty_vfs.h"
 
 namespace hf::test {
 
@@ -19,6 +20,7 @@ class EngineFixture {
     REQUIRE(mkdtemp(name) != nullptr);
     dir = name;
     path = dir + "/queue.db";
+    vfs = disk.name();
     open();
   }
   ~EngineFixture() {
@@ -193,6 +195,7 @@ class EngineFixture {
     pass(end - now.boot_ms);
   }
 
+  FaultyVfs disk;
   std::string dir, path, vfs;
   std::string boot_id = "boot-1";
   uint64_t seed = 1;

@@ -1,6 +1,5 @@
 // How jobs come in: every limit at its edge, and all or none.
 #include "engine_fixture.h"
-#include "faulty_vfs.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
@@ -255,10 +254,6 @@ TEST_CASE_FIXTURE(EngineFixture, "a draining queue takes no new jobs until it is
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "an acknowledged enqueue is synced, a grouped one is not") {
-  hf::test::FaultyVfs disk;
-  close_cleanly();
-  vfs = disk.name();
-  open();
   add(spec("x"));
   int before = disk.syncs;
   add(spec("x"));
@@ -267,14 +262,9 @@ TEST_CASE_FIXTURE(EngineFixture, "an acknowledged enqueue is synced, a grouped o
   grouped.durability = Durability::grouped;
   add(grouped);
   CHECK(disk.syncs == before + 1);
-  engine.reset();
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "an enqueue that rests on a grouped job makes it durable before it answers") {
-  hf::test::FaultyVfs disk;
-  close_cleanly();
-  vfs = disk.name();
-  open();
   add(spec("x"));
   JobSpec s = spec("x");
   s.unique_key = "k";
@@ -287,5 +277,4 @@ TEST_CASE_FIXTURE(EngineFixture, "an enqueue that rests on a grouped job makes i
   before = disk.syncs;
   CHECK(add(s) == id);
   CHECK(disk.syncs == before);
-  engine.reset();
 }

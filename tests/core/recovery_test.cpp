@@ -1,21 +1,13 @@
 // What the next start finds: after a kill, a power cut, and a turn that failed.
 #include "engine_fixture.h"
-#include "faulty_vfs.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
-using hf::test::FaultyVfs;
 
 namespace {
 
-class FaultyFixture : public EngineFixture {
+class ReopenFixture : public EngineFixture {
  public:
-  FaultyFixture() {
-    close_cleanly();
-    vfs = disk.name();
-    open();
-  }
-  ~FaultyFixture() { engine.reset(); }
   // The turn fails as on a full disk; the engine is dropped, and opened again once the disk is well.
   void fail_turn(std::vector<Op> ops) {
     disk.fail_writes = true;
@@ -28,7 +20,6 @@ class FaultyFixture : public EngineFixture {
     engine.reset();
     open();
   }
-  FaultyVfs disk;
 };
 
 RunnerSpec one_second_retries() {
@@ -92,7 +83,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a run that was asked to cancel is cancelled wh
   CHECK(state(id) == State::pending);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a turn that fails answers every event with the error") {
+TEST_CASE_FIXTURE(ReopenFixture, "a turn that fails answers every event with the error") {
   handler("x");
   disk.fail_writes = true;
   auto failed = try_tick({Enqueue{{spec("x")}}, GetStats{}});
@@ -100,14 +91,14 @@ TEST_CASE_FIXTURE(FaultyFixture, "a turn that fails answers every event with the
   CHECK(failed.error().code == HF_E_FULL);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a sync that fails is an error, not an acknowledgement") {
+TEST_CASE_FIXTURE(ReopenFixture, "a sync that fails is an error, not an acknowledgement") {
   disk.fail_syncs = true;
   auto failed = try_tick({Enqueue{{spec("x")}}});
   REQUIRE_FALSE(failed.ok());
   CHECK(failed.error().code == HF_E_IO);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "after a failed turn what was acknowledged before is there, and no more") {
+TEST_CASE_FIXTURE(ReopenFixture, "after a failed turn what was acknowledged before is there, and no more") {
   JobId a = add(spec("x"));
   fail_turn({Enqueue{{spec("x")}}});
   CHECK(stats().by_state[0] == 1);
@@ -115,7 +106,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "after a failed turn what was acknowledged befo
   CHECK(add(spec("x")) > a);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a run goes on while the engine is reopened, and completes") {
+TEST_CASE_FIXTURE(ReopenFixture, "a run goes on while the engine is reopened, and completes") {
   handler("x");
   JobId id = add(spec("x"));
   RunJob job = take_started();
@@ -128,7 +119,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "a run goes on while the engine is reopened, an
   CHECK(get(id).attempts == 1);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "the end of a run that a failed turn did not keep is told again and counts") {
+TEST_CASE_FIXTURE(ReopenFixture, "the end of a run that a failed turn did not keep is told again and counts") {
   handler("x", one_second_retries());
   JobId id = add(spec("x"));
   RunJob job = take_started();
@@ -142,7 +133,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "the end of a run that a failed turn did not ke
   CHECK(get(id).history.empty());
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a claim that a failed turn did not keep spends no attempt") {
+TEST_CASE_FIXTURE(ReopenFixture, "a claim that a failed turn did not keep spends no attempt") {
   JobId id = add(spec("x"));
   RunnerSpec r;
   r.name = "x";
@@ -152,7 +143,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "a claim that a failed turn did not keep spends
   CHECK(take_started().attempt == 1);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a run that goes on over a reopening keeps its timeout") {
+TEST_CASE_FIXTURE(ReopenFixture, "a run that goes on over a reopening keeps its timeout") {
   RunnerSpec r = one_second_retries();
   r.policy.timeout_ms = 10000;
   handler("x", r);
@@ -170,7 +161,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "a run that goes on over a reopening keeps its 
   CHECK(get(job.id).error.find("timed out after 10s") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a timeout that a failed turn did not tell is told after the reopening") {
+TEST_CASE_FIXTURE(ReopenFixture, "a timeout that a failed turn did not tell is told after the reopening") {
   RunnerSpec r;
   r.policy.timeout_ms = 10000;
   handler("x", r);
@@ -182,7 +173,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "a timeout that a failed turn did not tell is t
   CHECK(take_stopped().reason == StopReason::timeout);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a run that was asked to cancel is asked again after a reopening") {
+TEST_CASE_FIXTURE(ReopenFixture, "a run that was asked to cancel is asked again after a reopening") {
   handler("x");
   JobId id = add(spec("x"));
   RunJob job = take_started();
@@ -194,7 +185,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "a run that was asked to cancel is asked again 
   CHECK(state(id) == State::cancelled);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a batch that goes on over a reopening holds one slot of its runner") {
+TEST_CASE_FIXTURE(ReopenFixture, "a batch that goes on over a reopening holds one slot of its runner") {
   RunnerSpec r;
   r.concurrency = 1;
   r.batch.max_jobs = 10;
@@ -214,7 +205,7 @@ TEST_CASE_FIXTURE(FaultyFixture, "a batch that goes on over a reopening holds on
   CHECK(take_started().id == next);
 }
 
-TEST_CASE_FIXTURE(FaultyFixture, "a number of a run is not used again after a reopening") {
+TEST_CASE_FIXTURE(ReopenFixture, "a number of a run is not used again after a reopening") {
   handler("x");
   add(spec("x"));
   RunJob old = take_started();
