@@ -1,0 +1,309 @@
+// Deliveries: the second leg of the same row, in the sink's queue.
+#include "engine_fixture.h"
+
+using namespace hf;
+using hf::test::EngineFixture;
+
+namespace {
+
+class OutboxFixture : public EngineFixture {
+ public:
+  OutboxFixture() { setup(); }
+  void setup() {
+    RunnerSpec r;
+    r.sink = "cloud";
+    handler("x", r);
+  }
+  void sink(Batch batch = {}, int max_attempts = 0) {
+    RunnerSpec r;
+    r.batch = batch;
+    r.concurrency = 1;
+    r.policy.max_attempts = max_attempts;
+    r.policy.backoff.kind = BackoffKind::fixed;
+    r.policy.backoff.jitter = Jitter::none;
+    handler("sink:cloud", r);
+  }
+  JobId produce(const std::string& result, JobSpec s = spec("x")) {
+    JobId id = add(std::move(s));
+    end(take_started(), Outcome::done, result);
+    return id;
+  }
+  // The deliveries of the first batch that was started.
+  std::vector<RunJob> take_batch() {
+    REQUIRE_FALSE(started.empty());
+    CHECK(started.front().runner == "sink:cloud");
+    std::vector<RunJob> jobs = started.front().jobs;
+    started.erase(started.begin());
+    return jobs;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(OutboxFixture, "the result is in the sink's queue in the transaction that ended the run") {
+  JobId id = produce("value");
+  crash();
+  JobInfo info = get(id);
+  CHECK(info.state == State::pending);
+  CHECK(info.delivering);
+  CHECK(info.sink == "cloud");
+  CHECK(info.attempts == 0);
+  CHECK(info.queue == "default");
+  sink();
+  CHECK(take_started().bytes == "value");
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a sink that is not configured waits, and why says so") {
+  JobId id = produce("value");
+  WhyInfo why = ask<WhyInfo>(Why{id});
+  REQUIRE(why.gates.size() == 1);
+  CHECK(why.gates[0].gate == "handler");
+  CHECK(why.summary.find("sink cloud is not configured") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "the job's sink counts before its handler's") {
+  JobSpec s = spec("x");
+  s.sink = "archive";
+  JobId id = add(s);
+  CHECK(started.front().jobs.front().sink == "archive");
+  end(take_started(), Outcome::done, "value");
+  CHECK(get(id).sink == "archive");
+  handler("sink:archive");
+  CHECK(take_started().id == id);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a run that fails delivers nothing") {
+  sink();
+  JobId id = add(spec("x"));
+  end(take_started(), Outcome::dead, "no");
+  CHECK(started.empty());
+  CHECK(state(id) == State::dead);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "the idempotency key is the same in both legs and after a retry") {
+  sink();
+  JobId id = add(spec("x"));
+  std::string key = started.front().jobs.front().key;
+  end(take_started(), Outcome::done, "v");
+  CHECK(started.front().jobs.front().key == key);
+  end(take_started(), Outcome::retry);
+  pass(1000);
+  CHECK(take_started().key == key);
+  CHECK(get(id).key == key);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "attempts of the delivery are counted anew, by the sink's policy; then dead, and retried to the sink") {
+  JobSpec s = spec("x");
+  s.policy.max_attempts = 1;
+  sink({}, 2);
+  JobId id = produce("value", s);
+  RunJob d = take_started();
+  CHECK(d.attempt == 1);
+  end(d, Outcome::retry, "503");
+  CHECK(state(id) == State::pending);
+  CHECK(get(id).max_attempts == 2);
+  pass(1000);
+  d = take_started();
+  CHECK(d.attempt == 2);
+  end(d, Outcome::retry, "503");
+  CHECK(state(id) == State::dead);
+  CHECK(get(id).result == "value");
+  CHECK(get(id).history.back().delivery);
+  ask<Done>(Retry{id});
+  d = take_batch().front();
+  CHECK(d.attempt == 1);
+  CHECK(d.bytes == "value");
+  end(d, Outcome::done);
+  CHECK(state(id) == State::completed);
+  CHECK(get(id).result == "value");
+  CHECK_FALSE(get(id).delivering);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a pending delivery can be cancelled; a running one is asked to stop") {
+  JobId a = produce("a");
+  ask<Done>(Cancel{a});
+  CHECK(state(a) == State::cancelled);
+  sink();
+  JobId b = produce("b");
+  RunJob d = take_started();
+  ask<Done>(Cancel{b});
+  CHECK(take_stopped().id == b);
+  end(d, Outcome::retry, "aborted");
+  CHECK(state(b) == State::cancelled);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a result that waits for its delivery does not expire") {
+  JobSpec s = spec("x");
+  s.ttl_ms = 1000;
+  JobId id = produce("value", s);
+  pass(5000);
+  CHECK(state(id) == State::pending);
+  sink();
+  CHECK(take_started().id == id);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a result that was produced with a concurrency key does not hold it while it is delivered") {
+  JobSpec s = spec("x");
+  s.concurrency_key = "k";
+  sink();
+  produce("a", s);
+  JobId b = add(s);
+  CHECK(state(b) == State::running);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "the sink's queue is a queue: paused and resumed") {
+  ask<Done>(QueuePause{"sink:cloud"});
+  sink();
+  JobId id = produce("a");
+  CHECK(started.empty());
+  CHECK(gates(id) == "queue");
+  ask<Done>(QueuePause{"sink:cloud", false});
+  CHECK(take_started().id == id);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a batch goes when max_jobs are there") {
+  sink({3, 0, 5000});
+  JobId a = produce("a");
+  produce("b");
+  CHECK(started.empty());
+  CHECK(gates(a) == "batch");
+  produce("c");
+  CHECK(take_batch().size() == 3);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a batch goes when the oldest has waited for max_wait") {
+  sink({100, 0, 5000});
+  produce("a");
+  pass(3000);
+  produce("b");
+  CHECK(wake() == now.boot_ms + 2000);
+  pass(1999);
+  CHECK(started.empty());
+  pass(1);
+  CHECK(take_batch().size() == 2);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a batch goes when max_bytes are there, and holds no more unless one alone is larger") {
+  sink({100, 1000, 5000});
+  produce(std::string(400, 'a'));
+  produce(std::string(400, 'b'));
+  CHECK(started.empty());
+  produce(std::string(400, 'c'));
+  std::vector<RunJob> batch = take_batch();
+  CHECK(batch.size() == 2);
+  for (const RunJob& j : batch) end(j, Outcome::done);
+  CHECK(started.empty());
+  produce(std::string(2000, 'd'));
+  batch = take_batch();
+  CHECK(batch.size() == 1);
+  for (const RunJob& j : batch) end(j, Outcome::done);
+  CHECK(take_batch().front().bytes.size() == 2000);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a batch mixes types and holds one slot; each job in it has its own end") {
+  RunnerSpec r;
+  r.sink = "cloud";
+  handler("y", r);
+  sink({10, 0, 1000});
+  JobId a = produce("a"), b = produce("b", spec("y")), c = produce("c");
+  pass(1000);
+  std::vector<RunJob> batch = take_batch();
+  REQUIRE(batch.size() == 3);
+  CHECK(batch[1].type == "y");
+  JobId d = produce("d");
+  pass(1000);
+  end(batch[0], Outcome::done);
+  end(batch[1], Outcome::dead, "400");
+  CHECK(started.empty());
+  end(batch[2], Outcome::retry, "503");
+  CHECK(take_batch().front().id == d);
+  CHECK(state(a) == State::completed);
+  CHECK(state(b) == State::dead);
+  CHECK(state(c) == State::pending);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a large batch in flight takes one slot of the engine") {
+  limits.concurrency = 2;
+  ask<Done>(SetLimits{limits});
+  sink({10, 0, 1000});
+  for (int i = 0; i < 5; ++i) produce("a");
+  pass(1000);
+  CHECK(take_batch().size() == 5);
+  add(spec("x"));
+  add(spec("x"));
+  CHECK(started_ids().size() == 1);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a sink whose world is not ready is parked: 1 s doubling to 60 s, probed with one job, no attempt spent") {
+  sink({100, 0, 0});
+  std::vector<JobId> ids;
+  ask<Done>(QueuePause{"sink:cloud"});
+  for (int i = 0; i < 10; ++i) ids.push_back(produce("v"));
+  ask<Done>(QueuePause{"sink:cloud", false});
+  std::vector<RunJob> batch = take_batch();
+  CHECK(batch.size() == 10);
+  int64_t longest = 1000;
+  for (int probe = 0; probe < 12; ++probe) {
+    std::vector<Op> ends;
+    for (const RunJob& j : batch) {
+      RunEnded e = ended(j, Outcome::defer, "no link");
+      e.park_runner = true;
+      ends.push_back(e);
+    }
+    tick(std::move(ends));
+    CHECK(started.empty());
+    CHECK(gates(ids[3]) == "handler_parked");
+    int64_t wait = wake() - now.boot_ms;
+    CHECK(wait >= longest / 2);
+    CHECK(wait <= longest);
+    longest = std::min<int64_t>(longest * 2, 60000);
+    pass(wait);
+    batch = take_batch();
+    CHECK(batch.size() == 1);
+    CHECK(batch[0].attempt == 1);
+    CHECK(gates(ids[9]) == "handler_slots handler_parked");
+  }
+  end(batch[0], Outcome::done);
+  batch = take_batch();
+  CHECK(batch.size() == 9);
+  for (const RunJob& j : batch) end(j, Outcome::done);
+  for (JobId id : ids) CHECK(get(id).attempts == 1);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "the server is away for ten minutes: no attempt is spent, everything is delivered after") {
+  sink({100, 0, 1000});
+  constexpr int kJobs = 500;
+  ask<std::vector<JobId>>(Enqueue{std::vector<JobSpec>(kJobs, spec("x"))});
+  int delivered = 0;
+  int probes = 0;
+  const int64_t back = now.boot_ms + 600000;
+  for (int guard = 0; delivered < kJobs && guard < 5000; ++guard) {
+    std::vector<Op> ends;
+    for (const StartRun& s : started) {
+      probes += s.runner == "sink:cloud" ? 1 : 0;
+      for (const RunJob& j : s.jobs) {
+        bool sent = s.runner == "sink:cloud";
+        bool away = sent && now.boot_ms < back;
+        RunEnded e = ended(j, away ? Outcome::defer : Outcome::done, sent ? "" : "r");
+        e.park_runner = away;
+        if (sent && !away) {
+          ++delivered;
+          CHECK(j.attempt == 1);
+        }
+        ends.push_back(e);
+      }
+    }
+    started.clear();
+    if (ends.empty()) {
+      REQUIRE(wake() != kNever);
+      pass(std::max<int64_t>(wake() - now.boot_ms, 0));
+    } else {
+      tick(std::move(ends));
+    }
+  }
+  CHECK(stats().by_state[2] == kJobs);
+  CHECK(stats().retried == 0);
+  CHECK(stats().failed == 0);
+  CHECK(now.boot_ms < back + 62000);
+  CHECK(probes < 50);
+}
