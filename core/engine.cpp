@@ -100,6 +100,7 @@ struct Engine::State {
   int64_t elapsed_base_ms = 0;  // elapsed = base + boot
   int64_t saved_clock_ms = 0;
   std::optional<int64_t> wall_offset_ms;
+  bool wall_was_trusted = false;
   std::string note;
 };
 
@@ -212,11 +213,12 @@ Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
   // Backup and check do not go into a transaction with others.
   s.store->begin(wait);
   int64_t offset = now.wall_ms - now.boot_ms;
-  if (s.wall_offset_ms && std::abs(offset - *s.wall_offset_ms) > kStepMs) {
-    ++s.stats.clock_steps;
-    if (offset < *s.wall_offset_ms) s.scheduler.clock_set_back();
-  }
+  bool stepped = s.wall_offset_ms && std::abs(offset - *s.wall_offset_ms) > kStepMs;
+  if (stepped) ++s.stats.clock_steps;
+  // At the first turn too: the clock may have been set while nobody looked.
+  if ((stepped && offset < *s.wall_offset_ms) || now.wall_trusted != s.wall_was_trusted) s.scheduler.clock_changed();
   s.wall_offset_ms = offset;
+  s.wall_was_trusted = now.wall_trusted;
   for (Request* request : requests) {
     if (!std::holds_alternative<Backup>(request->op)) request->reply = s.apply(*request);
   }
@@ -240,6 +242,11 @@ Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
   tick.next_wake_boot_ms = std::min({s.jobs.next_wake_ms(), s.dispatcher.next_wake_ms(), s.scheduler.next_wake_ms(), s.retention.next_wake_ms()});
   if (tick.next_wake_boot_ms != kNever) tick.next_wake_boot_ms -= s.elapsed_base_ms;
   if (now.wall_trusted) tick.next_wake_wall_ms = std::min(s.jobs.next_wall_wake_ms(), s.scheduler.next_wall_wake_ms());
+  int64_t wake_wall = tick.next_wake_wall_ms;
+  if (tick.next_wake_boot_ms != kNever) wake_wall = std::min(wake_wall, offset + tick.next_wake_boot_ms);
+  for (Request* request : requests) {
+    if (auto* stats = std::get_if<Stats>(&request->reply)) stats->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
+  }
   return tick;
 }
 

@@ -87,6 +87,12 @@ Status Jobs::validate(const JobSpec& s) const {
   return ok_status();
 }
 
+Status Jobs::takes_jobs(const std::string& queue) const {
+  const Queue* q = turn_.lanes.find_queue(queue);
+  if (q == nullptr || !q->draining) return ok_status();
+  return Error{HF_E_CONFLICT, "queue " + queue + " is draining: it takes no new jobs until it is resumed"};
+}
+
 JobId Jobs::next_id() {
   if (next_id_ == reserved_until_) {
     reserved_until_ += kIdBlock;
@@ -138,8 +144,7 @@ Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs) {
   for (size_t i = 0; i < specs.size(); ++i) {
     const JobSpec& s = specs[i];
     if (Status ok = validate(s); !ok) return where(i, ok.error());
-    Queue* q = turn_.lanes.find_queue(s.queue);
-    if (q != nullptr && q->draining) return where(i, Error{HF_E_CONFLICT, "queue " + s.queue + " is draining: it takes no new jobs until it is resumed"});
+    if (Status ok = takes_jobs(s.queue); !ok) return where(i, ok.error());
     if (s.unique_key.empty()) continue;
     auto [first, new_here] = keys.emplace(s.unique_key, i);
     if (s.on_conflict != OnConflict::reject) continue;

@@ -473,8 +473,8 @@ Status Jobs::retry(JobId id) {
 int64_t Jobs::retry_all_dead(int limit) {
   flush();
   int64_t n = 0;
-  for (JobId id : turn_.store.oldest_finished(State::dead, std::clamp(limit, 1, 10000))) {
-    FullRow row = turn_.store.read(id, false);
+  for (const Store::Finished& dead : turn_.store.finished(State::dead, 0, 0, kNever, std::clamp(limit, 1, 10000))) {
+    FullRow row = turn_.store.read(dead.id, false);
     if (row.found && requeue(row)) ++n;  // one whose unique key another job holds now stays
   }
   return n;

@@ -30,6 +30,7 @@ class Jobs {
   void stop_all(bool hand_back);
 
   Status validate(const JobSpec& spec) const;
+  Status takes_jobs(const std::string& queue) const;  // HF_E_CONFLICT: it is draining
   // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
   Status has_room(int64_t jobs, int64_t payload_bytes);
   void limits_changed() { room_bytes_ = 0; }

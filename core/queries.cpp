@@ -60,6 +60,20 @@ Result<JobInfo> Queries::get(JobId id, bool with_bodies) {
   return info(row);
 }
 
+void Queries::remember_end(JobId id, int64_t finished_ms) {
+  ends_.emplace_back(id, finished_ms);
+  if (ends_.size() > kListEndsMax) ends_.pop_front();
+}
+
+Result<int64_t> Queries::finish_of(State state, JobId id) {
+  for (auto it = ends_.rbegin(); it != ends_.rend(); ++it) {
+    if (it->first == id) return it->second;
+  }
+  FullRow row = turn_.store.read(id, false);
+  if (row.found && row.job.state == state) return row.finished_ms;
+  return Error{HF_E_NOT_FOUND, "job " + std::to_string(id) + ", behind which the list was to go on, is not " + state_name(state) + " any more: start from the newest"};
+}
+
 Result<JobPage> Queries::list(const ListQuery& q) {
   if (q.limit < 1 || q.limit > 1000) return Error{HF_E_INVALID, "limit is " + std::to_string(q.limit) + "; allowed is 1 to 1000"};
   jobs_.flush();
@@ -67,13 +81,20 @@ Result<JobPage> Queries::list(const ListQuery& q) {
   JobId before = q.before;
   // Final and running jobs come from their index; the others by id, of which so many are looked at and no more.
   bool by_state = q.state && *q.state != State::pending;
+  int64_t finished = kNever;
+  if (by_state && is_final(*q.state) && before != 0) {
+    Result<int64_t> from = finish_of(*q.state, before);
+    if (!from) return from.error();
+    finished = *from;
+  }
   for (int looked = 0; looked < kListScanMax && turn_.store.ok();) {
     constexpr int kChunk = 200;
-    std::vector<JobId> ids = by_state ? turn_.store.ids_by_state(*q.state, before, kChunk) : turn_.store.ids(before, kChunk);
+    std::vector<JobId> ids = by_state ? turn_.store.ids_by_state(*q.state, finished, before, kChunk) : turn_.store.ids(before, kChunk);
     for (JobId id : ids) {
       ++looked;
       before = id;
       FullRow row = turn_.store.read(id, false);
+      finished = row.finished_ms;
       if (!row.found || (q.state && row.job.state != *q.state)) continue;
       const Lane& lane = *turn_.lanes.by_id(row.job.lane);
       const Lane& home = lane.delivery() ? *lane.origin : lane;
@@ -84,12 +105,14 @@ Result<JobPage> Queries::list(const ListQuery& q) {
       page.jobs.push_back(std::move(job));
       if (page.jobs.size() == static_cast<size_t>(q.limit)) {
         page.next = id;
+        if (row.finished_ms != 0) remember_end(id, finished);
         return page;
       }
     }
     if (ids.size() < kChunk) return page;
   }
   page.next = before;
+  if (finished != 0 && before != 0) remember_end(before, finished);
   return page;
 }
 

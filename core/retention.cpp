@@ -4,62 +4,90 @@
 
 namespace hf {
 
-int64_t Retention::sweep_state(State state, int64_t keep_ms, int64_t keep_count, int limit) {
-  int64_t over = turn_.stats.by_state[static_cast<int>(state)] - keep_count;
-  std::vector<JobId> ids;
-  if (over > 0) {
-    ids = turn_.store.oldest_finished(state, static_cast<int>(std::min<int64_t>(over, limit)));
-  } else {
-    ids = turn_.store.finished_before(state, turn_.now_ms - keep_ms, limit);
-  }
+std::array<Retention::Rule, 3> Retention::rules() const {
+  const Limits& l = turn_.limits;
+  int64_t completed_ms = std::max<int64_t>(l.keep_completed_ms, 0);
+  return {{{State::completed, completed_ms, l.keep_completed_count},
+           {State::cancelled, completed_ms, l.keep_completed_count},
+           {State::dead, std::max<int64_t>(l.keep_dead_ms, 0), l.keep_dead_count}}};
+}
+
+int64_t Retention::sweep_rule(const Rule& rule, int limit) {
+  const int64_t old_ms = turn_.now_ms - rule.keep_ms;
+  // Over the count: a few more leave than must, so that not every end of a job sweeps.
+  int64_t over = count(rule.state) - rule.keep_count;
+  if (over > 0) over += std::min<int64_t>(kRetentionBatch / 2, rule.keep_count / 16);
   int64_t removed = 0;
-  for (JobId id : ids) {
-    // A unique key that is still held keeps its row.
-    FullRow row = turn_.store.read(id, false);
-    if (!row.job.unique_key.empty() && decode_opts(row.job.opts).unique_until_ms > turn_.now_ms) continue;
-    turn_.store.remove(id);
-    --turn_.stats.by_state[static_cast<int>(state)];
-    ++removed;
+  int64_t after_ms = 0;
+  JobId after_id = 0;
+  for (int looked = 0; looked < kRetentionLookMax && turn_.store.ok(); looked += kRetentionBatch) {
+    auto rows = turn_.store.finished(rule.state, after_ms, after_id, removed < over ? kNever : old_ms, kRetentionBatch);
+    for (const Store::Finished& row : rows) {
+      if (removed == limit || (removed >= over && row.finished_ms > old_ms)) return removed;
+      after_ms = row.finished_ms;
+      after_id = row.id;
+      if (row.has_key) {
+        int64_t until = decode_opts(turn_.store.read(row.id, false).job.opts).unique_until_ms;
+        if (until > turn_.now_ms) {
+          held_until_ms_ = std::min(held_until_ms_, until);
+          continue;
+        }
+      }
+      turn_.store.remove(row.id);
+      --turn_.stats.by_state[static_cast<int>(rule.state)];
+      ++removed;
+    }
+    if (rows.size() < kRetentionBatch) break;
   }
   return removed;
 }
 
 int64_t Retention::sweep_once(int limit) {
-  const Limits& l = turn_.limits;
-  int64_t completed_ms = std::max<int64_t>(l.keep_completed_ms, 0);
-  int64_t removed = sweep_state(State::completed, completed_ms, l.keep_completed_count, limit);
-  removed += sweep_state(State::cancelled, completed_ms, l.keep_completed_count, limit);
-  removed += sweep_state(State::dead, std::max<int64_t>(l.keep_dead_ms, 0), l.keep_dead_count, limit);
+  held_until_ms_ = kNever;
+  int64_t removed = 0;
+  for (const Rule& rule : rules()) removed += sweep_rule(rule, limit);
   return removed;
 }
 
+bool Retention::over_count() const {
+  auto all = rules();
+  return std::any_of(all.begin(), all.end(), [&](const Rule& r) { return count(r.state) > r.keep_count; });
+}
+
+// When the first job of the state that finished later than that is over its age. Those of a minute leave together,
+// unless the age itself is short.
+int64_t Retention::look_at(const Rule& rule, int64_t after_ms) const {
+  auto first = turn_.store.finished(rule.state, after_ms, kNever, kNever, 1);
+  if (first.empty()) return kNever;
+  return first.front().finished_ms + rule.keep_ms + std::clamp<int64_t>(rule.keep_ms / 10, 1000, 60000);
+}
+
+void Retention::look(size_t i, const Rule& rule) {
+  // What was over its age at the last sweep is gone, or its key is held.
+  const int64_t at = look_at(rule, swept_ms_ - rule.keep_ms - 1);
+  quiet_count_[i] = at == kNever ? count(rule.state) : -1;
+  next_ms_ = std::min(next_ms_, at);
+}
+
 void Retention::sweep() {
-  const Limits& l = turn_.limits;
-  auto count = [&](State s) { return turn_.stats.by_state[static_cast<int>(s)]; };
-  bool over_count = count(State::completed) > l.keep_completed_count + kRetentionBatch ||
-                    count(State::cancelled) > l.keep_completed_count + kRetentionBatch ||
-                    count(State::dead) > l.keep_dead_count + kRetentionBatch;
-  // What finishes later is over its age later, so the time of the oldest holds until a state gets its first job.
-  int filled = (count(State::completed) > 0 ? 1 : 0) | (count(State::cancelled) > 0 ? 2 : 0) | (count(State::dead) > 0 ? 4 : 0);
-  bool first_of_state = (filled & ~filled_) != 0;
-  filled_ = filled;
-  if (turn_.now_ms < next_ms_ && !over_count && !first_of_state) return;
-  if (turn_.now_ms >= next_ms_ || over_count) {
-    if (sweep_once(kRetentionBatch) >= kRetentionBatch) {
-      next_ms_ = turn_.now_ms + 10;  // there is more: soon, but not now, so that it does not hold up the work
-      return;
+  const auto all = rules();
+  const bool over = turn_.now_ms >= over_quiet_ms_ && over_count();
+  if (turn_.now_ms < next_ms_ && !over) {
+    // What finishes later is over its age later, so a time that is known holds.
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (quiet_count_[i] >= 0 && count(all[i].state) != quiet_count_[i]) look(i, all[i]);
     }
+    return;
   }
-  next_ms_ = kNever;
-  auto look = [&](State state, int64_t keep_ms) {
-    int64_t oldest = turn_.store.oldest_finish_time(state);
-    // Those of a minute leave together, unless the age itself is short.
-    if (oldest != kNever) next_ms_ = std::min(next_ms_, oldest + keep_ms + std::clamp<int64_t>(keep_ms / 10, 1000, 60000));
-  };
-  int64_t completed_ms = std::max<int64_t>(l.keep_completed_ms, 0);
-  look(State::completed, completed_ms);
-  look(State::cancelled, completed_ms);
-  look(State::dead, std::max<int64_t>(l.keep_dead_ms, 0));
+  if (sweep_once(kRetentionBatch) >= kRetentionBatch) {
+    next_ms_ = turn_.now_ms + 10;  // there is more: soon, but not now, so that it does not hold up the work
+    return;
+  }
+  swept_ms_ = turn_.now_ms;
+  const int64_t held_ms = held_until_ms_ == kNever ? kNever : held_until_ms_ + 1000;
+  over_quiet_ms_ = over_count() ? held_ms : 0;
+  next_ms_ = held_ms;
+  for (size_t i = 0; i < all.size(); ++i) look(i, all[i]);
 }
 
 int64_t Retention::prune_all() {

@@ -1,9 +1,14 @@
 // Retention: finished jobs leave by age and by count, a bounded number a turn, driven by time.
 #pragma once
 
+#include <array>
+
 #include "core/turn.h"
 
 namespace hf {
+
+inline constexpr int kRetentionBatch = 200;    // rows that leave in one turn
+inline constexpr int kRetentionLookMax = 2000;  // rows that one turn looks at: those whose unique key is held stay
 
 class Retention {
  public:
@@ -12,17 +17,29 @@ class Retention {
   void sweep();               // what is over its age or count now, up to kRetentionBatch rows
   int64_t prune_all();        // all of it, and gives free pages back; rows deleted
   int64_t next_wake_ms() const { return next_ms_; }
-  void changed() { next_ms_ = 0; }  // limits changed: look again
+  void changed() { next_ms_ = over_quiet_ms_ = 0; }  // limits changed: look again
 
  private:
-  int64_t sweep_state(State state, int64_t keep_ms, int64_t keep_count, int limit);
+  struct Rule {
+    State state;
+    int64_t keep_ms, keep_count;
+  };
+  std::array<Rule, 3> rules() const;
+  int64_t count(State state) const { return turn_.stats.by_state[static_cast<int>(state)]; }
+  int64_t sweep_rule(const Rule& rule, int limit);
   int64_t sweep_once(int limit);
+  bool over_count() const;
+  void look(size_t i, const Rule& rule);
+  int64_t look_at(const Rule& rule, int64_t after_ms) const;
 
   Turn& turn_;
-  int64_t next_ms_ = 0;  // look again then (elapsed)
-  int filled_ = 0;       // the states that had jobs at the last look, as bits
+  int64_t swept_ms_ = 0;       // the last complete sweep
+  int64_t next_ms_ = 0;        // look again then (elapsed)
+  int64_t held_until_ms_ = kNever;  // the first unique key that kept a row in the last sweep is free then
+  int64_t over_quiet_ms_ = 0;  // what is over the count is held: no sweep for it before then
+  // Of each rule: -1: next_ms_ covers it. Else nothing waited for its age when the state had so many jobs: a job
+  // more, and it is looked at again.
+  std::array<int64_t, 3> quiet_count_{};
 };
-
-inline constexpr int kRetentionBatch = 200;
 
 }  // namespace hf

@@ -45,6 +45,15 @@ void Scheduler::set_next(Entry& entry, int64_t next_ms) {
   if (next_ms != kNever && row.spec.jitter_ms > 0) row.fire_ms += turn_.random.between(0, row.spec.jitter_ms);
 }
 
+void Scheduler::set_next_from_now(Entry& entry) {
+  bool known = entry.every() || turn_.wall_trusted;
+  if (known) {
+    set_next(entry, following(entry, axis_now(entry)));
+  } else {
+    entry.row.next_ms = entry.row.fire_ms = 0;  // found once the clock is trusted
+  }
+}
+
 void Scheduler::arm(Entry& entry) {
   disarm(entry);
   if (entry.row.paused || !entry.waiting.empty() || entry.row.fire_ms == kNever) return;
@@ -79,13 +88,7 @@ Status Scheduler::put(const ScheduleSpec& spec) {
   HF_TRY(prepare(entry));
   if (it != entries_.end()) disarm(it->second);
   Entry& kept = entries_[spec.name] = std::move(entry);
-  if (!same_times) {
-    if (kept.every() || turn_.wall_trusted) {
-      set_next(kept, following(kept, axis_now(kept)));
-    } else {
-      kept.row.next_ms = kept.row.fire_ms = 0;
-    }
-  }
+  if (!same_times) set_next_from_now(kept);
   arm(kept);
   save(kept);
   return ok_status();
@@ -118,9 +121,7 @@ Status Scheduler::pause(const std::string& name, bool paused) {
   disarm(entry);
   entry.row.paused = paused;
   // What it would have fired while paused is not made up for.
-  if (!paused && entry.waiting.empty() && (entry.every() || turn_.wall_trusted)) {
-    set_next(entry, following(entry, axis_now(entry)));
-  }
+  if (!paused && entry.waiting.empty()) set_next_from_now(entry);
   arm(entry);
   save(entry);
   return ok_status();
@@ -130,8 +131,7 @@ Result<JobId> Scheduler::run_now(const std::string& name) {
   Result<Entry*> found = find(name);
   if (!found) return found.error();
   Entry& entry = **found;
-  HF_TRY(jobs_.has_room(1, static_cast<int64_t>(entry.row.spec.job.payload.size())));
-  Result<JobId> id = jobs_.enqueue_one(entry.row.spec.job, 0, name, turn_.wall_ms);
+  Result<JobId> id = enqueue(entry, turn_.wall_ms);
   if (!id) return id.error();
   entry.row.last_job = *id;
   save(entry);
@@ -163,6 +163,13 @@ Result<std::vector<ScheduleInfo>> Scheduler::list(const std::string& name) const
   return infos;
 }
 
+Result<JobId> Scheduler::enqueue(const Entry& entry, int64_t occurrence_wall_ms) {
+  const JobSpec& job = entry.row.spec.job;
+  HF_TRY(jobs_.takes_jobs(job.queue));
+  HF_TRY(jobs_.has_room(1, static_cast<int64_t>(job.payload.size())));
+  return jobs_.enqueue_one(job, 0, entry.row.spec.name, occurrence_wall_ms);
+}
+
 bool Scheduler::last_job_open(const Entry& entry) const {
   if (entry.row.last_job == 0) return false;
   jobs_.flush();
@@ -178,8 +185,7 @@ bool Scheduler::fire_occurrence(Entry& entry, int64_t occurrence_wall_ms) {
     if (row.spec.overlap == Overlap::cancel) (void)jobs_.cancel(row.last_job);  // it was open a line above
   }
   if (refused.empty()) {
-    Status room = jobs_.has_room(1, static_cast<int64_t>(row.spec.job.payload.size()));
-    Result<JobId> id = room ? jobs_.enqueue_one(row.spec.job, 0, row.spec.name, occurrence_wall_ms) : Result<JobId>(room.error());
+    Result<JobId> id = enqueue(entry, occurrence_wall_ms);
     if (id) {
       row.last_job = *id;
       row.last_wall_ms = occurrence_wall_ms;
@@ -243,7 +249,7 @@ void Scheduler::fire() {
   if (turn_.wall_trusted) run(by_wall_, turn_.wall_ms);
 }
 
-void Scheduler::clock_set_back() {
+void Scheduler::clock_changed() {
   if (!turn_.wall_trusted) return;
   for (auto& [name, entry] : entries_) {
     if (entry.every() || !entry.waiting.empty() || entry.row.next_ms == 0 || entry.row.next_ms == kNever) continue;

@@ -36,8 +36,9 @@ class Scheduler {
   Result<std::vector<ScheduleInfo>> list(const std::string& name) const;  // "": all
 
   void fire();
-  // The wall clock was set back: occurrences that lie ahead by more than it could have been are looked for anew.
-  void clock_set_back();
+  // The wall clock was set back, or is trusted from now on: what lies further ahead than the next occurrence is looked
+  // for anew.
+  void clock_changed();
 
   int64_t next_wake_ms() const { return first(by_elapsed_); }       // kNever if none
   int64_t next_wall_wake_ms() const { return first(by_wall_); }
@@ -56,10 +57,12 @@ class Scheduler {
   Status prepare(Entry& entry) const;  // parses the line, finds the zone
   int64_t following(const Entry& entry, int64_t at) const;
   void set_next(Entry& entry, int64_t next_ms);
+  void set_next_from_now(Entry& entry);
   void arm(Entry& entry);
   void disarm(const Entry& entry);
   void fire_one(Entry& entry);
   bool fire_occurrence(Entry& entry, int64_t occurrence_wall_ms);
+  Result<JobId> enqueue(const Entry& entry, int64_t occurrence_wall_ms);
   bool last_job_open(const Entry& entry) const;
   void save(const Entry& entry) { turn_.store.put_schedule(entry.row); }
   int64_t axis_now(const Entry& entry) const { return entry.every() ? turn_.now_ms : turn_.wall_ms; }

@@ -107,6 +107,19 @@ std::string_view Stmt::blob(int col) const {
 
 // ---- Db ------------------------------------------------------------------------------------------
 
+namespace {
+// SQLite says "cannot open" for this too; it is what a person can mend.
+bool folder_is_read_only(const Db::Options& options) {
+  const size_t slash = options.path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : options.path.substr(0, slash + 1);
+  sqlite3_vfs* vfs = sqlite3_vfs_find(options.vfs.empty() ? nullptr : options.vfs.c_str());
+  int exists = 0;
+  int writable = 0;
+  if (vfs == nullptr || vfs->xAccess(vfs, folder.c_str(), SQLITE_ACCESS_EXISTS, &exists) != SQLITE_OK) return false;
+  return exists != 0 && vfs->xAccess(vfs, folder.c_str(), SQLITE_ACCESS_READWRITE, &writable) == SQLITE_OK && writable == 0;
+}
+}  // namespace
+
 Result<std::unique_ptr<Db>> Db::open(const Options& options) {
   std::unique_ptr<Db> db(new Db);
   db->path_ = options.path;
@@ -114,7 +127,8 @@ Result<std::unique_ptr<Db>> Db::open(const Options& options) {
   int rc = sqlite3_open_v2(options.path.c_str(), &db->db_, flags,
                            options.vfs.empty() ? nullptr : options.vfs.c_str());
   if (rc != SQLITE_OK) {
-    db->fail(rc, "open");
+    const bool read_only = (rc & 0xff) == SQLITE_CANTOPEN && folder_is_read_only(options);
+    db->fail(read_only ? SQLITE_READONLY_DIRECTORY : rc, "open");
     return db->error();
   }
   // The lock of the first read is kept: no other process can open the file, no -shm file is needed, and no

@@ -60,10 +60,9 @@ struct Store::Statements {
   HF_STMT(next_at, "SELECT at FROM job WHERE at IS NOT NULL AND state=0 ORDER BY at LIMIT 1")
   HF_STMT(expired, "SELECT id FROM job WHERE expires<=?1 AND expires IS NOT NULL AND state=0 ORDER BY expires,id LIMIT ?2")
   HF_STMT(next_expiry, "SELECT expires FROM job WHERE expires IS NOT NULL AND state=0 ORDER BY expires LIMIT 1")
-  HF_STMT(finished_before,
-          "SELECT id FROM job WHERE state>=2 AND state=?1 AND finished<=?2 ORDER BY finished,id LIMIT ?3")
-  HF_STMT(oldest_finish, "SELECT finished FROM job WHERE state>=2 AND state=?1 ORDER BY finished LIMIT 1")
-  HF_STMT(finish_of, "SELECT finished FROM job WHERE id=?1")
+  HF_STMT(finished,
+          "SELECT id,finished,ukey IS NOT NULL FROM job WHERE state>=2 AND state=?1 AND (finished,id)>(?2,?3) AND finished<=?4"
+          " ORDER BY finished,id LIMIT ?5")
   HF_STMT(final_page,
           "SELECT id FROM job WHERE state>=2 AND state=?1 AND (finished,id)<(?2,?3)"
           " ORDER BY finished DESC,id DESC LIMIT ?4")
@@ -365,11 +364,12 @@ int64_t Store::next_wall_due() { return first(sql_->next_at, kNever); }
 std::vector<JobId> Store::expired(int64_t now_ms, int limit) { return all_ids(sql_->expired.bind(now_ms).bind(limit)); }
 int64_t Store::next_expiry() { return first(sql_->next_expiry, kNever); }
 
-std::vector<JobId> Store::finished_before(State state, int64_t finished_ms, int limit) {
-  return all_ids(sql_->finished_before.bind(static_cast<int64_t>(state)).bind(finished_ms).bind(limit));
+std::vector<Store::Finished> Store::finished(State state, int64_t after_ms, JobId after_id, int64_t until_ms, int limit) {
+  std::vector<Finished> rows;
+  Stmt& s = sql_->finished.bind(static_cast<int64_t>(state)).bind(after_ms).bind(after_id).bind(until_ms).bind(limit);
+  while (s.step()) rows.push_back({s.i64(0), s.i64(1), s.i64(2) != 0});
+  return rows;
 }
-std::vector<JobId> Store::oldest_finished(State state, int limit) { return finished_before(state, kNever, limit); }
-int64_t Store::oldest_finish_time(State state) { return first(sql_->oldest_finish.bind(static_cast<int64_t>(state)), kNever); }
 
 int64_t Store::latest_time() {
   int64_t latest = db_->query_i64("SELECT created FROM job ORDER BY id DESC LIMIT 1");
@@ -382,10 +382,9 @@ int64_t Store::latest_time() {
 
 // ---- listing and counting -----------------------------------------------------------------------------
 
-std::vector<JobId> Store::ids_by_state(State state, JobId before, int limit) {
+std::vector<JobId> Store::ids_by_state(State state, int64_t finished_ms, JobId before, int limit) {
   if (state == State::running) return all_ids(sql_->running_page.bind(before == 0 ? kNever : before).bind(limit));
-  int64_t finished = before == 0 ? kNever : first(sql_->finish_of.bind(before), kNever);
-  return all_ids(sql_->final_page.bind(static_cast<int64_t>(state)).bind(finished).bind(before == 0 ? kNever : before).bind(limit));
+  return all_ids(sql_->final_page.bind(static_cast<int64_t>(state)).bind(finished_ms).bind(before == 0 ? kNever : before).bind(limit));
 }
 
 std::vector<JobId> Store::ids(JobId before, int limit) {

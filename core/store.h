@@ -150,14 +150,18 @@ class Store {
   int64_t next_wall_due();                                  // kNever if none
   std::vector<JobId> expired(int64_t now_ms, int limit);
   int64_t next_expiry();
-  // Final jobs of `state`, oldest first.
-  std::vector<JobId> finished_before(State state, int64_t finished_ms, int limit);
-  std::vector<JobId> oldest_finished(State state, int limit);
-  int64_t oldest_finish_time(State state);  // kNever if none
+  // Final jobs of `state`, oldest first: those behind (after_ms, after_id) that finished at until_ms or before.
+  struct Finished {
+    JobId id = 0;
+    int64_t finished_ms = 0;
+    bool has_key = false;  // a unique key
+  };
+  std::vector<Finished> finished(State state, int64_t after_ms, JobId after_id, int64_t until_ms, int limit);
   int64_t latest_time();                    // the latest time on the elapsed axis at which a row was made or finished; 0 if none
 
   // ---- listing; all bounded. Newest id first, below `before`.
-  std::vector<JobId> ids_by_state(State state, JobId before, int limit);  // final states and running
+  // Final states, by the time of their end: behind (finished_ms, before); and running.
+  std::vector<JobId> ids_by_state(State state, int64_t finished_ms, JobId before, int limit);
   std::vector<JobId> ids(JobId before, int limit);
 
   // ---- counting

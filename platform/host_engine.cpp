@@ -115,6 +115,13 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
     request->done(*request);
     ++answered;
   }
+  // Ended without the runner's word, by StopAll. Before the starts: what was handed back may run again in this
+  // turn, with the same attempt.
+  for (const Transition& t : ticked->feed) {
+    if (t.change == Change::handed_back || t.change == Change::cancelled || t.change == Change::retried || t.change == Change::died) {
+      forget_run(t.id, t.attempt);
+    }
+  }
   for (Action& action : ticked->actions) {
     auto* start = std::get_if<StartRun>(&action);
     if (start == nullptr) continue;
@@ -122,9 +129,6 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
     ++started;
   }
   may_return = answered > 1 || started > 1 ? answered + started : 0;
-  for (const Transition& t : ticked->feed) {
-    if (t.change == Change::handed_back) forget_run(t.id, t.attempt);
-  }
   set_running_count();
   publish(std::move(ticked->feed));
   return true;
@@ -133,6 +137,7 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
 void Host::State::failed(const Error& error) {
   options.log.error("engine_failed", {{"error", error.message}});
   last_error = error.message;
+  survivors = engine->live_runs();
   engine.reset();
   set_reopen_time();
 }
@@ -155,8 +160,7 @@ bool Host::State::reopen() {
     for (auto& [name, spec] : specs) add(SetRunner{spec});
     add(SetDispatch{dispatching});
   }
-  // Not Engine::live_runs(): the failed turn, undone in the file, has already ended and begun runs there.
-  for (auto& [id, run] : live) o.live.push_back({id, run.attempt});
+  o.live = survivors;
   size_t kept = o.live.size();
   Result<std::unique_ptr<Engine>> opened = Engine::open(std::move(o));
   if (!opened) {
@@ -184,6 +188,7 @@ void Host::State::start_run(StartRun&& start) {
       RunEnded back;
       back.id = job.id;
       back.attempt = job.attempt;
+      back.run = job.run;
       back.outcome = Outcome::handed_back;
       push(std::make_unique<Request>(Request{std::move(back), {}, {}}));
     }

@@ -1,0 +1,95 @@
+// The rare fields of a row, as bytes and back.
+#include "core/record.h"
+
+#include <doctest/doctest.h>
+
+#include "core/random.h"
+
+using namespace hf;
+
+namespace {
+
+JobOpts full_opts() {
+  JobOpts o;
+  o.policy.max_attempts = 1000;
+  o.policy.timeout_ms = -1;
+  o.policy.backoff.kind = BackoffKind::list;
+  o.policy.backoff.base_ms = kBackoffMaxMs;
+  o.policy.backoff.factor = 1.7;
+  o.policy.backoff.max_ms = 1;
+  o.policy.backoff.jitter = Jitter::percent;
+  o.policy.backoff.jitter_percent = 100;
+  o.policy.backoff.list_ms.assign(HF_BACKOFF_LIST_MAX, kBackoffMaxMs);
+  o.policy.backoff.list_ms[3] = 0;
+  o.sink = "cloud";
+  o.tags = std::string(HF_TAGS_MAX, 't');
+  o.schedule = "s";
+  o.occurrence_wall_ms = 253402300799999;
+  o.unique_key = std::string(HF_KEY_MAX, 'k');
+  o.unique_for_ms = 1;
+  o.unique_until_ms = INT64_MAX;
+  o.cancel_asked = true;
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("options come back as they went in; none take no bytes") {
+  CHECK(decode_opts(encode_opts(full_opts())) == full_opts());
+  CHECK(encode_opts({}).empty());
+  CHECK(decode_opts("") == JobOpts{});
+}
+
+TEST_CASE("the job of a schedule comes back as it went in") {
+  JobSpec s;
+  s.type = "x";
+  s.queue = "q";
+  s.payload = std::string("p\0q", 3);
+  s.priority = -1000;
+  s.policy = full_opts().policy;
+  s.ttl_ms = 5;
+  s.on_conflict = OnConflict::debounce;
+  s.concurrency_key = "k";
+  s.sink = "cloud";
+  s.durability = Durability::memory;
+  s.tags = "t";
+  CHECK(decode_spec(encode_spec(s)) == s);
+  CHECK(decode_spec(encode_spec(JobSpec{})) == JobSpec{});
+}
+
+TEST_CASE("a history comes back as it went in, at most ten attempts of it") {
+  std::vector<Attempt> h;
+  for (int i = 0; i < 12; ++i) h.push_back({i + 1, i % 2 == 1, i * 1000, i, "retry", i == 3 ? "" : "error"});
+  auto back = decode_history(encode_history(h));
+  REQUIRE(back.size() == HF_HISTORY_MAX);
+  CHECK(back[3].number == 4);
+  CHECK(back[3].delivery);
+  CHECK(back[3].started_ms == 3000);
+  CHECK(back[3].took_ms == 3);
+  CHECK(back[3].outcome == "retry");
+  CHECK(back[3].error.empty());
+  CHECK(back[4].error == "error");
+}
+
+TEST_CASE("a field that a newer version wrote is skipped") {
+  std::string bytes = encode_opts(full_opts());
+  bytes.insert(0, std::string("\x7e\x04", 2));       // a number
+  bytes.insert(0, std::string("\x7f\x02zz", 4));     // bytes
+  CHECK(decode_opts(bytes) == full_opts());
+}
+
+TEST_CASE("cut and garbled bytes lose fields, never memory") {
+  const std::string opts = encode_opts(full_opts());
+  for (size_t n = 0; n < opts.size(); ++n) decode_opts(std::string_view(opts).substr(0, n));
+  Random random(7);
+  for (int i = 0; i < 20000; ++i) {
+    std::string bytes = i % 2 ? opts : std::string(random.below(40), '\0');
+    for (uint64_t k = random.below(8) + 1; k > 0 && !bytes.empty(); --k) {
+      bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+    }
+    JobOpts o = decode_opts(bytes);
+    CHECK(o.policy.backoff.list_ms.size() <= HF_BACKOFF_LIST_MAX);
+    CHECK(decode_history(bytes).size() <= HF_HISTORY_MAX);
+    decode_spec(bytes);
+  }
+}

@@ -1,0 +1,77 @@
+// The thin face over SQLite: values, the sticky error, and what its codes mean to a user.
+#include "core/sqlite.h"
+
+#include <sqlite3.h>
+
+#include <doctest/doctest.h>
+
+using namespace hf;
+
+namespace {
+std::unique_ptr<Db> memory() {
+  auto db = Db::open({.path = ":memory:", .vfs = ""});
+  REQUIRE(db.ok());
+  return std::move(*db);
+}
+}  // namespace
+
+TEST_CASE("values go in and come out: numbers, text, bytes with NUL, null") {
+  auto db = memory();
+  db->exec("CREATE TABLE t(a,b,c,d)");
+  {
+    Stmt put(*db, "INSERT INTO t VALUES(?1,?2,?3,?4)");
+    put.bind(INT64_MIN).bind_text("text").bind_blob(std::string_view("a\0b", 3)).bind_null().run();
+    put.bind(INT64_MAX).bind_text("").bind_blob("").bind_opt(7, 7).run();
+  }
+  Stmt get(*db, "SELECT a,b,c,d FROM t ORDER BY rowid");
+  REQUIRE(get.step());
+  CHECK(get.i64(0) == INT64_MIN);
+  CHECK(get.text(1) == "text");
+  CHECK(get.blob(2) == std::string_view("a\0b", 3));
+  CHECK(get.null(3));
+  REQUIRE(get.step());
+  CHECK(get.i64(0) == INT64_MAX);
+  CHECK_FALSE(get.null(1));
+  CHECK_FALSE(get.null(2));
+  CHECK(get.null(3));
+  CHECK_FALSE(get.step());
+}
+
+TEST_CASE("a statement that was left in the middle begins anew when it is bound") {
+  auto db = memory();
+  db->exec("CREATE TABLE t(a); INSERT INTO t VALUES(1),(2),(3)");
+  Stmt s(*db, "SELECT a FROM t WHERE a>=?1 ORDER BY a");
+  REQUIRE(s.bind(1).step());
+  REQUIRE(s.bind(3).step());
+  CHECK(s.i64(0) == 3);
+  CHECK_FALSE(s.step());
+}
+
+TEST_CASE("the first error stays, and what follows it is nothing") {
+  auto db = memory();
+  db->exec("CREATE TABLE t(a UNIQUE)");
+  db->begin();
+  db->exec("INSERT INTO t VALUES(1)");
+  db->exec("INSERT INTO t VALUES(1)");
+  CHECK_FALSE(db->ok());
+  Error first = db->error();
+  db->exec("NO SQL");
+  CHECK(db->error().message == first.message);
+  CHECK_FALSE(db->commit());
+  db->clear_error();
+  CHECK(db->query_i64("SELECT count(*) FROM t") == 0);
+}
+
+TEST_CASE("SQLite's codes as a user knows them") {
+  CHECK(error_code_of_sqlite(SQLITE_FULL) == HF_E_FULL);
+  CHECK(error_code_of_sqlite(SQLITE_NOMEM) == HF_E_NO_MEMORY);
+  CHECK(error_code_of_sqlite(SQLITE_IOERR_NOMEM) == HF_E_NO_MEMORY);
+  CHECK(error_code_of_sqlite(SQLITE_IOERR_FSYNC) == HF_E_IO);
+  CHECK(error_code_of_sqlite(SQLITE_BUSY) == HF_E_LOCKED);
+  CHECK(error_code_of_sqlite(SQLITE_CORRUPT_INDEX) == HF_E_CORRUPT);
+  CHECK(error_code_of_sqlite(SQLITE_NOTADB) == HF_E_FOREIGN);
+  CHECK(error_code_of_sqlite(SQLITE_READONLY_DIRECTORY) == HF_E_READ_ONLY);
+  CHECK(error_code_of_sqlite(SQLITE_TOOBIG) == HF_E_TOO_LARGE);
+  CHECK(error_code_of_sqlite(SQLITE_MISUSE) == HF_E_INTERNAL);
+  CHECK(error_code_of_sqlite(SQLITE_OK) == HF_OK);
+}
