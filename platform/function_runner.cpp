@@ -79,8 +79,13 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
     if (it == runs_->by_id.end() || it->second->job.attempt != attempt) return;
     run = it->second;
   }
+  if (reason == StopReason::shutdown) ends_->drop_waiting();  // before the first handler sees that it should end
   run->canceled.store(true);
-  if (run->drop()) {
+  bool waited = run->drop();
+  if (reason == StopReason::shutdown) {
+    // The engine has handed it back already, and may run it again under the same attempt: a late end must not reach it.
+    run->abandon();
+  } else if (waited) {
     // It waited for a thread all the time: nothing was attempted.
     run->give_up(reason == StopReason::cancel ? Outcome::cancelled : Outcome::handed_back);
   } else if (reason == StopReason::timeout) {
@@ -105,13 +110,16 @@ void FunctionRunner::shutdown(std::function<void()> closed) {
 
 // ---- FunctionRun ---------------------------------------------------------------------------------------
 
-bool FunctionRun::send(Outcome outcome) {
+bool FunctionRun::end() {
   if (ended_.exchange(true)) return false;
-  {
-    std::lock_guard lock(runs_->mutex);
-    auto it = runs_->by_id.find(job.id);
-    if (it != runs_->by_id.end() && it->second.get() == this) runs_->by_id.erase(it);
-  }
+  std::lock_guard lock(runs_->mutex);
+  auto it = runs_->by_id.find(job.id);
+  if (it != runs_->by_id.end() && it->second.get() == this) runs_->by_id.erase(it);
+  return true;
+}
+
+bool FunctionRun::send(Outcome outcome) {
+  if (!end()) return false;
   RunEnded end;
   end.id = job.id;
   end.attempt = job.attempt;
@@ -132,6 +140,7 @@ void FunctionRun::release(hf_job* handle) {
   if (!released_.exchange(true)) delete handle;
 }
 
+void FunctionRun::abandon() { (void)end(); }
 void FunctionRun::give_up(Outcome outcome) { (void)send(outcome); }
 
 }  // namespace hf

@@ -32,7 +32,12 @@ class RunEnds {
   int64_t max_payload();  // kNever: the engine is closed
   void close();           // nothing is sent any more when it returns
 
+  // Runs that wait for a thread now will not begin: the engine stops, and hands back each of them.
+  void drop_waiting() { era_.fetch_add(1); }
+  uint64_t era() const { return era_.load(); }
+
  private:
+  std::atomic<uint64_t> era_{0};
   std::mutex mutex_;
   bool closed_ = false;
   Send send_;
@@ -72,13 +77,15 @@ class FunctionRun {
       : job(std::move(run_job)), ends(std::move(run_ends)), runs_(std::move(runs)) {}
 
   // Before the function is called: false if the run was dropped, and the function is not to be called.
-  bool begin() { return set_place(Place::begun); }
+  bool begin() { return era_ == ends->era() && set_place(Place::begun); }
   // True if it waited for a thread still; it will not begin.
   bool drop() { return set_place(Place::dropped); }
 
   // Ends the run, once; later calls are HF_E_STALE. `outcome`: what a handler returns, but not HF_ASYNC.
   int finish(int outcome);
   void give_up(Outcome outcome);  // in the handler's place: it timed out, or never began
+
+  void abandon();                 // the engine has ended it already: nothing is reported
 
   const RunJob job;
   const std::shared_ptr<RunEnds> ends;
@@ -92,6 +99,7 @@ class FunctionRun {
   void release(hf_job* handle);
 
  private:
+  bool end();  // true the first time
   bool send(Outcome outcome);
   enum class Place { waiting, begun, dropped };
   bool set_place(Place to) {
@@ -99,6 +107,7 @@ class FunctionRun {
     return place_.compare_exchange_strong(waiting, to);
   }
 
+  const uint64_t era_ = ends->era();
   std::atomic<Place> place_{Place::waiting};
   std::shared_ptr<FunctionRunner::Runs> runs_;
   std::atomic<bool> ended_{false}, released_{false};
