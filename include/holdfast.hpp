@@ -66,8 +66,11 @@ class Bytes {
   Bytes(std::string bytes) : bytes_(std::move(bytes)) {}
   Bytes(std::string_view bytes) : bytes_(bytes) {}
   Bytes(const char* text) : bytes_(text) {}
-  Bytes(std::span<const std::byte> bytes) {
-    if (!bytes.empty()) bytes_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  template <class T>
+    requires std::convertible_to<const T&, std::span<const std::byte>>  // also a vector or an array of std::byte
+  Bytes(const T& bytes) {
+    const std::span<const std::byte> span = bytes;
+    if (!span.empty()) bytes_.assign(reinterpret_cast<const char*>(span.data()), span.size());
   }
   const void* data() const { return bytes_.data(); }
   std::size_t size() const { return bytes_.size(); }

@@ -1,0 +1,203 @@
+// holdfast.hpp: the C API with RAII, lambdas and std::chrono.
+#include <holdfast.hpp>
+
+#include <array>
+#include <atomic>
+#include <future>
+#include <stdexcept>
+
+#include "api_fixture.h"
+
+using namespace std::chrono_literals;
+using holdfast::Engine;
+using holdfast::Job;
+using holdfast::Outcome;
+using holdfast::State;
+
+namespace {
+
+// A folder, and an engine of the wrapper in it.
+class WrapperFixture {
+ public:
+  WrapperFixture() {
+    char name[] = "/tmp/hf-api-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    dir = name;
+    engine.emplace(path(), holdfast::Options{.device = "gw"});
+  }
+  ~WrapperFixture() {
+    engine.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(dir, ignored);
+  }
+  std::string path() const { return dir + "/queue.db"; }
+  holdfast::JobInfo wait_final(holdfast::JobId id) {
+    while (true) {
+      holdfast::JobInfo info = engine->job(id);
+      if (info.state != State::pending && info.state != State::running) return info;
+    }
+  }
+  std::string dir;
+  std::optional<Engine> engine;
+};
+
+template <class F>
+int code_of(F call) {
+  try {
+    call();
+  } catch (const holdfast::Error& e) {
+    return e.code();
+  }
+  return HF_OK;
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(WrapperFixture, "a lambda runs a job; the result is read back") {
+  engine->on("greet", [](Job job) { job.result("hello " + std::string(job.payload())); });
+  engine->start();
+  holdfast::JobInfo info = wait_final(engine->enqueue({.type = "greet", .payload = "world", .priority = 3, .tags = "a b"}));
+  CHECK(info.state == State::completed);
+  CHECK(info.result == "hello world");
+  CHECK(info.payload == "world");
+  CHECK(info.priority == 3);
+  CHECK(info.tags == "a b");
+  CHECK(info.key.rfind("gw-", 0) == 0);
+  CHECK(info.finished.has_value());
+  CHECK(info.created > holdfast::Time(std::chrono::hours(24 * 365 * 50)));
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "what a handler throws is a failed attempt with its text") {
+  engine->on("x", [](Job& job) -> Outcome {
+    job.retry_after(0ms);
+    if (job.attempt() == 1) throw std::runtime_error("no sensor");
+    throw 42;
+  }, {.max_attempts = 2});
+  engine->start();
+  holdfast::JobInfo info = wait_final(engine->enqueue({.type = "x"}));
+  CHECK(info.state == State::dead);
+  CHECK(info.attempts == 2);
+  CHECK(info.error.find("no std::exception") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "a handler may own what cannot be copied, and is owned until the engine closes") {
+  auto value = std::make_shared<int>(7);
+  std::weak_ptr<int> alive = value;
+  engine->on("x", [owned = std::make_unique<std::shared_ptr<int>>(std::move(value))](Job job) {
+    job.result(std::to_string(**owned));
+    return Outcome::done;
+  });
+  engine->start();
+  CHECK(wait_final(engine->enqueue({.type = "x"})).result == "7");
+  engine->on("x", [](Job) {});
+  CHECK_FALSE(alive.expired());
+  engine->close();
+  CHECK(alive.expired());
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "a run is finished by another thread") {
+  std::vector<std::thread> threads;
+  engine->on("x", [&](Job job) {
+    threads.emplace_back([job]() mutable {
+      job.result("later");
+      CHECK(job.finish(Outcome::done));
+    });
+    return Outcome::async;
+  });
+  engine->start();
+  CHECK(wait_final(engine->enqueue({.type = "x"})).result == "later");
+  for (std::thread& t : threads) t.join();
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "errors are thrown with their code and detail") {
+  CHECK(code_of([&] { engine->enqueue({.type = ""}); }) == HF_E_INVALID);
+  CHECK(code_of([&] { engine->enqueue({.type = "x", .delay = -1ms}); }) == HF_E_INVALID);
+  CHECK(code_of([&] { engine->cancel(4711); }) == HF_E_NOT_FOUND);
+  CHECK(code_of([&] { engine->job(4711); }) == HF_E_NOT_FOUND);
+  CHECK_FALSE(engine->find(4711).has_value());
+  CHECK(code_of([&] { Engine second(path()); }) == HF_E_LOCKED);
+  CHECK(code_of([&] { engine->put_schedule({.name = "s", .cron = "61 * * * *", .job = {.type = "x"}}); }) == HF_E_INVALID);
+  CHECK(code_of([&] { engine->remove_schedule("s"); }) == HF_E_NOT_FOUND);
+  CHECK(code_of([&] { engine->stop(0s); }) == HF_E_STATE);
+  try {
+    engine->enqueue({.type = "x", .priority = 5000});
+  } catch (const holdfast::Error& e) {
+    CHECK(std::string(e.what()).find("priority is 5000") != std::string::npos);
+  }
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "bytes of any kind go in as they are") {
+  const std::array<std::byte, 3> raw{std::byte{1}, std::byte{0}, std::byte{255}};
+  CHECK(engine->job(engine->enqueue({.type = "x", .payload = std::span(raw)})).payload == std::string("\1\0\xff", 3));
+  CHECK(engine->job(engine->enqueue({.type = "x", .payload = std::string("a\0b", 3)})).payload == std::string("a\0b", 3));
+  CHECK(engine->job(engine->enqueue({.type = "x"})).payload.empty());
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "many at once, all or none, and lists in pages") {
+  std::vector<holdfast::JobSpec> specs(5, {.type = "x", .backoff = {.kind = HF_BACKOFF_LIST, .list = {1s, 2s}}});
+  std::vector<holdfast::JobId> ids = engine->enqueue_many(specs);
+  REQUIRE(ids.size() == 5);
+  specs[4].priority = 5000;
+  CHECK(code_of([&] { engine->enqueue_many(specs); }) == HF_E_INVALID);
+  CHECK(engine->stats().pending == 5);
+  holdfast::JobPage page = engine->list({.state = State::pending, .limit = 3});
+  CHECK(page.jobs.size() == 3);
+  CHECK(page.jobs.front().id == ids.back());
+  page = engine->list({.limit = 3, .after = page.next});
+  CHECK(page.jobs.size() == 2);
+  CHECK(page.next == 0);
+  engine->cancel(ids[0]);
+  CHECK(engine->job(ids[0]).state == State::cancelled);
+  engine->retry(ids[0]);
+  CHECK(engine->job(ids[0]).state == State::pending);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "times go in and out as std::chrono") {
+  auto at = std::chrono::system_clock::now() + 48h;
+  holdfast::JobInfo info = engine->job(engine->enqueue({.type = "x", .run_at = at}));
+  REQUIRE(info.due.has_value());
+  CHECK(std::chrono::abs(*info.due - at) < 1s);
+  CHECK_FALSE(info.finished.has_value());
+  engine->put_schedule({.name = "s", .cron = "@every 1h", .job = {.type = "x"}});
+  engine->start();
+  std::optional<holdfast::Time> wake = engine->next_wake();
+  REQUIRE(wake.has_value());
+  CHECK(*wake < std::chrono::system_clock::now() + 2h);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "a callback owns what it captured, and is called once") {
+  std::promise<holdfast::JobId> stored;
+  engine->enqueue_async({.type = "x"}, [&](int code, holdfast::JobId id) {
+    CHECK(code == HF_OK);
+    stored.set_value(id);
+  });
+  CHECK(engine->job(stored.get_future().get()).type == "x");
+  CHECK(code_of([&] { engine->enqueue_async({.type = "x", .timeout = -7ms}, [](int, holdfast::JobId) {}); }) == HF_E_INVALID);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "an engine is moved, with its handlers and its log") {
+  std::atomic<int> lines{0};
+  engine.reset();
+  engine.emplace(path(), holdfast::Options{.log = [&](holdfast::LogLevel, std::string_view) { ++lines; }});
+  engine->on("x", [](Job job) { job.result("moved"); });
+  Engine moved = std::move(*engine);
+  moved.start();
+  holdfast::JobId id = moved.enqueue({.type = "x"});
+  while (moved.job(id).state != State::completed) {
+  }
+  CHECK(moved.job(id).result == "moved");
+  CHECK(code_of([&] { engine->stats(); }) == HF_E_STATE);  // moved from
+  moved = Engine(dir + "/other.db");
+  CHECK(moved.stats().completed == 0);
+  CHECK(lines > 0);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "queues are paused and resumed, and the figures are text too") {
+  engine->on("x", [](Job) {});
+  engine->pause("default");
+  engine->start();
+  holdfast::JobId id = engine->enqueue({.type = "x"});
+  CHECK(engine->stats_json().find("\"pending\":1") != std::string::npos);
+  engine->resume("default");
+  CHECK(wait_final(id).state == State::completed);
+}
