@@ -79,8 +79,9 @@ typedef int64_t hf_job_id;          /* > 0, never used twice in a file's life */
 HF_API const char *hf_strerror(int code);
 /* The name of a code as in this header ("HF_E_FULL"); NULL if there is none. */
 HF_API const char *hf_errname(int code);
-/* The detail of the last failure of a call with this engine on this thread, or of hf_open when engine
- * is NULL; "" if there was none. Valid until the next call on this thread. */
+/* The detail of the last failure of a call with this engine on this thread, or, when engine is NULL, of
+ * hf_open and of the functions that take a hf_job; "" if there was none. Valid until the next call on this
+ * thread. */
 HF_API const char *hf_errmsg(hf_engine *engine);
 /* "0.1.0" */
 HF_API const char *hf_version(void);
@@ -121,7 +122,8 @@ typedef struct hf_options {
   int64_t max_bytes;     /* default HF_DEFAULT_MAX_BYTES; at least 1 MiB */
   int64_t keep_completed_ms; /* retention; default 24 h; -1: delete at once */
   int64_t keep_dead_ms;  /* default 30 d; cancelled jobs are kept as long as completed ones */
-  int64_t keep_completed_count; /* at most so many completed jobs are kept; default 100000 */
+  int64_t keep_completed_count; /* at most so many completed jobs are kept, and up to 200 more
+                                   until they leave together; default 100000 */
   int64_t keep_dead_count; /* default 10000 */
   int page_size;         /* bytes, a power of two 512..65536, used when the file is made; default 1024 */
   uint64_t seed;         /* of jitter; default: from the system's random source */
@@ -142,7 +144,9 @@ HF_API int hf_start(hf_engine *engine);
 
 /* The same, for a host with a libuv loop (1.x, `uv_loop` is its uv_loop_t *): hf_enqueued_fn callbacks
  * arrive on that loop. Call on the loop's thread, and hf_stop or hf_close on it too. The library holds one
- * unreferenced uv_async_t on the loop until hf_close. HF_E_UNSUPPORTED if the program has no libuv. */
+ * unreferenced uv_async_t on the loop until hf_close, which calls what had not arrived yet and closes the handle:
+ * run the loop once more before uv_loop_close. One loop an engine: another later is HF_E_STATE.
+ * HF_E_UNSUPPORTED if the program has no libuv. */
 HF_API int hf_start_on(hf_engine *engine, void *uv_loop);
 
 /* Stops claiming jobs, waits up to grace_ms (0..) for those that run, then asks the rest to end
@@ -152,7 +156,9 @@ HF_API int hf_start_on(hf_engine *engine, void *uv_loop);
 HF_API int hf_stop(hf_engine *engine, int64_t grace_ms);
 
 /* hf_stop with 0 if need be, then closes the file cleanly and frees all. Waits for C handlers that
- * still run. Any thread but a handler's or callback's (HF_E_THREAD). NULL is allowed. */
+ * still run, but not for runs that returned HF_ASYNC and were not finished: those are handed back. Calls in
+ * flight on other threads end with their answer or HF_E_STATE. Any thread but a handler's or callback's
+ * (HF_E_THREAD). NULL is allowed. */
 HF_API int hf_close(hf_engine *engine);
 
 /* ---- jobs ---------------------------------------------------------------------------------------- */
@@ -240,7 +246,8 @@ HF_API int hf_enqueue_many(hf_engine *engine, const hf_job_spec *specs, size_t n
  * on the host's loop under hf_start_on. */
 typedef void (*hf_enqueued_fn)(int code, hf_job_id id, void *user);
 /* Returns once the job is handed to the engine; `done` is called when it is durable or refused, exactly
- * once, also when the engine closes. Any thread. HF_E_BUSY if too many wait (limit 65536). */
+ * once if this returned HF_OK, also when the engine closes. Any thread. HF_E_BUSY if too many wait (limit
+ * 65536). */
 HF_API int hf_enqueue_async(hf_engine *engine, const hf_job_spec *spec, hf_enqueued_fn done, void *user);
 
 typedef struct hf_job_info {
@@ -311,7 +318,9 @@ enum hf_outcome {
   HF_ASYNC = 4  /* not finished: hf_job_finish follows, from any thread */
 };
 
-/* Runs on a worker thread. `job` lives until it returns, or until hf_job_finish after HF_ASYNC. */
+/* Runs on a worker thread. `job` lives until it returns, or, after HF_ASYNC, until hf_job_finish, which is
+ * called once, even when the run no longer counts or the engine is closed. It must not be left by a C++
+ * exception or longjmp. Waiting for a free thread is no part of the run's timeout. */
 typedef int (*hf_handler_fn)(hf_job *job, void *user);
 
 typedef struct hf_handler_options {
@@ -327,7 +336,8 @@ typedef struct hf_handler_options {
 #define HF_HANDLER_OPTIONS_INIT \
   {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0}
 
-/* Says what runs jobs of `type`; opts may be NULL. Registering again replaces. At any time. */
+/* Says what runs jobs of `type`; opts may be NULL. Registering again replaces, at any time; runs of the one
+ * before end where they began, so its `user` must live until they have, at the latest until hf_close. */
 HF_API int hf_register(hf_engine *engine, const char *type, hf_handler_fn handler, void *user,
                        const hf_handler_options *opts);
 
@@ -340,7 +350,7 @@ HF_API int hf_job_attempt(hf_job *job); /* 1 on the first run */
 HF_API const char *hf_job_key(hf_job *job);
 /* The scheduled time, if a schedule made the job, else 0. */
 HF_API int64_t hf_job_occurrence(hf_job *job);
-/* Kept with the job, and delivered if it has a sink. The last call counts. HF_E_TOO_LARGE. */
+/* Kept with the job, and delivered if it has a sink. The last call counts. HF_E_TOO_LARGE (max_payload). */
 HF_API int hf_job_result(hf_job *job, const void *data, size_t len);
 /* What went wrong, for a person; kept with a failed attempt; cut at HF_ERROR_TEXT_MAX. */
 HF_API int hf_job_error(hf_job *job, const char *text);

@@ -343,6 +343,7 @@ extern "C" int hf_list(hf_engine* handle, const hf_list_query* given, hf_list_fn
   if (each == nullptr) return fail(handle, HF_E_INVALID, "each is null");
   ListQuery q;
   if (c.state < -1 || c.state >= kStates) return fail(handle, HF_E_INVALID, "state is " + std::to_string(c.state) + "; allowed is a value of hf_state, or -1");
+  if (c.after < 0) return fail(handle, HF_E_INVALID, "after is " + std::to_string(c.after) + "; allowed is a job's id, or 0");
   if (c.state >= 0) q.state = static_cast<State>(c.state);
   if (c.queue != nullptr) q.queue = c.queue;
   if (c.type != nullptr) q.type = c.type;

@@ -1,11 +1,12 @@
 // A disk that can be broken and healed: a SQLite VFS over the system's whose writes, syncs and opens fail while it is
-// broken. The library gets it by name (hf_options.vfs).
+// broken, and whose syncs wait while it is stalled. The library gets it by name (hf_options.vfs).
 #pragma once
 
 #include <sqlite3.h>
 
 #include <atomic>
-#include <cstring>
+#include <condition_variable>
+#include <mutex>
 
 namespace hf::test {
 
@@ -16,6 +17,17 @@ class BrokenDisk {
   static std::atomic<bool>& broken() {
     static std::atomic<bool> flag{false};
     return flag;
+  }
+
+  static void stall(bool on) {
+    std::lock_guard lock(gate().mutex);
+    gate().closed = on;
+    gate().changed.notify_all();
+  }
+  // Until somebody waits for the disk.
+  static void wait_stalled() {
+    std::unique_lock lock(gate().mutex);
+    gate().changed.wait(lock, [] { return gate().waiting; });
   }
 
   // Once; more often does no harm.
@@ -34,6 +46,22 @@ class BrokenDisk {
   }
 
  private:
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool closed = false, waiting = false;
+    void pass() {
+      std::unique_lock lock(mutex);
+      waiting = closed;
+      if (closed) changed.notify_all();
+      changed.wait(lock, [this] { return !closed; });
+      waiting = false;
+    }
+  };
+  static Gate& gate() {
+    static Gate g;
+    return g;
+  }
   struct File { sqlite3_file base; };  // the system's file lies behind it
 
   static sqlite3_vfs* real() { return sqlite3_vfs_find(nullptr); }
@@ -49,7 +77,10 @@ class BrokenDisk {
         return broken() ? SQLITE_IOERR_WRITE : inner(p)->pMethods->xWrite(inner(p), from, n, at);
       };
       f.xTruncate = [](sqlite3_file* p, sqlite3_int64 size) { return broken() ? SQLITE_IOERR_TRUNCATE : inner(p)->pMethods->xTruncate(inner(p), size); };
-      f.xSync = [](sqlite3_file* p, int flags) { return broken() ? SQLITE_IOERR_FSYNC : inner(p)->pMethods->xSync(inner(p), flags); };
+      f.xSync = [](sqlite3_file* p, int flags) {
+        gate().pass();
+        return broken() ? SQLITE_IOERR_FSYNC : inner(p)->pMethods->xSync(inner(p), flags);
+      };
       f.xFileSize = [](sqlite3_file* p, sqlite3_int64* size) { return inner(p)->pMethods->xFileSize(inner(p), size); };
       f.xLock = [](sqlite3_file* p, int level) { return inner(p)->pMethods->xLock(inner(p), level); };
       f.xUnlock = [](sqlite3_file* p, int level) { return inner(p)->pMethods->xUnlock(inner(p), level); };

@@ -39,10 +39,11 @@ class OnHostLoop : public ApiFixture {
     if (code == HF_OK && id > 0) ++a->taken;
     if (a->taken == a->wanted) a->host->let_go();
   }
-  int add_async(void* user, hf_enqueued_fn done = answered) {
+  int add_async(void* user, hf_enqueued_fn done = answered) { return add_async_to(engine, user, done); }
+  static int add_async_to(hf_engine* handle, void* user, hf_enqueued_fn done = answered) {
     hf_job_spec spec = HF_JOB_SPEC_INIT;
     spec.type = "x";
-    return hf_enqueue_async(engine, &spec, done, user);
+    return hf_enqueue_async(handle, &spec, done, user);
   }
 
   uv_loop_t loop;
@@ -83,8 +84,8 @@ TEST_CASE_FIXTURE(OnHostLoop, "others enqueue while the loop's thread closes") {
   std::vector<std::thread> threads;
   Count going;
   for (int t = 0; t < 3; ++t) {
-    threads.emplace_back([&] {
-      for (int n = 0; add_async(&answers) == HF_OK; ++n) {
+    threads.emplace_back([&, handle = engine] {
+      for (int n = 0; add_async_to(handle, &answers) == HF_OK; ++n) {
         ++handed;
         if (n == 5) going.add();
       }

@@ -70,6 +70,7 @@ TEST_CASE_FIXTURE(ApiFixture, "a run may be finished later, by another thread") 
   });
   REQUIRE(hf_start(engine) == HF_OK);
   CHECK(wait_final(add("x")).result == "later");
+  close();  // the handler has returned
   for (std::thread& t : threads) t.join();
 }
 

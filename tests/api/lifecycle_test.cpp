@@ -45,8 +45,7 @@ TEST_CASE_FIXTURE(ApiFixture, "hf_close while others enqueue: taken or refused, 
     });
   }
   going.wait(4);
-  hf_engine* handle = engine;
-  CHECK(hf_close(handle) == HF_OK);
+  CHECK(hf_close(engine) == HF_OK);
   for (std::thread& t : threads) t.join();
   CHECK(other == 0);
   open();

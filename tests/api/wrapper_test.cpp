@@ -106,6 +106,7 @@ TEST_CASE_FIXTURE(WrapperFixture, "a run is finished by another thread") {
   });
   engine->start();
   CHECK(wait_final(engine->enqueue({.type = "x"})).result == "later");
+  engine->close();  // the handler has returned
   for (std::thread& t : threads) t.join();
 }
 

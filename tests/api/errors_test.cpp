@@ -1,0 +1,413 @@
+// Every function, each error that holdfast.h names for it. What is here beside misuse_test.cpp: files, fields, limits.
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include "api_fixture.h"
+
+using namespace hf::test;
+
+namespace {
+
+class Errors : public ApiFixture {
+ public:
+  bool says(const char* part) { return std::string(hf_errmsg(engine)).find(part) != std::string::npos; }
+  int open_code(const std::string& file, const hf_options* opts = nullptr) {
+    hf_engine* other = reinterpret_cast<hf_engine*>(1);
+    int code = hf_open(file.c_str(), opts, &other);
+    if (code != HF_OK) {
+      CHECK(other == nullptr);
+      CHECK(*hf_errmsg(nullptr) != 0);
+    } else {
+      hf_close(other);
+    }
+    return code;
+  }
+  // Overwrites bytes of a file that no engine has open.
+  void patch(const std::string& file, std::streamoff at, const std::string& with) {
+    std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
+    f.seekp(at);
+    f << with;
+  }
+  void sql(const std::string& file, const char* text) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db, text, nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+  }
+  int enqueue(const std::function<void(hf_job_spec&)>& set) {
+    hf_job_spec spec = HF_JOB_SPEC_INIT;
+    spec.type = "x";
+    set(spec);
+    return hf_enqueue(engine, &spec, nullptr);
+  }
+  int put(const std::function<void(hf_schedule_spec&)>& set) {
+    hf_schedule_spec spec = HF_SCHEDULE_SPEC_INIT;
+    spec.name = "s";
+    spec.cron = "@daily";
+    spec.job.type = "x";
+    set(spec);
+    return hf_schedule_put(engine, &spec);
+  }
+  int register_code(const std::function<void(hf_handler_options&)>& set, const char* type = "x") {
+    hf_handler_options options = HF_HANDLER_OPTIONS_INIT;
+    set(options);
+    return hf_register(engine, type, [](hf_job*, void*) { return int{HF_OK}; }, nullptr, &options);
+  }
+};
+
+int none(const hf_job_info*, void*) { return 0; }
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Errors, "hf_open: a path that is none") {
+  CHECK(open_code("") == HF_E_INVALID);
+  CHECK(open_code(dir + "/no/folder.db") == HF_E_IO);
+  CHECK(open_code(dir) == HF_E_IO);
+  CHECK(open_code(std::string(2000, 'x')) == HF_E_INVALID);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_open: a file of another application is left untouched") {
+  std::ofstream(dir + "/text.db") << std::string(5000, 'x');
+  CHECK(open_code(dir + "/text.db") == HF_E_FOREIGN);
+  CHECK(std::filesystem::file_size(dir + "/text.db") == 5000);
+  sql(dir + "/other.db", "CREATE TABLE t(x)");
+  CHECK(open_code(dir + "/other.db") == HF_E_FOREIGN);
+  sql(dir + "/empty.db", "PRAGMA application_id=7");
+  CHECK(open_code(dir + "/empty.db") == HF_E_FOREIGN);
+  std::ofstream(dir + "/new.db") << "";
+  CHECK(open_code(dir + "/new.db") == HF_OK);  // an empty file is made into one
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_open: a file that a newer version wrote, and does not let this one read") {
+  hf_job_id id = add("x");
+  close();
+  sql(path, "PRAGMA user_version=99");
+  CHECK(open_code(path) == HF_OK);  // newer, but this one may read it
+  sql(path, "UPDATE meta SET value=99 WHERE key='min_reader'");
+  CHECK(open_code(path) == HF_E_VERSION);
+  sql(path, "UPDATE meta SET value=1 WHERE key='min_reader'");
+  open();
+  CHECK(get(id).state == HF_STATE_PENDING);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_open: a damaged file") {
+  for (int i = 0; i < 20; ++i) add("x", std::string(2000, 'p'));
+  close();
+  auto size = std::filesystem::file_size(path);
+  patch(path, 1024, std::string(static_cast<size_t>(size) - 1024, '\xff'));
+  CHECK(open_code(path) == HF_E_CORRUPT);
+  std::ofstream(dir + "/open") << "";  // the fixture's next engine
+  path = dir + "/open";
+  open();
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_open: a file or folder that cannot be written") {
+#if defined(__SANITIZE_THREAD__)
+  return;  // fork() beside threads
+#endif
+  if (geteuid() != 0) return;  // the test goes from root to nobody
+  close();
+  chmod(dir.c_str(), 0755);
+  chmod(path.c_str(), 0644);
+  pid_t child = fork();
+  if (child == 0) {
+    if (setuid(65534) != 0) _exit(9);
+    hf_engine* other = nullptr;
+    int file = hf_open(path.c_str(), nullptr, &other);
+    int folder = hf_open((dir + "/new.db").c_str(), nullptr, &other);
+    _exit(file == HF_E_READ_ONLY && folder == HF_E_READ_ONLY ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WEXITSTATUS(status) == 0);
+  open();
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_open: each option has its bounds") {
+  auto with = [&](const std::function<void(hf_options&)>& set) {
+    hf_options options = HF_OPTIONS_INIT;
+    set(options);
+    return open_code(dir + "/other.db", &options);
+  };
+  CHECK(with([](hf_options& o) { o.struct_size = 0; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.struct_size = 1 << 20; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.device = "a b"; }) == HF_E_INVALID);
+  std::string long_name(HF_NAME_MAX + 1, 'x');
+  CHECK(with([&](hf_options& o) { o.device = long_name.c_str(); }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.workers = -1; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.workers = 257; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.concurrency = 10001; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.max_payload = (16 << 20) + 1; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.max_bytes = 1000; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.max_jobs = -1; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.keep_dead_ms = -2; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.page_size = 1000; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.page_size = 131072; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.vfs = "no-such-vfs"; }) != HF_OK);
+  CHECK(with([](hf_options& o) { o.page_size = 4096, o.workers = 256, o.seed = 1; }) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_start_on: a program without libuv") {
+  int loop = 0;
+  CHECK(hf_start_on(engine, nullptr) == HF_E_INVALID);
+  CHECK(hf_start_on(engine, &loop) == HF_E_UNSUPPORTED);
+  CHECK(hf_start(engine) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_enqueue: each field has its bounds, and the message names it") {
+  using S = hf_job_spec;
+  std::string long_name(HF_NAME_MAX + 1, 'x'), long_key(HF_KEY_MAX + 1, 'x'), long_tags(HF_TAGS_MAX + 1, 'x');
+  auto refused = [&](const char* field, int code, const std::function<void(S&)>& set) {
+    CAPTURE(field);
+    CHECK(enqueue(set) == code);
+    CHECK(says(field));
+  };
+  refused("type", HF_E_INVALID, [](S& s) { s.type = ""; });
+  refused("type", HF_E_INVALID, [](S& s) { s.type = "a b"; });
+  refused("type", HF_E_INVALID, [&](S& s) { s.type = long_name.c_str(); });
+  refused("queue", HF_E_INVALID, [&](S& s) { s.queue = long_name.c_str(); });
+  refused("queue", HF_E_INVALID, [](S& s) { s.queue = "sink:x"; });
+  refused("sink", HF_E_INVALID, [](S& s) { s.sink = "\x01"; });
+  refused("payload", HF_E_INVALID, [](S& s) { s.payload_len = 1; });
+  refused("priority", HF_E_INVALID, [](S& s) { s.priority = -HF_PRIORITY_MAX - 1; });
+  refused("delay", HF_E_INVALID, [](S& s) { s.delay_ms = -1; });
+  refused("exclude", HF_E_INVALID, [](S& s) { s.delay_ms = 1, s.run_at_unix_ms = 1; });
+  refused("run_at", HF_E_INVALID, [](S& s) { s.run_at_unix_ms = -5; });
+  refused("max_attempts", HF_E_INVALID, [](S& s) { s.max_attempts = HF_ATTEMPTS_MAX + 1; });
+  refused("timeout", HF_E_INVALID, [](S& s) { s.timeout_ms = -2; });
+  refused("ttl", HF_E_INVALID, [](S& s) { s.ttl_ms = -1; });
+  refused("ttl", HF_E_INVALID, [](S& s) { s.ttl_ms = 5, s.delay_ms = 10; });
+  refused("unique_for", HF_E_INVALID, [](S& s) { s.unique_for_ms = 5; });
+  refused("unique_key", HF_E_TOO_LARGE, [&](S& s) { s.unique_key = long_key.c_str(); });
+  refused("unique_key", HF_E_INVALID, [](S& s) { s.unique_key = "\xff"; });
+  refused("concurrency_key", HF_E_TOO_LARGE, [&](S& s) { s.concurrency_key = long_key.c_str(); });
+  refused("tags", HF_E_TOO_LARGE, [&](S& s) { s.tags = long_tags.c_str(); });
+  refused("on_conflict", HF_E_INVALID, [](S& s) { s.on_conflict = 9; });
+  refused("durability", HF_E_INVALID, [](S& s) { s.durability = -1; });
+  refused("backoff.kind", HF_E_INVALID, [](S& s) { s.backoff.kind = 9; });
+  refused("backoff.jitter", HF_E_INVALID, [](S& s) { s.backoff.jitter = 9; });
+  refused("factor", HF_E_INVALID, [](S& s) { s.backoff.factor = 0.5; });
+  refused("base", HF_E_INVALID, [](S& s) { s.backoff.base_ms = -1; });
+  refused("list", HF_E_INVALID, [](S& s) { s.backoff.kind = HF_BACKOFF_LIST; });
+  refused("list", HF_E_INVALID, [](S& s) { s.backoff.list_len = HF_BACKOFF_LIST_MAX + 1; });
+  refused("list", HF_E_INVALID, [](S& s) { s.backoff.list_len = 1; });
+  hf_stats_info stats = HF_STATS_INFO_INIT;
+  REQUIRE(hf_stats(engine, &stats) == HF_OK);
+  CHECK(stats.enqueued_total == 0);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_enqueue: limits and conflicts") {
+  close();
+  hf_options options = HF_OPTIONS_INIT;
+  options.max_jobs = 3;
+  open(&options);
+  CHECK(enqueue([](hf_job_spec& s) { s.unique_key = "k"; }) == HF_OK);
+  CHECK(enqueue([](hf_job_spec& s) { s.unique_key = "k", s.on_conflict = HF_CONFLICT_REJECT; }) == HF_E_CONFLICT);
+  CHECK(says("\"k\""));
+  add("x");
+  add("x");
+  CHECK(enqueue([](hf_job_spec&) {}) == HF_E_FULL);
+  CHECK(says("max_jobs"));
+  close();
+  options.max_jobs = 0;
+  options.max_bytes = 1 << 20;
+  open(&options);
+  std::string payload(100000, 'x');
+  int code = HF_OK;
+  for (int i = 0; i < 20 && code == HF_OK; ++i) {
+    code = enqueue([&](hf_job_spec& s) { s.payload = payload.data(), s.payload_len = payload.size(); });
+  }
+  CHECK(code == HF_E_FULL);
+  CHECK(says("max_bytes"));
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_enqueue_many: counts and the array of an older program") {
+  hf_job_spec spec = HF_JOB_SPEC_INIT;
+  spec.type = "x";
+  CHECK(hf_enqueue_many(engine, nullptr, 1, nullptr) == HF_E_INVALID);
+  CHECK(hf_enqueue_many(engine, &spec, 0, nullptr) == HF_E_INVALID);
+  CHECK(hf_enqueue_many(engine, &spec, HF_ENQUEUE_MANY_MAX + 1, nullptr) == HF_E_INVALID);
+  // As compiled against a header whose struct ended with delay_ms.
+  struct Old {
+    size_t struct_size;
+    const char* type;
+    const void* payload;
+    size_t payload_len;
+    const char* queue;
+    int priority;
+    int64_t delay_ms;
+  } old[3] = {{sizeof(Old), "x", nullptr, 0, nullptr, 1, 0}, {sizeof(Old), "y", nullptr, 0, nullptr, 2, 0}, {sizeof(Old), "z", nullptr, 0, nullptr, 3, 0}};
+  hf_job_id ids[3] = {};
+  REQUIRE(hf_enqueue_many(engine, reinterpret_cast<const hf_job_spec*>(old), 3, ids) == HF_OK);
+  hf_job_info info = HF_JOB_INFO_INIT;
+  REQUIRE(hf_get(engine, ids[2], &info) == HF_OK);
+  CHECK(std::string(info.type) == "z");
+  CHECK(info.priority == 3);
+  hf_job_info_free(&info);
+}
+
+TEST_CASE_FIXTURE(Errors, "structs that come out keep to the caller's size") {
+  hf_job_id id = add("x", "payload");
+  struct Guarded { hf_job_info info; } g;
+  std::memset(&g, 0x5a, sizeof g);
+  g.info.struct_size = offsetof(hf_job_info, payload);
+  g.info.owned_ = nullptr;
+  REQUIRE(hf_get(engine, id, &g.info) == HF_OK);
+  CHECK(std::string(g.info.type) == "x");
+  CHECK(g.info.payload_len == 0x5a5a5a5a5a5a5a5aULL);  // beyond: untouched
+  hf_job_info_free(&g.info);
+  CHECK(g.info.owned_ == nullptr);
+  hf_job_info_free(&g.info);  // twice does no harm
+  g.info.struct_size = 3;
+  CHECK(hf_get(engine, id, &g.info) == HF_E_INVALID);
+  CHECK(hf_get(engine, id, nullptr) == HF_E_INVALID);
+
+  hf_stats_info stats;
+  std::memset(&stats, 0x5a, sizeof stats);
+  stats.struct_size = offsetof(hf_stats_info, running);
+  REQUIRE(hf_stats(engine, &stats) == HF_OK);
+  CHECK(stats.pending == 1);
+  CHECK(stats.running == 0x5a5a5a5a5a5a5a5aLL);
+  stats.struct_size = 0;
+  CHECK(hf_stats(engine, &stats) == HF_E_INVALID);
+  CHECK(hf_stats(engine, nullptr) == HF_E_INVALID);
+  CHECK(hf_stats_json(engine, nullptr) == HF_E_INVALID);
+  CHECK(hf_next_wake(engine, nullptr) == HF_E_INVALID);
+}
+
+TEST_CASE_FIXTURE(Errors, "a struct of a newer program, with more fields, is taken") {
+  struct Newer { hf_job_spec spec; int64_t more[4]; } newer = {HF_JOB_SPEC_INIT, {1, 2, 3, 4}};
+  newer.spec.struct_size = sizeof newer;
+  newer.spec.type = "x";
+  CHECK(hf_enqueue(engine, &newer.spec, nullptr) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_list, hf_cancel, hf_retry, hf_pause") {
+  auto list = [&](const std::function<void(hf_list_query&)>& set) {
+    hf_list_query query = HF_LIST_QUERY_INIT;
+    set(query);
+    return hf_list(engine, &query, none, nullptr, nullptr);
+  };
+  CHECK(hf_list(engine, nullptr, none, nullptr, nullptr) == HF_OK);
+  CHECK(hf_list(engine, nullptr, nullptr, nullptr, nullptr) == HF_E_INVALID);
+  CHECK(list([](hf_list_query& q) { q.state = 5; }) == HF_E_INVALID);
+  CHECK(list([](hf_list_query& q) { q.state = -2; }) == HF_E_INVALID);
+  CHECK(list([](hf_list_query& q) { q.limit = 1001; }) == HF_E_INVALID);
+  CHECK(list([](hf_list_query& q) { q.limit = -1; }) == HF_E_INVALID);
+  CHECK(list([](hf_list_query& q) { q.after = -1; }) == HF_E_INVALID);
+  CHECK(list([](hf_list_query& q) { q.struct_size = 0; }) == HF_E_INVALID);
+  CHECK(hf_cancel(engine, 4711) == HF_E_NOT_FOUND);
+  CHECK(hf_cancel(engine, -1) == HF_E_NOT_FOUND);
+  CHECK(hf_retry(engine, 4711) == HF_E_NOT_FOUND);
+  hf_job_id id = add("x");
+  CHECK(hf_cancel(engine, id) == HF_OK);
+  CHECK(hf_cancel(engine, id) == HF_E_STATE);
+  CHECK(hf_retry(engine, id) == HF_OK);
+  CHECK(hf_pause(engine, nullptr) == HF_E_INVALID);
+  CHECK(hf_pause(engine, "a b") == HF_E_INVALID);
+  CHECK(hf_resume(engine, nullptr) == HF_E_INVALID);
+  CHECK(hf_pause(engine, "not yet used") == HF_E_INVALID);
+  CHECK(hf_pause(engine, "not-yet-used") == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_list stops when it is told to, and is filtered") {
+  for (int i = 0; i < 3; ++i) add("x");
+  add("y");
+  int seen = 0;
+  hf_list_query query = HF_LIST_QUERY_INIT;
+  query.type = "x";
+  CHECK(hf_list(engine, &query, [](const hf_job_info*, void* user) { return ++*static_cast<int*>(user) == 2 ? 1 : 0; }, &seen, nullptr) == HF_OK);
+  CHECK(seen == 2);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_register: each option has its bounds") {
+  using O = hf_handler_options;
+  CHECK(register_code([](O&) {}, nullptr) == HF_E_INVALID);
+  CHECK(register_code([](O&) {}, "") == HF_E_INVALID);
+  CHECK(register_code([](O&) {}, "a b") == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.struct_size = 0; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.concurrency = -1; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.concurrency = 10001; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.max_attempts = -1; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.timeout_ms = -2; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.defer_ms = 86400001; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.sink = "a b"; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.backoff.max_ms = -1; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.concurrency = 1; }) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_schedule_put and hf_schedule_remove") {
+  using S = hf_schedule_spec;
+  CHECK(hf_schedule_put(engine, nullptr) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.struct_size = 0; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.name = nullptr; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.name = "a b"; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.cron = nullptr; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.cron = "61 * * * *"; }) == HF_E_INVALID);
+  CHECK(says("61"));
+  CHECK(put([](S& s) { s.time_zone = "Europe/Nowhere"; }) == HF_E_INVALID);
+  CHECK(says("Nowhere"));
+  CHECK(put([](S& s) { s.jitter_ms = 86400001; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.catch_up = 3; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.overlap = -1; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.job.type = nullptr; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.job.delay_ms = 5; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.job.run_at_unix_ms = 5; }) == HF_E_INVALID);
+  CHECK(put([](S& s) { s.job.unique_key = "k"; }) == HF_E_INVALID);
+  CHECK(put([](S&) {}) == HF_OK);
+  CHECK(hf_schedule_remove(engine, nullptr) == HF_E_INVALID);
+  CHECK(hf_schedule_remove(engine, "t") == HF_E_NOT_FOUND);
+  CHECK(hf_schedule_remove(engine, "s") == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Errors, "the functions of a run: null, bounds, limits") {
+  CHECK(hf_job_payload(nullptr, nullptr) == nullptr);
+  CHECK(hf_job_get_id(nullptr) == 0);
+  CHECK(hf_job_attempt(nullptr) == 0);
+  CHECK(hf_job_canceled(nullptr) == 0);
+  CHECK(hf_job_finish(nullptr, HF_OK) == HF_E_INVALID);
+  std::string big(HF_DEFAULT_MAX_PAYLOAD + 1, 'r');
+  std::vector<int> codes;
+  std::string largest(HF_DEFAULT_MAX_PAYLOAD, 'r');
+  on("x", [&](hf_job* job) {
+    hf_job_spec spec = HF_JOB_SPEC_INIT;
+    codes = {hf_job_result(job, nullptr, 1), hf_job_error(job, nullptr), hf_job_progress(job, 101, nullptr),
+             hf_job_progress(job, -1, nullptr), hf_job_retry_after(job, -1), hf_job_retry_after(job, 30LL * 86400 * 1000 + 1),
+             hf_job_enqueue(job, nullptr, nullptr), hf_job_enqueue(job, &spec, nullptr), hf_job_finish(job, HF_ASYNC)};
+    CHECK(hf_job_result(job, big.data(), big.size()) == HF_E_TOO_LARGE);
+    CHECK(std::string(hf_errmsg(nullptr)).find("262145") != std::string::npos);
+    spec.type = "child";
+    for (int i = 0; i < 100; ++i) CHECK(hf_job_enqueue(job, &spec, nullptr) == HF_OK);
+    CHECK(hf_job_enqueue(job, &spec, nullptr) == HF_E_FULL);
+    CHECK(hf_job_result(job, largest.data(), largest.size()) == HF_OK);
+    CHECK(hf_job_progress(job, 100, "all") == HF_OK);
+    return HF_OK;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  CHECK(wait_final(add("x")).result == largest);
+  CHECK(codes == std::vector<int>(9, HF_E_INVALID));
+  hf_stats_info stats = HF_STATS_INFO_INIT;
+  REQUIRE(hf_stats(engine, &stats) == HF_OK);
+  CHECK(stats.pending == 100);
+}
+
+TEST_CASE_FIXTURE(Errors, "an error text that is too long is cut between characters") {
+  std::string text;
+  while (text.size() < HF_ERROR_TEXT_MAX + 10) text += "\xc3\xa4";
+  on("x", [&](hf_job* job) {
+    hf_job_error(job, text.c_str());
+    return HF_DEAD;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  std::string kept = wait_final(add("x")).error;
+  CHECK(kept.size() <= HF_ERROR_TEXT_MAX);
+  CHECK(kept.size() % 2 == 0);
+  CHECK(text.compare(0, kept.size(), kept) == 0);
+}
