@@ -14,10 +14,29 @@ int64_t retry_after_ms(const HttpHeaders& headers) {
   return parse_retry_after(*wait, server_now_ms).value_or(-1);
 }
 
+RunEnded parked(std::string text) {
+  RunEnded ended;
+  ended.outcome = Outcome::defer;
+  ended.park_runner = true;
+  ended.error = printable(text);
+  return ended;
+}
+
+// nginx ends the handshake in any case and refuses a client certificate by a page of its own.
+bool refuses_our_certificate(const HttpResponse& response) {
+  return response.status == 400 &&
+         (response.body.find("The SSL certificate error") != std::string::npos ||
+          response.body.find("No required SSL certificate was sent") != std::string::npos);
+}
+
 RunEnded of_response(const HttpResponse& response, const std::string& peer) {
   RunEnded ended;
   const int status = response.status;
   if (status >= 200 && status < 300) return ended;
+  if (refuses_our_certificate(response))
+    return parked(peer +
+                  " refuses our client certificate, jobs wait until this is put right: HTTP 400, " +
+                  error_with_head("nginx", response.body, response.body_cut));
   std::string what = "HTTP " + std::to_string(status) + " from " + peer;
   if (status < 400) what += " (redirects are not followed)";
   ended.error = error_with_head(std::move(what), response.body, response.body_cut);
@@ -27,14 +46,6 @@ RunEnded of_response(const HttpResponse& response, const std::string& peer) {
   } else {
     ended.outcome = Outcome::dead;
   }
-  return ended;
-}
-
-RunEnded parked(std::string text) {
-  RunEnded ended;
-  ended.outcome = Outcome::defer;
-  ended.park_runner = true;
-  ended.error = printable(text);
   return ended;
 }
 
@@ -67,6 +78,7 @@ RunEnded http_outcome(const HttpResult& result, const std::string& peer) {
 
 bool about_content(const HttpResult& result) {
   const int status = result.ok() ? result.response.status : 0;
+  if (result.ok() && refuses_our_certificate(result.response)) return false;
   switch (status) {
     case 401:  // who we are
     case 404:  // where it went

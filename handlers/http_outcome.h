@@ -16,8 +16,8 @@ namespace hf {
 //   the request was not sent         defer, and the runner is parked: no link, no name, nobody
 //                                    listens, no handshake, an address that is not allowed
 //   a certificate is refused, theirs defer, and the runner is parked. It is the operator's fault or
-//   by us or ours by them            the server's, and heals without the job's doing: to spend its
-//                                    attempts on it would empty the queue into the dead letters
+//   by us or ours by them (an        the server's, and heals without the job's doing: to spend its
+//   alert, or nginx's page)          attempts on it would empty the queue into the dead letters
 //   it broke off, took too long,     retry: an attempt was made
 //   the response was no HTTP
 //   cancelled                        handed back

@@ -106,6 +106,18 @@ TEST_SUITE("http_outcome") {
     CHECK(ours.park_runner);
   }
 
+  TEST_CASE("nginx refuses a client certificate with a page") {
+    for (const char* title :
+         {"The SSL certificate error", "No required SSL certificate was sent"}) {
+      const HttpResult refused = response(400, std::string("<title>400 ") + title + "</title>");
+      CHECK(outcome(refused).outcome == Outcome::defer);
+      CHECK(outcome(refused).park_runner);
+      CHECK_FALSE(about_content(refused));
+      CHECK(outcome(refused).error.find("refuses our client certificate") != std::string::npos);
+    }
+    CHECK(outcome(response(400, "bad reading")).outcome == Outcome::dead);
+  }
+
   TEST_CASE("what may have reached the server is an attempt") {
     const HttpResult table[] = {
         failure(NetErrorKind::kClosed, NetPhase::kSend, true),

@@ -1,0 +1,284 @@
+"""What the scripts of this folder share: a daemon in a folder of its own, a nginx, certificates.
+
+Each script is a unittest program. A test starts what it needs; everything is killed, reaped and removed at its end.
+"""
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HOLDFAST = os.environ.get("HOLDFAST_BIN", "")
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PATIENCE = 40  # seconds; only a failure waits so long
+
+
+def need(*tools):
+    """Ends the script, as skipped, where it cannot run."""
+    if os.environ.get("HOLDFAST_EMULATOR"):
+        skip("under an emulator")
+    for tool in tools:
+        if shutil.which(tool) is None:
+            skip(f"no {tool}")
+    if not os.access(HOLDFAST, os.X_OK):
+        raise SystemExit("HOLDFAST_BIN does not name the program")
+
+
+def main():
+    """Runs the tests; ends in good order, with everything reaped, a little before ctest would end it otherwise."""
+    def over(number, _):
+        raise SystemExit(f"ended by signal {number}")
+    signal.signal(signal.SIGALRM, over)
+    signal.signal(signal.SIGTERM, over)
+    signal.alarm(220)
+    unittest.main(verbosity=2)
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(77)
+
+
+def run(*argv, status=0, **more):
+    """The output of a command that has to end with `status` (None: any)."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False, **more)
+    if status is not None and done.returncode != status:
+        raise AssertionError(f"{' '.join(argv)}: status {done.returncode}, expected {status}\n{done.stdout}")
+    return done.stdout
+
+
+def read(path):
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+    return ""
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def free_port():
+    """Outside of the range that the kernel gives to clients, so that it stays free while a server is restarted."""
+    for _ in range(200):
+        port = random.randint(12000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="hf-e2e-")
+        os.chmod(self.folder, 0o755)
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def until(self, what, ready, patience=PATIENCE):
+        """What ready() says, as soon as it says something."""
+        end = time.monotonic() + patience
+        while True:
+            value = ready()
+            if value:
+                return value
+            if time.monotonic() > end:
+                self.fail(f"did not happen in {patience} s: {what() if callable(what) else what}")
+            time.sleep(0.03)
+
+    def start(self, argv, **more):
+        process = subprocess.Popen(argv, start_new_session=True, **more)
+
+        def end():
+            with contextlib.suppress(ProcessLookupError):  # with its children: nginx has some
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+        self.addCleanup(end)
+        return process
+
+
+class Daemon:
+    """`holdfast serve` in the case's folder. stop() wants a clean end."""
+
+    def __init__(self, case, config, name="d", prefix=()):
+        self.case = case
+        self.name = name
+        self.prefix = list(prefix)
+        self.socket = case.path(f"{name}.sock")
+        self.database = case.path(f"{name}.db")
+        self.config_file = case.path(f"{name}.json")
+        self.log_file = case.path(f"{name}.log")
+        self.process = None
+        self.configure(config)
+
+    def configure(self, config):
+        write(self.config_file, json.dumps({"database": self.database, "socket": self.socket, "device": "e2e", **config}, indent=1))
+
+    def start(self):
+        with open(self.log_file, "a", encoding="utf-8") as log:
+            self.process = self.case.start([*self.prefix, HOLDFAST, "serve", "--config", self.config_file], stdout=log, stderr=log)
+        self.case.until(lambda: f"the daemon is ready: {self.log()}", lambda: self.process.poll() is not None or self.answers())
+        self.case.assertIsNone(self.process.poll(), self.log())
+        return self
+
+    def answers(self):
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(self.socket) == 0
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.case.assertEqual(self.process.wait(PATIENCE), 0, self.log())
+
+    def reload(self, config=None):
+        if config is not None:
+            self.configure(config)
+        self.process.send_signal(signal.SIGHUP)
+
+    def log(self):
+        return read(self.log_file)
+
+    def cli(self, *argv, status=0):
+        return run(HOLDFAST, *argv, "--socket", self.socket, status=status)
+
+    def add(self, *argv):
+        return json.loads(self.cli("add", *argv, "--json"))["id"]
+
+    def job(self, id):
+        return json.loads(self.cli("show", str(id), "--json"))
+
+    def ended(self, *ids, state="completed"):
+        """The jobs, once all are in that state."""
+        jobs = self.case.until(lambda: f"{ids} are {state}: {self.cli('list')}{self.log()}",
+                               lambda: (jobs := [self.job(id) for id in ids]) and all(job["state"] == state for job in jobs) and jobs)
+        return jobs if len(ids) > 1 else jobs[0]
+
+
+class Authority:
+    """A CA, and what it signs. Dates as `openssl ca` takes them, 20200101000000Z."""
+
+    def __init__(self, folder, name="Test CA"):
+        os.mkdir(folder)
+        self.folder = folder
+        self.count = 0
+        self.cert, self.key = os.path.join(folder, "ca.pem"), os.path.join(folder, "ca.key")
+        self.config = write(os.path.join(folder, "ca.conf"), f"""
+[ca]\ndefault_ca=a\n[a]\nnew_certs_dir={folder}\ndatabase={folder}/index\nrand_serial=yes\ndefault_md=sha256\npolicy=p
+unique_subject=no\n[p]\ncommonName=supplied\n[req]\ndistinguished_name=d\n[d]
+[root]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n""")
+        write(os.path.join(folder, "index"), "")
+        self.sign(name, self.cert, self.key, "root", None, "20200101000000Z", "20440101000000Z")
+
+    def issue(self, name, san="", first="20200101000000Z", last="20440101000000Z"):
+        """(certificate, key), two files."""
+        self.count += 1
+        base = os.path.join(self.folder, str(self.count))
+        extension = write(base + ".ext", "[leaf]\nbasicConstraints=CA:FALSE\n" + (f"subjectAltName={san}\n" if san else ""))
+        self.sign(name, base + ".pem", base + ".key", "leaf", extension, first, last)
+        return base + ".pem", base + ".key"
+
+    def sign(self, name, cert, key, section, extension, first, last):
+        run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config", self.config,
+            "-subj", f"/CN={name}", "-keyout", key, "-out", cert + ".csr")
+        os.chmod(key, 0o600)
+        signer = ["-cert", self.cert, "-extfile", extension] if extension else ["-selfsign"]
+        run("openssl", "ca", "-batch", "-config", self.config, *signer, "-keyfile", self.key, "-extensions", section,
+            "-startdate", first, "-enddate", last, "-notext", "-in", cert + ".csr", "-out", cert)
+
+
+class Nginx:
+    """A real one, for TLS with a client certificate. What it was sent is in requests().
+
+    /v1/...   takes everything, 200
+    /busy     503 with Retry-After: 2, /rate 429, until a file named `open` is in the folder
+    /gone     404        /cut   closes the connection without an answer
+    """
+
+    def __init__(self, case, server, client_ca):
+        self.case = case
+        self.folder = case.path("nginx")
+        os.mkdir(self.folder)
+        self.port = free_port()
+        self.process = None
+        self.certificate(*server)
+        shutil.copy(client_ca, os.path.join(self.folder, "clients.pem"))
+        write(os.path.join(self.folder, "nginx.conf"), f"""
+daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log info;
+{"user root;" if os.getuid() == 0 else ""}
+events {{ worker_connections 64; }}
+http {{
+  log_format seen escape=json '{{"uri":"$request_uri","status":$status,"at":$msec,"key":"$http_idempotency_key",'
+    '"attempt":"$http_holdfast_attempt","batch":"$http_holdfast_batch","host":"$host","client":"$ssl_client_s_dn","body":"$request_body"}}';
+  access_log off;
+  client_body_buffer_size 1m; client_max_body_size 8m; client_body_in_single_buffer on;
+  client_body_temp_path {self.folder}/t1; proxy_temp_path {self.folder}/t2; fastcgi_temp_path {self.folder}/t3;
+  uwsgi_temp_path {self.folder}/t4; scgi_temp_path {self.folder}/t5;
+  server {{ listen unix:{self.folder}/back; location / {{ return 200 stored; }} }}
+  server {{
+    listen 127.0.0.1:{self.port} ssl;
+    ssl_certificate {self.folder}/server.pem; ssl_certificate_key {self.folder}/server.key;
+    ssl_client_certificate {self.folder}/clients.pem; ssl_verify_client on;
+    access_log {self.folder}/seen seen;
+    location /v1/ {{ proxy_pass http://unix:{self.folder}/back; }}
+    location /busy {{
+      add_header Retry-After 2 always;
+      if (!-f {self.folder}/open) {{ return 503; }}
+      proxy_pass http://unix:{self.folder}/back; }}
+    location /rate {{ if (!-f {self.folder}/open) {{ return 429; }} proxy_pass http://unix:{self.folder}/back; }}
+    location /gone {{ return 404 "no such place"; }}
+    location /cut {{ return 444; }}
+  }}
+}}
+""")
+
+    def certificate(self, cert, key):
+        shutil.copy(cert, os.path.join(self.folder, "server.pem"))
+        shutil.copy(key, os.path.join(self.folder, "server.key"))
+
+    def start(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.folder, "back"))  # left behind by one that was killed
+        self.process = self.case.start(["nginx", "-e", f"{self.folder}/error.log", "-p", self.folder, "-c", "nginx.conf"],
+                                       stderr=subprocess.DEVNULL)
+        self.case.until(lambda: "nginx listens: " + read(f"{self.folder}/error.log"), self.listens)
+        return self
+
+    def listens(self):
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+
+    def reload(self):
+        """New workers with the new certificate; the old ones are gone when it returns."""
+        self.stop()
+        self.start()
+
+    def open(self):
+        write(os.path.join(self.folder, "open"), "")
+
+    def url(self, path, host="localhost"):
+        return f"https://{host}:{self.port}{path}"
+
+    def requests(self, path=None):
+        seen = [json.loads(line) for line in read(os.path.join(self.folder, "seen")).splitlines()]
+        return [request for request in seen if path is None or request["uri"] == path]
+
+    def rows(self):
+        """The lines of all deliveries that were answered with 2xx."""
+        return [json.loads(line) for request in self.requests("/v1/results") if 200 <= request["status"] < 300
+                for line in request["body"].splitlines()]

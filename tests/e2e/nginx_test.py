@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Deliveries and http jobs against a real nginx that wants a client certificate."""
+import collections
+import os
+
+from harness import Authority, Case, Daemon, Nginx, main, need
+
+QUICK = {"kind": "fixed", "base": "100ms", "jitter": "none"}
+
+
+class WithNginx(Case):
+    def setUp(self):
+        super().setUp()
+        self.ca = Authority(self.path("ca"))
+        self.server = self.ca.issue("server", "DNS:localhost,IP:127.0.0.1")
+        self.client = self.ca.issue("gw-0042")
+        self.nginx = Nginx(self, self.server, self.ca.cert)
+
+    def tls(self, ca=None, client=None):
+        cert, key = client or self.client
+        return {"ca": ca or self.ca.cert, "cert": cert, "key": key}
+
+    def config(self, tls=None, url=None, **batch):
+        return {
+            "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
+            "sinks": {"cloud": {"url": url or self.nginx.url("/v1/results"), "allow_private": True, "tls": tls or self.tls(),
+                                "batch": batch or {"max_jobs": 50}, "backoff": QUICK, "defer": "200ms", "max_attempts": 2}},
+        }
+
+    def http_config(self, **paths):
+        return {"handlers": {type: {"http": {"url": self.nginx.url(path), "allow_private": True, "tls": self.tls()}, "backoff": QUICK,
+                                    "defer": "200ms", "max_attempts": 3} for type, path in paths.items()}}
+
+    def waits_for(self, daemon, id, *words):
+        """The job waits, spends no attempt, and `why` and the log say what is wrong."""
+        def why():
+            text = daemon.cli("why", str(id))
+            return all(word in text for word in words) and text
+        self.until(lambda: f"why says {words}: {daemon.cli('why', str(id), status=None)}\n{daemon.log()}", why)
+        for word in words:
+            self.assertIn(word, daemon.log())
+        job = daemon.job(id)
+        self.assertEqual(job["state"], "pending")
+        self.assertEqual(job["attempts"], 0)
+        self.assertEqual(self.nginx.rows(), [])
+
+    def delivered(self, daemon, *ids):
+        daemon.ended(*ids)
+        self.assertEqual(collections.Counter(row["id"] for row in self.nginx.rows()), collections.Counter(ids))
+
+
+class Deliveries(WithNginx):
+    def test_results_travel_in_batches_with_a_key_each(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.config(max_jobs=20, max_wait="300ms")).start()
+        ids = [daemon.add("echo", f'{{"n":{n}}}') for n in range(45)]
+        self.delivered(daemon, *ids)
+        rows = {row["id"]: row for row in self.nginx.rows()}
+        for n, id in enumerate(ids):
+            self.assertEqual(rows[id]["result"], {"n": n})
+            self.assertEqual(rows[id]["key"], daemon.job(id)["key"])
+            self.assertEqual(rows[id]["attempt"], 1)
+        requests = self.nginx.requests("/v1/results")
+        self.assertLess(len(requests), 45)
+        for request in requests:
+            lines = request["body"].splitlines()
+            self.assertEqual(request["client"], "CN=gw-0042")
+            self.assertLessEqual(len(lines), 20)
+            self.assertEqual(int(request["batch"] or 1), len(lines))
+            self.assertTrue(request["key"])
+        daemon.stop()
+
+    def test_a_server_that_is_away_costs_no_attempt(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.config()).start()
+        before = daemon.add("echo", '"before"')
+        self.delivered(daemon, before)
+        self.nginx.stop()
+        ids = [daemon.add("echo", f'"{n}"') for n in range(10)]
+        self.until("why names the refused connection", lambda: "refused" in daemon.cli("why", str(ids[0])))
+        daemon.stop()  # and a restart in the middle changes nothing
+        daemon.start()
+        self.until("why names it again", lambda: "refused" in daemon.cli("why", str(ids[0])))
+        self.assertEqual([daemon.job(id)["attempts"] for id in ids], [0] * 10)
+        self.nginx.start()
+        self.delivered(daemon, before, *ids)
+        self.assertEqual({row["attempt"] for row in self.nginx.rows()}, {1})
+        daemon.stop()
+
+
+class Certificates(WithNginx):
+    """Each is somebody's mistake, not the job's: it waits, says what is wrong, and goes once that is put right."""
+
+    def test_our_certificate_is_of_another_authority(self):
+        self.nginx.start()
+        stranger = Authority(self.path("other"), "Other CA").issue("gw-0042")
+        daemon = Daemon(self, self.config(self.tls(client=stranger))).start()
+        id = daemon.add("echo", "1")
+        self.waits_for(daemon, id, "certificate")
+        daemon.reload(self.config())
+        self.delivered(daemon, id)
+        daemon.stop()
+
+    def test_we_show_no_certificate(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.config({"ca": self.ca.cert})).start()
+        id = daemon.add("echo", "1")
+        self.waits_for(daemon, id, "certificate")
+        daemon.reload(self.config())
+        self.delivered(daemon, id)
+        daemon.stop()
+
+    def test_the_server_has_another_name(self):
+        self.nginx.certificate(*self.ca.issue("server", "DNS:ingest.example"))
+        self.nginx.start()
+        daemon = Daemon(self, self.config()).start()
+        id = daemon.add("echo", "1")
+        self.waits_for(daemon, id, "certificate", "localhost")
+        self.nginx.certificate(*self.server)
+        self.nginx.reload()
+        self.delivered(daemon, id)
+        daemon.stop()
+
+    def test_the_url_has_another_name(self):
+        self.nginx.certificate(*self.ca.issue("server", "DNS:localhost"))
+        self.nginx.start()
+        daemon = Daemon(self, self.config(url=self.nginx.url("/v1/results", "127.0.0.1"))).start()
+        id = daemon.add("echo", "1")
+        self.waits_for(daemon, id, "certificate", "127.0.0.1")
+        daemon.reload(self.config())
+        self.delivered(daemon, id)
+        daemon.stop()
+
+    def test_nobody_we_know_vouches_for_the_server(self):
+        self.nginx.start()
+        other = Authority(self.path("other"), "Other CA")
+        daemon = Daemon(self, self.config(self.tls(ca=other.cert))).start()
+        id = daemon.add("echo", "1")
+        self.waits_for(daemon, id, "certificate", "authority")
+        daemon.reload(self.config())
+        self.delivered(daemon, id)
+        daemon.stop()
+
+    def test_the_servers_certificate_is_out_of_date(self):
+        self.nginx.certificate(*self.ca.issue("server", "DNS:localhost", last="20240101000000Z"))
+        self.nginx.start()
+        daemon = Daemon(self, self.config()).start()
+        id = daemon.add("echo", "1")
+        self.waits_for(daemon, id, "certificate", "expired")
+        self.nginx.certificate(*self.server)
+        self.nginx.reload()
+        self.delivered(daemon, id)
+        daemon.stop()
+
+
+class HttpJobs(WithNginx):
+    def test_one_request_a_job_with_its_headers(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.http_config(notify="/v1/notify")).start()
+        id = daemon.add("notify", '{"alarm":1}')
+        self.assertEqual(daemon.ended(id)["result"], "stored")
+        (request,) = self.nginx.requests("/v1/notify")
+        self.assertEqual(request["body"], '{"alarm":1}')
+        self.assertEqual(request["key"], daemon.job(id)["key"])
+        self.assertEqual(request["attempt"], "1")
+        daemon.stop()
+
+    def test_404_is_a_dead_letter_that_says_so_and_can_be_retried(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.http_config(notify="/gone")).start()
+        id = daemon.add("notify", "{}")
+        job = daemon.ended(id, state="dead")
+        for word in ("404", f"localhost:{self.nginx.port}", "no such place"):
+            self.assertIn(word, job["error"])
+        self.assertEqual(len(self.nginx.requests("/gone")), 1)
+        daemon.reload(self.http_config(notify="/v1/notify"))
+        self.until("the new configuration holds", lambda: "reload" in daemon.log())
+        daemon.cli("retry", str(id))
+        daemon.ended(id)
+        self.assertEqual({request["key"] for request in self.nginx.requests()}, {job["key"]})
+        daemon.stop()
+
+    def test_retry_after_is_obeyed(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.http_config(notify="/busy")).start()
+        id = daemon.add("notify", "{}")
+        self.until("the first answer", lambda: self.nginx.requests("/busy"))
+        self.until("it is on the job", lambda: "503" in daemon.job(id).get("error", ""))
+        self.nginx.open()
+        job = daemon.ended(id)
+        first, second = self.nginx.requests("/busy")
+        self.assertEqual((first["status"], second["status"]), (503, 200))
+        self.assertEqual((first["attempt"], second["attempt"]), ("1", "2"))
+        self.assertEqual(first["key"], second["key"])
+        self.assertGreaterEqual(second["at"] - first["at"], 1.9)  # the backoff alone is 100 ms
+        self.assertEqual(job["attempts"], 2)
+        daemon.stop()
+
+    def test_429_is_tried_again(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.http_config(notify="/rate")).start()
+        id = daemon.add("notify", "{}", "--max-attempts", "50")
+        self.until("the first answers", lambda: len(self.nginx.requests("/rate")) >= 2)
+        self.nginx.open()
+        daemon.ended(id)
+        daemon.stop()
+
+    def test_a_cut_connection_is_an_attempt(self):
+        self.nginx.start()
+        daemon = Daemon(self, self.http_config(notify="/cut")).start()
+        id = daemon.add("notify", "{}")
+        job = daemon.ended(id, state="dead")
+        self.assertEqual(job["attempts"], 3)
+        self.assertIn("closed", job["error"])
+        self.assertEqual([request["attempt"] for request in self.nginx.requests("/cut")], ["1", "2", "3"])
+        daemon.stop()
+
+
+if __name__ == "__main__":
+    os.environ["PATH"] += ":/usr/sbin"
+    need("nginx", "openssl")
+    main()
