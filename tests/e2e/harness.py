@@ -46,12 +46,18 @@ def skip(why):
     sys.exit(77)
 
 
-def run(*argv, status=0, **more):
+def run(*argv, status=0, input=None, **more):
     """The output of a command that has to end with `status` (None: any)."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False, **more)
-    if status is not None and done.returncode != status:
-        raise AssertionError(f"{' '.join(argv)}: status {done.returncode}, expected {status}\n{done.stdout}")
-    return done.stdout
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          start_new_session=True, **more) as process:
+        try:
+            said, _ = process.communicate(input, timeout=PATIENCE)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with its children
+            raise
+    if status is not None and process.returncode != status:
+        raise AssertionError(f"{' '.join(argv)}: status {process.returncode}, expected {status}\n{said}")
+    return said
 
 
 def read(path):
