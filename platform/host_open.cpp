@@ -88,7 +88,8 @@ Error explain_open_error(const std::string& path, Error error) {
     } else {
       error.message += "another engine of this process";
     }
-  } else if (error.code == HF_E_FOREIGN && error.message.find(path) == std::string::npos) {
+  } else if ((error.code == HF_E_FOREIGN || error.code == HF_E_VERSION || error.code == HF_E_CORRUPT) &&
+             error.message.find(path) == std::string::npos) {
     error.message = path + ": " + error.message;
   }
   return error;
