@@ -130,8 +130,12 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const auto extra = place.remaining();
   if (extra.empty()) {
     const auto subcommands = place.get_subcommands([](const CLI::App*) { return true; });
-    const std::string what =
-        subcommands.empty() ? std::string(error.what()) : "a command is missing";
+    std::string what = subcommands.empty() ? std::string(error.what()) : "a command is missing";
+    // All values that the parser itself converts are whole numbers.
+    constexpr std::string_view kNoNumber = "Could not convert: ";
+    if (what.starts_with(kNoNumber)) {
+      what = what.substr(kNoNumber.size()) + ": a whole number is expected";
+    }
     return prefix + what + more;
   }
   const std::string& word = extra.front();

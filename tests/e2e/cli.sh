@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# Every command of the command line against a real daemon, each exit status, and what people mistype.
+. "$(dirname "$0")/daemon.sh"
+
+cat >"$work/holdfast.json" <<END
+{ "database": "$work/queue.db", "socket": "$work/h.sock", "device": "gw-0042", "stop_grace": "200ms",
+  "handlers": {
+    "echo":  { "exec": ["/bin/cat"] },
+    "flaky": { "exec": ["/bin/sh", "-c", "[ \$HOLDFAST_ATTEMPT -ge 2 ] || { echo no link >&2; exit 75; }"],
+               "backoff": { "kind": "fixed", "base": "100ms", "jitter": "none" } },
+    "bad":   { "exec": ["/bin/sh", "-c", "echo no such channel >&2; exit 65"] },
+    "slow":  { "exec": ["/bin/sleep", "600"] } },
+  "schedules": { "nightly": { "cron": "H 2 * * *", "tz": "Europe/Berlin", "type": "echo" } } }
+END
+
+# ---- without a daemon
+expect 4 'cannot reach the daemon at .*h.sock: there is no such socket' holdfast list
+expect 2 'is 108|has [0-9]+ bytes' holdfast list --socket "/tmp/$(printf 'x%.0s' $(seq 120))"
+expect 0 '"next":\[\{"time":"2026-11-25T02:30:00Z"' holdfast schedule next '30 2 * * *' --from 2026-11-25T00:00:00Z -n 1 --json
+expect 0 'at 02:30 on Monday through Friday, Europe/Berlin' holdfast schedule next '30 2 * * 1-5' --tz Europe/Berlin
+expect 2 'the minute is 61' holdfast schedule next '61 * * * *'
+expect 2 'can never fire' holdfast schedule next '0 0 30 2 *'
+expect 2 'did you mean Europe/Berlin' holdfast schedule next @daily --tz Europe/Berln
+expect 2 'not a time' holdfast schedule next @daily --from yesterday
+expect 0 '^holdfast [0-9]+\.' holdfast version
+expect 0 '^holdfast [0-9]+\.' holdfast --version
+holdfast completion bash >"$work/completion" && bash -n "$work/completion" || fail "the completion script"
+expect 1 'later version' holdfast top
+expect 1 'later version' holdfast bundle
+
+# ---- usage
+expect 2 'a command is missing' holdfast
+expect 2 'unknown command "lst"; did you mean "list"' holdfast lst
+expect 2 'unknown option "--prioritty"; did you mean "--priority"' holdfast add echo --prioritty 3
+expect 2 'TYPE is required \(see holdfast add --help\)' holdfast add
+expect 2 'a whole number is expected' holdfast list --limit many
+expect 2 'unexpected argument' holdfast stats now
+for command in $(holdfast --help | awk '/^  [a-z]/ { print $1 }') "schedule put" "schedule next" "queue set"; do
+  # shellcheck disable=SC2086
+  expect 0 'Usage: holdfast' holdfast $command --help
+  grep -qw -- "${command##* }" "$work/completion" || fail "the completion script does not know $command"
+done
+
+# ---- the configuration
+expect 0 ': ok \(4 handlers, 0 sinks, 1 schedules\)' holdfast serve --config "$work/holdfast.json" --check
+sed 's/"200ms"/"200 ms"/' "$work/holdfast.json" >"$work/bad.json"
+expect 1 'bad.json:1: stop_grace: "200 ms" is not a duration' holdfast serve --config "$work/bad.json" --check
+expect 1 'bad.json:1: stop_grace' holdfast serve --config "$work/bad.json"
+expect 1 'none.json: No such file' holdfast serve --config "$work/none.json"
+
+# ---- a daemon
+start
+expect 5 'is in use by process [0-9]+' holdfast serve --config "$work/holdfast.json" --socket "$work/other.sock"
+
+id=$(holdfast add echo hello)
+expect 0 '^hello$' holdfast wait "$id" --timeout 30s
+expect 0 '"id":[0-9]+' holdfast add echo --json
+expect 0 '^\{"a": 1\}$' holdfast add echo '{"a": 1}' --wait
+echo from a file >"$work/payload"
+expect 0 '^from a file$' holdfast add echo "@$work/payload" --wait
+[ "$(echo from stdin | holdfast add echo - --wait)" = "from stdin" ] || fail "payload from stdin"
+expect 0 '^@at$' holdfast add echo @@at --wait
+[ "$(printf '\000\377' | holdfast add echo - --wait | od -An -tx1 | tr -d ' \n')" = 00ff ] || fail "bytes there and back"
+expect 1 'No such file' holdfast add echo "@$work/none"
+expect 1 'is dead: exit code 65: no such channel' holdfast add bad --wait
+expect 0 '' holdfast add flaky --wait
+expect 2 'delay: "30" is not a duration' holdfast add echo --delay 30
+expect 2 'priority: found 1001, expected a whole number from -1000 to 1000' holdfast add echo --priority 1001
+expect 2 '"delay" and "at" exclude each other' holdfast add echo --delay 1s --at 2030-01-01T00:00:00Z
+expect 2 'the job type name "a b" has " "' holdfast add 'a b'
+expect 5 'larger|too large|limit|allowed' holdfast add echo "@$HOLDFAST_BIN"
+expect 0 '' holdfast add slow --unique u
+expect 5 'u' holdfast add slow --unique u --on-conflict reject
+expect 0 '^[0-9]+$' holdfast add echo --priority -5 --queue side --tags 'a tag' --delay 1h --max-attempts 3 --ttl 2h
+
+later=$(holdfast add echo --delay 1h)
+expect 0 'due in' holdfast why "$later"
+expect 1 'is not finished: scheduled' holdfast wait "$later" --timeout 100ms
+expect 0 '' holdfast edit "$later" --priority 7 --payload changed
+expect 0 '^priority +7$' holdfast show "$later"
+expect 2 'say what to change' holdfast edit "$later"
+expect 0 '"payload":"changed"' holdfast show "$later" --json
+expect 0 '' holdfast retry "$later"  # pending: due now
+expect 0 '^changed$' holdfast wait "$later" --timeout 30s
+expect 1 'completed' holdfast retry "$later"
+expect 0 '' holdfast rm "$later"
+for command in show why wait cancel retry rm; do
+  expect 3 "there is no job $later" holdfast $command "$later"
+done
+expect 2 'job id: found "x"' holdfast show x
+expect 3 'there is no job 999' holdfast cancel 999 998
+slow=$(holdfast list --state running --json | grep -o '"id":[0-9]*' | head -1 | tr -dc 0-9)
+expect 1 'running|runs' holdfast rm "$slow"
+expect 0 '' holdfast cancel "$slow"
+expect 1 'is cancelled' holdfast wait "$slow" --timeout 30s
+
+expect 0 'ID +TYPE +QUEUE +STATE' holdfast list
+expect 0 '"jobs":\[' holdfast list --json
+expect 0 ' bad .* dead ' holdfast list --state dead --type bad
+expect 2 'did you mean completed|did you mean "completed"' holdfast list --state complete
+expect 2 'limit: found "0"' holdfast list --limit 0
+expect 0 'more: --after [0-9]+' holdfast list --limit 1
+expect 0 'no jobs' holdfast list --queue nowhere
+expect 0 'pending again' holdfast retry --all-dead
+expect 2 '--all-dead' holdfast retry
+
+# ---- schedules and queues
+expect 0 'nightly +H 2 \* \* \* +Europe/Berlin' holdfast schedule list
+expect 0 'schedule probe is on, next ' holdfast schedule put probe '@every 1h' echo hi --jitter 1m
+expect 2 '4 fields found' holdfast schedule put x '* * * *' echo
+expect 2 'tz|zone' holdfast schedule put x @daily echo --tz Nowhere/Land
+expect 2 'overlap: found "skp".*did you mean "skip"' holdfast schedule put x @daily echo --overlap skp
+expect 0 'probe is paused' holdfast schedule pause probe
+expect 0 'probe is on' holdfast schedule resume probe
+expect 0 '^[0-9]+$' holdfast schedule run probe
+expect 0 '@every 1h' holdfast schedule next probe -n 2
+expect 0 'H 2 \* \* \*  at 02:[0-9]+, Europe/Berlin' holdfast schedule next nightly
+expect 3 'there is no schedule "nightl"; did you mean nightly' holdfast schedule next nightl
+expect 0 '' holdfast schedule rm probe
+expect 3 'there is no schedule "probe"' holdfast schedule rm probe
+expect 0 'queue side is paused' holdfast queue pause side
+expect 0 'QUEUE +PENDING' holdfast queue list
+expect 0 'queue side is open' holdfast queue resume side
+expect 0 'queue side is draining' holdfast queue drain side
+expect 5 'draining: it takes no new jobs' holdfast add echo --queue side
+expect 0 'queue side is open' holdfast queue resume side
+expect 0 'queue side is open, concurrency 2' holdfast queue set side concurrency=2
+expect 0 'queue side is open, concurrency -' holdfast queue set side concurrency=none
+expect 2 'did you mean "concurrency"' holdfast queue set side concurency=2
+expect 2 'whole number' holdfast queue set side concurrency=two
+
+# ---- looking after it
+expect 0 'JOBS +NOW +SINCE START' holdfast stats
+expect 0 '"pending":[0-9]+' holdfast stats --json
+expect 0 '^ok$|^degraded$' holdfast health
+expect 0 '^holdfast_jobs\{state="pending"\} [0-9]+$' holdfast metrics
+expect 0 'the file is sound' holdfast check
+expect 0 "^$work/copy.db$" holdfast backup "$work/copy.db"
+expect 5 'is there already' holdfast backup "$work/copy.db"
+expect 0 'jobs? deleted' holdfast prune
+${HOLDFAST_EMULATOR:-} "$HOLDFAST_BIN" watch --type echo >"$work/watched" & watcher=$!
+until_true grep -q '^holdfast_admin_clients [2-9]' <(holdfast metrics)
+seen=$(holdfast add echo --wait >/dev/null; holdfast list --type echo --limit 1 --json | grep -o '"id":[0-9]*' | tr -dc 0-9)
+until_true grep -qE "completed +$seen +echo" "$work/watched"
+kill $watcher; wait $watcher 2>/dev/null || true
+
+# ---- a reload: a bad one is refused, a good one applies the difference
+cp "$work/holdfast.json" "$work/good.json"
+cp "$work/bad.json" "$work/holdfast.json"
+kill -HUP "$daemon"
+until_true grep -q 'error reload_refused reason=".*stop_grace' "$work/log"
+expect 0 '' holdfast add echo --wait
+sed '/"schedules"/d; s/"600"\] } },/"600"] }, "new": { "exec": ["\/bin\/echo", "hi"] } } }/' "$work/good.json" >"$work/holdfast.json"
+kill -HUP "$daemon"
+until_true grep -q 'info reloaded handlers=5 sinks=0 schedules=0' "$work/log"
+expect 0 '^hi$' holdfast add new --wait
+expect 0 'no schedules' holdfast schedule list
+
+# ---- a stop hands running jobs back, with no attempt spent
+slow=$(holdfast add slow)
+until_true grep -q ' running ' <(holdfast list --type slow --limit 1)
+stop
+expect 4 'no such socket' holdfast list
+grep -q 'info stopped' "$work/log" || fail "no word of the stop in the log"
+start
+expect 0 '"state":"(pending|running)".*"attempts":[01],' holdfast show "$slow" --json
+
+# ---- a kill loses nothing that was acknowledged
+id=$(holdfast add echo survivor --delay 1s)
+kill -KILL "$daemon"; wait "$daemon" 2>/dev/null || true
+expect 4 'nobody listens there any more' holdfast list
+start
+expect 0 '^survivor$' holdfast wait "$id" --timeout 30s
+stop
