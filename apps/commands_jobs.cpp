@@ -56,6 +56,12 @@ void put_payload(Json* body, const std::string& bytes) {
   }
 }
 
+// Byte for byte, but a terminal's prompt begins on a line of its own.
+void print_result(const Session& session, const std::string& result) {
+  session.print(result);
+  if (session.out.is_tty && !result.empty() && result.back() != '\n') session.print("\n");
+}
+
 // Waits until the job is final, or the time is over (< 0: never); says what came of it.
 void wait_and_tell(Session& session, const std::string& id, int64_t timeout_ms) {
   const int64_t until = boot_ms() + timeout_ms;
@@ -68,7 +74,7 @@ void wait_and_tell(Session& session, const std::string& id, int64_t timeout_ms) 
     const std::string state = job->value("state", "");
     const bool final = state == "completed" || state == "dead" || state == "cancelled";
     if (!final && (timeout_ms < 0 || boot_ms() < until)) continue;
-    if (!session.asked_for_json(*job) && final) session.print(bytes_of(*job, "result"));
+    if (!session.asked_for_json(*job) && final) print_result(session, bytes_of(*job, "result"));
     if (state == "completed") return;
     std::string message =
         "job " + id + " is " + (final ? state : "not finished: " + state_word(*job));

@@ -83,6 +83,7 @@ class Daemon {
     auto host = Host::open(config_.database, std::move(options));
     if (!host) return host.error();
     host_ = std::move(*host);
+    for (const std::string& warning : config_.warnings) log_.warn("config", {{"note", warning}});
     HF_TRY(apply_config(*host_, config_, nullptr));
     AdminOptions admin;
     admin.group = config_.admin.group;

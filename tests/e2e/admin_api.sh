@@ -94,12 +94,12 @@ http 400 'state: found' "$at/v1/jobs?state=gone"
 http 404 'nothing at this path' $at/v2/jobs
 http 404 'nothing at this path' $at/
 http 405 'allowed: POST, GET, HEAD' -X DELETE $at/v1/jobs
-api -D - -o /dev/null -X DELETE $at/v1/jobs | grep -qi '^allow: POST, GET, HEAD' || fail "no Allow in a 405"
+api -D - -o /dev/null -X DELETE $at/v1/jobs | grep -i '^allow: POST, GET, HEAD' >/dev/null || fail "no Allow in a 405"
 head -c 70000 /dev/zero | tr '\0' x >"$work/large"
 http 413 '"code":"too_large"' $at/v1/jobs -d "{\"type\":\"echo\",\"payload\":\"$(cat "$work/large")\"}"
 head -c 3000000 /dev/zero | tr '\0' x >"$work/huge"
 http 413 '' $at/v1/jobs -H 'Expect:' --data-binary "@$work/huge"
-printf 'GARBAGE\r\n\r\n' | timeout 5 curl -sS --unix-socket "$HOLDFAST_SOCKET" telnet://holdfast 2>/dev/null | grep -q '^HTTP/1.1 400' || fail "garbage got no 400"
+printf 'GARBAGE\r\n\r\n' | timeout 5 curl -sS --unix-socket "$HOLDFAST_SOCKET" telnet://holdfast 2>/dev/null | grep '^HTTP/1.1 400' >/dev/null || fail "garbage got no 400"
 http 200 '"pending":' $at/v1/stats
 stop
 

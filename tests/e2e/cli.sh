@@ -139,7 +139,8 @@ expect 0 "^$work/copy.db$" holdfast backup "$work/copy.db"
 expect 5 'is there already' holdfast backup "$work/copy.db"
 expect 0 'jobs? deleted' holdfast prune
 ${HOLDFAST_EMULATOR:-} "$HOLDFAST_BIN" watch --type echo >"$work/watched" & watcher=$!
-until_true grep -q '^holdfast_admin_clients [2-9]' <(holdfast metrics)
+two_clients() { holdfast metrics | grep '^holdfast_admin_clients [2-9]'; }
+until_true two_clients
 seen=$(holdfast add echo --wait >/dev/null; holdfast list --type echo --limit 1 --json | grep -o '"id":[0-9]*' | tr -dc 0-9)
 until_true grep -qE "completed +$seen +echo" "$work/watched"
 kill $watcher; wait $watcher 2>/dev/null || true
@@ -158,7 +159,8 @@ expect 0 'no schedules' holdfast schedule list
 
 # ---- a stop hands running jobs back, with no attempt spent
 slow=$(holdfast add slow)
-until_true grep -q ' running ' <(holdfast list --type slow --limit 1)
+slow_runs() { holdfast list --type slow --limit 1 | grep ' running '; }
+until_true slow_runs
 stop
 expect 4 'no such socket' holdfast list
 grep -q 'info stopped' "$work/log" || fail "no word of the stop in the log"
