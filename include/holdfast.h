@@ -418,7 +418,7 @@ typedef struct hf_serve_options {
 } hf_serve_options;
 #define HF_SERVE_OPTIONS_INIT {sizeof(hf_serve_options), 0, 0, 0}
 /* Serves the admin API on a Unix socket until hf_close; after hf_start. HF_E_INVALID (path longer than
- * 107 bytes), HF_E_CONFLICT (a live server is there), HF_E_IO. */
+ * 107 bytes), HF_E_CONFLICT (a live server is there), HF_E_NOT_FOUND (no such folder or group), HF_E_IO. */
 HF_API int hf_serve(hf_engine *engine, const char *socket_path, const hf_serve_options *opts);
 
 /* Handlers, sinks, queues, schedules, limits and retention from a configuration file

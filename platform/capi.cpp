@@ -139,6 +139,7 @@ int close_engine(std::shared_ptr<Engine> engine) {
   std::vector<std::function<void()>> closers;
   {
     std::lock_guard lock(engine->mutex);
+    engine->closing = true;
     closers.swap(engine->closers);
   }
   for (auto it = closers.rbegin(); it != closers.rend(); ++it) (*it)();

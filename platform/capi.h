@@ -24,6 +24,13 @@ struct Engine {
   // What other rooms hang on an engine (the admin socket, the configuration), undone by hf_close in reverse order.
   std::mutex mutex;
   std::vector<std::function<void()>> closers;
+  bool closing = false;
+  // False once hf_close has begun: then the caller undoes it itself.
+  bool on_close(std::function<void()> undo) {
+    std::lock_guard lock(mutex);
+    if (!closing) closers.push_back(std::move(undo));
+    return !closing;
+  }
   std::mutex config_mutex;       // held while a configuration is applied
   std::shared_ptr<void> config;  // handlers/: what hf_load_config applied last
 };

@@ -23,7 +23,7 @@ extern "C" int hf_serve(hf_engine* handle, const char* socket_path, const hf_ser
   Result<std::unique_ptr<AdminServer>> server = AdminServer::start(*engine->host, socket_path, options);
   if (!server) return fail(handle, server.error());
   std::shared_ptr<AdminServer> kept = std::move(*server);
-  std::lock_guard lock(engine->mutex);
-  engine->closers.push_back([kept] { kept->shutdown(); });
-  return HF_OK;
+  if (engine->on_close([kept] { kept->shutdown(); })) return HF_OK;
+  kept->shutdown();
+  return fail(handle, HF_E_STATE, "the engine is closing");
 }

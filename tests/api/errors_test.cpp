@@ -1,12 +1,4 @@
-// Every function, each error that holdfast.h names for it. What is here beside misuse_test.cpp: files, fields, limits.
-#include <sqlite3.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <fstream>
-#include <thread>
+// Every function, each error that holdfast.h names for it: fields, limits, struct sizes. hf_open is in open_test.cpp.
 #include <vector>
 
 #include "api_fixture.h"
@@ -18,29 +10,6 @@ namespace {
 class Errors : public ApiFixture {
  public:
   bool says(const char* part) { return std::string(hf_errmsg(engine)).find(part) != std::string::npos; }
-  int open_code(const std::string& file, const hf_options* opts = nullptr) {
-    hf_engine* other = reinterpret_cast<hf_engine*>(1);
-    int code = hf_open(file.c_str(), opts, &other);
-    if (code != HF_OK) {
-      CHECK(other == nullptr);
-      CHECK(*hf_errmsg(nullptr) != 0);
-    } else {
-      hf_close(other);
-    }
-    return code;
-  }
-  // Overwrites bytes of a file that no engine has open.
-  void patch(const std::string& file, std::streamoff at, const std::string& with) {
-    std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
-    f.seekp(at);
-    f << with;
-  }
-  void sql(const std::string& file, const char* text) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(file.c_str(), &db) == SQLITE_OK);
-    CHECK(sqlite3_exec(db, text, nullptr, nullptr, nullptr) == SQLITE_OK);
-    sqlite3_close(db);
-  }
   int enqueue(const std::function<void(hf_job_spec&)>& set) {
     hf_job_spec spec = HF_JOB_SPEC_INIT;
     spec.type = "x";
@@ -65,94 +34,6 @@ class Errors : public ApiFixture {
 int none(const hf_job_info*, void*) { return 0; }
 
 }  // namespace
-
-TEST_CASE_FIXTURE(Errors, "hf_open: a path that is none") {
-  CHECK(open_code("") == HF_E_INVALID);
-  CHECK(open_code(dir + "/no/folder.db") == HF_E_IO);
-  CHECK(open_code(dir) == HF_E_IO);
-  CHECK(open_code(std::string(2000, 'x')) == HF_E_INVALID);
-}
-
-TEST_CASE_FIXTURE(Errors, "hf_open: a file of another application is left untouched") {
-  std::ofstream(dir + "/text.db") << std::string(5000, 'x');
-  CHECK(open_code(dir + "/text.db") == HF_E_FOREIGN);
-  CHECK(std::filesystem::file_size(dir + "/text.db") == 5000);
-  sql(dir + "/other.db", "CREATE TABLE t(x)");
-  CHECK(open_code(dir + "/other.db") == HF_E_FOREIGN);
-  sql(dir + "/empty.db", "PRAGMA application_id=7");
-  CHECK(open_code(dir + "/empty.db") == HF_E_FOREIGN);
-  std::ofstream(dir + "/new.db") << "";
-  CHECK(open_code(dir + "/new.db") == HF_OK);  // an empty file is made into one
-}
-
-TEST_CASE_FIXTURE(Errors, "hf_open: a file that a newer version wrote, and does not let this one read") {
-  hf_job_id id = add("x");
-  close();
-  sql(path, "PRAGMA user_version=99");
-  CHECK(open_code(path) == HF_OK);  // newer, but this one may read it
-  sql(path, "UPDATE meta SET value=99 WHERE key='min_reader'");
-  CHECK(open_code(path) == HF_E_VERSION);
-  sql(path, "UPDATE meta SET value=1 WHERE key='min_reader'");
-  open();
-  CHECK(get(id).state == HF_STATE_PENDING);
-}
-
-TEST_CASE_FIXTURE(Errors, "hf_open: a damaged file") {
-  for (int i = 0; i < 20; ++i) add("x", std::string(2000, 'p'));
-  close();
-  auto size = std::filesystem::file_size(path);
-  patch(path, 1024, std::string(static_cast<size_t>(size) - 1024, '\xff'));
-  CHECK(open_code(path) == HF_E_CORRUPT);
-  std::ofstream(dir + "/open") << "";  // the fixture's next engine
-  path = dir + "/open";
-  open();
-}
-
-TEST_CASE_FIXTURE(Errors, "hf_open: a file or folder that cannot be written") {
-#if defined(__SANITIZE_THREAD__)
-  return;  // fork() beside threads
-#endif
-  if (geteuid() != 0) return;  // the test goes from root to nobody
-  close();
-  chmod(dir.c_str(), 0755);
-  chmod(path.c_str(), 0644);
-  pid_t child = fork();
-  if (child == 0) {
-    if (setuid(65534) != 0) _exit(9);
-    hf_engine* other = nullptr;
-    int file = hf_open(path.c_str(), nullptr, &other);
-    int folder = hf_open((dir + "/new.db").c_str(), nullptr, &other);
-    _exit(file == HF_E_READ_ONLY && folder == HF_E_READ_ONLY ? 0 : 1);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  CHECK(WEXITSTATUS(status) == 0);
-  open();
-}
-
-TEST_CASE_FIXTURE(Errors, "hf_open: each option has its bounds") {
-  auto with = [&](const std::function<void(hf_options&)>& set) {
-    hf_options options = HF_OPTIONS_INIT;
-    set(options);
-    return open_code(dir + "/other.db", &options);
-  };
-  CHECK(with([](hf_options& o) { o.struct_size = 0; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.struct_size = 1 << 20; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.device = "a b"; }) == HF_E_INVALID);
-  std::string long_name(HF_NAME_MAX + 1, 'x');
-  CHECK(with([&](hf_options& o) { o.device = long_name.c_str(); }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.workers = -1; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.workers = 257; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.concurrency = 10001; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.max_payload = (16 << 20) + 1; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.max_bytes = 1000; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.max_jobs = -1; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.keep_dead_ms = -2; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.page_size = 1000; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.page_size = 131072; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.vfs = "no-such-vfs"; }) != HF_OK);
-  CHECK(with([](hf_options& o) { o.page_size = 4096, o.workers = 256, o.seed = 1; }) == HF_OK);
-}
 
 TEST_CASE_FIXTURE(Errors, "hf_start_on: a program without libuv") {
   int loop = 0;
