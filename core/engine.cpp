@@ -81,6 +81,7 @@ struct Engine::State {
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
   void work();
+  Result<Tick> tick(const Now& now, std::span<Request* const> requests);
 
   EngineOptions options;
   std::unique_ptr<Store> store;
@@ -109,7 +110,7 @@ struct Engine::State {
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) try {
   Result<Limits> limits = resolve(options.limits);
   if (!limits) return limits.error();
   if (options.page_size < 512 || options.page_size > 65536 || (options.page_size & (options.page_size - 1)) != 0) {
@@ -121,6 +122,8 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   state->limits = *limits;
   HF_TRY(state->open());
   return std::unique_ptr<Engine>(new Engine(std::move(state)));
+} catch (const std::bad_alloc&) {
+  return Error{HF_E_NO_MEMORY, "out of memory"};
 }
 
 Status Engine::State::open() {
@@ -203,51 +206,66 @@ void Engine::State::work() {
   jobs.flush();
 }
 
-Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
-  State& s = *state_;
-  Tick tick;
-  s.turn.out = &tick;
-  s.set_time(now);
-  ++s.stats.ticks;
+Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
+  Tick out;
+  turn.out = &out;
+  set_time(now);
+  ++stats.ticks;
   bool wait = std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
   // Backup and check do not go into a transaction with others.
-  s.store->begin(wait);
+  store->begin(wait);
   int64_t offset = now.wall_ms - now.boot_ms;
-  bool stepped = s.wall_offset_ms && std::abs(offset - *s.wall_offset_ms) > kStepMs;
-  if (stepped) ++s.stats.clock_steps;
+  bool stepped = wall_offset_ms && std::abs(offset - *wall_offset_ms) > kStepMs;
+  if (stepped) ++stats.clock_steps;
   // At the first turn too: the clock may have been set while nobody looked.
-  if ((stepped && offset < *s.wall_offset_ms) || now.wall_trusted != s.wall_was_trusted) s.scheduler.clock_changed();
-  s.wall_offset_ms = offset;
-  s.wall_was_trusted = now.wall_trusted;
+  if ((stepped && offset < *wall_offset_ms) || now.wall_trusted != wall_was_trusted) scheduler.clock_changed();
+  wall_offset_ms = offset;
+  wall_was_trusted = now.wall_trusted;
   for (Request* request : requests) {
-    if (!std::holds_alternative<Backup>(request->op)) request->reply = s.apply(*request);
+    if (!std::holds_alternative<Backup>(request->op)) request->reply = apply(*request);
   }
-  s.work();
-  if (s.turn.now_ms - s.saved_clock_ms > kClockSaveMs && !tick.feed.empty()) s.save_clock(now);
-  bool committed = s.store->ok() && s.store->commit();
-  if (committed && tick.must_sync && !wait) committed = s.store->sync_log();
+  work();
+  if (turn.now_ms - saved_clock_ms > kClockSaveMs && !out.feed.empty()) save_clock(now);
+  bool committed = store->ok() && store->commit();
+  if (committed && out.must_sync && !wait) committed = store->sync_log();
   if (!committed) {
-    Error error = s.store->ok() ? Error{HF_E_IO, "the commit failed"} : s.store->error();
-    s.store->rollback();
+    Error error = store->ok() ? Error{HF_E_IO, "the commit failed"} : store->error();
+    store->rollback();
     for (Request* request : requests) request->reply = error;
     return error;
   }
-  s.running.turn_committed();
+  running.turn_committed();
   for (Request* request : requests) {
     if (auto* backup = std::get_if<Backup>(&request->op)) {
-      Status status = s.store->backup(backup->path);
+      Status status = store->backup(backup->path);
       request->reply = status ? Reply(Done{}) : Reply(status.error());
     }
   }
-  tick.next_wake_boot_ms = std::min({s.jobs.next_wake_ms(), s.dispatcher.next_wake_ms(), s.scheduler.next_wake_ms(), s.retention.next_wake_ms()});
-  if (tick.next_wake_boot_ms != kNever) tick.next_wake_boot_ms -= s.elapsed_base_ms;
-  if (now.wall_trusted) tick.next_wake_wall_ms = std::min(s.jobs.next_wall_wake_ms(), s.scheduler.next_wall_wake_ms());
-  int64_t wake_wall = tick.next_wake_wall_ms;
-  if (tick.next_wake_boot_ms != kNever) wake_wall = std::min(wake_wall, offset + tick.next_wake_boot_ms);
+  out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), dispatcher.next_wake_ms(), scheduler.next_wake_ms(), retention.next_wake_ms()});
+  if (out.next_wake_boot_ms != kNever) out.next_wake_boot_ms -= elapsed_base_ms;
+  if (now.wall_trusted) out.next_wake_wall_ms = std::min(jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms());
+  int64_t wake_wall = out.next_wake_wall_ms;
+  if (out.next_wake_boot_ms != kNever) wake_wall = std::min(wake_wall, offset + out.next_wake_boot_ms);
   for (Request* request : requests) {
-    if (auto* stats = std::get_if<Stats>(&request->reply)) stats->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
+    if (auto* asked = std::get_if<Stats>(&request->reply)) asked->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
   }
-  return tick;
+  return out;
+}
+
+Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
+  // The one place where an exception of core/ ends: it is an error like any other, and nothing of the turn counts.
+  auto failed = [&](int code, const char* text) {
+    Error error{code, text};
+    for (Request* request : requests) request->reply = error;
+    return error;
+  };
+  try {
+    return state_->tick(now, requests);
+  } catch (const std::bad_alloc&) {
+    return failed(HF_E_NO_MEMORY, "out of memory");
+  } catch (const std::exception& e) {
+    return failed(HF_E_INTERNAL, e.what());
+  }
 }
 
 Reply Engine::State::apply_queue(const std::string& name, const std::function<Status(Queue&)>& change) {

@@ -6,7 +6,7 @@
 using namespace hf;
 using namespace hf::capi;
 
-extern "C" int hf_load_config(hf_engine* handle, const char* file) {
+extern "C" int hf_load_config(hf_engine* handle, const char* file) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (file == nullptr) return fail(handle, HF_E_INVALID, "file is null");
@@ -21,4 +21,4 @@ extern "C" int hf_load_config(hf_engine* handle, const char* file) {
   if (!applied) return fail(handle, applied.error());
   engine->config = std::make_shared<Config>(std::move(*config));
   return HF_OK;
-}
+} HF_NO_THROW(handle)

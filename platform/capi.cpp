@@ -90,6 +90,17 @@ int fail(hf_engine* handle, int code, std::string message) {
   last_error = {handle, std::move(message)};
   return code;
 }
+int thrown(hf_engine* handle) noexcept {
+  last_error.handle = handle;
+  last_error.message.clear();
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return HF_E_NO_MEMORY;
+  } catch (...) {
+    return HF_E_INTERNAL;
+  }
+}
 int answer(hf_engine* handle, const Status& status) { return status ? HF_OK : fail(handle, status.error()); }
 
 namespace {
@@ -126,12 +137,12 @@ int may_wait(hf_engine* handle, Engine& engine) {
 
 // The frame of every call that sends one event and takes one answer.
 template <class T>
-int one(hf_engine* handle, Op op, T* out) {
+int one(hf_engine* handle, Op op, T* out) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (int code = may_wait(handle, *engine); code != HF_OK) return code;
   return ask<T>(handle, *engine, std::move(op), out);
-}
+} HF_NO_THROW(handle)
 int one(hf_engine* handle, Op op) { return one<Done>(handle, std::move(op), nullptr); }
 
 int close_engine(std::shared_ptr<Engine> engine) {
@@ -184,7 +195,7 @@ extern "C" void hf_free(void* memory) { std::free(memory); }
 
 // ---- opening and closing -----------------------------------------------------------------------------------
 
-extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out) {
+extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out) try {
   if (out == nullptr) return fail(nullptr, HF_E_INVALID, "out is null");
   *out = nullptr;
   if (path == nullptr) return fail(nullptr, HF_E_INVALID, "path is null");
@@ -218,14 +229,14 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
   }
   *out = *handle;
   return HF_OK;
-}
+} HF_NO_THROW(nullptr)
 
-extern "C" int hf_start(hf_engine* handle) {
+extern "C" int hf_start(hf_engine* handle) try {
   auto engine = find(handle);
   return engine ? answer(handle, engine->host->start()) : HF_E_STATE;
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_start_on(hf_engine* handle, void* uv_loop) {
+extern "C" int hf_start_on(hf_engine* handle, void* uv_loop) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   std::lock_guard lock(engine->mutex);
@@ -242,27 +253,27 @@ extern "C" int hf_start_on(hf_engine* handle, void* uv_loop) {
     (*bridge)->close();
   }
   return answer(handle, started);
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_stop(hf_engine* handle, int64_t grace_ms) {
+extern "C" int hf_stop(hf_engine* handle, int64_t grace_ms) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (on_handler_thread()) return fail(handle, HF_E_THREAD, "hf_stop waits for the handlers; it cannot be called from one");
   if (grace_ms < 0) return fail(handle, HF_E_INVALID, "grace_ms is " + std::to_string(grace_ms) + "; allowed is 0 and more");
   return answer(handle, engine->host->stop(grace_ms));
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_close(hf_engine* handle) {
+extern "C" int hf_close(hf_engine* handle) try {
   if (handle == nullptr) return HF_OK;
   if (on_handler_thread() || in_callback()) return fail(handle, HF_E_THREAD, "hf_close waits for handlers and callbacks; it cannot be called from one");
   std::shared_ptr<capi::Engine> engine = take(handle);
   if (!engine) return fail(handle, HF_E_STATE, "the engine is closed");
   return close_engine(std::move(engine));
-}
+} HF_NO_THROW(handle)
 
 // ---- jobs --------------------------------------------------------------------------------------------------
 
-extern "C" int hf_enqueue_many(hf_engine* handle, const hf_job_spec* specs, size_t n, hf_job_id* out) {
+extern "C" int hf_enqueue_many(hf_engine* handle, const hf_job_spec* specs, size_t n, hf_job_id* out) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (int code = may_wait(handle, *engine); code != HF_OK) return code;
@@ -283,14 +294,14 @@ extern "C" int hf_enqueue_many(hf_engine* handle, const hf_job_spec* specs, size
   int code = ask(handle, *engine, std::move(event), &ids);
   if (code == HF_OK && out != nullptr) std::copy(ids.begin(), ids.end(), out);
   return code;
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_enqueue(hf_engine* handle, const hf_job_spec* spec, hf_job_id* out) {
+extern "C" int hf_enqueue(hf_engine* handle, const hf_job_spec* spec, hf_job_id* out) try {
   if (spec == nullptr) return find(handle) ? fail(handle, HF_E_INVALID, "the job spec is null") : HF_E_STATE;
   return hf_enqueue_many(handle, spec, 1, out);
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_enqueued_fn done, void* user) {
+extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_enqueued_fn done, void* user) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (done == nullptr) return fail(handle, HF_E_INVALID, "done is null");
@@ -322,21 +333,21 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
     }
   };
   return answer(handle, engine->host->submit(std::move(event), std::move(deliver)));
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_get(hf_engine* handle, hf_job_id id, hf_job_info* out) {
+extern "C" int hf_get(hf_engine* handle, hf_job_id id, hf_job_info* out) try {
   JobInfo info;
   int code = one(handle, Get{id}, &info);
   if (code != HF_OK) return code;
   if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
   code = info_of(info, out);
   return code == HF_OK ? code : fail(handle, code, "struct_size of the job info is not set; begin with HF_JOB_INFO_INIT");
-}
+} HF_NO_THROW(handle)
 
 extern "C" int hf_cancel(hf_engine* handle, hf_job_id id) { return one(handle, Cancel{id}); }
 extern "C" int hf_retry(hf_engine* handle, hf_job_id id) { return one(handle, Retry{id}); }
 
-extern "C" int hf_list(hf_engine* handle, const hf_list_query* given, hf_list_fn each, void* user, hf_job_id* next) {
+extern "C" int hf_list(hf_engine* handle, const hf_list_query* given, hf_list_fn each, void* user, hf_job_id* next) try {
   hf_list_query c = HF_LIST_QUERY_INIT;
   if (given != nullptr && !import(given, &c, sizeof c, sizeof(size_t))) {
     return fail(handle, HF_E_INVALID, "struct_size of the query is not set; begin with HF_LIST_QUERY_INIT");
@@ -361,11 +372,11 @@ extern "C" int hf_list(hf_engine* handle, const hf_list_query* given, hf_list_fn
     if (stop != 0) break;
   }
   return HF_OK;
-}
+} HF_NO_THROW(handle)
 
 // ---- handlers, schedules, queues -----------------------------------------------------------------------------
 
-extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn function, void* user, const hf_handler_options* opts) {
+extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn function, void* user, const hf_handler_options* opts) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (type == nullptr || function == nullptr) return fail(handle, HF_E_INVALID, type == nullptr ? "type is null" : "handler is null");
@@ -384,9 +395,9 @@ extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn fu
   spec.policy = std::move(*policy);
   auto runner = std::make_shared<FunctionRunner>(function, user, *engine->workers, engine->ends);
   return answer(handle, engine->host->set_runner(std::move(spec), std::move(runner)));
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given) {
+extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given) try {
   if (given == nullptr) return find(handle) ? fail(handle, HF_E_INVALID, "the schedule spec is null") : HF_E_STATE;
   hf_schedule_spec c = HF_SCHEDULE_SPEC_INIT;
   if (!import(given, &c, sizeof c, offsetof(hf_schedule_spec, job) + offsetof(hf_job_spec, queue))) {
@@ -406,23 +417,23 @@ extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given)
   s.overlap = static_cast<Overlap>(c.overlap);
   s.job = std::move(*job);
   return one(handle, SchedulePut{std::move(s)});
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_schedule_remove(hf_engine* handle, const char* name) {
+extern "C" int hf_schedule_remove(hf_engine* handle, const char* name) try {
   if (name == nullptr) return fail(handle, HF_E_INVALID, "name is null");
   return one(handle, ScheduleRemove{name});
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_pause(hf_engine* handle, const char* queue) {
+extern "C" int hf_pause(hf_engine* handle, const char* queue) try {
   if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
   return one(handle, QueuePause{queue, true});
-}
-extern "C" int hf_resume(hf_engine* handle, const char* queue) {
+} HF_NO_THROW(handle)
+extern "C" int hf_resume(hf_engine* handle, const char* queue) try {
   if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
   return one(handle, QueuePause{queue, false});
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) {
+extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) try {
   if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
   if (out->struct_size < sizeof(size_t) || out->struct_size > 65536) {
     return fail(handle, HF_E_INVALID, "struct_size of the stats is not set; begin with HF_STATS_INFO_INIT");
@@ -448,9 +459,9 @@ extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) {
   c.struct_size = std::min(out->struct_size, sizeof c);
   std::memcpy(out, &c, c.struct_size);
   return HF_OK;
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_stats_json(hf_engine* handle, char** out) {
+extern "C" int hf_stats_json(hf_engine* handle, char** out) try {
   if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
   Stats s;
   if (int code = one(handle, GetStats{}, &s); code != HF_OK) return code;
@@ -459,13 +470,13 @@ extern "C" int hf_stats_json(hf_engine* handle, char** out) {
   if (*out == nullptr) return fail(handle, HF_E_NO_MEMORY, "no memory for the text");
   std::memcpy(*out, text.c_str(), text.size() + 1);
   return HF_OK;
-}
+} HF_NO_THROW(handle)
 
-extern "C" int hf_next_wake(hf_engine* handle, int64_t* unix_ms) {
+extern "C" int hf_next_wake(hf_engine* handle, int64_t* unix_ms) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (unix_ms == nullptr) return fail(handle, HF_E_INVALID, "unix_ms is null");
   int64_t wake = engine->host->next_wake_wall_ms();
   *unix_ms = wake == kNever ? -1 : wake;
   return HF_OK;
-}
+} HF_NO_THROW(handle)

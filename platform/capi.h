@@ -43,6 +43,12 @@ int fail(hf_engine* handle, const Error& error);
 int fail(hf_engine* handle, int code, std::string message);
 int answer(hf_engine* handle, const Status& status);
 
+// No exception crosses the C API: the end of each of its functions, `int f(...) try { ... } HF_NO_THROW(handle)`.
+// HF_E_NO_MEMORY for std::bad_alloc, else HF_E_INTERNAL; hf_errmsg is then "".
+int thrown(hf_engine* handle) noexcept;
+#define HF_NO_THROW(handle) \
+  catch (...) { return hf::capi::thrown(handle); }
+
 // Sends `op` and waits: HF_OK and the reply's value in `out` (if not null), or the error.
 template <class T>
 int ask(hf_engine* handle, Engine& engine, Op op, T* out) {

@@ -23,7 +23,7 @@ extern "C" const char* hf_job_key(hf_job* job) { return job != nullptr ? job->ru
 extern "C" int64_t hf_job_occurrence(hf_job* job) { return job != nullptr ? job->run->job.occurrence_wall_ms : 0; }
 extern "C" int hf_job_canceled(hf_job* job) { return job != nullptr && job->run->canceled.load(); }
 
-extern "C" int hf_job_result(hf_job* job, const void* data, size_t len) {
+extern "C" int hf_job_result(hf_job* job, const void* data, size_t len) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   if (data == nullptr && len != 0) return bad(HF_E_INVALID, "data is null and len is not 0");
   if (int64_t max = job->run->ends->max_payload(); max != kNever && len > static_cast<size_t>(max)) {
@@ -32,31 +32,31 @@ extern "C" int hf_job_result(hf_job* job, const void* data, size_t len) {
   std::lock_guard lock(job->run->mutex);
   job->run->result.assign(len != 0 ? static_cast<const char*>(data) : "", len);
   return HF_OK;
-}
+} HF_NO_THROW(nullptr)
 
-extern "C" int hf_job_error(hf_job* job, const char* text) {
+extern "C" int hf_job_error(hf_job* job, const char* text) try {
   if (job == nullptr || text == nullptr) return bad(HF_E_INVALID, job == nullptr ? "job is null" : "text is null");
   std::lock_guard lock(job->run->mutex);
   job->run->error = cut_utf8(text, HF_ERROR_TEXT_MAX);
   return HF_OK;
-}
+} HF_NO_THROW(nullptr)
 
-extern "C" int hf_job_progress(hf_job* job, int percent, const char* note) {
+extern "C" int hf_job_progress(hf_job* job, int percent, const char* note) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   if (percent < 0 || percent > 100) return bad(HF_E_INVALID, "percent is not in 0..100");
   Progress p{job->run->job.id, job->run->job.attempt, percent, std::string(cut_utf8(note != nullptr ? note : "", HF_ERROR_TEXT_MAX))};
   return job->run->ends->send(std::move(p)) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
-}
+} HF_NO_THROW(nullptr)
 
-extern "C" int hf_job_retry_after(hf_job* job, int64_t ms) {
+extern "C" int hf_job_retry_after(hf_job* job, int64_t ms) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   if (ms < 0 || ms > kBackoffMaxMs) return bad(HF_E_INVALID, "ms is not in 0..30 d");
   std::lock_guard lock(job->run->mutex);
   job->run->retry_after_ms = ms;
   return HF_OK;
-}
+} HF_NO_THROW(nullptr)
 
-extern "C" int hf_job_enqueue(hf_job* job, const hf_job_spec* given, hf_job_id* out) {
+extern "C" int hf_job_enqueue(hf_job* job, const hf_job_spec* given, hf_job_id* out) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   Result<JobSpec> spec = spec_of(given);
   if (!spec) return fail(nullptr, spec.error());
@@ -72,12 +72,12 @@ extern "C" int hf_job_enqueue(hf_job* job, const hf_job_spec* given, hf_job_id* 
   std::lock_guard lock(job->run->mutex);
   job->run->children.emplace_back(id, std::move(*spec));
   return HF_OK;
-}
+} HF_NO_THROW(nullptr)
 
-extern "C" int hf_job_finish(hf_job* job, int outcome) {
+extern "C" int hf_job_finish(hf_job* job, int outcome) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   if (outcome == HF_ASYNC) return bad(HF_E_INVALID, "HF_ASYNC is no outcome of a run");
   std::shared_ptr<FunctionRun> run = job->run;
   run->release(job);
   return run->finish(outcome);
-}
+} HF_NO_THROW(nullptr)

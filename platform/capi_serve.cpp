@@ -5,7 +5,7 @@
 using namespace hf;
 using namespace hf::capi;
 
-extern "C" int hf_serve(hf_engine* handle, const char* socket_path, const hf_serve_options* opts) {
+extern "C" int hf_serve(hf_engine* handle, const char* socket_path, const hf_serve_options* opts) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (socket_path == nullptr) return fail(handle, HF_E_INVALID, "socket_path is null");
@@ -26,4 +26,4 @@ extern "C" int hf_serve(hf_engine* handle, const char* socket_path, const hf_ser
   if (engine->on_close([kept] { kept->shutdown(); })) return HF_OK;
   kept->shutdown();
   return fail(handle, HF_E_STATE, "the engine is closing");
-}
+} HF_NO_THROW(handle)
