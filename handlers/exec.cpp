@@ -139,7 +139,7 @@ std::vector<std::string> ExecRunner::environment(const RunJob& job) const {
 
 void ExecRunner::start(StartRun run) {
   for (RunJob& job : run.jobs) {
-    const Fence fence{job.id, job.attempt};
+    const Fence fence = fence_of(job);
     ProcessSpec spec;
     spec.argv = options_.argv;
     spec.env = environment(job);
@@ -154,7 +154,7 @@ void ExecRunner::start(StartRun run) {
 }
 
 void ExecRunner::stop(JobId id, int attempt, StopReason reason) {
-  const auto run = running_.find({id, attempt});
+  const auto run = newest_run(running_, id, attempt);
   if (run == running_.end() || run->second.stopped || run->second.process->pid() < 0) return;
   run->second.stopped = reason;
   run->second.process->terminate(options_.kill_grace_ms);
@@ -165,15 +165,13 @@ void ExecRunner::ended(const Fence& fence, ProcessEnd end) {
   const Run& run = node.mapped();
   RunEnded ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
                                : exec_outcome(std::move(end), options_.max_result);
-  ended.id = fence.first;
-  ended.attempt = fence.second;
-  end_run_(std::move(ended));
+  end_run_(with_fence(std::move(ended), fence));
   if (running_.empty() && closed_) std::exchange(closed_, nullptr)();
 }
 
 void ExecRunner::shutdown(std::function<void()> closed) {
   closed_ = std::move(closed);
-  for (const auto& [fence, run] : running_) stop(fence.first, fence.second, StopReason::shutdown);
+  for (const auto& [fence, run] : running_) stop(fence.id, fence.attempt, StopReason::shutdown);
   if (running_.empty()) on_next_turn(loop_, std::exchange(closed_, nullptr));
 }
 

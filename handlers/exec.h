@@ -46,7 +46,6 @@ class ExecRunner : public Runner {
 
  private:
   struct Run;
-  using Fence = std::pair<JobId, int>;
   std::vector<std::string> environment(const RunJob& job) const;
   void ended(const Fence& fence, ProcessEnd end);
 

@@ -28,7 +28,7 @@ void HttpRunner::start(StartRun run) {
   if (run.timeout_ms > 0)
     deadlines.first_byte_ms = deadlines.whole_ms = run.timeout_ms + kAfterTimeoutMs;
   for (RunJob& job : run.jobs) {
-    const Fence fence{job.id, job.attempt};
+    const Fence fence = fence_of(job);
     running_[fence].timeout_ms = run.timeout_ms;
     HttpHeaders headers;
     headers.add("Idempotency-Key", job.key);
@@ -41,7 +41,7 @@ void HttpRunner::start(StartRun run) {
 }
 
 void HttpRunner::stop(JobId id, int attempt, StopReason reason) {
-  const auto run = running_.find({id, attempt});
+  const auto run = newest_run(running_, id, attempt);
   // Not cancelled: the answer is there already, and counts.
   if (run != running_.end() && peer_.cancel(run->second.request)) run->second.stopped = reason;
 }
@@ -58,9 +58,7 @@ void HttpRunner::answered(const Fence& fence, HttpResult result) {
       ended = ended_too_long("the response of " + peer_.name(), max_result_);
     if (ended.outcome == Outcome::done) ended.result = std::move(result.response.body);
   }
-  ended.id = fence.first;
-  ended.attempt = fence.second;
-  end_run_(std::move(ended));
+  end_run_(with_fence(std::move(ended), fence));
   if (!running_.empty() || !closed_) return;
   peer_.release();
   std::exchange(closed_, nullptr)();
@@ -68,7 +66,7 @@ void HttpRunner::answered(const Fence& fence, HttpResult result) {
 
 void HttpRunner::shutdown(std::function<void()> closed) {
   closed_ = std::move(closed);
-  for (const auto& [fence, run] : running_) stop(fence.first, fence.second, StopReason::shutdown);
+  for (const auto& [fence, run] : running_) stop(fence.id, fence.attempt, StopReason::shutdown);
   if (!running_.empty()) return;
   peer_.release();
   on_next_turn(loop_, std::exchange(closed_, nullptr));

@@ -35,7 +35,6 @@ class HttpRunner : public Runner {
   void shutdown(std::function<void()> closed) override;
 
  private:
-  using Fence = std::pair<JobId, int>;
   struct Run {
     RequestId request = 0;
     int64_t timeout_ms = -1;

@@ -5,6 +5,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <iterator>
+#include <ranges>
 
 #include "handlers/http_outcome.h"
 #include "handlers/ndjson.h"
@@ -118,13 +119,11 @@ void SinkRunner::leave_out_cancelled(Batch& batch) {
 }
 
 void SinkRunner::end(const RunJob& job, RunEnded how) {
-  how.id = job.id;
-  how.attempt = job.attempt;
-  end_run_(std::move(how));
+  end_run_(with_fence(std::move(how), fence_of(job)));
 }
 
 void SinkRunner::stop(JobId id, int attempt, StopReason reason) {
-  for (Batch& batch : batches_) {
+  for (Batch& batch : std::views::reverse(batches_)) {  // the newest: an older run of the job was handed back
     for (size_t i = 0; i < batch.parts.size(); ++i) {
       Jobs& part = batch.parts[i];
       const auto job = std::find_if(part.begin(), part.end(), [&](const RunJob& candidate) {

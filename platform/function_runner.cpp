@@ -123,6 +123,7 @@ bool FunctionRun::send(Outcome outcome) {
   RunEnded end;
   end.id = job.id;
   end.attempt = job.attempt;
+  end.run = job.run;
   end.outcome = outcome;
   std::lock_guard lock(mutex);
   end.error = error;

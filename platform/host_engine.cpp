@@ -110,7 +110,7 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
   }
   size_t answered = 0, started = 0;
   for (auto& request : batch) {
-    if (auto* ended = std::get_if<RunEnded>(&request->op)) forget_run(ended->id, ended->attempt);
+    if (auto* ended = std::get_if<RunEnded>(&request->op)) forget_run(ended->id, ended->attempt, ended->run);
     if (!request->done) continue;
     request->done(*request);
     ++answered;
@@ -119,7 +119,7 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
   // turn, with the same attempt.
   for (const Transition& t : ticked->feed) {
     if (t.change == Change::handed_back || t.change == Change::cancelled || t.change == Change::retried || t.change == Change::died) {
-      forget_run(t.id, t.attempt);
+      forget_run(t.id, t.attempt, 0);
     }
   }
   for (Action& action : ticked->actions) {
@@ -194,7 +194,7 @@ void Host::State::start_run(StartRun&& start) {
     }
     return;
   }
-  for (const RunJob& job : start.jobs) live[job.id] = {job.attempt, runner};
+  for (const RunJob& job : start.jobs) live[job.id] = {job.attempt, job.run, runner};
   live_of[runner.get()] += static_cast<int>(start.jobs.size());
   if (runner->on_loop()) {
     // std::function wants a copyable closure; the run is moved through a shared one.
@@ -216,9 +216,9 @@ void Host::State::stop_run(const StopRun& stop) {
   }
 }
 
-void Host::State::forget_run(JobId id, int attempt) {
+void Host::State::forget_run(JobId id, int attempt, uint64_t run) {
   auto it = live.find(id);
-  if (it == live.end() || it->second.attempt != attempt) return;
+  if (it == live.end() || it->second.attempt != attempt || (run != 0 && it->second.run != run)) return;
   std::shared_ptr<Runner> runner = std::move(it->second.runner);
   live.erase(it);
   if (--live_of[runner.get()] > 0) return;

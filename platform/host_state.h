@@ -47,6 +47,7 @@ struct Host::State {
   std::vector<std::unique_ptr<Request>> unanswered;  // results that wait for the file to come back
   struct Live {
     int attempt;
+    uint64_t run;
     std::shared_ptr<Runner> runner;
   };
   std::vector<LiveRun> survivors;       // of the engine that failed, for the next one
@@ -110,7 +111,7 @@ struct Host::State {
   void answer_all(std::vector<std::unique_ptr<Request>>& batch, const Error& error);
   void start_run(StartRun&& start);
   void stop_run(const StopRun& stop);
-  void forget_run(JobId id, int attempt);
+  void forget_run(JobId id, int attempt, uint64_t run);  // run 0: whichever
   void publish(std::vector<Transition>&& feed);
   void log_transition(const Transition& t) const;
   void retire(std::shared_ptr<Runner> runner);

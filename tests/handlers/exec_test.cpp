@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <fstream>
 #include <map>
 
 #include "core/names.h"
@@ -225,6 +226,28 @@ TEST_SUITE("exec") {
       CHECK(wait(7).outcome == Outcome::retry);
     }
     CHECK(reports == 1);
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a run that was handed back may end after the same attempt was started again") {
+    Fifo ready, go;
+    make("trap 'read line <" + go.path() + "; exit 0' TERM; read kind; echo >" + ready.path() +
+         "; [ $kind = second ] && { echo fine; exit 0; }; while :; do sleep 1000 & wait; done");
+    StartRun first = job(7, "first\n"), second = job(7, "second\n");
+    first.jobs[0].run = 1;
+    second.jobs[0].run = 2;
+    runner->start(std::move(first));
+    ready.line();
+    runner->stop(7, 2, StopReason::shutdown);  // the engine hands it back, and claims it again
+    runner->start(std::move(second));
+    REQUIRE(loop.run_until([&] { return reports == 1; }));
+    CHECK(ended[7].run == 2);
+    CHECK(ended[7].outcome == Outcome::done);
+    CHECK(ended[7].result == "fine\n");
+    std::ofstream(go.path()) << "go\n";
+    REQUIRE(loop.run_until([&] { return reports == 2; }));
+    CHECK(ended[7].run == 1);
+    CHECK(ended[7].outcome == Outcome::handed_back);
     shut_down();
   }
 
