@@ -10,7 +10,8 @@
 #   make soak       kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
 #   make fuzz       libFuzzer on every parser (FUZZ_SECONDS=60 each)
 #   make install PREFIX=DIR
-#   make sizes tsan docs-check clean
+#   make sizes      of what is built here (README=1 writes them into README.md)
+#   make tsan docs-check clean
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 SECONDS ?= 60
@@ -55,8 +56,8 @@ tsan:
 	@$(call compile,tsan)
 	@$(call check,tsan)
 
-cross: cross-armhf cross-arm64
 	@toolchains/sizes.sh
+	@toolchains/sizes.sh $(if $(README),--readme)
 cross-armhf cross-arm64: cross-%:
 	@toolchains/deps.sh $*
 	@$(call configure,$*)
@@ -84,7 +85,7 @@ install: build
 	cmake --install build/release --prefix $(PREFIX) --strip
 
 sizes:
-	@toolchains/sizes.sh
+	@toolchains/sizes.sh $(if $(README),--readme)
 
 docs-check:
 	$(call run_if_there,docs/check.sh)

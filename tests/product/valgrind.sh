@@ -10,5 +10,5 @@ set -euo pipefail
 }
 for program in embed wrapper; do
   LD_LIBRARY_PATH=$prefix/lib valgrind --quiet --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all \
-    --error-exitcode=1 "$work/$program" "$work/$program.db"
+    --suppressions="$SOURCE/tests/product/valgrind.supp" --error-exitcode=1 "$work/$program" "$work/$program.db"
 done
