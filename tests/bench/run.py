@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The figures: Holdfast through its C API against bare SQLite, in the same run, as a table and as JSON.
 
-  run.py BUILD [--rounds N] [--jobs N] [--million N] [--page FILE]
+  run.py BUILD [--rounds N] [--jobs N] [--million N] [--page FILE] [--again]
 
 BUILD is a release build with the target bench_programs. Every sync takes 1 ms in place of what this disk takes
 (delaysync.c), so that counts and ratios speak. Each round runs every scenario once, one after the other; a ratio
 is taken within a round, and the median of the rounds is shown. --page writes docs/performance.md.
+--again measures nothing and shows what BUILD/bench.json has of the last time.
 Exit status 1 if a goal is missed.
 """
 import argparse
@@ -162,6 +163,12 @@ def machine():
     return f"{cpu}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}"
 
 
+def revision():
+    folder = os.path.dirname(os.path.abspath(__file__))
+    done = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
 def page(rows, header):
     lines = ["# Performance", "",
              "Made by `make bench PAGE=docs/performance.md`; do not edit.", "", header, "",
@@ -186,7 +193,23 @@ def main():
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--million", type=int, default=1000000, help="pending jobs of the large file; 0: none")
     parser.add_argument("--page")
+    parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
+    kept = os.path.join(args.build, "bench.json")
+    if not args.again:
+        measure(args, kept)
+    with open(kept) as file:
+        data = json.load(file)
+    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data.get("pending", 1000000))
+    for name, value, goal, met, _ in rows:
+        print(f"{name:56} {value:>12}   {goal:10} {'' if met is None else 'ok' if met else 'MISSED'}")
+    if args.page:
+        with open(args.page, "w") as file:
+            file.write(page(rows, data["machine"]))
+    return 1 if any(r[3] is False for r in rows) else 0
+
+
+def measure(args, kept):
     with tempfile.TemporaryDirectory(dir=args.build, prefix="bench-") as folder:
         bench = Bench(args.build, folder)
         rounds = rounds_of(bench, args.jobs, args.rounds)
@@ -200,16 +223,10 @@ def main():
                         "instructions a job, bare pipeline": bench.instructions("bare_pipeline", 1000, 6000, 50)}
         million = million_of(bench, args.million) if args.million else {}
     rows = rows_of(rounds, million, instructions, idle, args.million)
-    header = f"{machine()}; {datetime.date.today().isoformat()}; {args.rounds} rounds."
-    for name, value, goal, met, _ in rows:
-        print(f"{name:56} {value:>12}   {goal:10} {'' if met is None else 'ok' if met else 'MISSED'}")
-    with open(os.path.join(args.build, "bench.json"), "w") as file:
-        json.dump({"machine": header, "figures": [{"figure": r[0], "value": r[4], "goal": r[2], "met": r[3]} for r in rows],
-                   "rounds": rounds, "million": million, "instructions": instructions, "idle": idle}, file, indent=1)
-    if args.page:
-        with open(args.page, "w") as file:
-            file.write(page(rows, header))
-    return 1 if any(r[3] is False for r in rows) else 0
+    with open(kept, "w") as file:
+        json.dump({"machine": f"{machine()}; {datetime.date.today().isoformat()}; revision {revision()}; {args.rounds} rounds.",
+                   "figures": [{"figure": r[0], "value": r[4], "goal": r[2], "met": r[3]} for r in rows],
+                   "pending": args.million, "rounds": rounds, "million": million, "instructions": instructions, "idle": idle}, file, indent=1)
 
 
 if __name__ == "__main__":
