@@ -182,13 +182,15 @@ TEST_CASE_FIXTURE(AsyncRuns, "hf_close while another thread adds jobs to a run o
   std::thread adder([&] {
     hf_job_spec spec = HF_JOB_SPEC_INIT;
     spec.type = "child";
-    for (int i = 0;; ++i) {
-      int code = hf_job_enqueue(job, &spec, nullptr);
-      if (code == HF_E_STATE || code == HF_E_FULL) break;
-      if (code != HF_OK) ++other;
+    int code = HF_OK;
+    for (int i = 0; code != HF_E_STATE && code != HF_E_FULL; ++i) {
+      code = hf_job_enqueue(job, &spec, nullptr);
+      if (code != HF_OK && code != HF_E_STATE && code != HF_E_FULL) ++other;
       if (i == 3) going.set();
     }
-    CHECK(hf_job_finish(job, HF_OK) == HF_E_STALE);
+    // A run that was full before the engine closed may still end well; after that it is over.
+    int finished = hf_job_finish(job, HF_OK);
+    CHECK((finished == HF_E_STALE || (code == HF_E_FULL && finished == HF_OK)));
   });
   going.wait();
   close();

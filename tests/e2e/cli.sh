@@ -68,7 +68,7 @@ expect 2 'delay: "30" is not a duration' holdfast add echo --delay 30
 expect 2 'priority: found 1001, expected a whole number from -1000 to 1000' holdfast add echo --priority 1001
 expect 2 '"delay" and "at" exclude each other' holdfast add echo --delay 1s --at 2030-01-01T00:00:00Z
 expect 2 'the job type name "a b" has " "' holdfast add 'a b'
-expect 5 'larger|too large|limit|allowed' holdfast add echo "@$HOLDFAST_BIN"
+expect 5 'larger|longer|too large|limit|allowed' holdfast add echo "@$HOLDFAST_BIN"
 expect 0 '' holdfast add slow --unique u
 expect 5 'u' holdfast add slow --unique u --on-conflict reject
 expect 0 '^[0-9]+$' holdfast add echo --priority -5 --queue side --tags 'a tag' --delay 1h --max-attempts 3 --ttl 2h
