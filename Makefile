@@ -56,8 +56,8 @@ tsan:
 	@$(call compile,tsan)
 	@$(call check,tsan)
 
+cross: cross-armhf cross-arm64
 	@toolchains/sizes.sh
-	@toolchains/sizes.sh $(if $(README),--readme)
 cross-armhf cross-arm64: cross-%:
 	@toolchains/deps.sh $*
 	@$(call configure,$*)

@@ -10,7 +10,7 @@ import shutil
 from harness import SOURCE, Case, Daemon, main, need, read, run, write
 
 # What a line of a shell block may be. Those of make are looked up in the Makefile, the others are run.
-RUN = ("cc ", "mkdir ", "holdfast ", "export ", "curl ")
+RUN = ("until holdfast health ", "cc ", "mkdir ", "holdfast ", "export ", "curl ")
 
 
 def blocks(document, language):
@@ -56,12 +56,10 @@ class Readme(Documents):
                 self.assertTrue(line.startswith(RUN), f"README.md has a line that this test does not know: {line}")
                 script.append(f"echo {shlex.quote('$ ' + line)}")
                 script.append(self.here(line))
-                if line.endswith("&"):  # a reader is slower than a daemon
-                    script.append("for i in $(seq 300); do [ -S holdfast/hf.sock ] && break; sleep 0.1; done")
         said = run("bash", "-c", "\n".join(script), env=self.env, cwd=self.folder)
         answers = {part.split("\n", 1)[0].split("#")[0].strip(): part.split("\n", 1)[1] for part in re.split(r"^\$ ", said, flags=re.M)[1:]}
         self.assertRegex(answers["holdfast add load --wait"], r"^[\d.]+ [\d.]+ ")
-        self.assertEqual(answers["holdfast add load --delay 1h"], "2\n")
+        self.assertRegex(answers["holdfast add load --delay 1h"], r"^\d+\n$")
         self.assertIn("completed", answers["holdfast list"])
         self.assertIn("every-minute", answers["holdfast schedule list"])
         (stats,) = [text for line, text in answers.items() if line.startswith("curl ")]
@@ -77,8 +75,7 @@ class Readme(Documents):
 
     def test_the_files_it_points_to_are_there(self):
         for link in re.findall(r"\]\(([^)#:]+)\)", read(os.path.join(SOURCE, "README.md"))):
-            if link != "docs/performance.md":  # made by `make bench PAGE=docs/performance.md`
-                self.assertTrue(os.path.exists(os.path.join(SOURCE, link)), link)
+            self.assertTrue(os.path.exists(os.path.join(SOURCE, link)), link)
 
 
 class Others(Documents):
