@@ -144,6 +144,9 @@ void check_file(const std::string& path, Ledger& ledger) {
   hf_engine* engine = nullptr;
   hf_options options = HF_OPTIONS_INIT;
   options.device = "victim";
+  // As the victim has it: with the defaults, opening the file would delete what is over 100,000 finished jobs.
+  options.keep_completed_count = 100000000;
+  options.keep_dead_count = 100000000;
   if (hf_open(path.c_str(), &options, &engine) != HF_OK) give_up(std::string("the file at the end: ") + hf_errmsg(nullptr));
   hf_list_query query = HF_LIST_QUERY_INIT;
   query.limit = 1000;
