@@ -13,6 +13,9 @@
 namespace hf {
 namespace {
 
+// Of an upload, unless the configuration says otherwise: a server that answers 503 for hours costs no result.
+constexpr int kSinkAttempts = 100;
+
 // What `path` of the configuration says is wrong: the engine's words with the place in front.
 Error at(const Config& config, const std::string& path, const Error& error) {
   return Error{error.code, config.file + ": " + path + ": " + error.message};
@@ -97,6 +100,7 @@ class Runners {
     spec.name = runner_name(sink);
     spec.concurrency = sink.concurrency;
     spec.policy = sink.policy;
+    if (spec.policy.max_attempts == 0) spec.policy.max_attempts = kSinkAttempts;
     if (sink.defer_ms) spec.defer_ms = sink.defer_ms;
     spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
     SinkOptions options{target_of(sink.http)};
