@@ -8,6 +8,7 @@
 #include "core/queries.h"
 #include "core/retention.h"
 #include "core/scheduler.h"
+#include "core/units.h"
 
 namespace hf {
 namespace {
@@ -25,11 +26,6 @@ bool waits_for_disk(const Request& r) {
          std::holds_alternative<Remove>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<SchedulePut>(r.op) ||
          std::holds_alternative<ScheduleRemove>(r.op) || std::holds_alternative<SchedulePause>(r.op) ||
          std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op);
-}
-
-Status in_range(const char* field, int64_t v, int64_t lo, int64_t hi) {
-  if (v >= lo && v <= hi) return ok_status();
-  return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(v) + "; allowed is " + std::to_string(lo) + " to " + std::to_string(hi)};
 }
 
 template <class T>
@@ -51,14 +47,14 @@ Result<Limits> resolve(const Limits& given) {
   fill(l.keep_dead_ms, 30LL * 86400 * 1000);
   fill(l.keep_completed_count, 100000);
   fill(l.keep_dead_count, 10000);
-  HF_TRY(in_range("concurrency", l.concurrency, 1, 10000));
-  HF_TRY(in_range("max_payload", l.max_payload, 1, 16LL << 20));
-  HF_TRY(in_range("max_jobs", l.max_jobs, 1, 1LL << 40));
-  HF_TRY(in_range("max_bytes", l.max_bytes, 1LL << 20, 1LL << 50));
-  HF_TRY(in_range("keep_completed_ms", l.keep_completed_ms, -1, 100LL * 366 * 86400 * 1000));
-  HF_TRY(in_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
-  HF_TRY(in_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
-  HF_TRY(in_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
+  HF_TRY(check_range("concurrency", l.concurrency, 1, 10000));
+  HF_TRY(check_range("max_payload", l.max_payload, 1, 16LL << 20));
+  HF_TRY(check_range("max_jobs", l.max_jobs, 1, 1LL << 40));
+  HF_TRY(check_range("max_bytes", l.max_bytes, 1LL << 20, 1LL << 50));
+  HF_TRY(check_range("keep_completed_ms", l.keep_completed_ms, -1, 100LL * 366 * 86400 * 1000));
+  HF_TRY(check_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
+  HF_TRY(check_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
+  HF_TRY(check_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
   return l;
 }
 
@@ -284,18 +280,18 @@ template <class... F>
 Overload(F...) -> Overload<F...>;  // clang 14 (the fuzz preset) asks for it
 Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
 Status valid(const QueueSettings& s) {
-  return s.concurrency ? in_range("concurrency", *s.concurrency, 1, 10000) : ok_status();
+  return s.concurrency ? check_range("concurrency", *s.concurrency, 1, 10000) : ok_status();
 }
 Status valid(const RunnerSpec& r) {
   // A sink's runner is named after the sink, which has a name of its own length.
   bool sink = is_sink_queue(r.name);
   HF_TRY(check_name(sink ? "sink" : "job type", sink ? r.name.substr(std::string_view(kSinkPrefix).size()) : r.name));
   if (!r.sink.empty()) HF_TRY(check_name("sink", r.sink));
-  HF_TRY(in_range("concurrency", r.concurrency, 0, 10000));
-  HF_TRY(in_range("defer_ms", r.defer_ms, 1, 86400000));
-  HF_TRY(in_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
-  HF_TRY(in_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
-  HF_TRY(in_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
+  HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
+  HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));
+  HF_TRY(check_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
+  HF_TRY(check_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
+  HF_TRY(check_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
   return validate(r.policy);
 }
 }  // namespace

@@ -16,11 +16,6 @@ Error held(JobId by, const std::string& key) {
   return Error{HF_E_CONFLICT, "job " + std::to_string(by) + " holds unique_key " + quoted(key)};
 }
 
-Status in_range(const char* field, int64_t v, int64_t lo, int64_t hi) {
-  if (v >= lo && v <= hi) return ok_status();
-  return invalid(std::string(field) + " is " + std::to_string(v) + "; allowed is " + std::to_string(lo) + " to " + std::to_string(hi));
-}
-
 Status text_fits(const char* field, const std::string& text, size_t max) {
   if (text.size() > max) {
     return Error{HF_E_TOO_LARGE, std::string(field) + " has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max)};
@@ -32,8 +27,8 @@ Status text_fits(const char* field, const std::string& text, size_t max) {
 }  // namespace
 
 Status validate(const Policy& p) {
-  if (p.max_attempts != 0) HF_TRY(in_range("max_attempts", p.max_attempts, 1, HF_ATTEMPTS_MAX));
-  if (p.timeout_ms != 0 && p.timeout_ms != -1) HF_TRY(in_range("timeout_ms", p.timeout_ms, 1, kBackoffMaxMs));
+  if (p.max_attempts != 0) HF_TRY(check_range("max_attempts", p.max_attempts, 1, HF_ATTEMPTS_MAX));
+  if (p.timeout_ms != 0 && p.timeout_ms != -1) HF_TRY(check_range("timeout_ms", p.timeout_ms, 1, kBackoffMaxMs));
   if (p.backoff.kind == BackoffKind::list && p.backoff.list_ms.empty()) return invalid("backoff.list is empty for kind list");
   if (p.backoff.list_ms.size() > HF_BACKOFF_LIST_MAX) {
     return invalid("backoff.list has " + std::to_string(p.backoff.list_ms.size()) + " entries; at most " + std::to_string(HF_BACKOFF_LIST_MAX));
@@ -72,12 +67,12 @@ Status Jobs::validate(const JobSpec& s) const {
   if (s.payload.size() > static_cast<size_t>(turn_.limits.max_payload)) {
     return Error{HF_E_TOO_LARGE, "payload has " + std::to_string(s.payload.size()) + " bytes; the limit is " + std::to_string(turn_.limits.max_payload) + " (max_payload)"};
   }
-  HF_TRY(in_range("priority", s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX));
-  HF_TRY(in_range("delay_ms", s.delay_ms, 0, kMaxDelayMs));
-  HF_TRY(in_range("ttl_ms", s.ttl_ms, 0, kMaxDelayMs));
-  HF_TRY(in_range("unique_for_ms", s.unique_for_ms, 0, kMaxDelayMs));
+  HF_TRY(check_range("priority", s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX));
+  HF_TRY(check_range("delay_ms", s.delay_ms, 0, kMaxDelayMs));
+  HF_TRY(check_range("ttl_ms", s.ttl_ms, 0, kMaxDelayMs));
+  HF_TRY(check_range("unique_for_ms", s.unique_for_ms, 0, kMaxDelayMs));
   if (s.at_wall_ms != 0 && s.delay_ms != 0) return invalid("delay and at exclude each other");
-  HF_TRY(in_range("run_at_unix_ms", s.at_wall_ms, 0, 253402300799999));
+  HF_TRY(check_range("run_at_unix_ms", s.at_wall_ms, 0, 253402300799999));
   if (s.unique_key.empty() && s.unique_for_ms != 0) return invalid("unique_for without unique_key");
   if (s.ttl_ms != 0 && s.ttl_ms <= s.delay_ms) return invalid("ttl is not longer than delay: the job could never run");
   HF_TRY(hf::validate(s.policy));
@@ -103,7 +98,7 @@ JobId Jobs::next_id() {
 }
 
 Result<std::vector<JobId>> Jobs::reserve(int count) {
-  HF_TRY(in_range("count", count, 1, 1000));
+  HF_TRY(check_range("count", count, 1, 1000));
   std::vector<JobId> ids;
   for (int i = 0; i < count; ++i) ids.push_back(next_id());
   return ids;

@@ -12,6 +12,9 @@ constexpr int kSweep = 200;             // rows that one turn expires or wakes; 
 constexpr int64_t kParkFirstMs = 1000;  // a runner whose world is not ready: 1 s, 2 s, 4 s ... 60 s, jittered
 constexpr int64_t kParkMaxMs = 60000;
 
+// In meta: how many jobs a cleanly closed file has in each state.
+constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "count_completed", "count_dead", "count_cancelled"};
+
 Error not_found(JobId id) { return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)}; }
 Error wrong_state(JobId id, State s, const char* what) {
   return Error{HF_E_STATE, "job " + std::to_string(id) + " is " + state_name(s) + "; " + what};
@@ -36,7 +39,6 @@ const char* change_name(Change c) {
 void Jobs::open(const std::vector<LiveRun>& live, bool clean) {
   Store& store = turn_.store;
   next_id_ = reserved_until_ = std::max<int64_t>(store.meta("next_id", 1), 1);
-  static constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "count_completed", "count_dead", "count_cancelled"};
   // A clean end left its counts; after any other they are counted anew, from indexes.
   for (int i = 0; i < kStates; ++i) {
     int64_t kept = clean ? store.meta(kCounts[i], -1) : -1;
@@ -102,7 +104,6 @@ void Jobs::load_lane_counts(bool clean) {
 }
 
 void Jobs::save_counts() {
-  static constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "count_completed", "count_dead", "count_cancelled"};
   for (int i = 0; i < kStates; ++i) turn_.store.set_meta(kCounts[i], turn_.stats.by_state[i]);
   std::string text;
   for (int id = 1;; ++id) {

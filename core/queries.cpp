@@ -75,7 +75,7 @@ Result<int64_t> Queries::finish_of(State state, JobId id) {
 }
 
 Result<JobPage> Queries::list(const ListQuery& q) {
-  if (q.limit < 1 || q.limit > 1000) return Error{HF_E_INVALID, "limit is " + std::to_string(q.limit) + "; allowed is 1 to 1000"};
+  HF_TRY(check_range("limit", q.limit, 1, 1000));
   jobs_.flush();
   JobPage page;
   JobId before = q.before;

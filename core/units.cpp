@@ -300,4 +300,10 @@ std::string format_time(int64_t unix_ms) {
   return format_time_at_offset(unix_ms, 0);
 }
 
+Status check_range(std::string_view field, int64_t value, int64_t lo, int64_t hi) {
+  if (value >= lo && value <= hi) return ok_status();
+  return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " +
+                                 std::to_string(lo) + " to " + std::to_string(hi)};
+}
+
 }  // namespace hf

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/names.h"
+#include "core/units.h"
 #include "platform/json.h"
 
 namespace hf::capi {
@@ -113,7 +114,7 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   HostOptions o;
   if (c.device != nullptr) o.device = c.device;
   workers = c.workers == 0 ? 4 : c.workers;
-  if (workers < 1 || workers > 256) return Error{HF_E_INVALID, "workers is " + std::to_string(workers) + "; allowed is 1 to 256"};
+  HF_TRY(check_range("workers", workers, 1, 256));
   o.limits.concurrency = c.concurrency;
   o.limits.max_payload = c.max_payload;
   o.limits.max_jobs = c.max_jobs;
