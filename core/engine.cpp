@@ -112,7 +112,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) try {
   if (options.page_size < 512 || options.page_size > 65536 || (options.page_size & (options.page_size - 1)) != 0) {
     return Error{HF_E_INVALID, "page_size is " + std::to_string(options.page_size) + "; allowed is a power of two, 512 to 65536"};
   }
-  auto store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id});
+  auto store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id, options.log_safe});
   if (!store) return store.error();
   auto state = std::make_unique<State>(std::move(options), std::move(*store));
   state->limits = *limits;
@@ -173,7 +173,7 @@ void Engine::State::save_clock(const Now& now) {
   saved_clock_ms = turn.now_ms;
 }
 
-Status Engine::close(const Now& now) {
+Status Engine::close(const Now& now) try {
   State& s = *state_;
   s.set_time(now);
   Tick tick;
@@ -185,6 +185,8 @@ Status Engine::close(const Now& now) {
   s.store->set_meta("clean", 1);
   if (!s.store->commit()) return s.store->error();
   return s.store->close();
+} catch (const std::bad_alloc&) {
+  return Error{HF_E_NO_MEMORY, "out of memory"};
 }
 
 const std::string& Engine::opening_note() const { return state_->note; }
@@ -372,6 +374,7 @@ Reply Engine::State::apply(Request& request) {
       request.op);
 }
 
+int64_t Engine::log_safe() const { return state_->store->log_safe(); }
 std::vector<LiveRun> Engine::live_runs() const { return state_->running.committed(); }
 
 }  // namespace hf

@@ -35,6 +35,7 @@ struct EngineOptions {
   const ZoneSource* zones = nullptr;  // outlives the engine; null: UTC alone
   Now now;
   std::vector<LiveRun> live;  // runs of this process that go on, after an error
+  int64_t log_safe = -1;      // after an error: log_safe() of the engine before; -1 else
 };
 
 class Engine {
@@ -51,6 +52,8 @@ class Engine {
   // After a failed tick: the runs that go on, for the next open(), as they were before it. A RunEnded that was
   // answered with the error is sent again after the reopening, and counts then.
   std::vector<LiveRun> live_runs() const;
+  // After a failed tick or close, for the next open(): how much of the file's log is surely on the disk.
+  int64_t log_safe() const;
   // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
   const std::string& opening_note() const;
 

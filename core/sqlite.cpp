@@ -2,7 +2,14 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <cstring>
+
 namespace hf {
+
+namespace {
+constexpr int kCheckpointFrames = 1000;
+}
 
 int error_code_of_sqlite(int code) {
   switch (code) {
@@ -120,9 +127,94 @@ bool folder_is_read_only(const Db::Options& options) {
 }
 }  // namespace
 
+namespace {
+
+// The log beside a database, past SQLite. Its format: sqlite.org/fileformat2.html, "The Write-Ahead Log".
+class RawLog {
+ public:
+  static constexpr int64_t kHeader = 32, kFrameHeader = 24;
+
+  RawLog(const std::string& database, const std::string& vfs) : vfs_(sqlite3_vfs_find(vfs.empty() ? nullptr : vfs.c_str())) {
+    name_ = sqlite3_create_filename(database.c_str(), "", (database + "-wal").c_str(), 0, nullptr);
+    if (vfs_ == nullptr || name_ == nullptr) return;
+    int there = 0;
+    rc_ = vfs_->xAccess(vfs_, sqlite3_filename_wal(name_), SQLITE_ACCESS_EXISTS, &there);
+    if (rc_ != SQLITE_OK || there == 0) return;
+    memory_.resize(static_cast<size_t>(vfs_->szOsFile) / sizeof(uint64_t) + 1);
+    int ignored = 0;
+    rc_ = vfs_->xOpen(vfs_, sqlite3_filename_wal(name_), file(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &ignored);
+    open_ = rc_ == SQLITE_OK;
+    if (open_) rc_ = file()->pMethods->xFileSize(file(), &size_);
+  }
+  ~RawLog() {
+    if (open_) file()->pMethods->xClose(file());
+    sqlite3_free_filename(name_);
+  }
+  RawLog(const RawLog&) = delete;
+  RawLog& operator=(const RawLog&) = delete;
+
+  // Frames of the present generation: those with the header's salts.
+  int64_t frames() {
+    unsigned char head[kHeader];
+    if (!read(head, kHeader, 0)) return 0;
+    frame_bytes_ = kFrameHeader + (int64_t{head[8]} << 24 | int64_t{head[9]} << 16 | int64_t{head[10]} << 8 | head[11]);
+    unsigned char frame[kFrameHeader];
+    int64_t n = 0;
+    while (read(frame, kFrameHeader, end_of(n)) && std::memcmp(frame + 8, head + 16, 8) == 0) ++n;
+    return n;
+  }
+  int64_t end_of(int64_t frames) const { return kHeader + frames * frame_bytes_; }
+
+  // The same bytes, so that the system has them to write once more; then a sync.
+  int write_again(int64_t from, int64_t to) {
+    std::vector<unsigned char> bytes(65536);
+    for (int n = 0; from < to && rc_ == SQLITE_OK; from += n) {
+      n = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(bytes.size()), to - from));
+      if (read(bytes.data(), n, from)) rc_ = file()->pMethods->xWrite(file(), bytes.data(), n, from);
+    }
+    if (open_ && rc_ == SQLITE_OK) rc_ = file()->pMethods->xSync(file(), SQLITE_SYNC_NORMAL);
+    return rc_;
+  }
+  int rc() const { return rc_; }
+
+ private:
+  sqlite3_file* file() { return reinterpret_cast<sqlite3_file*>(memory_.data()); }
+  bool read(unsigned char* to, int64_t n, int64_t at) {
+    if (!open_ || rc_ != SQLITE_OK || at + n > size_) return false;
+    rc_ = file()->pMethods->xRead(file(), to, static_cast<int>(n), at);
+    return rc_ == SQLITE_OK;
+  }
+
+  sqlite3_vfs* vfs_;
+  sqlite3_filename name_ = nullptr;
+  std::vector<uint64_t> memory_;
+  int rc_ = SQLITE_OK;
+  bool open_ = false;
+  sqlite3_int64 size_ = 0;
+  int64_t frame_bytes_ = 0;
+};
+
+}  // namespace
+
+// After a sync that failed, Linux takes the pages for clean: they can be read, a checkpoint would copy them, and no
+// later sync writes them (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So what
+// was not known to be safe is written again. What was safe is not touched: a power cut could spoil it.
+Status Db::write_log_again(const Options& options, int64_t& frames) {
+  RawLog log(options.path, options.vfs);
+  frames = log.frames();
+  int64_t from = options.log_safe == 0 || options.log_safe > frames ? 0 : log.end_of(options.log_safe);
+  int rc = frames == 0 ? log.rc() : log.write_again(from, log.end_of(frames));
+  if (rc == SQLITE_OK) return ok_status();
+  return Error{error_code_of_sqlite(rc), options.path + "-wal: " + sqlite3_errstr(rc)};
+}
+
 Result<std::unique_ptr<Db>> Db::open(const Options& options) {
   std::unique_ptr<Db> db(new Db);
   db->path_ = options.path;
+  if (options.log_safe >= 0) {
+    HF_TRY(write_log_again(options, db->log_frames_));
+    db->log_safe_ = db->log_frames_;
+  }
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   int rc = sqlite3_open_v2(options.path.c_str(), &db->db_, flags,
                            options.vfs.empty() ? nullptr : options.vfs.c_str());
@@ -131,6 +223,7 @@ Result<std::unique_ptr<Db>> Db::open(const Options& options) {
     db->fail(read_only ? SQLITE_READONLY_DIRECTORY : rc, "open");
     return db->error();
   }
+  sqlite3_wal_hook(db->db_, on_commit, db.get());
   // The lock of the first read is kept: no other process can open the file, no -shm file is needed, and no
   // lock call is made again.
   db->exec("PRAGMA locking_mode=EXCLUSIVE");
@@ -148,6 +241,8 @@ void Db::close() {
   begin_.reset();
   commit_.reset();
   // Other statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
+  // After an error the log stays as it is: what was not synced must not be copied from it (write_log_again).
+  if (db_ != nullptr && !ok()) sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (db_ != nullptr) sqlite3_close_v2(db_);
   db_ = nullptr;
 }
@@ -207,9 +302,30 @@ void Db::sync_wal() {
   int rc = sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
   if (rc == SQLITE_OK && (log == nullptr || log->pMethods == nullptr)) rc = SQLITE_ERROR;
   if (rc == SQLITE_OK) rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  if (rc == SQLITE_OK) log_safe_ = log_frames_;
   if (rc == SQLITE_OK) return;
   error_code_ = rc;  // not from the connection, which knows nothing of it
   error_text_ = path_ + "-wal: " + sqlite3_errstr(rc);
+}
+
+// As SQLite's own automatic checkpoint, which keeps a failed sync to itself.
+int Db::on_commit(void* self, sqlite3*, const char*, int frames) {
+  auto* db = static_cast<Db*>(self);
+  db->log_frames_ = frames;
+  if (frames >= kCheckpointFrames) db->checkpoint();
+  return SQLITE_OK;
+}
+
+void Db::checkpoint() {
+  if (!ok()) return;
+  int in_log = 0;
+  int moved = 0;
+  int rc = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+  // Without room for the database to grow the log goes on.
+  if (rc == SQLITE_FULL) return;
+  if (rc != SQLITE_OK) return fail(rc, "checkpoint");
+  // All of it is in the database: the next commit begins the log anew.
+  log_safe_ = in_log == moved ? 0 : log_frames_;
 }
 
 void Db::rollback() {

@@ -67,6 +67,7 @@ class Db {
     std::string path;
     std::string vfs;         // "": the system's
     int cache_kib = 1024;    // page cache
+    int64_t log_safe = -1;   // after an error of the Db before: its log_safe(); -1: no sync has failed
   };
   static Result<std::unique_ptr<Db>> open(const Options& options);
   ~Db();
@@ -89,6 +90,12 @@ class Db {
   // How the next commits that changed rows reach the disk: full waits for it, otherwise only checkpoints do.
   void set_synchronous(bool full);
 
+  // Syncs the log, moves its pages to the database and syncs that.
+  void checkpoint();
+  // So many frames of the log, from its beginning, are on the disk. When a sync has failed, nobody knows of the others,
+  // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe).
+  int64_t log_safe() const { return log_safe_; }
+
   int64_t total_changes() const;  // rows, since the opening
   // Pages in the file and free pages among them, as SQLite counts them in memory.
   int64_t page_count();
@@ -103,6 +110,8 @@ class Db {
  private:
   friend class Stmt;
   Db() = default;
+  static int on_commit(void* self, sqlite3*, const char*, int frames);
+  static Status write_log_again(const Options& options, int64_t& frames);
   void sync_wal();
 
   sqlite3* db_ = nullptr;
@@ -113,6 +122,7 @@ class Db {
   bool wait_for_disk_ = true;
   int64_t changes_before_ = 0;
   int64_t page_size_ = 0;
+  int64_t log_frames_ = 0, log_safe_ = 0;
 };
 
 // The HF_E_* that a SQLite result code (extended or not) means to a user.

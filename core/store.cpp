@@ -82,18 +82,18 @@ struct Store::Statements {
 // ---- opening ---------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Store>> Store::open(const Options& options) {
-  auto db = Db::open({.path = options.path, .vfs = options.vfs});
+  auto db = Db::open({.path = options.path, .vfs = options.vfs, .log_safe = options.log_safe});
   if (!db) return db.error();
   std::unique_ptr<Store> store(new Store);
   store->db_ = std::move(*db);
   store->sql_ = std::make_unique<Statements>(*store->db_);
-  HF_TRY(store->create(options.page_size, options.new_file_id));
+  HF_TRY(store->create(options.page_size, options.new_file_id, options.log_safe));
   return store;
 }
 
 Store::~Store() = default;
 
-Status Store::create(int page_size, uint32_t file_id) {
+Status Store::create(int page_size, uint32_t file_id, int64_t log_safe) {
   Db& db = *db_;
   int64_t application = db.query_i64("PRAGMA application_id");
   int64_t version = db.query_i64("PRAGMA user_version");
@@ -112,11 +112,12 @@ Status Store::create(int page_size, uint32_t file_id) {
   std::string mode = db.query_text("PRAGMA journal_mode=WAL");
   if (!db.ok()) return db.error();
   if (mode != "wal") return Error{HF_E_IO, "the file system does not allow a write-ahead log (journal mode " + mode + ")"};
-  // A commit that waits for the disk does so once, in the log; checkpoints move pages every 1000 log pages.
-  db.exec("PRAGMA wal_autocheckpoint=1000");
   db.exec("PRAGMA synchronous=NORMAL");  // checkpoints wait for the disk; which commits do says set_synchronous()
   db.exec("PRAGMA journal_size_limit=1048576");
   db.set_synchronous(true);
+  // A log that another process left may have parts that its failed sync lost (Db::log_safe). It would not have told
+  // us, so what is new does not go behind it: from here on the log begins anew.
+  if (log_safe < 0) db.checkpoint();
   db.begin();
   if (empty) {
     db.exec(kSchema);
@@ -175,7 +176,7 @@ bool Store::commit() {
 }
 
 bool Store::sync_log() {
-  db_->query_i64("PRAGMA wal_checkpoint(PASSIVE)");  // syncs the log before it moves pages
+  db_->checkpoint();
   ++synced_commits_;
   unsynced_ = false;
   return db_->ok();

@@ -106,6 +106,7 @@ class Store {
     std::string path, vfs;
     int page_size = 1024;
     uint32_t new_file_id = 0;  // goes into the idempotency keys of a file that is made now
+    int64_t log_safe = -1;     // Db::Options
   };
   // Opens, makes or refuses the file (HF_E_FOREIGN, HF_E_VERSION, HF_E_CORRUPT, HF_E_LOCKED, HF_E_READ_ONLY).
   static Result<std::unique_ptr<Store>> open(const Options& options);
@@ -187,6 +188,7 @@ class Store {
   void vacuum_some(int pages);     // gives free pages back
   std::string check();             // "" if sound; else what is wrong
   Status backup(const std::string& path);  // not inside a transaction
+  int64_t log_safe() const { return db_->log_safe(); }
   int64_t commits() const { return commits_; }
   int64_t synced_commits() const { return synced_commits_; }
   Status close();
@@ -194,7 +196,7 @@ class Store {
  private:
   Store() = default;
   struct Statements;
-  Status create(int page_size, uint32_t file_id);
+  Status create(int page_size, uint32_t file_id, int64_t log_safe);
   Status verify();
   bool write_body(int64_t body_id, std::string_view bytes);
   std::string read_body(int64_t body_id);

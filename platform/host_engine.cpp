@@ -138,6 +138,7 @@ void Host::State::failed(const Error& error) {
   options.log.error("engine_failed", {{"error", error.message}});
   last_error = error.message;
   survivors = engine->live_runs();
+  log_safe = engine->log_safe();
   engine.reset();
   set_reopen_time();
 }
@@ -161,6 +162,7 @@ bool Host::State::reopen() {
     add(SetDispatch{dispatching});
   }
   o.live = survivors;
+  o.log_safe = log_safe;
   size_t kept = o.live.size();
   Result<std::unique_ptr<Engine>> opened = Engine::open(std::move(o));
   if (!opened) {

@@ -51,6 +51,7 @@ struct Host::State {
     std::shared_ptr<Runner> runner;
   };
   std::vector<LiveRun> survivors;       // of the engine that failed, for the next one
+  int64_t log_safe = -1;                // of its file, for the next one
   std::unordered_map<JobId, Live> live;  // runs that were started and whose end is not on the disk
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;

@@ -1,0 +1,70 @@
+#include "alloc.h"
+
+#include <sqlite3.h>
+
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+thread_local bool active = false;
+thread_local bool once_failed = false;
+thread_local bool forever_on = false;
+thread_local uint64_t count = 0;
+thread_local uint64_t at = 0;
+
+bool refuse() {
+  if (!active) return false;
+  ++count;
+  bool no = at != 0 && (count == at || (forever_on && count > at));
+  once_failed |= no;
+  return no;
+}
+
+sqlite3_mem_methods real;
+
+}  // namespace
+
+void* operator new(std::size_t n) {
+  if (refuse()) throw std::bad_alloc();
+  void* p = std::malloc(n != 0 ? n : 1);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+void* operator new[](std::size_t n) { return operator new(n); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return refuse() ? nullptr : std::malloc(n != 0 ? n : 1); }
+void* operator new[](std::size_t n, const std::nothrow_t& t) noexcept { return operator new(n, t); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+
+namespace hf::sim {
+
+void install_allocator() {
+  static bool done = false;
+  if (done) return;
+  done = true;
+  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real);
+  static sqlite3_mem_methods failing = real;
+  failing.xMalloc = [](int n) { return refuse() ? nullptr : real.xMalloc(n); };
+  failing.xRealloc = [](void* p, int n) { return refuse() ? nullptr : real.xRealloc(p, n); };
+  sqlite3_config(SQLITE_CONFIG_MALLOC, &failing);
+}
+
+Failing::Failing(uint64_t n, bool forever) {
+  active = true;
+  once_failed = false;
+  forever_on = forever;
+  count = 0;
+  at = n;
+}
+Failing::~Failing() { active = false; }
+Spared::Spared() : before_(active) { active = false; }
+Spared::~Spared() { active = before_; }
+uint64_t Failing::counted() { return count; }
+bool Failing::failed() { return once_failed; }
+
+}  // namespace hf::sim

@@ -1,0 +1,201 @@
+#include "ledger.h"
+
+#include <algorithm>
+
+namespace hf::sim {
+
+void Ledger::violated(JobId id, const std::string& what) const { throw Violation{"job " + std::to_string(id) + ": " + what}; }
+
+const Ledger::Job* Ledger::find(JobId id) const {
+  auto it = jobs_.find(id);
+  return it == jobs_.end() ? nullptr : &it->second;
+}
+
+// ---- what is told --------------------------------------------------------------------------------------------
+
+void Ledger::offer(const JobSpec& spec, Doubt& doubt) { doubt.tags.insert(spec.tags); }
+
+void Ledger::in_doubt(const std::vector<Op>& ops) {
+  for (const Op& op : ops) {
+    if (auto* e = std::get_if<Enqueue>(&op)) {
+      for (const JobSpec& s : e->specs) offer(s, doubt_);
+    } else if (auto* put = std::get_if<SchedulePut>(&op)) {
+      offer(put->spec.job, doubt_);
+    } else if (auto* end = std::get_if<RunEnded>(&op)) {
+      doubt_.ended.insert(end->id);
+      for (auto& [id, spec] : end->children) offer(spec, doubt_);
+    } else if (auto* cancel = std::get_if<Cancel>(&op)) {
+      doubt_.ended.insert(cancel->id);
+    } else if (auto* retry = std::get_if<Retry>(&op)) {
+      doubt_.back.insert(retry->id);
+    } else if (auto* remove = std::get_if<Remove>(&op)) {
+      doubt_.removed.insert(remove->id);
+    } else if (auto* edit = std::get_if<Edit>(&op)) {
+      doubt_.edited.insert(edit->id);
+    } else if (std::holds_alternative<RetryAllDead>(op) || std::holds_alternative<StopAll>(op)) {
+      doubt_.any_back = true;
+    }
+  }
+}
+
+void Ledger::synced() {
+  for (auto& [id, job] : jobs_) {
+    job.durable = true;
+    job.state_durable = is_final(job.state);
+  }
+}
+
+void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick) {
+  for (const Transition& t : tick.feed) {
+    if (t.id != 0) apply(t);
+  }
+  // A turn that was asked for something that waits for the disk, and did it, makes all before it safe.
+  bool waited = false;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    learn(ops[i], replies[i]);
+    if (std::holds_alternative<Error>(replies[i])) continue;
+    waited |= std::holds_alternative<Remove>(ops[i]) || std::holds_alternative<Retry>(ops[i]) || std::holds_alternative<Edit>(ops[i]);
+    if (auto* e = std::get_if<Enqueue>(&ops[i])) {
+      auto& ids = std::get<std::vector<JobId>>(replies[i]);
+      for (size_t n = 0; n < ids.size(); ++n) {
+        bool made = std::any_of(tick.feed.begin(), tick.feed.end(), [&](const Transition& t) { return t.change == Change::enqueued && t.id == ids[n]; });
+        waited |= made && e->specs[n].durability == Durability::sync;
+      }
+    }
+  }
+  if (waited) synced();
+}
+
+void Ledger::learn(const Op& op, const Reply& reply) {
+  if (std::holds_alternative<Error>(reply)) return;
+  if (auto* e = std::get_if<Enqueue>(&op)) {
+    auto& ids = std::get<std::vector<JobId>>(reply);
+    if (ids.size() != e->specs.size()) throw Violation{"an enqueue of " + std::to_string(e->specs.size()) + " gave " + std::to_string(ids.size()) + " ids"};
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const JobSpec& spec = e->specs[i];
+      auto it = jobs_.find(ids[i]);
+      if (it == jobs_.end()) violated(ids[i], "was acknowledged and is not in the feed");
+      if (gone_.count(ids[i]) != 0) violated(ids[i], "was acknowledged, and it had been removed");
+      Job& job = it->second;
+      job.tags.insert(spec.tags);
+      job.max_attempts = std::max(job.max_attempts, spec.policy.max_attempts);
+      job.expires |= spec.ttl_ms != 0;
+      if (spec.durability == Durability::sync) job.durable = true;
+    }
+  } else if (auto* end = std::get_if<RunEnded>(&op)) {
+    for (auto& [id, spec] : end->children) {
+      auto it = jobs_.find(id);
+      if (it != jobs_.end()) {
+        it->second.tags.insert(spec.tags);
+        it->second.max_attempts = std::max(it->second.max_attempts, spec.policy.max_attempts);
+      } else {
+        given_.insert(spec.tags);  // to the holder of its unique key
+      }
+    }
+  } else if (auto* cancel = std::get_if<Cancel>(&op)) {
+    auto it = jobs_.find(cancel->id);
+    if (it == jobs_.end()) violated(cancel->id, "was cancelled and never existed");
+    it->second.cancel_asked = true;
+    if (is_final(it->second.state)) it->second.state_durable = true;
+  } else if (auto* edit = std::get_if<Edit>(&op)) {
+    auto it = jobs_.find(edit->id);
+    if (it != jobs_.end() && edit->max_attempts) it->second.max_attempts = std::max(it->second.max_attempts, *edit->max_attempts);
+  }
+}
+
+void Ledger::apply(const Transition& t) {
+  if (t.change == Change::enqueued) {
+    if (!ever_.insert(t.id).second) violated(t.id, "this id was used before");
+    jobs_[t.id];
+    return;
+  }
+  if (t.change == Change::fired) return;
+  auto it = jobs_.find(t.id);
+  if (it == jobs_.end()) violated(t.id, std::string("unknown, and the feed says ") + change_name(t.change));
+  Job& job = it->second;
+  auto become = [&](State to) {
+    bool back = t.change == Change::requeued;
+    if (is_final(job.state) && !back) violated(t.id, std::string(change_name(t.change)) + ", though it is " + state_name(job.state));
+    job.state = to;
+    job.state_durable = false;
+  };
+  switch (t.change) {
+    case Change::started: become(State::running); break;
+    case Change::completed: become(State::completed); break;
+    case Change::delivering: case Change::retried: case Change::deferred: case Change::handed_back: case Change::recovered:
+      become(State::pending);
+      break;
+    case Change::requeued:
+      job.cancel_asked = false;
+      become(State::pending);
+      break;
+    case Change::died: case Change::expired: become(State::dead); break;
+    case Change::cancelled: become(State::cancelled); break;
+    case Change::removed:
+      if (job.state == State::running) violated(t.id, "was removed while it ran");
+      jobs_.erase(it);
+      gone_.insert(t.id);
+      break;
+    default: break;
+  }
+}
+
+// ---- what is there --------------------------------------------------------------------------------------------
+
+void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss) {
+  std::set<JobId> seen;
+  for (const JobInfo& now : there) {
+    if (!seen.insert(now.id).second) violated(now.id, "is there twice");
+    auto it = jobs_.find(now.id);
+    if (it != jobs_.end()) {
+      compare(now.id, it->second, now, loss);
+      continue;
+    }
+    if (gone_.count(now.id) != 0) violated(now.id, "was removed and is there again");
+    bool scheduled = !now.schedule.empty();
+    if (!scheduled && doubt_.tags.count(now.tags) == 0) violated(now.id, "nobody asked for it: " + now.tags);
+    if (!ever_.insert(now.id).second) violated(now.id, "this id was used before");
+    Job& job = jobs_[now.id];
+    job.tags.insert(now.tags);
+    job.state = now.state;
+    job.max_attempts = static_cast<int>(now.max_attempts);
+    job.expires = now.expires_wall_ms != 0;
+  }
+  for (auto it = jobs_.begin(); it != jobs_.end();) {
+    if (seen.count(it->first) != 0) {
+      ++it;
+      continue;
+    }
+    bool may_be_gone = doubt_.removed.count(it->first) != 0 || (loss == Loss::power && !it->second.durable);
+    if (!may_be_gone) violated(it->first, std::string("was acknowledged as ") + state_name(it->second.state) + " and is lost");
+    gone_.insert(it->first);
+    it = jobs_.erase(it);
+  }
+  // After a power cut what is there is on the disk.
+  if (loss == Loss::power) synced();
+  doubt_ = {};
+}
+
+void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss) {
+  if (known.tags.count(now.tags) == 0 && now.schedule.empty() && doubt_.tags.count(now.tags) == 0 && given_.count(now.tags) == 0) {
+    violated(id, "has the tags " + now.tags + ", not " + (known.tags.empty() ? "" : *known.tags.begin()));
+  }
+  known.tags.insert(now.tags);
+  bool undone = loss == Loss::power && !known.state_durable;
+  bool doubted = doubt_.ended.count(id) != 0 || doubt_.back.count(id) != 0 || doubt_.any_back;
+  if (is_final(known.state)) {
+    if (now.state != known.state && !undone && !doubted) {
+      violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state));
+    }
+  } else if (is_final(now.state)) {
+    bool may = doubted || (now.state == State::cancelled && known.cancel_asked) || (now.state == State::dead && (known.expires || now.expires_wall_ms != 0)) ||
+               now.error.find("quarantined") != std::string::npos;
+    if (!may) violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state) + " without a reason");
+  } else if (loss == Loss::turn && known.state == State::running && now.state != State::running && !doubted) {
+    violated(id, "was running and is not after a failed turn");
+  }
+  known.state = now.state;
+  known.max_attempts = std::max(known.max_attempts, static_cast<int>(now.max_attempts));
+}
+
+}  // namespace hf::sim

@@ -1,0 +1,67 @@
+// The other end: takes results by their keys, and misbehaves.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "core/random.h"
+#include "core/requests.h"
+
+namespace hf::sim {
+
+class Peer {
+ public:
+  bool reachable = true;
+  bool behaves = false;  // no trouble of its own
+  int64_t uploads = 0;
+
+  struct Answer {
+    Outcome outcome;
+    bool park = false;
+    int64_t after_ms = 50;
+    int64_t retry_after_ms = -1;
+    std::string error;
+    bool silent = false;  // no answer until the engine asks for an end
+  };
+  // The bytes have left; what they come to.
+  Answer upload(const StartRun& run, Random& random) {
+    Answer a{Outcome::done, false, static_cast<int64_t>(random.below(500)) + 1, -1, "", false};
+    if (!reachable) return {Outcome::defer, true, 200, -1, "connect: no route", false};
+    switch (behaves ? 99 : random.below(24)) {
+      case 0: keep(run); [[fallthrough]];  // it arrived, and the answer was lost
+      case 1: return {Outcome::retry, false, a.after_ms, -1, "connection reset", false};
+      case 2: return {Outcome::retry, false, a.after_ms, -1, "HTTP 500", false};
+      case 3: return {Outcome::defer, true, a.after_ms, 3000, "HTTP 503, Retry-After: 3", false};
+      case 4: return {Outcome::dead, false, a.after_ms, -1, "HTTP 400", false};
+      case 5: a.silent = true; [[fallthrough]];
+      default: break;
+    }
+    if (a.silent) {
+      if (random.below(2) == 0) keep(run);
+      a.outcome = Outcome::retry;
+      a.error = "timed out";
+      return a;
+    }
+    keep(run);
+    return a;
+  }
+  const std::string* held(const std::string& key) const {
+    auto it = held_.find(key);
+    return it == held_.end() ? nullptr : &it->second;
+  }
+
+ private:
+  void keep(const StartRun& run) {
+    for (const RunJob& job : run.jobs) {
+      ++uploads;
+      auto [it, fresh] = held_.emplace(job.key, job.bytes);
+      if (!fresh && it->second != job.bytes) spoiled = job.id;
+    }
+  }
+  std::map<std::string, std::string> held_;
+
+ public:
+  JobId spoiled = 0;  // a key came twice with different bytes
+};
+
+}  // namespace hf::sim

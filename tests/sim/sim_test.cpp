@@ -1,0 +1,74 @@
+// The share of the simulator that every push runs; `sim` goes on (make soak).
+#include <doctest/doctest.h>
+
+#include "passes.h"
+
+using namespace hf::sim;
+
+namespace {
+
+#if defined(__arm__) || defined(__aarch64__)
+constexpr int kShare = 8;  // under an emulator
+#else
+constexpr int kShare = 1;
+#endif
+
+void none(const PassReport& r) {
+  for (const std::string& v : r.violations) MESSAGE(v);
+  CHECK(r.broken == 0);
+  CHECK(r.tried > 0);
+}
+
+}  // namespace
+
+TEST_CASE("random seeds with all faults: nothing that was acknowledged is lost, and every job comes to its end") {
+  int64_t cuts = 0, kills = 0, failed = 0;
+  for (uint64_t seed = 1; seed <= 100 / kShare; ++seed) {
+    Report r = simulate(make_plan(seed, 100));
+    INFO("sim --seed " << seed << " --seeds 1");
+    CHECK(r.violation == "");
+    cuts += r.cuts, kills += r.kills, failed += r.failed_turns;
+  }
+  CHECK(cuts > 0);
+  CHECK(kills > 0);
+  CHECK(failed > 0);
+}
+
+TEST_CASE("the same seed gives the same trace, another gives another") {
+  CHECK(simulate(make_plan(3, 60)).hash == simulate(make_plan(3, 60)).hash);
+  CHECK(simulate(make_plan(3, 60)).hash != simulate(make_plan(4, 60)).hash);
+}
+
+TEST_CASE("the power goes at every change of the disk, and again in the recovery") {
+  none(cut_everywhere(1, 25, 3 * kShare, false).first);
+  none(cut_everywhere(2, 25, 90 * kShare, true).again);
+}
+
+TEST_CASE("a disk that syncs nothing is found out") {
+  CHECK(cut_everywhere(1, 10, 3, false, true).first.broken > 0);
+}
+
+TEST_CASE("each call of the disk fails, once and from then on") {
+  for (bool on : {false, true}) {
+    for (Verdict how : {Verdict::fail, Verdict::full, Verdict::land, Verdict::lose}) none(fail_every_call(3, 15, 11 * kShare, how, on));
+  }
+}
+
+TEST_CASE("each allocation fails, once and from then on") {
+  for (bool on : {false, true}) none(fail_every_allocation(3, 25, 9 * kShare, on));
+}
+
+TEST_CASE("the faults of a seed that fails are shortened") {
+  Plan plan = make_plan(5, 60);
+  plan.no_sync = true;
+  for (uint64_t seed = 5; simulate(plan).violation.empty(); ++seed) {
+    plan = make_plan(seed, 60);
+    plan.no_sync = true;
+    REQUIRE(seed < 100);
+  }
+  std::vector<Fault> few = shorten(plan);
+  CHECK(few.size() <= plan.faults.size());
+  CHECK(few.size() >= 1);
+  plan.faults = few;
+  CHECK(simulate(plan).violation != "");
+}

@@ -1,0 +1,97 @@
+// What people ask of the device, at random.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+#include "core/requests.h"
+#include "ledger.h"
+
+namespace hf::sim {
+
+inline const std::vector<std::string> kTypes = {"a", "b", "c"};
+inline const std::vector<std::string> kQueues = {"default", "q1", "q2"};
+inline constexpr int kMaxAttempts = 4;
+
+class Workload {
+ public:
+  explicit Workload(Random& random) : random_(random) {}
+
+  JobSpec spec(int64_t wall_ms) {
+    JobSpec s;
+    s.type = any(kTypes);
+    s.payload = std::string(below(one_in(8) ? 6000 : 60), 'p');
+    s.tags = "job-" + std::to_string(++tags_);
+    s.queue = any(kQueues);
+    if (one_in(3)) s.priority = static_cast<int>(random_.between(-2, 2));
+    if (one_in(4)) s.delay_ms = random_.between(1, 9000);
+    if (s.delay_ms == 0 && one_in(10)) s.at_wall_ms = wall_ms + random_.between(-5000, 15000);
+    if (one_in(5)) s.concurrency_key = one_in(2) ? "k" : "l";
+    if (one_in(12)) s.ttl_ms = s.delay_ms + random_.between(1, 20000);
+    if (one_in(5)) s.policy.max_attempts = static_cast<int>(random_.between(1, 5));
+    if (one_in(8)) {
+      s.unique_key = "u" + std::to_string(below(5));
+      s.on_conflict = static_cast<OnConflict>(below(4));
+      if (one_in(2)) s.unique_for_ms = random_.between(1, 10000);
+    }
+    if (one_in(6)) s.sink = "s";
+    if (one_in(5)) s.durability = Durability::grouped;
+    return s;
+  }
+
+  // A verb or some, of which the jobs may know nothing.
+  std::vector<Op> verbs(const Ledger& ledger) {
+    switch (below(9)) {
+      case 0: return {Cancel{any_job(ledger)}};
+      case 1: return {Retry{any_job(ledger)}};
+      case 2: return {Remove{any_job(ledger)}};
+      case 3: {
+        Edit e;
+        e.id = any_job(ledger);
+        if (one_in(2)) e.priority = static_cast<int>(random_.between(-3, 3));
+        if (one_in(2)) e.payload = std::string(below(1500), 'e');
+        if (one_in(4)) e.delay_ms = random_.between(0, 4000);
+        return {e};
+      }
+      case 4: return {QueuePause{any(kQueues), one_in(2)}};
+      case 5: return {QueueSet{any(kQueues), {one_in(2) ? std::optional<int>(static_cast<int>(below(3)) + 1) : std::nullopt}}};
+      case 6: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
+      case 7: return {Prune{}, GetStats{}, Why{any_job(ledger)}, QueueList{}};
+      default: return {ScheduleRun{"every"}, Get{any_job(ledger)}};
+    }
+  }
+
+  static std::vector<ScheduleSpec> schedules() {
+    ScheduleSpec every;
+    every.name = "every";
+    every.cron = "@every 20s";
+    every.job.type = "a";
+    every.job.tags = "every";
+    ScheduleSpec minute = every;
+    minute.name = "minute";
+    minute.cron = "* * * * *";
+    minute.catch_up = CatchUp::all;
+    minute.overlap = Overlap::queue;
+    minute.job.type = "c";
+    minute.job.tags = "minute";
+    return {every, minute};
+  }
+
+ private:
+  uint64_t below(uint64_t n) { return random_.below(n); }
+  bool one_in(uint64_t n) { return random_.below(n) == 0; }
+  template <class T>
+  const T& any(const std::vector<T>& of) { return of[below(of.size())]; }
+  JobId any_job(const Ledger& ledger) {
+    if (ledger.size() == 0) return 1;
+    auto& jobs = ledger.jobs();
+    auto it = jobs.lower_bound(jobs.begin()->first + static_cast<JobId>(below(static_cast<uint64_t>(jobs.rbegin()->first - jobs.begin()->first) + 1)));
+    return it == jobs.end() ? jobs.rbegin()->first : it->first;
+  }
+
+  Random& random_;
+  int64_t tags_ = 0;
+};
+
+}  // namespace hf::sim

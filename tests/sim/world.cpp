@@ -1,0 +1,597 @@
+#include "world.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "peer.h"
+#include "trouble.h"
+#include "workload.h"
+
+namespace hf::sim {
+
+namespace {
+
+constexpr int64_t kStartWall = 1790000000000;  // 2026-09-21
+std::string result_of(JobId id) { return "result of " + std::to_string(id) + std::string(static_cast<size_t>(id % 700), 'r'); }
+
+class World {
+ public:
+  explicit World(const Plan& plan) : plan_(plan), random_(plan.seed), fault_random_(plan.seed ^ 0xfa017) {
+    install_allocator();
+    sqlite3_initialize();
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(plan.seed & 0x7fffffff) | 1, nullptr);
+    limits_.keep_completed_ms = limits_.keep_dead_ms = 50LL * 366 * 86400 * 1000;
+    disk_.on_call = [this](Call c) {
+      if (plan_.before_change && changes(c)) plan_.before_change({disk_, ledger_, in_flight_, used_options_});
+      return trouble_.at(c, disk_.calls, fault_random_);
+    };
+  }
+  ~World() {
+    disk_.process_dies();
+    engine_.reset();
+  }
+
+  Report run() {
+    try {
+      open(Loss::turn);
+      add_schedules();
+      int64_t end = start_ms_ + plan_.jobs * 1000LL;
+      for (const Fault& f : plan_.faults) at(start_ms_ + f.at_ms, Event::fault, static_cast<size_t>(&f - plan_.faults.data()));
+      at(now_.boot_ms + 1, Event::user);
+      go_on_until(end);
+      heal();
+    } catch (const Violation& v) {
+      out_.violation = v.what;
+    }
+    out_.virtual_ms = clock() - start_ms_;
+    out_.uploads = peer_.uploads;
+    out_.jobs = static_cast<int64_t>(ledger_.size());
+    out_.hash = hash_;
+    out_.calls = disk_.calls;
+    out_.changes = disk_.changes_made;
+    out_.allocations = trouble_.allocations();
+    return out_;
+  }
+
+ private:
+  // The world's own time: it goes on over reboots. boot = clock - booted.
+  enum class Event { user, ended, fault, trust, reach, whole };
+  struct Due {
+    int64_t at;
+    uint64_t order;
+    Event event;
+    size_t index;
+    bool operator>(const Due& o) const { return at != o.at ? at > o.at : order > o.order; }
+  };
+  struct Live {
+    RunJob job;
+    bool delivery = false;
+  };
+
+  int64_t clock() const { return booted_at_ + now_.boot_ms; }
+  void at(int64_t when, Event e, size_t index = 0) { queue_.push({when, ++order_, e, index}); }
+  uint64_t below(uint64_t n) { return random_.below(n); }
+  bool one_in(uint64_t n) { return random_.below(n) == 0; }
+  void note(const std::string& text) {
+    for (char c : text) hash_ = (hash_ ^ static_cast<uint8_t>(c)) * 1099511628211ULL;
+    if (plan_.trace) std::fprintf(stderr, "%10lld %s\n", static_cast<long long>(clock() - start_ms_), text.c_str());
+  }
+  [[noreturn]] static void violated(const std::string& what) { throw Violation{what}; }
+
+  // ---- the engine
+  EngineOptions options() {
+    EngineOptions o;
+    o.path = "/sim/queue.db";
+    o.vfs = disk_.vfs();
+    o.device = "gw";
+    o.boot_id = "boot-" + std::to_string(boots_);
+    o.seed = plan_.seed + opens_;
+    o.new_file_id = 0xabcd;
+    o.limits = limits_;
+    o.now = now_;
+    o.live = survivors_;
+    o.log_safe = log_safe_;
+    return o;
+  }
+
+  // Until it is open: what the disk does meanwhile is part of the plan.
+  void open(Loss loss) {
+    opening_ = true;
+    for (int tries = 0;; ++tries) {
+      if (tries == 100) violated("the engine does not open any more: " + last_error_);
+      ++opens_;
+      used_options_ = options();
+      EngineOptions handed = used_options_;
+      Result<std::unique_ptr<Engine>> opened = trouble_.failing([&] { return Engine::open(std::move(handed)); });
+      if (!opened) last_error_ = opened.error().message;
+      if (disk_.process_died()) {
+        if (opened) engine_ = std::move(*opened);
+        loss = std::max(loss, end_process());
+        continue;
+      }
+      if (!opened) {
+        note("open: " + opened.error().message);
+        if (opened.error().code == HF_E_CORRUPT || opened.error().code == HF_E_FOREIGN) violated("the file is damaged: " + opened.error().message);
+        move_time(1000);
+        continue;
+      }
+      engine_ = std::move(*opened);
+      opening_ = false;
+      if (!look(loss)) {
+        opening_ = true;
+        continue;
+      }
+      survivors_.clear();
+      log_safe_ = -1;
+      return;
+    }
+  }
+
+  // The first turns of an opened engine: all that is there, then its set-up. False: it failed again.
+  bool look(Loss& loss) {
+    std::vector<JobInfo> all;
+    JobId before = 0;
+    do {
+      ListQuery q;
+      q.limit = 1000;
+      q.before = before;
+      std::vector<Reply> replies;
+      Tick tick;
+      std::vector<Op> ops = {List{q}};
+      if (!try_turn(ops, replies, tick, loss)) return false;
+      auto* page = std::get_if<JobPage>(&replies[0]);
+      if (page == nullptr) violated("list: " + std::get<Error>(replies[0]).message);
+      all.insert(all.end(), page->jobs.begin(), page->jobs.end());
+      before = page->next;
+      if (before == 0) {
+        ledger_.reconcile(all, loss);
+        loss = Loss::turn;  // what follows is another loss
+      }
+      learn(ops, replies, tick);
+    } while (before != 0);
+    std::vector<Op> ops = {SetLimits{limits_}};
+    for (const std::string& type : kTypes) {
+      RunnerSpec r;
+      r.name = type;
+      r.policy.max_attempts = kMaxAttempts;
+      r.policy.timeout_ms = 20000;
+      r.policy.backoff.max_ms = 5000;
+      if (type == "b") r.concurrency = 2;
+      if (type == "c") r.sink = "s";
+      ops.push_back(SetRunner{r});
+    }
+    RunnerSpec sink;
+    sink.name = "sink:s";
+    sink.concurrency = 1;
+    sink.policy.max_attempts = kMaxAttempts;
+    sink.policy.timeout_ms = 15000;
+    sink.policy.backoff.max_ms = 5000;
+    sink.batch = {5, 4000, 700};
+    ops.push_back(SetRunner{sink});
+    ops.push_back(SetDispatch{dispatch_});
+    std::vector<Reply> replies;
+    Tick tick;
+    if (!try_turn(ops, replies, tick, loss)) return false;
+    learn(ops, replies, tick);
+    return true;
+  }
+
+  // The process has ended, by the fault that was set. What is left of it is gone.
+  Loss end_process() {
+    bool power = trouble_.by_power();
+    note(power ? "power cut" : "killed");
+    trouble_.process_ended();
+    disk_.process_dies();
+    engine_.reset();
+    survivors_.clear();
+    log_safe_ = -1;
+    live_.clear();
+    doubted_.clear();
+    if (!power) {
+      ++out_.kills;
+      return Loss::kill;
+    }
+    ++out_.cuts;
+    trouble_.disk_is_whole();
+    // Beyond the promise: the power goes while a log is moved of which, unknown to this process, a sync had failed.
+    if (opening_) disk_.forgive();
+    disk_.cut(kCuts[fault_random_.below(std::size(kCuts))], fault_random_);
+    int64_t off = static_cast<int64_t>(fault_random_.below(3) == 0 ? fault_random_.below(3600000) : fault_random_.below(20000));
+    booted_at_ = clock() + off;
+    now_.boot_ms = 3000;
+    booted_at_ -= now_.boot_ms;
+    now_.wall_ms += off;
+    if (fault_random_.below(3) == 0 && now_.wall_trusted) {
+      true_wall_ahead_ = now_.wall_ms - 1000;  // it wakes up in 1970
+      now_.wall_ms = 1000;
+      now_.wall_trusted = false;
+      at(clock() + static_cast<int64_t>(fault_random_.below(60000)), Event::trust);
+    }
+    ++boots_;
+    return Loss::power;
+  }
+
+  // One turn. False: it failed or the process ended; the engine is gone, `loss` says how.
+  bool try_turn(std::vector<Op>& ops, std::vector<Reply>& replies, Tick& tick, Loss& loss) {
+    std::vector<Request> requests;
+    for (const Op& op : ops) requests.push_back({op, {}, {}});
+    std::vector<Request*> pointers;
+    for (Request& r : requests) pointers.push_back(&r);
+    ++out_.steps;
+    in_flight_ = ops;
+    Result<Tick> ticked = trouble_.failing([&] { return engine_->tick(now_, pointers); });
+    if (!disk_.process_died() && ticked) {
+      for (Request& r : requests) replies.push_back(std::move(r.reply));
+      tick = std::move(*ticked);
+      in_flight_.clear();
+      return true;
+    }
+    ledger_.in_doubt(ops);
+    // What was told has ended: whether that was committed is not known.
+    for (const Op& op : ops) {
+      auto* end = std::get_if<RunEnded>(&op);
+      if (end == nullptr) continue;
+      auto it = live_.find(end->id);
+      if (it == live_.end() || it->second.job.run != end->run) continue;
+      live_.erase(it);
+      doubted_.insert({end->id, end->run});
+    }
+    if (disk_.process_died()) {
+      loss = std::max(loss, end_process());
+      return false;
+    }
+    last_error_ = ticked.error().message;
+    note("turn failed: " + last_error_);
+    if (ticked.error().code == HF_E_CORRUPT) violated("the file is damaged: " + last_error_);
+    if (ticked.error().code == HF_E_INTERNAL) violated("internal: " + last_error_);
+    for (Request& r : requests) {
+      if (!std::holds_alternative<Error>(r.reply)) violated("a failed turn answered a request");
+    }
+    ++out_.failed_turns;
+    survivors_ = engine_->live_runs();
+    log_safe_ = engine_->log_safe();
+    engine_.reset();
+    if (disk_.process_died()) {
+      loss = std::max(loss, end_process());
+      return false;
+    }
+    loss = std::max(loss, Loss::turn);
+    return false;
+  }
+
+  // A turn as the Host makes it: after a failure the engine is opened again and results are told once more.
+  std::vector<Reply> turn(std::vector<Op> ops = {}) {
+    while (true) {
+      std::vector<Reply> replies;
+      Tick tick;
+      Loss loss = Loss::turn;
+      if (try_turn(ops, replies, tick, loss)) {
+        learn(ops, replies, tick);
+        return replies;
+      }
+      open(loss);
+      std::vector<Op> again;
+      if (loss == Loss::turn) {
+        for (Op& op : ops) {
+          if (std::holds_alternative<RunEnded>(op)) again.push_back(std::move(op));
+        }
+      }
+      ops = std::move(again);
+    }
+  }
+
+  void learn(const std::vector<Op>& ops, const std::vector<Reply>& replies, Tick& tick) {
+    for (const Transition& t : tick.feed) note(std::string(change_name(t.change)) + " " + std::to_string(t.id) + " #" + std::to_string(t.attempt) + " " + t.queue + " " + t.detail.substr(0, 60));
+    ledger_.committed(ops, replies, tick);
+    for (size_t i = 0; i < ops.size(); ++i) {
+      auto* end = std::get_if<RunEnded>(&ops[i]);
+      if (end == nullptr) continue;
+      bool stale = std::holds_alternative<Error>(replies[i]);
+      if (doubted_.erase({end->id, end->run}) != 0) continue;
+      auto it = live_.find(end->id);
+      bool current = it != live_.end() && it->second.job.run == end->run;
+      if (stale && current) violated("job " + std::to_string(end->id) + ": the end of a live run was refused: " + std::get<Error>(replies[i]).message);
+      if (!stale && !current) violated("job " + std::to_string(end->id) + ": a stale end counted: run " + std::to_string(end->run) + ", live " + (it == live_.end() ? "none" : std::to_string(it->second.job.run)));
+      if (current) live_.erase(it);
+    }
+    for (const Transition& t : tick.feed) {
+      if (t.change == Change::completed) check_delivered(t.id);
+    }
+    // What StopAll ended without the runner's word.
+    for (const Transition& t : tick.feed) {
+      if (t.change == Change::handed_back || t.change == Change::cancelled || t.change == Change::retried || t.change == Change::died) {
+        auto it = live_.find(t.id);
+        if (it != live_.end() && it->second.job.attempt == t.attempt) live_.erase(it);
+      }
+    }
+    for (Action& a : tick.actions) {
+      if (auto* start = std::get_if<StartRun>(&a)) begin(*start);
+      if (auto* stop = std::get_if<StopRun>(&a)) stop_run(*stop);
+    }
+    int64_t wake = tick.next_wake_boot_ms;
+    if (tick.next_wake_wall_ms != kNever) wake = std::min(wake, now_.boot_ms + tick.next_wake_wall_ms - now_.wall_ms);
+    wake_at_ = wake == kNever ? kNever : booted_at_ + wake;
+    if (wake_at_ <= clock() && tick.feed.empty() && tick.actions.empty() && ops.empty()) {
+      if (++idle_ > 3) violated("the engine asks to be called at once, again and again, and does nothing");
+    } else {
+      idle_ = 0;
+    }
+  }
+
+  void check_delivered(JobId id) {
+    auto it = delivered_.find(id);
+    if (it == delivered_.end()) return;  // it had no sink
+    const std::string* held = peer_.held(it->second);
+    if (held == nullptr || *held != result_of(id)) violated("job " + std::to_string(id) + " is completed, and the peer does not hold its result");
+  }
+
+  // ---- runs
+  void begin(const StartRun& start) {
+    bool delivery = start.runner.rfind("sink:", 0) == 0;
+    for (const RunJob& j : start.jobs) {
+      std::string who = "job " + std::to_string(j.id);
+      const Ledger::Job* known = ledger_.find(j.id);
+      if (known == nullptr) violated(who + " runs and is not known");
+      if (known->state != State::running) violated(who + " runs and is " + state_name(known->state));
+      if (j.attempt < 1 || j.attempt > std::max(known->max_attempts, kMaxAttempts)) violated(who + " runs for the " + std::to_string(j.attempt) + "th time");
+      if (!numbers_.insert({boots_, j.id, j.run}).second) violated(who + ": two runs with one number");
+      if (!live_.emplace(j.id, Live{j, delivery}).second) violated(who + " runs twice at once");
+      ++out_.runs;
+      if (j.key != "gw-0000abcd-" + std::to_string(j.id)) violated(who + " has the key " + j.key);
+      if (delivery) {
+        if (j.bytes != result_of(j.id)) violated(who + ": what is uploaded is not its result");
+        delivered_[j.id] = j.key;
+      }
+    }
+    if (delivery) {
+      Peer::Answer a = peer_.upload(start, random_);
+      if (peer_.spoiled != 0) violated("job " + std::to_string(peer_.spoiled) + ": one key, two results");
+      end_later(start, a.outcome, a.error, a.after_ms, a.retry_after_ms, a.park, a.silent);
+      return;
+    }
+    Outcome how = Outcome::done;
+    bool hangs = false;
+    if (!healing_) {
+      switch (below(16)) {
+        case 0: case 1: how = Outcome::retry; break;
+        case 2: how = one_in(3) ? Outcome::dead : Outcome::retry; break;
+        case 3: how = Outcome::defer; break;
+        case 4: how = Outcome::handed_back; break;
+        case 5: hangs = one_in(3); break;
+        default: break;
+      }
+    }
+    end_later(start, how, "it failed", static_cast<int64_t>(below(one_in(10) ? 30000 : 800)) + 1, -1, false, hangs);
+  }
+
+  void end_later(const StartRun& start, Outcome how, const std::string& error, int64_t after_ms, int64_t retry_after, bool park, bool hangs) {
+    std::vector<RunEnded> ends;
+    for (const RunJob& j : start.jobs) {
+      RunEnded e;
+      e.id = j.id;
+      e.attempt = j.attempt;
+      e.run = j.run;
+      e.outcome = how;
+      e.park_runner = park;
+      e.retry_after_ms = retry_after;
+      (how == Outcome::done ? e.result : e.error) = how == Outcome::done ? result_of(j.id) : error;
+      ends.push_back(std::move(e));
+    }
+    ends_.push_back(std::move(ends));
+    if (!hangs) at(clock() + after_ms, Event::ended, ends_.size() - 1);
+    for (const RunJob& j : start.jobs) end_of_[{j.id, j.run}] = ends_.size() - 1;
+  }
+  // The runner obeys soon, or late.
+  void stop_run(const StopRun& s) {
+    auto it = live_.find(s.id);
+    if (it == live_.end()) return;
+    auto end = end_of_.find({s.id, it->second.job.run});
+    if (end != end_of_.end()) at(clock() + static_cast<int64_t>(below(one_in(4) ? 8000 : 50)) + 1, Event::ended, end->second);
+  }
+  void ended(size_t index) {
+    std::vector<Op> ops;
+    for (RunEnded& e : ends_[index]) {
+      if (told_.insert({boots_, e.id, e.run}).second || one_in(20)) ops.push_back(e);  // now and then a second time: stale
+    }
+    ends_of_children(ops);
+    if (!ops.empty()) turn(std::move(ops));
+  }
+  void ends_of_children(std::vector<Op>& ops) {
+    if (ops.empty() || !one_in(12)) return;
+    auto& e = std::get<RunEnded>(ops.front());
+    auto it = live_.find(e.id);
+    if (e.outcome != Outcome::done || it == live_.end() || it->second.delivery) return;
+    std::vector<Reply> ids = turn({ReserveIds{2}});
+    if (ids.empty()) return;  // the turn failed
+    auto* reserved = std::get_if<std::vector<JobId>>(&ids.front());
+    if (reserved == nullptr) return;
+    for (JobId id : *reserved) {
+      if (ledger_.ever_seen(id)) violated("job " + std::to_string(id) + ": a reserved id was used before");
+      e.children.push_back({id, work_.spec(now_.wall_ms)});
+    }
+  }
+
+  // ---- people
+  void user() {
+    std::vector<JobSpec> specs;
+    for (uint64_t n = one_in(10) ? below(12) + 1 : 1; n > 0; --n) specs.push_back(work_.spec(now_.wall_ms));
+    asked_ += static_cast<int>(specs.size());
+    at(clock() + static_cast<int64_t>(specs.size() * (500 + below(1000))), Event::user);
+    turn({Enqueue{std::move(specs)}});
+    if (!one_in(6)) return;
+    turn(work_.verbs(ledger_));
+  }
+  void add_schedules() {
+    for (const ScheduleSpec& spec : Workload::schedules()) turn({SchedulePut{spec}});
+  }
+
+  // ---- faults
+  void fault(const Fault& f) {
+    note(std::string("fault ") + fault_name(f.kind) + " " + std::to_string(f.n));
+    fault_random_ = Random(f.how);
+    switch (f.kind) {
+      case FaultKind::kill: case FaultKind::cut:
+        trouble_.begin(f, fault_random_);
+        if (f.n == 0) open(end_process());
+        break;
+      case FaultKind::io_error: case FaultKind::disk_full: case FaultKind::bad_sync:
+        trouble_.begin(f, fault_random_);
+        at(clock() + 20000, Event::whole);
+        break;
+      case FaultKind::no_memory: trouble_.begin(f, fault_random_); break;
+      case FaultKind::wall_step:
+        now_.wall_ms = std::max<int64_t>(1000, now_.wall_ms + fault_random_.between(-100000, 100000));
+        turn({ClockStepped{}});
+        break;
+      case FaultKind::untrusted:
+        now_.wall_trusted = false;
+        at(clock() + static_cast<int64_t>(fault_random_.below(60000)), Event::trust);
+        turn();
+        break;
+      case FaultKind::partition:
+        peer_.reachable = false;
+        at(clock() + static_cast<int64_t>(fault_random_.below(120000)), Event::reach);
+        break;
+      case FaultKind::restart: restart(); break;
+    }
+  }
+  void restart() {
+    dispatch_ = false;
+    int64_t ends = out_.kills + out_.cuts;
+    turn({SetDispatch{false}, StopAll{true}});
+    dispatch_ = true;
+    if (ends != out_.kills + out_.cuts) {  // it ended before it could stop
+      turn({SetDispatch{true}});
+      return;
+    }
+    live_.clear();
+    Status closed = trouble_.failing([&] { return engine_->close(now_); });
+    Loss loss = Loss::kill;
+    if (disk_.process_died()) {
+      loss = end_process();
+    } else {
+      note(closed ? "closed" : "close: " + closed.error().message);
+      engine_.reset();
+      disk_.process_dies();
+      doubted_.clear();
+    }
+    open(loss);
+  }
+
+  // ---- time
+  void move_time(int64_t ms) {
+    now_.boot_ms += ms;
+    now_.wall_ms += ms;
+  }
+  void go_on_until(int64_t end) {
+    while (true) {
+      bool wake_first = queue_.empty() || wake_at_ <= queue_.top().at;
+      int64_t next = wake_first ? wake_at_ : queue_.top().at;
+      if (next > end) break;
+      if (next > clock()) move_time(next - clock());
+      if (wake_first) {
+        turn();
+        continue;
+      }
+      Due due = queue_.top();
+      queue_.pop();
+      switch (due.event) {
+        case Event::user: if (asked_ < plan_.jobs && !healing_) user(); break;
+        case Event::ended: ended(due.index); break;
+        case Event::fault: fault(plan_.faults[due.index]); break;
+        case Event::trust: trust(); break;
+        case Event::reach: peer_.reachable = true; break;
+        case Event::whole: trouble_.disk_is_whole(); break;
+      }
+    }
+    if (end > clock()) move_time(end - clock());
+  }
+  void trust() {
+    now_.wall_ms += true_wall_ahead_;
+    true_wall_ahead_ = 0;
+    now_.wall_trusted = true;
+    turn({ClockStepped{}});
+  }
+
+  // Everything works from now on: every job comes to its end.
+  void heal() {
+    note("heal");
+    healing_ = true;
+    trouble_.heal();
+    peer_.reachable = peer_.behaves = true;
+    trust();
+    for (const std::string& q : kQueues) turn({QueuePause{q, false}});
+    turn({ScheduleRemove{"every"}, ScheduleRemove{"minute"}});
+    for (int hours = 0; hours < 48; ++hours) {
+      Stats s = std::get<Stats>(turn({GetStats{}}).front());
+      if (s.by_state[0] + s.by_state[1] == 0) break;
+      if (wake_at_ == kNever && live_.empty()) violated(std::to_string(s.by_state[0]) + " jobs wait for nothing");
+      go_on_until(clock() + 3600000);
+    }
+    for (auto& [id, job] : ledger_.jobs()) {
+      if (is_final(job.state)) continue;
+      WhyInfo why = std::get<WhyInfo>(turn({Why{id}}).front());
+      std::string gates;
+      for (const ClosedGate& g : why.gates) gates += g.gate + " (" + g.why + ") ";
+      violated("job " + std::to_string(id) + " is " + state_name(job.state) + " at the end: " + why.summary + " " + gates);
+    }
+    verify();
+  }
+  void verify() {
+    std::string check = std::get<std::string>(turn({Check{}}).front());
+    if (!check.empty()) violated("check: " + check);
+    for (auto& [id, job] : ledger_.jobs()) {
+      JobInfo info = std::get<JobInfo>(turn({Get{id}}).front());
+      if (info.state != job.state) violated("job " + std::to_string(id) + " is " + state_name(info.state) + ", not " + state_name(job.state));
+      if (info.state != State::completed) continue;
+      if (info.result != result_of(id)) violated("job " + std::to_string(id) + " is completed with another result");
+      if (info.sink.empty()) continue;
+      const std::string* held = peer_.held(info.key);
+      if (held == nullptr || *held != info.result) violated("job " + std::to_string(id) + " is completed, and the peer does not hold its result");
+    }
+  }
+
+  const Plan& plan_;
+  Random random_, fault_random_;
+  Disk disk_;
+  Ledger ledger_;
+  Workload work_{random_};
+  Peer peer_;
+  Limits limits_;
+  Now now_{3000, kStartWall, true};
+  int64_t booted_at_ = 0;
+  const int64_t start_ms_ = 3000;
+  int64_t true_wall_ahead_ = 0;
+  int boots_ = 1;
+  uint64_t opens_ = 0;
+  std::unique_ptr<Engine> engine_;
+  std::vector<LiveRun> survivors_;
+  int64_t log_safe_ = -1;
+  std::string last_error_;
+  bool healing_ = false;
+  bool dispatch_ = true, opening_ = false;
+
+  std::map<JobId, Live> live_;
+  std::set<std::pair<JobId, uint64_t>> doubted_;  // told in a turn that failed
+  std::vector<std::vector<RunEnded>> ends_;
+  std::map<std::pair<JobId, uint64_t>, size_t> end_of_;
+  std::set<std::tuple<int, JobId, uint64_t>> numbers_, told_;
+  std::map<JobId, std::string> delivered_;
+
+  std::vector<Op> in_flight_;
+  EngineOptions used_options_;
+  Trouble trouble_{plan_, [this] { return clock(); }};
+
+  std::priority_queue<Due, std::vector<Due>, std::greater<Due>> queue_;
+  uint64_t order_ = 0;
+  int64_t wake_at_ = kNever;
+  int idle_ = 0, asked_ = 0;
+  uint64_t hash_ = 14695981039346656037ULL;
+  Report out_;
+};
+
+}  // namespace
+
+Report simulate(const Plan& plan) { return World(plan).run(); }
+
+}  // namespace hf::sim
