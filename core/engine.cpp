@@ -74,6 +74,7 @@ struct Engine::State {
   Status open();
   void set_time(const Now& now);
   void save_clock(const Now& now);
+  void load_salvage();
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
   void work();
@@ -96,6 +97,7 @@ struct Engine::State {
 
   int64_t elapsed_base_ms = 0;  // elapsed = base + boot
   int64_t saved_clock_ms = 0;
+  int64_t salvaged_at_ms = 0;
   std::optional<int64_t> wall_offset_ms;
   bool wall_was_trusted = false;
   std::string note;
@@ -153,10 +155,24 @@ Status Engine::State::open() {
   store->set_meta("clean", 0);
   save_clock(now);
   scheduler.load();
+  load_salvage();
   if (!store->commit()) return store->error();
   stats.unclean_start = !clean;
   if (stats.recovered != 0) note = std::to_string(stats.recovered) + " jobs that ran when the last process ended were put back";
   return ok_status();
+}
+
+// What core/salvage.cpp left in the file: counted in its meta, so that it is not forgotten at the next start.
+void Engine::State::load_salvage() {
+  stats.salvages = store->meta("salvages", 0);
+  if (stats.salvages == 0) return;
+  stats.salvaged_jobs = store->meta("salvage_saved", 0);
+  stats.salvage_lost_jobs = store->meta("salvage_lost", 0);
+  stats.salvage_lost_unknown = store->meta("salvage_unknown", 0) != 0;
+  salvaged_at_ms = store->meta("salvage_ms", 0);
+  if (salvaged_at_ms != 0) return;
+  salvaged_at_ms = turn.now_ms;
+  store->set_meta("salvage_ms", salvaged_at_ms);
 }
 
 void Engine::State::set_time(const Now& now) {
@@ -190,6 +206,7 @@ Status Engine::close(const Now& now) try {
 }
 
 const std::string& Engine::opening_note() const { return state_->note; }
+const Stats& Engine::opening_stats() const { return state_->stats; }
 
 // ---- a turn -----------------------------------------------------------------------------------------------
 
@@ -245,7 +262,10 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   int64_t wake_wall = out.next_wake_wall_ms;
   if (out.next_wake_boot_ms != kNever) wake_wall = std::min(wake_wall, offset + out.next_wake_boot_ms);
   for (Request* request : requests) {
-    if (auto* asked = std::get_if<Stats>(&request->reply)) asked->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
+    auto* asked = std::get_if<Stats>(&request->reply);
+    if (asked == nullptr) continue;
+    asked->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
+    if (asked->salvages > 0) asked->salvage_age_ms = turn.now_ms - salvaged_at_ms;
   }
   return out;
 }

@@ -56,6 +56,7 @@ class Engine {
   int64_t log_safe() const;
   // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
   const std::string& opening_note() const;
+  const Stats& opening_stats() const;  // before the first tick: what the file says of itself
 
  private:
   struct State;

@@ -224,6 +224,7 @@ Result<std::unique_ptr<Db>> Db::open(const Options& options) {
     return db->error();
   }
   sqlite3_wal_hook(db->db_, on_commit, db.get());
+  db->checkpoint_on_close(false);
   // The lock of the first read is kept: no other process can open the file, no -shm file is needed, and no
   // lock call is made again.
   db->exec("PRAGMA locking_mode=EXCLUSIVE");
@@ -245,6 +246,10 @@ void Db::close() {
   if (db_ != nullptr && !ok()) sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (db_ != nullptr) sqlite3_close_v2(db_);
   db_ = nullptr;
+}
+
+void Db::checkpoint_on_close(bool on) {
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on ? 0 : 1, nullptr);
 }
 
 void Db::fail(int code, std::string_view doing) {
@@ -344,5 +349,61 @@ int64_t Db::page_count() {
   return query_i64("PRAGMA page_count");
 }
 int64_t Db::free_pages() { return query_i64("PRAGMA freelist_count"); }
+
+// ---- RawFile ---------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<RawFile>> RawFile::open(const std::string& path, const std::string& vfs_name, bool log) {
+  sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
+  if (vfs == nullptr) return Error{HF_E_IO, "there is no vfs " + vfs_name};
+  std::string full(static_cast<size_t>(vfs->mxPathname) + 1, 0);
+  int rc = vfs->xFullPathname(vfs, path.c_str(), static_cast<int>(full.size()), full.data());
+  if ((rc & 0xff) != SQLITE_OK) return Error{HF_E_IO, path + ": " + sqlite3_errstr(rc)};
+  full.resize(full.find('\0'));
+  std::unique_ptr<RawFile> raw(new RawFile);
+  raw->name_ = const_cast<char*>(sqlite3_create_filename(full.c_str(), (full + "-journal").c_str(), (full + "-wal").c_str(), 0, nullptr));
+  if (raw->name_ == nullptr) return Error{HF_E_NO_MEMORY, "out of memory"};
+  const char* name = log ? sqlite3_filename_wal(raw->name_) : raw->name_;
+  int exists = 0;
+  rc = vfs->xAccess(vfs, name, SQLITE_ACCESS_EXISTS, &exists);
+  if (rc == SQLITE_OK && exists == 0) return std::unique_ptr<RawFile>();
+  raw->memory_.resize(static_cast<size_t>(vfs->szOsFile));
+  // A log whose database is gone cannot be opened as a log: the VFS would look for the database's rights.
+  int main_exists = 0;
+  if (rc == SQLITE_OK && log) rc = vfs->xAccess(vfs, raw->name_, SQLITE_ACCESS_EXISTS, &main_exists);
+  if (rc == SQLITE_OK) {
+    const int kind = log && main_exists != 0 ? SQLITE_OPEN_WAL : SQLITE_OPEN_MAIN_DB;
+    rc = vfs->xOpen(vfs, name, raw->file(), SQLITE_OPEN_READWRITE | kind, nullptr);
+    raw->open_ = raw->file()->pMethods != nullptr;
+  }
+  sqlite3_int64 size = 0;
+  if (rc == SQLITE_OK) rc = raw->file()->pMethods->xFileSize(raw->file(), &size);
+  if (rc != SQLITE_OK) return Error{error_code_of_sqlite(rc), std::string(name) + ": " + sqlite3_errstr(rc)};
+  raw->size_ = size;
+  return raw;
+}
+
+RawFile::~RawFile() {
+  if (open_) file()->pMethods->xClose(file());
+  sqlite3_free_filename(name_);
+}
+
+sqlite3_file* RawFile::file() const { return reinterpret_cast<sqlite3_file*>(const_cast<char*>(memory_.data())); }
+
+Status RawFile::lock() {
+  int rc = SQLITE_OK;
+  for (int level : {SQLITE_LOCK_SHARED, SQLITE_LOCK_RESERVED, SQLITE_LOCK_EXCLUSIVE}) {
+    if (rc == SQLITE_OK) rc = file()->pMethods->xLock(file(), level);
+  }
+  if (rc == SQLITE_OK) return ok_status();
+  return Error{error_code_of_sqlite(rc), std::string(name_) + ": " + sqlite3_errstr(rc)};
+}
+
+std::string RawFile::read(int64_t at, size_t bytes) const {
+  std::string out(bytes, 0);
+  if (at < 0 || at >= size_) return out;
+  const int within = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(bytes), size_ - at));
+  if (file()->pMethods->xRead(file(), out.data(), within, at) != SQLITE_OK) std::fill(out.begin(), out.end(), '\0');
+  return out;
+}
 
 }  // namespace hf

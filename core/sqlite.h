@@ -17,6 +17,7 @@
 #include "core/result.h"
 
 struct sqlite3;
+struct sqlite3_file;
 struct sqlite3_stmt;
 
 namespace hf {
@@ -104,6 +105,8 @@ class Db {
 
   // Closes; a clean close checkpoints and removes the WAL.
   void close();
+  // Leaves the WAL as it is, as a kill does: a close after an error must not move pages into a damaged file.
+  void checkpoint_on_close(bool on);
 
   sqlite3* raw() { return db_; }
 
@@ -123,6 +126,29 @@ class Db {
   int64_t changes_before_ = 0;
   int64_t page_size_ = 0;
   int64_t log_frames_ = 0, log_safe_ = 0;
+};
+
+// The bytes of a file as its VFS gives them, past SQLite: to look at one that may be damaged. Never written.
+class RawFile {
+ public:
+  // Null if there is no such file. `log`: it is the write-ahead log of `path`, and not `path` itself.
+  static Result<std::unique_ptr<RawFile>> open(const std::string& path, const std::string& vfs, bool log);
+  ~RawFile();
+  RawFile(const RawFile&) = delete;
+  RawFile& operator=(const RawFile&) = delete;
+
+  Status lock();  // as one who writes would; HF_E_LOCKED. Until it is closed
+  int64_t size() const { return size_; }  // at the opening
+  // What cannot be read (a bad sector, the end) is zeros: a reader of damaged files goes on.
+  std::string read(int64_t at, size_t bytes) const;
+
+ private:
+  RawFile() = default;
+  std::vector<char> memory_;  // the VFS's sqlite3_file
+  char* name_ = nullptr;      // as a VFS wants it; sqlite3_create_filename
+  bool open_ = false;
+  int64_t size_ = 0;
+  sqlite3_file* file() const;
 };
 
 // The HF_E_* that a SQLite result code (extended or not) means to a user.

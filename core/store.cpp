@@ -14,6 +14,10 @@ struct Store::Statements {
   HF_STMT(insert,
           "INSERT INTO job(id,lane,state,nprio,due,attempts,created,at,expires,ukey,opts,payload)"
           " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")
+  HF_STMT(restore,
+          "INSERT OR IGNORE INTO job(id,lane,state,nprio,due,attempts,created,at,expires,ukey,opts,payload,"
+          "finished,error,history,result) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)")
+  HF_STMT(restore_body, "INSERT OR IGNORE INTO body(id,data) VALUES(?1,?2)")
   HF_STMT(set_running, "UPDATE job SET state=1, attempts=?2 WHERE id=?1")
   HF_STMT(end_plain,
           "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
@@ -98,11 +102,16 @@ Status Store::create(int page_size, uint32_t file_id, int64_t log_safe) {
   int64_t application = db.query_i64("PRAGMA application_id");
   int64_t version = db.query_i64("PRAGMA user_version");
   bool empty = db.query_i64("SELECT count(*) FROM sqlite_schema") == 0;
-  if (!db.ok()) return db.error();
+  if (!db.ok()) {
+    Error error = db.error();
+    if (error.code == HF_E_INTERNAL) error.code = HF_E_CORRUPT;  // a schema or a header that SQLite cannot make out
+    return error;
+  }
   if (application != kApplicationId && (application != 0 || version != 0 || !empty)) {
     return Error{HF_E_FOREIGN, "the file is a database of another application (application_id " +
                                    std::to_string(application) + "); it was left untouched"};
   }
+  if (application == kApplicationId && empty) return Error{HF_E_CORRUPT, "the file is damaged: its tables are gone"};
   if (application == kApplicationId) HF_TRY(verify());
 
   if (empty) {
@@ -115,6 +124,7 @@ Status Store::create(int page_size, uint32_t file_id, int64_t log_safe) {
   db.exec("PRAGMA synchronous=NORMAL");  // checkpoints wait for the disk; which commits do says set_synchronous()
   db.exec("PRAGMA journal_size_limit=1048576");
   db.set_synchronous(true);
+  if (!empty && meta("clean", 1) == 0) HF_TRY(check_unclean());  // before anything is written to the file
   // A log that another process left may have parts that its failed sync lost (Db::log_safe). It would not have told
   // us, so what is new does not go behind it: from here on the log begins anew.
   if (log_safe < 0) db.checkpoint();
@@ -145,13 +155,32 @@ Status Store::verify() {
                                      std::to_string(kSchemaVersion)};
     }
   }
-  return ok_status();
+  // Bits that flipped in the description of the file: SQLite would look for other names, or count pages otherwise.
+  bool sound = db_->query_i64("PRAGMA auto_vacuum") == 2 && db_->query_text("PRAGMA encoding") == "UTF-8";
+  if (version == kSchemaVersion) {
+    std::string schema = "\n";
+    for (const std::string& one : db_->query_all_text("SELECT sql FROM sqlite_schema ORDER BY rootpage", 100)) schema += one + ";\n";
+    sound = sound && schema == kSchema;
+  }
+  if (!db_->ok()) return db_->error();
+  return sound ? ok_status() : Status(Error{HF_E_CORRUPT, "the file is damaged: its description is not what was written"});
+}
+
+// What a power cut or a kill leaves is sound; what is not comes from the medium. Better found now than met by a job.
+Status Store::check_unclean() {
+  const int64_t pages = db_->page_count();
+  const int64_t size = pages * db_->page_size();
+  if (size > kQuickCheckMax || !db_->ok()) return db_->ok() ? ok_status() : Status(db_->error());
+  std::string first = db_->query_text(size <= kCheckMax ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
+  if (!db_->ok()) return db_->error();
+  return first == "ok" ? ok_status() : Status(Error{HF_E_CORRUPT, "the file is damaged: " + first});
 }
 
 Status Store::close() {
   sql_.reset();
   db_->set_synchronous(true);
   db_->query_i64("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (db_->ok()) db_->checkpoint_on_close(true);  // and the log goes
   db_->close();
   return db_->ok() ? ok_status() : Status(db_->error());
 }
@@ -206,6 +235,30 @@ void Store::insert(const JobRow& row) {
   apart ? s.bind_null() : s.bind_blob(row.payload);
   s.run();
 }
+
+bool Store::restore(const FullRow& row, bool payload_apart, bool result_apart) {
+  const JobRow& job = row.job;
+  const int64_t before = db_->total_changes();
+  Stmt& s = sql_->restore;
+  s.bind(job.id).bind(job.lane).bind(static_cast<int64_t>(job.state)).bind(-job.priority).bind(job.due_ms);
+  s.bind(job.attempts).bind(job.created_ms).bind_opt(job.at_wall_ms, 0).bind_opt(job.expires_ms, 0);
+  s.bind_opt_text(job.unique_key).bind_opt_blob(job.opts);
+  payload_apart ? s.bind_null() : s.bind_blob(job.payload);
+  s.bind_opt(row.finished_ms, 0).bind_opt_text(row.error).bind_opt_blob(row.history);
+  result_apart ? s.bind_null() : s.bind_opt_blob(row.result);
+  s.run();
+  return db_->total_changes() != before;
+}
+
+void Store::restore_body(int64_t body_id, std::string_view bytes) { sql_->restore_body.bind(body_id).bind_blob(bytes).run(); }
+
+bool Store::has_body(int64_t body_id) {
+  const bool there = sql_->body_size.bind(body_id).step();
+  sql_->body_size.reset();
+  return there;
+}
+
+void Store::remove_bodies_without_job() { db_->exec("DELETE FROM body WHERE id/2 NOT IN (SELECT id FROM job)"); }
 
 void Store::set_running(JobId id, int attempts) { sql_->set_running.bind(id).bind(attempts).run(); }
 

@@ -19,6 +19,8 @@ inline constexpr int kSchemaVersion = 1;             // PRAGMA user_version
 inline constexpr int64_t kApplicationId = 0x486c6466;  // "Hldf"
 inline constexpr size_t kBodyInlineMax = 512;        // longer payloads and results have a row of their own
 inline constexpr int kLanesMax = 65536;              // distinct (queue, type, key)
+inline constexpr int64_t kCheckMax = 16LL << 20;       // bytes of a file whose check at an unclean start is whole
+inline constexpr int64_t kQuickCheckMax = 64LL << 20;  // ... is quick: rows that an index lacks are not found
 inline constexpr int64_t kIdBlock = 1024;            // ids reserved on the disk at a time
 
 // A lane is the set of jobs that share every gate but the due time. `origin` is the lane that a delivery
@@ -108,7 +110,8 @@ class Store {
     uint32_t new_file_id = 0;  // goes into the idempotency keys of a file that is made now
     int64_t log_safe = -1;     // Db::Options
   };
-  // Opens, makes or refuses the file (HF_E_FOREIGN, HF_E_VERSION, HF_E_CORRUPT, HF_E_LOCKED, HF_E_READ_ONLY).
+  // Opens, makes or refuses the file. One that was not closed cleanly is checked: up to kCheckMax whole, up to
+  // kQuickCheckMax without its indexes, a larger one when damage is met (HF_E_FOREIGN, HF_E_VERSION, HF_E_CORRUPT, HF_E_LOCKED, HF_E_READ_ONLY).
   static Result<std::unique_ptr<Store>> open(const Options& options);
   ~Store();
 
@@ -136,6 +139,12 @@ class Store {
   void release_unique(JobId id);
   void set_unique(JobId id, std::string_view key);
   void set_expiry(JobId id, int64_t expires_ms);  // 0: never
+
+  // For a salvage: a whole row, bodies apart if it says so. False if the id is there already.
+  bool restore(const FullRow& row, bool payload_apart, bool result_apart);
+  void restore_body(int64_t body_id, std::string_view bytes);  // unless it is there
+  bool has_body(int64_t body_id);
+  void remove_bodies_without_job();
 
   RunRow read_for_run(JobId id, bool delivery);
   FullRow read(JobId id, bool with_bodies);
@@ -198,6 +207,7 @@ class Store {
   struct Statements;
   Status create(int page_size, uint32_t file_id, int64_t log_safe);
   Status verify();
+  Status check_unclean();
   bool write_body(int64_t body_id, std::string_view bytes);
   std::string read_body(int64_t body_id);
 

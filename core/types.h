@@ -189,6 +189,10 @@ struct Stats {
   int64_t next_wake_wall_ms = 0;  // 0: nothing is due ever
   bool wall_trusted = false;
   bool unclean_start = false;
+  // Since the file was made: how often it was damaged and healed, and what came of it (core/salvage.h).
+  int64_t salvages = 0, salvaged_jobs = 0, salvage_lost_jobs = 0;
+  bool salvage_lost_unknown = false;  // more may be lost than were counted
+  int64_t salvage_age_ms = -1;        // since the last one; -1: none
   std::vector<QueueInfo> queues;
 };
 

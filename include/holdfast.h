@@ -135,6 +135,7 @@ typedef struct hf_options {
 
 /* Opens or makes the queue file and takes it for this process alone. Jobs that a dead process left
  * running are put back. Jobs can be enqueued and read from now on; nothing runs before hf_start.
+ * A damaged file is no error: it is set aside as PATH.bad-<n>, what reads of it goes on, and the log says so.
  * HF_E_LOCKED (hf_errmsg says which process holds it), HF_E_FOREIGN, HF_E_VERSION, HF_E_CORRUPT,
  * HF_E_READ_ONLY, HF_E_IO, HF_E_INVALID, HF_E_FULL (HF_ENGINES_MAX). */
 HF_API int hf_open(const char *path, const hf_options *opts, hf_engine **out);

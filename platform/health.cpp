@@ -9,6 +9,18 @@ namespace hf {
 namespace {
 
 constexpr int64_t kNearlyFullPercent = 90;
+constexpr int64_t kSalvageShownMs = 7LL * 86400 * 1000;  // so long a salvage is a warning
+
+// "damage": the file was damaged a short while ago, and healed.
+HealthCheck damage(const Stats& stats) {
+  HealthCheck check{"damage", true, false, ""};
+  if (stats.salvage_age_ms < 0 || stats.salvage_age_ms >= kSalvageShownMs) return check;
+  check.ok = false;
+  check.why = "the file was damaged and healed " + format_duration_human(stats.salvage_age_ms) + " ago: " + std::to_string(stats.salvaged_jobs) +
+              " jobs saved, " + std::to_string(stats.salvage_lost_jobs) + (stats.salvage_lost_unknown ? " or more" : "") +
+              " lost; the damaged file lies beside it as .bad-<n>. See to the storage";
+  return check;
+}
 
 // "jobs" or "file": how near it is to its limit.
 HealthCheck room(std::string name, int64_t used, int64_t limit, const std::string& text) {
@@ -45,6 +57,7 @@ Health health_of(const Stats& stats) {
   health.checks.push_back(
       room("file", stats.file_bytes, stats.max_bytes,
            format_size_human(stats.file_bytes) + " of " + format_size_human(stats.max_bytes)));
+  health.checks.push_back(damage(stats));
   int64_t jobs = 0;
   for (const int64_t count : stats.by_state) jobs += count;
   health.checks.push_back(room("jobs", jobs, stats.max_jobs,

@@ -5,6 +5,7 @@
 
 #include "core/names.h"
 #include "core/units.h"
+#include "platform/heal.h"
 #include "platform/host_open.h"
 #include "platform/host_state.h"
 
@@ -23,7 +24,7 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   if (!limits) return limits.error();
   state->limits = *limits;
   HF_TRY(check_database_path(path));
-  Result<std::unique_ptr<Engine>> engine = Engine::open(state->engine_options());
+  Result<std::unique_ptr<Engine>> engine = open_healing(state->engine_options(), state->options.log, false);
   if (!engine) return explain_open_error(path, engine.error());
   state->engine = std::move(*engine);
   if (!state->engine->opening_note().empty()) state->options.log.warn("recovered", {{"note", state->engine->opening_note()}});

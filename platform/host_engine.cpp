@@ -3,6 +3,7 @@
 #include <iterator>
 #include <thread>
 
+#include "platform/heal.h"
 #include "platform/host_state.h"
 
 namespace hf {
@@ -137,6 +138,7 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
 void Host::State::failed(const Error& error) {
   options.log.error("engine_failed", {{"error", error.message}});
   last_error = error.message;
+  last_error_code = error.code;
   survivors = engine->live_runs();
   log_safe = engine->log_safe();
   engine.reset();
@@ -164,7 +166,7 @@ bool Host::State::reopen() {
   o.live = survivors;
   o.log_safe = log_safe;
   size_t kept = o.live.size();
-  Result<std::unique_ptr<Engine>> opened = Engine::open(std::move(o));
+  Result<std::unique_ptr<Engine>> opened = open_healing(o, options.log, last_error_code == HF_E_CORRUPT);
   if (!opened) {
     last_error = opened.error().message;
     set_reopen_time();
@@ -172,6 +174,7 @@ bool Host::State::reopen() {
     return false;
   }
   engine = std::move(*opened);
+  last_error_code = HF_OK;
   options.log.warn("engine_reopened", {{"runs_kept", kept}});
   int64_t ignored_boot = 0, ignored_wall = 0;  // the turn that follows says it anew
   return turn(setup, ignored_boot, ignored_wall);

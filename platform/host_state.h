@@ -58,6 +58,7 @@ struct Host::State {
   size_t may_return = 0;  // events that those may send whom the last turn answered or started; see gather()
   int64_t reopen_at_ms = 0, reopen_wait_ms = 0;
   std::string last_error;
+  int last_error_code = HF_OK;  // of the turn that failed
 
   // ---- owned by the loop thread
   std::map<int, std::function<void(const Transition&)>> watchers;

@@ -265,6 +265,10 @@ std::string stats_json(const Stats& stats) {
   json["clock_steps_total"] = stats.clock_steps;
   json["clock_trusted"] = stats.wall_trusted;
   json["unclean_start"] = stats.unclean_start;
+  json["salvages_total"] = stats.salvages;
+  json["salvaged_jobs"] = stats.salvaged_jobs;
+  json["salvage_lost_jobs"] = stats.salvage_lost_jobs;
+  json["salvage_lost_unknown"] = stats.salvage_lost_unknown;
   json["file_bytes"] = stats.file_bytes;
   json["max_bytes"] = stats.max_bytes;
   json["max_jobs"] = stats.max_jobs;

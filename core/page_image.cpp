@@ -1,0 +1,484 @@
+#include "core/page_image.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/schema.h"
+#include "core/store.h"
+
+namespace hf {
+namespace {
+
+constexpr size_t kLookBytes = 1 << 20;  // in which a sign of ours is looked for
+constexpr std::string_view kMagic{"SQLite format 3\0", 16};
+constexpr size_t kWalHeader = 32, kFrameHeader = 24;
+enum PageType : uint8_t { kIndexInterior = 2, kTableInterior = 5, kIndexLeaf = 10, kTableLeaf = 13 };
+enum PointerKind { kRootPage = 1, kFreePage = 2, kFirstOverflow = 3, kNextOverflow = 4, kTreePage = 5 };
+
+uint32_t u16(std::string_view s, size_t at) {
+  if (at + 2 > s.size()) return 0;
+  return static_cast<uint32_t>(static_cast<uint8_t>(s[at])) << 8 | static_cast<uint8_t>(s[at + 1]);
+}
+uint32_t u32(std::string_view s, size_t at) { return u16(s, at) << 16 | u16(s, at + 2); }
+uint8_t u8(std::string_view s, size_t at) { return at < s.size() ? static_cast<uint8_t>(s[at]) : 0; }
+
+bool varint(std::string_view s, size_t& at, uint64_t& v) {
+  v = 0;
+  for (int i = 0; i < 9; ++i) {
+    if (at >= s.size()) return false;
+    const uint8_t b = static_cast<uint8_t>(s[at++]);
+    if (i == 8) return v = v << 8 | b, true;
+    v = v << 7 | (b & 0x7f);
+    if (!(b & 0x80)) return true;
+  }
+  return true;
+}
+
+bool is_page_size(int64_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
+size_t header_at(int64_t page) { return page == 1 ? 100 : 0; }
+bool interior(uint8_t type) { return type == kIndexInterior || type == kTableInterior; }
+bool is_tree_page(uint8_t type) { return interior(type) || type == kIndexLeaf || type == kTableLeaf; }
+
+// Where the cells of a page begin, those that lie within it.
+std::vector<size_t> cells(std::string_view page, int64_t number) {
+  const size_t head = header_at(number);
+  const size_t first = head + (interior(u8(page, head)) ? 12 : 8);
+  const size_t count = u16(page, head + 3);
+  std::vector<size_t> out;
+  if (first + count * 2 > page.size()) return out;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t at = u16(page, first + i * 2);
+    if (at >= first + count * 2 && at + 4 <= page.size()) out.push_back(at);
+  }
+  return out;
+}
+
+// True if the page looks like one of a tree with pages of this size: its cells lie within it and reach its end.
+bool plausible(std::string_view page) {
+  const uint8_t type = u8(page, 0);
+  if (!is_tree_page(type)) return false;
+  const std::vector<size_t> at = cells(page, 2);
+  if (at.empty() || at.size() != u16(page, 3)) return false;
+  return *std::max_element(at.begin(), at.end()) >= page.size() / 2;
+}
+
+// The running checksum of the log: over 8 bytes at a time, in the byte order that its magic names.
+void add_checksum(std::string_view bytes, bool big, std::array<uint32_t, 2>& sum) {
+  auto word = [&](size_t at) {
+    const uint32_t v = u32(bytes, at);
+    return big ? v : __builtin_bswap32(v);
+  };
+  for (size_t at = 0; at + 8 <= bytes.size(); at += 8) {
+    sum[0] += word(at) + sum[1];
+    sum[1] += word(at + 4) + sum[0];
+  }
+}
+
+std::vector<std::string> statements() {
+  std::vector<std::string> out;
+  std::string_view all = kSchema;
+  for (size_t end; (end = all.find(";\n")) != std::string_view::npos; all.remove_prefix(end + 2)) {
+    std::string_view one = all.substr(0, end);
+    while (!one.empty() && one.front() == '\n') one.remove_prefix(1);
+    out.emplace_back(one);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PageImage>> PageImage::open(const std::string& path, const std::string& vfs) {
+  std::unique_ptr<PageImage> image(new PageImage);
+  Result<std::unique_ptr<RawFile>> file = RawFile::open(path, vfs, false);
+  if (!file) return file.error();
+  image->file_ = std::move(*file);
+  if (image->file_) HF_TRY(image->file_->lock());
+  Result<std::unique_ptr<RawFile>> wal = RawFile::open(path, vfs, true);
+  if (!wal) return wal.error();
+  image->wal_ = std::move(*wal);
+  for (int64_t at = 0; image->blank_ && at < image->bytes(); at += 65536) {
+    const std::string part = image->file_->read(at, 65536);
+    image->blank_ = part.find_first_not_of('\0') == std::string::npos;
+  }
+  image->choose_page_size();
+  image->look_at_log();
+  image->find_signs();
+  return image;
+}
+
+// The header's word, if pages of that size look like pages; else the size by which most of the file does.
+void PageImage::choose_page_size() {
+  std::vector<std::pair<int64_t, int>> scores;
+  const std::string start = file_ ? file_->read(0, std::min<size_t>(kLookBytes, static_cast<size_t>(bytes()))) : "";
+  int64_t best = 0;
+  for (int size = 512; size <= 65536; size *= 2) {
+    int64_t covered = 0;
+    for (size_t at = static_cast<size_t>(size); at + static_cast<size_t>(size) <= start.size(); at += static_cast<size_t>(size)) {
+      if (plausible(std::string_view(start).substr(at, static_cast<size_t>(size)))) covered += size;
+    }
+    scores.emplace_back(covered, size);
+    best = std::max(best, covered);
+  }
+  int64_t said = u16(start, 16);
+  if (said == 1) said = 65536;
+  if (wal_ && !is_page_size(said)) said = u32(wal_->read(8, 4), 0);
+  for (auto [covered, size] : scores) {
+    if (size == said && covered * 2 >= best) page_size_ = size;
+  }
+  for (auto [covered, size] : scores) {
+    if (page_size_ == 0 && covered == best && best > 0) page_size_ = size;
+  }
+  if (page_size_ == 0) page_size_ = is_page_size(said) ? static_cast<int>(said) : 1024;
+}
+
+// Reads the log as SQLite's recovery does, and beyond. A frame's checksum goes on from the one before it, so a frame
+// behind a damaged one is known by what the damaged one has in its header.
+void PageImage::look_at_log() {
+  pages_ = (bytes() + page_size_ - 1) / page_size_;
+  if (!wal_ || wal_->size() < static_cast<int64_t>(kWalHeader + kFrameHeader)) return;
+  log_state_.present = true;
+  const std::string header = wal_->read(0, kWalHeader);
+  int64_t size = u32(header, 8);
+  std::array<uint32_t, 2> sum{};
+  bool big = u32(header, 0) & 1;
+  add_checksum(std::string_view(header).substr(0, 24), big, sum);
+  const bool sound = (u32(header, 0) & ~1u) == 0x377f0682 && is_page_size(size) && sum[0] == u32(header, 24) && sum[1] == u32(header, 28);
+  if (sound && (blank_ || pages_ <= 1)) page_size_ = static_cast<int>(size);
+  if (!sound) size = page_size_;
+  if (size != page_size_) {
+    log_state_.foreign = true;
+    return;
+  }
+  const size_t step = kFrameHeader + static_cast<size_t>(size);
+  if (!sound) {
+    sum = {u32(header, 24), u32(header, 28)};
+    big = false;  // of this machine: it wrote it
+    const uint16_t probe = 1;
+    big = *reinterpret_cast<const uint8_t*>(&probe) == 0;
+  }
+  std::string salts = header.substr(16, 8);
+  if (!sound) salts = wal_->read(static_cast<int64_t>(kWalHeader) + 8, 8);
+  bool broken = !sound;  // SQLite reads no further
+  std::unordered_map<int64_t, int64_t> open;  // of the transaction that is being read
+  int64_t at = static_cast<int64_t>(kWalHeader);
+  for (; at + static_cast<int64_t>(step) <= wal_->size(); at += static_cast<int64_t>(step)) {
+    const std::string frame = wal_->read(at, step);
+    const std::string_view view = frame;
+    if (view.substr(8, 8) != salts) {
+      broken = true;  // one of an earlier round of the log, or one whose header is damaged
+      sum = {u32(view, 16), u32(view, 20)};
+      open.clear();
+      continue;
+    }
+    std::array<uint32_t, 2> want = sum;
+    add_checksum(view.substr(0, 8), big, want);
+    add_checksum(view.substr(kFrameHeader), big, want);
+    sum = {u32(view, 16), u32(view, 20)};
+    const int64_t page = u32(view, 0);
+    if (want != sum || page == 0 || page > INT32_MAX) {
+      broken = true;
+      open.clear();
+      continue;
+    }
+    open[page] = at + static_cast<int64_t>(kFrameHeader);
+    const int64_t pages = u32(view, 4);
+    if (pages == 0) continue;  // not the end of a transaction
+    if (broken && sound) {
+      ++log_state_.cut_off;
+    } else {
+      if (!sound) log_state_.headless = true;
+      ++log_state_.transactions;
+      for (auto [number, where] : open) frames_[number] = where;
+      pages_ = pages;
+    }
+    open.clear();
+  }
+  const int64_t own = (bytes() + page_size_ - 1) / page_size_;
+  if (log_state_.headless) pages_ = std::max(pages_, own);
+  log_state_.foreign = log_is_foreign();
+  if (!log_state_.foreign) return;
+  frames_.clear();
+  pages_ = own;
+}
+
+// The file and the log each say whose they are, if what they say reads.
+bool PageImage::log_is_foreign() const {
+  if (!file_ || blank_) return false;
+  auto first = frames_.find(1);
+  const std::string mine = file_->read(68, 4);
+  if (first != frames_.end() && u32(mine, 0) == kApplicationId && u32(wal_->read(first->second + 68, 4), 0) != kApplicationId) return true;
+  auto meta = frames_.find(kMetaTree);
+  if (meta == frames_.end()) return false;
+  const size_t size = static_cast<size_t>(page_size_);
+  const int64_t of_file = file_id(file_->read((kMetaTree - 1) * page_size_, size));
+  const int64_t of_log = file_id(wal_->read(meta->second, size));
+  return of_file >= 0 && of_log >= 0 && of_file != of_log;
+}
+
+int64_t PageImage::file_id(const std::string& meta_page) const {
+  if (u8(meta_page, 0) != kIndexLeaf) return -1;
+  for (size_t at : cells(meta_page, kMetaTree)) {
+    PageRow row;
+    if (!row_at(meta_page, kMetaTree, at, row) || row.values.size() != 2) continue;
+    if (row.values[0].bytes == "file_id" && row.values[1].is(Value::Kind::number)) return row.values[1].number;
+  }
+  return -1;
+}
+
+void PageImage::find_signs() {
+  const size_t look = static_cast<size_t>(std::min<int64_t>(bytes(), kLookBytes));
+  const std::string start = look > 0 ? file_->read(0, look) : "";
+  auto has_schema = [](std::string_view text) {
+    for (const std::string& one : statements()) {
+      if (text.find(one) != std::string_view::npos) return true;
+    }
+    return false;
+  };
+  const bool magic = start.substr(0, 16) == kMagic;
+  const bool versions = u8(start, 18) >= 1 && u8(start, 18) <= 2 && u8(start, 19) >= 1 && u8(start, 19) <= 2;
+  const bool fixed = u8(start, 20) == 0 && u8(start, 21) == 64 && u8(start, 22) == 32 && u8(start, 23) == 32;
+  header_damaged_ = !magic || !versions || !fixed || u32(start, 44) - 1 > 3 || u32(start, 56) != 1;
+  if (u32(start, 68) == kApplicationId) ours_ = true;
+  // Too short to be anybody's database: the beginning of one that was cut off.
+  if (!start.empty() && start.size() < 512 && std::string_view(start).substr(0, 16) == kMagic.substr(0, start.size())) ours_ = true;
+  if (has_schema(start)) ours_ = true;
+  // A log beside a sound file of another application says nothing of that file; of one that was being made it says all.
+  const bool new_file = magic && u32(start, 68) == 0 && bytes() <= 2 * page_size_ && u16(start, 103) == 0;
+  foreign_ = !ours_ && magic && !new_file;
+  if (ours_ || (!blank_ && !new_file) || !wal_) return;
+  const std::string log = wal_->read(0, static_cast<size_t>(std::min<int64_t>(wal_->size(), kLookBytes)));
+  ours_ = has_schema(log);
+  for (auto [page, where] : frames_) {
+    if (page == 1 && u32(wal_->read(where + 68, 4), 0) == kApplicationId) ours_ = true;
+  }
+}
+
+// ---- pages --------------------------------------------------------------------------------------------
+
+std::string PageImage::read_page(int64_t page) const {
+  auto it = frames_.find(page);
+  if (it != frames_.end()) return wal_->read(it->second, static_cast<size_t>(page_size_));
+  if (!file_) return std::string(static_cast<size_t>(page_size_), 0);
+  return file_->read((page - 1) * page_size_, static_cast<size_t>(page_size_));
+}
+
+int PageImage::pointer(int64_t page, int64_t& parent) const {
+  const int64_t each = page_size_ / 5 + 1;  // a page of the map, and the pages that it tells of
+  const int64_t map = (page - 2) / each * each + 2;
+  if (page < 3 || map == page) return 0;
+  auto it = frames_.find(map);
+  const int64_t at = 5 * (page - map - 1);
+  const std::string entry = it != frames_.end() ? wal_->read(it->second + at, 5)
+                            : file_             ? file_->read((map - 1) * page_size_ + at, 5)
+                                                : std::string(5, 0);
+  parent = u32(entry, 1);
+  const int kind = u8(entry, 0);
+  if (kind < kRootPage || kind > kTreePage || parent > pages_) return 0;
+  if ((kind == kRootPage || kind == kFreePage) != (parent == 0)) return 0;
+  return kind;
+}
+
+void PageImage::walk(Tree root) {
+  std::vector<int64_t> todo{root};
+  while (!todo.empty()) {
+    const int64_t number = todo.back();
+    todo.pop_back();
+    if (number < 1 || number > pages_ || reached_[static_cast<size_t>(number)]) {
+      ++broken_links_[root];
+      continue;
+    }
+    const std::string page = read_page(number);
+    const size_t head = header_at(number);
+    const uint8_t type = u8(page, head);
+    const bool table = root == kSchemaTree || root == kLaneTree || root == kJobTree || root == kBodyTree;
+    if (type != (table ? kTableLeaf : kIndexLeaf) && type != (table ? kTableInterior : kIndexInterior)) {
+      ++broken_links_[root];
+      continue;
+    }
+    reached_[static_cast<size_t>(number)] = true;
+    tree_[static_cast<size_t>(number)] = root;
+    if (!interior(type)) continue;
+    todo.push_back(u32(page, head + 8));
+    const std::vector<size_t> at = cells(page, number);
+    if (at.size() != u16(page, head + 3)) ++broken_links_[root];
+    for (size_t cell : at) todo.push_back(u32(page, cell));
+  }
+}
+
+void PageImage::read_free_list(std::vector<int8_t>& listed) {
+  const std::string header = read_page(1).substr(0, 100);
+  const int64_t count = u32(header, 36);
+  int64_t seen = 0;
+  auto take = [&](int64_t page) {
+    if (page < 2 || page > pages_ || listed[static_cast<size_t>(page)] != 0) return false;
+    listed[static_cast<size_t>(page)] = 1;
+    ++seen;
+    return true;
+  };
+  bool sound = header.substr(0, 16) == kMagic;
+  for (int64_t trunk = u32(header, 32); trunk != 0 && sound;) {
+    sound = take(trunk);
+    if (!sound) break;
+    const std::string page = read_page(trunk);
+    const size_t leaves = u32(page, 4);
+    sound = leaves <= page.size() / 4 - 2;
+    for (size_t i = 0; i < leaves && sound; ++i) sound = take(u32(page, 8 + i * 4));
+    trunk = u32(page, 0);
+  }
+  free_list_sound_ = sound && seen == count;
+}
+
+void PageImage::weigh() {
+  const size_t n = static_cast<size_t>(pages_) + 1;
+  use_.assign(n, 0);
+  tree_.assign(n, kNoTree);
+  reached_.assign(n, false);
+  for (int root = kMetaTree; root <= kUniqueTree; ++root) walk(static_cast<Tree>(root));
+  walk(kSchemaTree);
+  std::vector<int8_t> listed(n, 0);
+  read_free_list(listed);
+  for (int64_t page = 3; page <= pages_; ++page) {
+    const size_t i = static_cast<size_t>(page);
+    int64_t parent = 0;
+    const int kind = pointer(page, parent);
+    int votes = reached_[i] ? 1 : 0;
+    bool heard = reached_[i];
+    if (kind == kTreePage || kind == kRootPage) ++votes, heard = true;
+    if (kind == kFreePage || kind == kFirstOverflow || kind == kNextOverflow) --votes, heard = true;
+    if (listed[i] != 0) --votes, heard = true;
+    if (free_list_sound_ && listed[i] == 0 && kind != kFirstOverflow && kind != kNextOverflow) ++votes, heard = true;
+    if (!heard) votes = 1;  // nobody knows; its rows come last
+    use_[i] = static_cast<int8_t>(std::max(votes, 0));
+    // Whose page it is, when no tree leads to it: up by the map.
+    for (int64_t up = page, steps = 0; tree_[i] == kNoTree && steps < 20; ++steps) {
+      const int k = pointer(up, parent);
+      if (k == kRootPage && up <= kUniqueTree) tree_[i] = static_cast<uint8_t>(up);
+      if (k != kTreePage) break;
+      up = parent;
+      if (up >= 1 && up <= pages_ && tree_[static_cast<size_t>(up)] != kNoTree) tree_[i] = tree_[static_cast<size_t>(up)];
+    }
+  }
+}
+
+bool PageImage::table_leaf(int64_t page) const {
+  auto it = frames_.find(page);
+  const int64_t at = static_cast<int64_t>(header_at(page));
+  const std::string type = it != frames_.end() ? wal_->read(it->second + at, 1) : file_ ? file_->read((page - 1) * page_size_ + at, 1) : "";
+  return u8(type, 0) == kTableLeaf;
+}
+
+// ---- rows ---------------------------------------------------------------------------------------------
+
+// The bytes of a record, as far as they can be had: what lies in the page, then the chain of overflow pages.
+std::string PageImage::payload(std::string_view page, int64_t number, size_t at, uint64_t size, bool table) const {
+  const uint64_t usable = page.size();
+  const uint64_t most = table ? usable - 35 : (usable - 12) * 64 / 255 - 23;
+  uint64_t local = size;
+  if (size > most) {
+    const uint64_t least = (usable - 12) * 32 / 255 - 23;
+    const uint64_t k = least + (size - least) % (usable - 4);
+    local = k <= most ? k : least;
+  }
+  if (at + local + (local < size ? 4 : 0) > page.size()) return "";
+  std::string out(page.substr(at, local));
+  if (local == size) return out;
+  int64_t next = u32(page, at + local);
+  int64_t before = number;
+  while (out.size() < size) {
+    int64_t parent = 0;
+    const int kind = next >= 3 && next <= pages_ ? pointer(next, parent) : -1;
+    // The map names the page before: a chain that was led astray ends here. A map that cannot be read says nothing.
+    if (kind < 0 || kind == kRootPage || kind == kFreePage || kind == kTreePage) break;
+    if (kind == (before == number ? kFirstOverflow : kNextOverflow) && parent != before) break;
+    const std::string more = read_page(next);
+    out.append(more, 4, static_cast<size_t>(std::min<uint64_t>(size - out.size(), usable - 4)));
+    before = next;
+    next = u32(more, 0);
+    if (out.size() == size && next != 0) return out.substr(0, static_cast<size_t>(local));
+  }
+  return out;
+}
+
+bool PageImage::row_at(std::string_view page, int64_t number, size_t at, PageRow& row) const {
+  const uint8_t type = u8(page, header_at(number));
+  if (type == kIndexInterior) at += 4;
+  uint64_t size = 0, rowid = 0;
+  if (!varint(page, at, size) || size < 2 || size > (1u << 30)) return false;
+  if (type == kTableLeaf && !varint(page, at, rowid)) return false;
+  row.rowid = static_cast<int64_t>(rowid);
+  if (size > static_cast<uint64_t>(pages_ + 1) * page.size()) return false;
+  const std::string record = payload(page, number, at, size, type == kTableLeaf);
+  size_t head = 0;
+  uint64_t head_size = 0;
+  if (!varint(record, head, head_size) || head_size > record.size() || head_size > 200) return false;
+  size_t body = static_cast<size_t>(head_size);
+  uint64_t total = head_size;
+  while (head < head_size) {
+    uint64_t code = 0;
+    if (!varint(std::string_view(record).substr(0, static_cast<size_t>(head_size)), head, code) || code == 10 || code == 11) return false;
+    static constexpr uint8_t kBytes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0};
+    const uint64_t bytes = code >= 12 ? (code - 12) / 2 : kBytes[code];
+    total += bytes;
+    if (total > size) return false;
+    Value& v = row.values.emplace_back();
+    if (body + bytes > record.size()) {
+      v.kind = Value::Kind::lost;
+      body = record.size();
+      continue;
+    }
+    const std::string_view at_value = std::string_view(record).substr(body, static_cast<size_t>(bytes));
+    body += static_cast<size_t>(bytes);
+    if (code == 0) continue;
+    if (code >= 12) {
+      v.kind = code % 2 ? Value::Kind::text : Value::Kind::blob;
+      v.bytes = at_value;
+      continue;
+    }
+    v.kind = code == 7 ? Value::Kind::real : Value::Kind::number;
+    if (code >= 8) {
+      v.number = static_cast<int64_t>(code) - 8;
+      continue;
+    }
+    uint64_t n = static_cast<int8_t>(u8(at_value, 0)) < 0 ? ~uint64_t{0} : 0;
+    for (char c : at_value) n = n << 8 | static_cast<uint8_t>(c);
+    v.number = static_cast<int64_t>(n);
+  }
+  return total == size;
+}
+
+std::vector<PageRow> PageImage::rows(int64_t number, int64_t& damaged) const {
+  std::vector<PageRow> out;
+  const std::string page = read_page(number);
+  const size_t head = header_at(number);
+  const uint8_t type = u8(page, head);
+  if (type != kTableLeaf && type != kIndexLeaf && type != kIndexInterior) return out;
+  const std::vector<size_t> where = cells(page, number);
+  const size_t count = u16(page, head + 3);
+  if (count <= page.size() / 4) damaged += static_cast<int64_t>(count - std::min(count, where.size()));
+  for (size_t at : where) {
+    PageRow row;
+    if (row_at(page, number, at, row)) {
+      out.push_back(std::move(row));
+    } else {
+      ++damaged;
+    }
+  }
+  if (type != kTableLeaf || out.size() < 3) return out;
+  // Ids ascend within a page: one that does not is not what was written. The longest ascending row of them stays.
+  std::vector<size_t> length(out.size(), 1), from(out.size(), SIZE_MAX);
+  size_t best = 0;
+  for (size_t i = 0; i < out.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (out[j].rowid < out[i].rowid && length[j] + 1 > length[i]) length[i] = length[j] + 1, from[i] = j;
+    }
+    if (length[i] > length[best]) best = i;
+  }
+  std::vector<PageRow> kept;
+  for (size_t i = best; i != SIZE_MAX; i = from[i]) kept.push_back(std::move(out[i]));
+  std::reverse(kept.begin(), kept.end());
+  damaged += static_cast<int64_t>(out.size() - kept.size());
+  return kept;
+}
+
+}  // namespace hf

@@ -1,0 +1,106 @@
+// A queue file as pages and rows, read past SQLite: for a file in which SQLite finds damage, or in which it cannot
+// find its way at all. https://www.sqlite.org/fileformat2.html is the specification.
+//
+// SQLite looks for a row from the root down, so one damaged page may hide a thousand sound ones. This reader asks of
+// each page whether it is in use (three witnesses: the trees that lead to it, the pointer map that auto-vacuum keeps,
+// the list of free pages), and takes what is in it. The write-ahead log is laid over the file as SQLite would.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/result.h"
+#include "core/sqlite.h"
+
+namespace hf {
+
+// The roots of the trees. A file makes them all at once, so they are always here (salvage_test holds this).
+enum Tree : uint8_t {
+  kNoTree = 0, kSchemaTree = 1, kMetaTree = 3, kLaneTree, kQueueTree, kScheduleTree, kJobTree, kBodyTree,
+  kPendingTree, kRunningTree, kFinalTree, kAtTree, kExpiresTree, kUniqueTree,
+};
+
+struct Value {
+  enum class Kind : uint8_t { null, number, real, text, blob, lost };  // lost: its bytes are on a page that is damaged
+  Kind kind = Kind::null;
+  int64_t number = 0;
+  std::string bytes;
+  bool is(Kind k) const { return kind == k; }
+};
+
+struct PageRow {
+  int64_t rowid = 0;  // of a table's leaf; 0 in an index
+  std::vector<Value> values;
+};
+
+// What the log beside a file holds.
+struct LogState {
+  bool present = false;
+  bool headless = false;  // its header is damaged and its frames are not: SQLite would see no log at all
+  bool foreign = false;   // it is of another database: SQLite would take its pages all the same
+  int transactions = 0;   // that SQLite reads
+  int cut_off = 0;        // whole ones behind a damaged frame, which SQLite does not read
+};
+
+class PageImage {
+ public:
+  // The file is locked as by one who writes (HF_E_LOCKED); a missing file is one without bytes.
+  static Result<std::unique_ptr<PageImage>> open(const std::string& path, const std::string& vfs);
+
+  // True if the bytes say that the file was made by Holdfast, or is a piece of such a file.
+  bool is_ours() const { return ours_; }
+  // It is a database, and shows no sign of being ours; nor is it one without a table, which may become ours.
+  bool is_foreign() const { return foreign_; }
+  // There is nothing in the file but zeros, or nothing.
+  bool is_blank() const { return blank_; }
+  // The first bytes of the file are not what every file of ours begins with.
+  bool header_damaged() const { return header_damaged_; }
+  const LogState& log() const { return log_state_; }
+  int page_size() const { return page_size_; }
+  int64_t pages() const { return pages_; }
+  int64_t bytes() const { return file_ ? file_->size() : 0; }
+
+  // REQUIRES, for what follows: weigh() was called.
+  void weigh();
+  bool in_use(int64_t page) const { return use_[static_cast<size_t>(page)] > 0; }
+  bool surely_in_use(int64_t page) const { return use_[static_cast<size_t>(page)] > 1; }
+  // How often a tree leads to a page that is not one of its own: what hung there is known by the pointer map alone.
+  int64_t broken_links(Tree tree) const { return broken_links_[tree]; }
+  Tree tree_of(int64_t page) const { return static_cast<Tree>(tree_[static_cast<size_t>(page)]); }
+  // The rows of one page, those that can be read; of an interior page of an index too. `damaged` counts cells that
+  // cannot.
+  std::vector<PageRow> rows(int64_t page, int64_t& damaged) const;
+  bool table_leaf(int64_t page) const;
+
+ private:
+  PageImage() = default;
+  void look_at_log();
+  void choose_page_size();
+  void find_signs();
+  bool log_is_foreign() const;
+  int64_t file_id(const std::string& meta_page) const;
+  std::string read_page(int64_t page) const;
+  void walk(Tree root);
+  void read_free_list(std::vector<int8_t>& listed);
+  int pointer(int64_t page, int64_t& parent) const;  // the kind in the pointer map; 0: not readable
+  std::string payload(std::string_view page, int64_t number, size_t at, uint64_t size, bool table) const;
+  bool row_at(std::string_view page, int64_t number, size_t at, PageRow& row) const;
+
+  std::unique_ptr<RawFile> file_, wal_;
+  bool ours_ = false, foreign_ = false, blank_ = true, header_damaged_ = false;
+  LogState log_state_;
+  int page_size_ = 0;
+  int64_t pages_ = 0;
+  std::unordered_map<int64_t, int64_t> frames_;  // page -> where its latest image is in the log
+  std::vector<int8_t> use_;
+  std::vector<uint8_t> tree_;
+  std::vector<bool> reached_;
+  int64_t broken_links_[kUniqueTree + 1] = {};
+  bool free_list_sound_ = false;
+};
+
+}  // namespace hf

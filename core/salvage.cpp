@@ -1,0 +1,322 @@
+#include "core/salvage.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "core/names.h"
+#include "core/store.h"
+
+namespace hf {
+namespace {
+
+constexpr int kRowsACommit = 1000;
+constexpr int64_t kLongestMs = 100LL * 366 * 86400 * 1000;
+constexpr int64_t kLargestId = int64_t{1} << 60;  // body ids are twice as large
+constexpr int64_t kClockSlackMs = 120000;         // the saved point of elapsed time is at most a minute behind the rows
+constexpr int64_t kIdleMostMs = 400LL * 86400 * 1000;
+constexpr size_t kMetaTextMax = 4096;
+
+using Kind = Value::Kind;
+
+bool in(int64_t v, int64_t low, int64_t high) { return v >= low && v <= high; }
+bool number_or_null(const Value& v) { return v.is(Kind::number) || v.is(Kind::null) || v.is(Kind::lost); }
+bool bytes_or_null(const Value& v) { return v.is(Kind::text) || v.is(Kind::blob) || v.is(Kind::null) || v.is(Kind::lost); }
+
+class Salvage {
+ public:
+  Salvage(PageImage& image, Store& store) : image_(image), store_(store) {}
+
+  Status run() {
+    image_.weigh();
+    store_.begin(false);
+    read_small_tables();
+    read_indexes();
+    for_each_page([this](int64_t page) { read_lanes(page); });
+    find_lost_lanes();
+    for_each_page([this](int64_t page) { read_bodies(page); });
+    damaged_ = 0;  // of jobs, from here
+    for_each_page([this](int64_t page) { read_jobs(page); });
+    finish();
+    if (!store_.commit()) return store_.error();
+    return ok_status();
+  }
+  const Salvaged& result() const { return result_; }
+
+ private:
+  // The surest pages first: of two rows with one id the first one stays.
+  template <class F>
+  void for_each_page(F each) {
+    std::vector<int64_t> doubtful;
+    for (int64_t page = 2; page <= image_.pages() && store_.ok(); ++page) {
+      if (!image_.in_use(page) || !image_.table_leaf(page)) continue;
+      image_.surely_in_use(page) ? each(page) : doubtful.push_back(page);
+    }
+    for (int64_t page : doubtful) each(page);
+  }
+
+  void written() {
+    if (++rows_ % kRowsACommit != 0 || !store_.ok()) return;
+    store_.commit();
+    store_.begin(false);
+  }
+
+  // ---- meta, queues, schedules: each row is a record of an index tree
+  void read_small_tables() {
+    for (int64_t page = 2; page <= image_.pages(); ++page) {
+      const Tree tree = image_.tree_of(page);
+      if (!image_.in_use(page) || (tree != kMetaTree && tree != kQueueTree && tree != kScheduleTree)) continue;
+      int64_t damaged = 0;
+      for (PageRow& row : image_.rows(page, damaged)) {
+        if (tree == kMetaTree) read_meta(row);
+        if (tree == kQueueTree) read_queue(row);
+        if (tree == kScheduleTree) read_schedule(row);
+      }
+    }
+  }
+
+  void read_meta(const PageRow& row) {
+    if (row.values.size() != 2 || !row.values[0].is(Kind::text)) return;
+    const std::string& key = row.values[0].bytes;
+    const Value& value = row.values[1];
+    const bool plain = !key.empty() && key.size() <= 64 && std::all_of(key.begin(), key.end(), [](char c) { return is_letter(c) || is_digit(c) || c == '_'; });
+    if (!plain || key == "clean" || key == "min_reader" || key.starts_with("count_") || key == "lane_counts") return;
+    if (value.is(Kind::text) && value.bytes.size() <= kMetaTextMax) store_.set_meta_text(key.c_str(), value.bytes);
+    if (!value.is(Kind::number)) return;
+    if (key == "next_id" && in(value.number, 1, kLargestId)) next_id_ = value.number;
+    if (key == "elapsed" && !in(value.number, 1, kLongestMs)) return;
+    if (key == "elapsed") elapsed_ms_ = value.number;
+    if (key == "file_id" && !in(value.number, 0, std::numeric_limits<uint32_t>::max())) return;
+    if (value.number >= 0) store_.set_meta(key.c_str(), value.number);
+  }
+
+  void read_queue(const PageRow& row) {
+    if (row.values.size() != 3 || !row.values[0].is(Kind::text) || !row.values[1].is(Kind::number)) return;
+    if (!check_name("queue", row.values[0].bytes)) return;
+    QueueRow queue{row.values[0].bytes, row.values[1].number != 0, std::nullopt};
+    if (row.values[2].is(Kind::number) && in(row.values[2].number, 1, 10000)) queue.concurrency = static_cast<int>(row.values[2].number);
+    store_.put_queue(queue);
+    ++result_.queues;
+  }
+
+  void read_schedule(const PageRow& row) {
+    const std::vector<Value>& v = row.values;
+    if (v.size() != 15 || !v[0].is(Kind::text) || !v[1].is(Kind::text) || !v[2].is(Kind::text) || !v[6].is(Kind::blob)) return;
+    for (size_t i : {3u, 4u, 5u, 7u, 8u, 9u, 10u, 11u, 12u, 13u, 14u}) {
+      if (!v[i].is(Kind::number) || v[i].number < 0) return;
+    }
+    ScheduleRow s;
+    s.spec.name = v[0].bytes;
+    s.spec.cron = v[1].bytes;
+    s.spec.zone = v[2].bytes;
+    s.spec.jitter_ms = v[3].number;
+    s.spec.catch_up = static_cast<CatchUp>(std::min<int64_t>(v[4].number, 2));
+    s.spec.overlap = static_cast<Overlap>(std::min<int64_t>(v[5].number, 2));
+    s.spec.job = decode_spec(v[6].bytes);
+    if (!check_name("schedule", s.spec.name) || !check_name("job type", s.spec.job.type) || !in(s.spec.jitter_ms, 0, kLongestMs)) return;
+    if (s.spec.cron.size() > 1024 || s.spec.zone.size() > 256 || !valid_utf8(s.spec.cron) || !valid_utf8(s.spec.zone)) return;
+    s.paused = v[7].number != 0;
+    s.next_ms = v[8].number;
+    s.fire_ms = v[9].number;
+    s.last_wall_ms = v[10].number;
+    s.last_job = v[11].number;
+    s.fired = v[12].number;
+    s.skipped = v[13].number;
+    s.spec.configured = v[14].number != 0;
+    store_.put_schedule(s);
+    ++result_.schedules;
+  }
+
+  // ---- which jobs there were, by the indexes: each job is in exactly one of three
+  void read_indexes() {
+    int64_t damaged = 0;
+    for (int64_t page = 2; page <= image_.pages(); ++page) {
+      const Tree tree = image_.tree_of(page);
+      if (!image_.in_use(page) || (tree != kPendingTree && tree != kRunningTree && tree != kFinalTree)) continue;
+      const size_t columns = tree == kPendingTree ? 4 : tree == kRunningTree ? 2 : 3;
+      for (const PageRow& row : image_.rows(page, damaged)) {
+        if (row.values.size() != columns || !row.values.back().is(Kind::number) || !in(row.values.back().number, 1, kLargestId)) {
+          ++damaged;
+        } else {
+          known_.push_back(row.values.back().number);
+        }
+      }
+    }
+    for (Tree tree : {kPendingTree, kRunningTree, kFinalTree}) damaged += image_.broken_links(tree);
+    indexes_whole_ = damaged == 0;
+    std::sort(known_.begin(), known_.end());
+    known_.erase(std::unique(known_.begin(), known_.end()), known_.end());
+    // Ids below next_id were given out, others were not: unless it is next_id that is damaged.
+    if (next_id_ > 0 && !known_.empty() && known_[known_.size() / 2] < next_id_) id_limit_ = next_id_ - 1;
+    std::erase_if(known_, [this](JobId id) { return id > id_limit_; });
+    largest_ = known_.empty() ? 0 : known_.back();
+  }
+
+  // ---- lanes
+  // A lane's row never changes, and its number is never another's: a copy on a page that is free again is as good.
+  void read_lanes(int64_t page) {
+    int64_t damaged = 0;
+    for (const PageRow& row : image_.rows(page, damaged)) take_lane(row);
+  }
+  void take_lane(const PageRow& row) {
+    const std::vector<Value>& v = row.values;
+    if (v.size() != 5 || !v[0].is(Kind::null) || !v[4].is(Kind::number)) return;
+    if (!v[1].is(Kind::text) || !v[2].is(Kind::text) || !v[3].is(Kind::text)) return;
+    const int64_t id = row.rowid;
+    if (!in(id, 1, kLanesMax) || !in(v[4].number, 0, kLanesMax) || v[4].number == id) return;
+    std::string_view queue = v[1].bytes;
+    if (queue.starts_with("sink:")) queue.remove_prefix(5);
+    if (!check_name("queue", queue) || !check_name("job type", v[2].bytes) || v[3].bytes.size() > HF_KEY_MAX) return;
+    lanes_.emplace(static_cast<int>(id), LaneRow{static_cast<int>(id), v[1].bytes, v[2].bytes, v[3].bytes, static_cast<int>(v[4].number)});
+  }
+  void find_lost_lanes() {
+    // What jobs name and what has no row; only then is it worth to look at pages that are not in use.
+    std::set<int> missing;
+    for_each_page([&](int64_t page) {
+      int64_t damaged = 0;
+      for (const PageRow& row : image_.rows(page, damaged)) {
+        if (row.values.size() != 16 || !row.values[1].is(Kind::number) || !in(row.values[1].number, 1, kLanesMax)) continue;
+        if (!lanes_.contains(static_cast<int>(row.values[1].number))) missing.insert(static_cast<int>(row.values[1].number));
+      }
+    });
+    for (const auto& [id, lane] : lanes_) {
+      if (lane.origin != 0 && !lanes_.contains(lane.origin)) missing.insert(lane.origin);
+    }
+    for (int64_t page = 2; !missing.empty() && page <= image_.pages(); ++page) {
+      if (image_.table_leaf(page) && !image_.in_use(page)) read_lanes(page);
+    }
+    for (int id : missing) {
+      if (lanes_.emplace(id, LaneRow{id, "lost", "lost", "", 0}).second) lost_lanes_.insert(id);
+    }
+    for (const auto& [id, lane] : lanes_) {
+      if (lane.origin != 0 && !lanes_.contains(lane.origin)) lanes_.at(id).origin = 0;
+      store_.insert_lane(lane);
+    }
+  }
+
+  // ---- bodies
+  void read_bodies(int64_t page) {
+    int64_t damaged = 0;
+    for (const PageRow& row : image_.rows(page, damaged)) {
+      if (row.values.size() != 2 || !row.values[0].is(Kind::null) || !row.values[1].is(Kind::blob)) continue;
+      if (!in(row.rowid, 2, 2 * id_limit_ + 1)) continue;
+      store_.restore_body(row.rowid, row.values[1].bytes);
+      written();
+    }
+  }
+
+  // ---- jobs
+  void read_jobs(int64_t page) {
+    const Tree tree = image_.tree_of(page);
+    int64_t damaged = 0;
+    for (PageRow& row : image_.rows(page, damaged)) {
+      if (row.values.size() != 16 || !row.values[0].is(Kind::null)) continue;
+      if (in(row.rowid, 1, id_limit_)) read_job(row);
+    }
+    if (tree == kJobTree) damaged_ += damaged;
+  }
+
+  void read_job(PageRow& row) {
+    std::vector<Value>& v = row.values;
+    // The columns that make it a job; all lie at the beginning of the row.
+    for (size_t i = 1; i <= 6; ++i) {
+      if (!v[i].is(Kind::number)) return;
+    }
+    for (size_t i = 7; i <= 9; ++i) {
+      if (!number_or_null(v[i])) return;
+    }
+    for (size_t i = 10; i <= 15; ++i) {
+      if (!bytes_or_null(v[i])) return;
+    }
+    if (!in(v[1].number, 1, kLanesMax) || !in(v[2].number, 0, kStates - 1)) return;
+    const JobId id = row.rowid;
+    FullRow full;
+    JobRow& job = full.job;
+    job.id = id;
+    job.lane = static_cast<int>(v[1].number);
+    job.state = static_cast<State>(v[2].number);
+    job.priority = static_cast<int>(std::clamp<int64_t>(-v[3].number, -HF_PRIORITY_MAX, HF_PRIORITY_MAX));
+    job.due_ms = std::max<int64_t>(v[4].number, 0);
+    job.attempts = static_cast<int>(std::clamp<int64_t>(v[5].number, 0, std::numeric_limits<int>::max()));
+    const int64_t latest = elapsed_ms_ > 0 ? elapsed_ms_ + kClockSlackMs : kLongestMs;
+    job.created_ms = std::clamp<int64_t>(v[6].number, 1, latest);
+    if (is_final(job.state)) full.finished_ms = v[7].is(Kind::number) ? std::clamp<int64_t>(v[7].number, 1, latest) : job.created_ms;
+    job.at_wall_ms = std::max<int64_t>(v[8].number, 0);
+    if (job.due_ms == kNever && job.at_wall_ms == 0) job.due_ms = job.created_ms;
+    job.expires_ms = std::max<int64_t>(v[9].number, 0);
+    job.unique_key = v[10].bytes;
+    job.opts = encode_opts(decode_opts(v[11].bytes));  // fields that hold together
+    full.error = std::string(cut_utf8(v[12].bytes, HF_ERROR_TEXT_MAX));
+    full.history = encode_history(decode_history(v[13].bytes));
+    job.payload = std::move(v[14].bytes);
+    full.result = std::move(v[15].bytes);
+
+    const LaneRow* lane = find_lane(job.lane);
+    const bool delivery = lane->origin != 0 && !is_final(job.state);
+    const size_t need = delivery ? 15 : 14;
+    const bool has_need = v[need].is(Kind::blob) || (v[need].is(Kind::null) && store_.has_body(id * 2 + (delivery ? 1 : 0)));
+    const bool cut = v[10].is(Kind::lost) || v[11].is(Kind::lost) || !has_need;
+    if (!is_final(job.state) && cut) {
+      job.state = State::dead;
+      full.finished_ms = job.created_ms;
+      job.unique_key.clear();
+      full.error = std::string("the file was damaged: ") + (has_need ? "its options are lost" : delivery ? "its result is lost" : "its payload is lost");
+    }
+    if (job.unique_key.size() > HF_KEY_MAX || (!job.unique_key.empty() && store_.find_unique(job.unique_key) != 0)) job.unique_key.clear();
+    if (!store_.restore(full, v[14].is(Kind::null), v[15].is(Kind::null))) return;  // there is a surer one
+    written();
+    largest_ = std::max(largest_, id);
+    if (std::binary_search(known_.begin(), known_.end(), id)) ++found_;
+    latest_row_ms_ = std::max({latest_row_ms_, job.created_ms, full.finished_ms});
+    if ((cut && !has_need && job.state == State::dead) || lost_lanes_.contains(job.lane)) {
+      ++result_.lost;
+    } else {
+      ++result_.saved;
+    }
+  }
+  const LaneRow* find_lane(int id) { return &lanes_.at(id); }
+
+  void finish() {
+    store_.remove_bodies_without_job();
+    // By the indexes, so many jobs were there that were not read; by the pages, so many rows at least.
+    const int64_t unread = static_cast<int64_t>(known_.size()) - found_;
+    result_.lost += std::max(unread, damaged_);
+    result_.lost_unknown = !indexes_whole_ && (damaged_ > 0 || image_.broken_links(kJobTree) > 0);
+    // A time far behind every row is a damaged one: all that waits would be due, all that is kept would go.
+    if (latest_row_ms_ > 0 && elapsed_ms_ > latest_row_ms_ + kIdleMostMs) store_.set_meta("elapsed", latest_row_ms_);
+    store_.set_meta("next_id", std::min(std::max(next_id_, largest_) + kSalvageIdGap, kLargestId));
+    store_.set_meta("min_reader", kSchemaVersion);
+    store_.set_meta("clean", 0);
+    store_.set_meta("salvages", store_.meta("salvages", 0) + 1);
+    store_.set_meta("salvage_saved", store_.meta("salvage_saved", 0) + result_.saved);
+    store_.set_meta("salvage_lost", store_.meta("salvage_lost", 0) + result_.lost);
+    store_.set_meta("salvage_unknown", store_.meta("salvage_unknown", 0) != 0 || result_.lost_unknown);
+    store_.set_meta("salvage_ms", 0);  // the engine that opens it knows the time
+  }
+
+  PageImage& image_;
+  Store& store_;
+  Salvaged result_;
+  int64_t next_id_ = 0, elapsed_ms_ = 0;
+  JobId id_limit_ = kLargestId, largest_ = 0;
+  std::vector<JobId> known_;  // ascending
+  bool indexes_whole_ = false;
+  int64_t found_ = 0, damaged_ = 0, rows_ = 0, latest_row_ms_ = 0;
+  std::map<int, LaneRow> lanes_;
+  std::set<int> lost_lanes_;
+};
+
+}  // namespace
+
+Result<Salvaged> salvage(PageImage& image, const SalvageOptions& options) {
+  const int page_size = image.bytes() >= 512 ? image.page_size() : options.page_size;
+  auto store = Store::open({options.to, options.vfs, page_size, options.new_file_id});
+  if (!store) return store.error();
+  Salvage work(image, **store);
+  HF_TRY(work.run());
+  HF_TRY((*store)->close());
+  return work.result();
+}
+
+}  // namespace hf
