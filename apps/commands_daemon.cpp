@@ -52,7 +52,8 @@ struct ShowStats {
         {"deferred", "deferred_total"},
         {"expired", "expired_total"},
         {"fired by schedules", "fired_total"},
-        {"recovered at the start", "recovered_total"}};
+        {"recovered at the start", "recovered_total"},
+        {"quarantined at the start", "quarantined_total"}};
     for (const auto& [word, total] : more) {
       if (count(total) != 0) jobs.add({"", "", word, grouped(count(total))});
     }

@@ -11,12 +11,15 @@ bool Dispatcher::lane_open(const Lane& lane) const {
 }
 
 void Dispatcher::claim() {
-  batch_wake_ms_ = kNever;
+  batch_wake_ms_ = alone_wake_ms_ = kNever;
+  alone_ = 0;
   if (!on_) return;
   turn_.lanes.activate_due(turn_.now_ms);
+  const bool others_wait = !turn_.suspects.empty() && claim_alone();
   std::vector<Queue*> queues;
   for (auto& [name, queue] : turn_.lanes.queues()) {
-    if (!queue->active.empty() && !queue->paused) queues.push_back(queue.get());
+    if (queue->active.empty() || queue->paused || (others_wait && !queue->sink)) continue;
+    queues.push_back(queue.get());
   }
   if (queues.empty()) return;
   // One claim a queue in turn, from another queue first each time, so that a full queue cannot keep the engine's
@@ -29,6 +32,57 @@ void Dispatcher::claim() {
       if (claim_from(*queue)) progress = true;
     }
   }
+}
+
+int Dispatcher::runs() const {
+  int n = 0;
+  for (const auto& [id, run] : turn_.running.all()) n += run.lane->delivery() ? 0 : 1;
+  return n;
+}
+
+bool Dispatcher::claim_alone() {
+  for (const auto& [id, run] : turn_.running.all()) {
+    if (run.lane->delivery() || !is_suspect(run.opts) || turn_.now_ms >= run.started_ms + kAloneMs) continue;
+    alone_ = id;
+    alone_wake_ms_ = run.started_ms + kAloneMs;
+    return true;
+  }
+  Candidate next = next_suspect();
+  for (; next.lane != nullptr; next = next_suspect()) {
+    if (alone_asked_ms_ == 0) alone_asked_ms_ = turn_.now_ms;
+    alone_ = next.entry.id;
+    alone_wake_ms_ = alone_asked_ms_ + kAloneMs;
+    if (runs() > 0 && turn_.now_ms < alone_wake_ms_) return true;
+    alone_wake_ms_ = kNever;
+    if (turn_.running.batches() >= turn_.limits.concurrency) return true;  // of deliveries
+    StartRun start;
+    start.runner = next.lane->runner->spec.name;
+    alone_asked_ms_ = 0;
+    if (take(*next.lane, next.entry, start, turn_.running.new_batch(), kNever) != Taken::started) continue;
+    ++next.lane->runner->running;
+    turn_.out->actions.push_back(std::move(start));
+    alone_wake_ms_ = turn_.now_ms + kAloneMs;
+    return true;
+  }
+  alone_asked_ms_ = 0;
+  return false;
+}
+
+// The oldest one whose gates are open, but for those that open when nothing else runs.
+Dispatcher::Candidate Dispatcher::next_suspect() {
+  const std::map<JobId, Lane*> all = turn_.suspects.all();
+  for (const auto& [id, lane] : all) {
+    if (lane->queue->paused || !lane->runner->present) continue;
+    if (lane->runner->park_ms != 0 && turn_.now_ms < lane->runner->parked_until_ms) continue;
+    if (turn_.running.find(id) != nullptr) continue;
+    FullRow row = turn_.store.read(id, false);
+    if (!row.found || row.job.state != State::pending || !is_suspect(decode_opts(row.job.opts))) {
+      turn_.suspects.remove(id);  // cancelled, deleted, or retried by a person
+    } else if (row.job.due_ms <= turn_.now_ms) {
+      return {lane, {-row.job.priority, row.job.due_ms, id}};
+    }
+  }
+  return {};
 }
 
 Lane* Dispatcher::best_lane(Queue& queue) {
@@ -87,7 +141,7 @@ bool Dispatcher::claim_from(Queue& queue) {
   bool taken = false;
   while (lane != nullptr && static_cast<int>(start.jobs.size()) < max_jobs) {
     // The first one goes however large it is.
-    Taken how = take(*lane, start, number, batch.max_bytes > 0 && !start.jobs.empty() ? batch.max_bytes - bytes : kNever);
+    Taken how = take(*lane, ReadyEntry(lane->window.front()), start, number, batch.max_bytes > 0 && !start.jobs.empty() ? batch.max_bytes - bytes : kNever);
     if (how == Taken::too_large) break;
     taken = true;
     if (how == Taken::started) {
@@ -113,8 +167,7 @@ Lane* Dispatcher::next_of_batch(Queue& queue, RunnerState& runner) {
   return lane != nullptr && lane->runner == &runner ? lane : nullptr;
 }
 
-Dispatcher::Taken Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch, int64_t bytes_left) {
-  const ReadyEntry entry = lane.window.front();
+Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun& start, uint64_t batch, int64_t bytes_left) {
   Jobs::Fresh* fresh = jobs_.fresh(entry.id);
   RunRow row;
   if (fresh != nullptr) {
@@ -123,7 +176,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch, 
     row = turn_.store.read_for_run(entry.id, lane.delivery());
   }
   if (row.found && static_cast<int64_t>(row.bytes.size()) > bytes_left) return Taken::too_large;
-  turn_.lanes.pop(lane);
+  turn_.lanes.taken(lane, entry.id);
   if (!row.found) return Taken::ended;  // only after an error, which the turn's end finds
   Run run;
   run.id = entry.id;
@@ -183,7 +236,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, StartRun& start, uint64_t batch, 
 
 int64_t Dispatcher::next_wake_ms() const {
   if (!on_) return kNever;
-  int64_t wake = std::min(turn_.lanes.next_due_ms(), batch_wake_ms_);
+  int64_t wake = std::min({turn_.lanes.next_due_ms(), batch_wake_ms_, alone_wake_ms_});
   for (auto& [name, runner] : turn_.lanes.runners()) {
     if (runner->park_ms == 0 || runner->running != 0 || runner->parked_until_ms <= turn_.now_ms) continue;
     bool waited_for = std::any_of(runner->lanes.begin(), runner->lanes.end(), [](const Lane* l) { return l->active; });
@@ -223,6 +276,17 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     }
   }
   if (!lane.key_free()) closed("key", "another job with concurrency_key " + lane.key + " runs");
+  if (!lane.delivery()) {
+    const JobOpts opts = decode_opts(row.job.opts);
+    if (is_suspect(opts)) {
+      if (runs() > 0) {
+        closed("alone", "the process ended " + std::to_string(opts.crashes + opts.reboots) + " times while it ran: it runs alone, when the " +
+                            std::to_string(runs()) + " that run now have ended");
+      }
+    } else if (alone_ != 0) {
+      closed("alone", "job " + std::to_string(alone_) + ", in whose runs the process ended before, runs alone");
+    }
+  }
   const Batch& batch = runner.spec.batch;
   if (gates.empty() && batch.max_jobs > 1 && row.job.due_ms + batch.max_wait_ms > turn_.now_ms) {
     closed("batch", runner.spec.name + " waits for more to send together, up to " + format_duration_human(batch.max_wait_ms),

@@ -24,19 +24,31 @@ class Dispatcher {
   std::vector<ClosedGate> closed_gates(const Lane& lane, const FullRow& row) const;
 
  private:
+  // A suspect (core/suspects.h) runs alone: the others of the run leg wait for it, and it for them, each at most
+  // kAloneMs, so that no run without a timeout holds everything. True: the others wait.
+  bool claim_alone();
+  struct Candidate {
+    Lane* lane = nullptr;  // null: none
+    ReadyEntry entry;
+  };
+  Candidate next_suspect();
+  int runs() const;  // that could have ended the process: deliveries do not count
   bool lane_open(const Lane& lane) const;
   Lane* best_lane(Queue& queue);
   bool claim_from(Queue& queue);
   bool batch_ready(Queue& queue, const RunnerState& runner);
   Lane* next_of_batch(Queue& queue, RunnerState& runner);
   enum class Taken { started, ended, too_large };
-  Taken take(Lane& lane, StartRun& start, uint64_t batch, int64_t bytes_left);
+  Taken take(Lane& lane, const ReadyEntry& entry, StartRun& start, uint64_t batch, int64_t bytes_left);
 
   Turn& turn_;
   Jobs& jobs_;
   bool on_ = false;
   size_t rotate_ = 0;
   int64_t batch_wake_ms_ = kNever;
+  int64_t alone_wake_ms_ = kNever;
+  int64_t alone_asked_ms_ = 0;  // since when a suspect waits for the others; 0: none does
+  JobId alone_ = 0;             // for whom the others wait
 };
 
 }  // namespace hf

@@ -61,7 +61,7 @@ Result<Limits> resolve(const Limits& given) {
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
       : options(std::move(o)), store(std::move(s)), lanes(*store), random(options.seed),
-        key_prefix(make_prefix()), turn{*store, lanes, running, random, limits, stats, key_prefix},
+        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, random, limits, stats, key_prefix},
         jobs(turn), dispatcher(turn, jobs), retention(turn), queries(turn, jobs, dispatcher),
         scheduler(turn, jobs, options.zones != nullptr ? *options.zones : utc_only(), options.device) {}
 
@@ -84,6 +84,7 @@ struct Engine::State {
   std::unique_ptr<Store> store;
   Lanes lanes;
   Running running;
+  Suspects suspects;
   Random random;
   Limits limits;
   Stats stats;
@@ -101,6 +102,7 @@ struct Engine::State {
   std::optional<int64_t> wall_offset_ms;
   bool wall_was_trusted = false;
   std::string note;
+  std::vector<Transition> opening_feed;  // told with the first turn
 };
 
 // ---- opening ----------------------------------------------------------------------------------------------
@@ -150,15 +152,17 @@ Status Engine::State::open() {
   int64_t opens = store->meta("opens", 0) + 1;
   store->set_meta("opens", opens);
   running.number_from(static_cast<uint64_t>(opens) << 32);
-  jobs.open(options.live, clean);
+  jobs.open({options.live, clean, options.reopened, same_boot});
   running.turn_committed();
   store->set_meta("clean", 0);
   save_clock(now);
   scheduler.load();
   load_salvage();
   if (!store->commit()) return store->error();
+  opening_feed = std::move(tick.feed);
   stats.unclean_start = !clean;
-  if (stats.recovered != 0) note = std::to_string(stats.recovered) + " jobs that ran when the last process ended were put back";
+  if (stats.recovered != 0) note = std::to_string(stats.recovered - stats.quarantined) + " jobs that ran when the last process ended were put back";
+  if (stats.quarantined != 0) note += ", " + std::to_string(stats.quarantined) + " were quarantined";
   return ok_status();
 }
 
@@ -219,6 +223,7 @@ void Engine::State::work() {
   dispatcher.claim();
   retention.sweep();
   jobs.flush();
+  suspects.save(*store);
 }
 
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
@@ -250,6 +255,8 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     return error;
   }
   running.turn_committed();
+  out.feed.insert(out.feed.begin(), std::make_move_iterator(opening_feed.begin()), std::make_move_iterator(opening_feed.end()));
+  opening_feed.clear();
   for (Request* request : requests) {
     if (auto* backup = std::get_if<Backup>(&request->op)) {
       Status status = store->backup(backup->path);

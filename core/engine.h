@@ -34,8 +34,9 @@ struct EngineOptions {
   Limits limits;
   const ZoneSource* zones = nullptr;  // outlives the engine; null: UTC alone
   Now now;
-  std::vector<LiveRun> live;  // runs of this process that go on, after an error
-  int64_t log_safe = -1;      // after an error: log_safe() of the engine before; -1 else
+  bool reopened = false;      // by this process, after an error: nothing died
+  std::vector<LiveRun> live;  // ... these of its runs go on
+  int64_t log_safe = -1;      // ... and this is log_safe() of the engine before
 };
 
 class Engine {

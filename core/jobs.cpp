@@ -12,9 +12,6 @@ constexpr int kSweep = 200;             // rows that one turn expires or wakes; 
 constexpr int64_t kParkFirstMs = 1000;  // a runner whose world is not ready: 1 s, 2 s, 4 s ... 60 s, jittered
 constexpr int64_t kParkMaxMs = 60000;
 
-// In meta: how many jobs a cleanly closed file has in each state.
-constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "count_completed", "count_dead", "count_cancelled"};
-
 Error not_found(JobId id) { return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)}; }
 Error wrong_state(JobId id, State s, const char* what) {
   return Error{HF_E_STATE, "job " + std::to_string(id) + " is " + state_name(s) + "; " + what};
@@ -32,113 +29,6 @@ const char* change_name(Change c) {
       "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "edited",
       "fired", "runner_parked"};
   return kNames[static_cast<int>(c)];
-}
-
-// ---- opening ----------------------------------------------------------------------------------------
-
-void Jobs::open(const std::vector<LiveRun>& live, bool clean) {
-  Store& store = turn_.store;
-  next_id_ = reserved_until_ = std::max<int64_t>(store.meta("next_id", 1), 1);
-  // A clean end left its counts; after any other they are counted anew, from indexes.
-  for (int i = 0; i < kStates; ++i) {
-    int64_t kept = clean ? store.meta(kCounts[i], -1) : -1;
-    turn_.stats.by_state[i] = kept >= 0 ? kept : store.count(static_cast<State>(i));
-  }
-  load_lane_counts(clean);
-
-  for (const LiveRun& run : live) adopt(run);
-  size_t adopted = turn_.running.size();
-  while (turn_.store.ok()) {
-    std::vector<JobId> left = turn_.store.left_running(kSweep + static_cast<int>(adopted));
-    std::erase_if(left, [&](JobId id) { return turn_.running.find(id) != nullptr; });
-    if (left.empty()) break;
-    for (JobId id : left) recover(id);
-  }
-}
-
-void Jobs::adopt(const LiveRun& live) {
-  turn_.running.number_from(live.run + 1);
-  FullRow row = turn_.store.read(live.id, false);
-  // The failed commit may have reached the disk all the same, with the run's end in it.
-  if (!row.found || row.job.state != State::running || row.job.attempts != live.attempt) return;
-  Run run;
-  run.id = live.id;
-  run.attempt = live.attempt;
-  run.lane = turn_.lanes.by_id(row.job.lane);
-  run.batch = live.run;
-  run.started_ms = live.started_ms;
-  run.deadline_ms = live.deadline_ms;
-  run.priority = row.job.priority;
-  run.due_ms = row.job.due_ms;
-  run.opts = decode_opts(row.job.opts);
-  if (run.opts.cancel_asked) cancel_again_.push_back(run.id);
-  ++run.lane->queue->running;
-  if (!run.lane->key.empty()) ++run.lane->queue->keys_running[run.lane->key];
-  const int batches = turn_.running.batches();
-  RunnerState& runner = *run.lane->runner;
-  turn_.running.add(std::move(run));
-  runner.running += turn_.running.batches() - batches;
-}
-
-void Jobs::load_lane_counts(bool clean) {
-  std::string kept = clean ? turn_.store.meta_text("lane_counts") : "";
-  std::vector<std::pair<int, int64_t>> counts;
-  if (clean) {
-    // "lane:count lane:count ..."
-    for (size_t at = 0; at < kept.size();) {
-      char* end = nullptr;
-      long lane = std::strtol(kept.c_str() + at, &end, 10);
-      if (*end != ':') break;
-      int64_t n = std::strtoll(end + 1, &end, 10);
-      counts.emplace_back(static_cast<int>(lane), n);
-      at = static_cast<size_t>(end - kept.c_str()) + 1;
-    }
-  } else {
-    counts = turn_.store.pending_by_lane();
-  }
-  for (auto [lane, n] : counts) {
-    Lane* l = turn_.lanes.by_id(lane);
-    l->pending += n;
-    l->queue->pending += n;
-  }
-}
-
-void Jobs::save_counts() {
-  for (int i = 0; i < kStates; ++i) turn_.store.set_meta(kCounts[i], turn_.stats.by_state[i]);
-  std::string text;
-  for (int id = 1;; ++id) {
-    Lane* lane = turn_.lanes.by_id(id);
-    if (lane->id == 0) break;
-    if (lane->pending != 0) text += std::to_string(id) + ":" + std::to_string(lane->pending) + " ";
-  }
-  turn_.store.set_meta_text("lane_counts", text);
-  turn_.store.set_meta("next_id", next_id_);
-}
-
-void Jobs::recover(JobId id) {
-  FullRow row = turn_.store.read(id, false);
-  Lane& lane = *turn_.lanes.by_id(row.job.lane);
-  std::vector<Attempt> history = decode_history(row.history);
-  history.push_back({row.job.attempts, lane.delivery(), 0, 0, "lost", "the process ended during this attempt"});
-  if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
-  std::string bytes = encode_history(history);
-  EndOfRun end;
-  JobOpts opts = decode_opts(row.job.opts);
-  end.id = id;
-  end.lane = lane.id;
-  end.state = opts.cancel_asked ? State::cancelled : State::pending;
-  end.due_ms = row.job.due_ms;
-  end.attempts = row.job.attempts;
-  end.finished_ms = opts.cancel_asked ? turn_.now_ms : 0;
-  end.keep_unique = !opts.cancel_asked || keeps_unique(opts);
-  end.set_failure = true;
-  end.error = "the process ended during this attempt";
-  end.history = bytes;
-  turn_.store.end_run(end);
-  count(State::running, end.state);
-  ++turn_.stats.recovered;
-  if (!opts.cancel_asked) turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);
-  turn_.tell(opts.cancel_asked ? Change::cancelled : Change::recovered, id, &lane).attempt = row.job.attempts;
 }
 
 void Jobs::count(State from, State to) {
@@ -172,7 +62,16 @@ std::string Jobs::history_with(const Run& run, const char* outcome, std::string_
   return bytes;
 }
 
+// Whatever came of the run, the process outlived it.
+void Jobs::ran_orderly(Run& run) {
+  if (run.opts.crashes == 0 && run.opts.reboots == 0) return;
+  run.opts.crashes = run.opts.reboots = 0;
+  turn_.store.set_opts(run.id, encode_opts(run.opts));
+  turn_.suspects.remove(run.id);
+}
+
 void Jobs::put_back(Run& run, const PutBack& how) {
+  ran_orderly(run);
   Lane& lane = *run.lane;
   std::string history = how.outcome != nullptr ? history_with(run, how.outcome, how.error) : "";
   EndOfRun end;
@@ -200,6 +99,7 @@ void Jobs::put_back(Run& run, const PutBack& how) {
 }
 
 void Jobs::finish(Run& run, State state, Change change, const char* outcome, std::string_view error) {
+  ran_orderly(run);
   std::string history = history_with(run, outcome, error);
   EndOfRun end;
   end.id = run.id;
@@ -237,6 +137,7 @@ void Jobs::fail(Run& run, std::string_view error, bool permanent, int64_t retry_
 }
 
 void Jobs::complete(Run& run, RunEnded& ended) {
+  ran_orderly(run);
   Lane& lane = *run.lane;
   RunnerState& runner = *lane.runner;
   const std::string& sink = run.opts.sink.empty() ? runner.spec.sink : run.opts.sink;
@@ -450,6 +351,10 @@ Status Jobs::requeue(const FullRow& row) {
   bool was_pending = row.job.state == State::pending;
   turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, was_pending ? row.job.attempts : 0);
   if (row.job.expires_ms != 0) turn_.store.set_expiry(id, 0);
+  if (!was_pending && (opts.crashes != 0 || opts.reboots != 0)) {
+    opts.crashes = opts.reboots = 0;
+    turn_.store.set_opts(id, encode_opts(opts));
+  }
   set_cancel_asked(id, opts, false);
   if (was_pending) {
     turn_.lanes.moved(lane, id, entry, turn_.now_ms);

@@ -12,9 +12,14 @@ class Jobs {
  public:
   explicit Jobs(Turn& turn) : turn_(turn) {}
 
-  // Recovery at open: ids, and the jobs that a dead process left running. `live`: runs of this very process
-  // (the engine was reopened after an error), which stay what they are.
-  void open(const std::vector<LiveRun>& live, bool clean);
+  // Recovery at open: ids, and the jobs that a dead process left running (core/recovery.cpp).
+  struct Opening {
+    const std::vector<LiveRun>& live;  // runs of this very process, which stay what they are
+    bool clean = false;
+    bool reopened = false;   // by this process, after an error: what was left running never began
+    bool same_boot = false;  // the process died, not the device
+  };
+  void open(const Opening& opening);
 
   // ---- events
   Result<std::vector<JobId>> enqueue(const std::vector<JobSpec>& specs);
@@ -63,7 +68,8 @@ class Jobs {
   JobId next_id();
   void load_lane_counts(bool clean);
   void adopt(const LiveRun& live);
-  void recover(JobId id);
+  void recover(JobId id, const Opening& opening);
+  void ran_orderly(Run& run);
   void count(State from, State to);
   struct PutBack {  // to pending
     int64_t due_ms;

@@ -174,12 +174,11 @@ const ReadyEntry* Lanes::peek(Lane& lane, int64_t now_ms) {
   return nullptr;
 }
 
-ReadyEntry Lanes::pop(Lane& lane) {
-  ReadyEntry entry = lane.window.front();
+void Lanes::taken(Lane& lane, JobId id) {
+  if (lane.window.empty() || lane.window.front().id != id) return removed(lane, id);
   lane.window.pop_front();
   --lane.pending;
   --lane.queue->pending;
-  return entry;
 }
 
 }  // namespace hf

@@ -94,7 +94,7 @@ class Lanes {
   void set_runner(const RunnerSpec& spec);
   void remove_runner(const std::string& name);
 
-  // A job became pending in this lane, or stopped being so for any reason but a pop().
+  // A job became pending in this lane, or stopped being so for any reason but taken().
   void added(Lane& lane, const ReadyEntry& entry, int64_t now_ms);
   void removed(Lane& lane, JobId id);
   // It is pending still, but its place changed.
@@ -107,7 +107,7 @@ class Lanes {
   bool must_load(const Lane& lane) const { return lane.stale || (lane.window.empty() && lane.more); }
   // The first ready job, null if there is none (the lane is then no longer active).
   const ReadyEntry* peek(Lane& lane, int64_t now_ms);
-  ReadyEntry pop(Lane& lane);  // REQUIRES: peek() was not null
+  void taken(Lane& lane, JobId id);  // to run; cheap for the one that peek() gave
 
   int64_t next_due_ms() const { return future_.empty() ? kNever : future_.begin()->first; }
   const std::map<std::string, std::unique_ptr<Queue>>& queues() const { return queues_; }

@@ -25,6 +25,8 @@ struct JobOpts {
   int64_t unique_for_ms = 0;
   int64_t unique_until_ms = 0;     // elapsed; the key is held so long, even by a final job
   bool cancel_asked = false;       // while it runs: it ends as cancelled, also when the process dies first
+  // Ends of the process during its runs, one after another: in the same boot, and by a restart of the device.
+  int crashes = 0, reboots = 0;
   bool operator==(const JobOpts&) const = default;
 };
 

@@ -12,6 +12,7 @@
 #include "core/record.h"
 #include "core/requests.h"
 #include "core/store.h"
+#include "core/suspects.h"
 
 namespace hf {
 
@@ -104,6 +105,7 @@ struct Turn {
   Store& store;
   Lanes& lanes;
   Running& running;
+  Suspects& suspects;
   Random& random;
   Limits& limits;
   Stats& stats;

@@ -91,7 +91,7 @@ struct Attempt {
   bool delivery = false;   // of the leg to the sink
   int64_t started_ms = 0;  // elapsed
   int64_t took_ms = 0;
-  std::string outcome;     // "retry", "dead", "deferred", "timeout", "lost" (the process died), "done"
+  std::string outcome;     // "retry", "dead", "deferred", "timeout", "lost" (the process died), "quarantined" (once too often), "done"
   std::string error;
 };
 
@@ -182,7 +182,7 @@ struct WhyInfo {
 struct Stats {
   int64_t by_state[kStates] = {};
   int64_t enqueued = 0, completed = 0, failed = 0, retried = 0, dead = 0, deferred = 0, cancelled = 0,
-          expired = 0, started = 0, fired = 0, recovered = 0;  // since open
+          expired = 0, started = 0, fired = 0, recovered = 0, quarantined = 0;  // since open
   int64_t ticks = 0, commits = 0, synced_commits = 0;
   int64_t file_bytes = 0, max_jobs = 0, max_bytes = 0;
   int64_t clock_steps = 0;

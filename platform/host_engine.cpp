@@ -164,6 +164,7 @@ bool Host::State::reopen() {
     add(SetDispatch{dispatching});
   }
   o.live = survivors;
+  o.reopened = true;
   o.log_safe = log_safe;
   size_t kept = o.live.size();
   Result<std::unique_ptr<Engine>> opened = open_healing(o, options.log, last_error_code == HF_E_CORRUPT);

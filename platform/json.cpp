@@ -259,6 +259,7 @@ std::string stats_json(const Stats& stats) {
   json["expired_total"] = stats.expired;
   json["fired_total"] = stats.fired;
   json["recovered_total"] = stats.recovered;
+  json["quarantined_total"] = stats.quarantined;
   json["ticks_total"] = stats.ticks;
   json["commits_total"] = stats.commits;
   json["syncs_total"] = stats.synced_commits;

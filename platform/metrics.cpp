@@ -77,7 +77,9 @@ void add_jobs(Exposition& out, const Stats& stats) {
       {"jobs_expired_total", {"Jobs whose time to live was over, since the start.", stats.expired}},
       {"schedules_fired_total", {"Firings of schedules since the start.", stats.fired}},
       {"jobs_recovered_total",
-       {"Jobs put back that a dead process left running.", stats.recovered}},
+       {"Jobs that a dead process left running.", stats.recovered}},
+      {"jobs_quarantined_total",
+       {"Of these: too often, so that they went to the dead letters.", stats.quarantined}},
   };
   for (const auto& [name, what] : counters) out.one(name, "counter", what.first, what.second);
 }

@@ -40,6 +40,7 @@ class EngineFixture {
     o.limits = limits;
     o.zones = zones;
     o.now = now;
+    o.reopened = reopened;
     o.live = live;
     return o;
   }
@@ -201,6 +202,7 @@ class EngineFixture {
   uint64_t seed = 1;
   Limits limits;
   const ZoneSource* zones = nullptr;
+  bool reopened = false;
   std::vector<LiveRun> live;
   Now now{1000000, 1790000000000, true};  // 2026-09-21
   std::unique_ptr<Engine> engine;

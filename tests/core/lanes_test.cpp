@@ -65,7 +65,8 @@ class LanesFixture {
     if (!lane->active) return 0;
     const ReadyEntry* e = lanes.peek(*lane, now);
     if (e == nullptr) return 0;
-    JobId id = lanes.pop(*lane).id;
+    JobId id = lane->window.front().id;
+    lanes.taken(*lane, id);
     store->set_running(id, 1);
     all.erase(id);
     return id;

@@ -233,7 +233,9 @@ class Model : public EngineFixture {
     live = engine->live_runs();
     REQUIRE(live.size() == runs.size());
     engine.reset();
+    reopened = true;
     open();
+    reopened = false;
     live.clear();
     learn();
     register_all();

@@ -18,7 +18,10 @@ class ReopenFixture : public EngineFixture {
   void reopen() {
     live = engine->live_runs();
     engine.reset();
+    reopened = true;
     open();
+    reopened = false;
+    live.clear();
   }
 };
 

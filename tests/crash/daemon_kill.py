@@ -34,6 +34,7 @@ import time
 # Says what it does in one write to a file opened with O_APPEND; its result is its payload.
 HANDLER = 'echo "start $HOLDFAST_JOB_ID $HOLDFAST_ATTEMPT" >>"$0"; cat; echo "end $HOLDFAST_JOB_ID $HOLDFAST_ATTEMPT" >>"$0"'
 DRAIN_SECONDS = 120
+CRASH_LIMIT = 3  # daemons that die in a job's runs, one after another, quarantine it
 
 
 class Cloud(http.server.BaseHTTPRequestHandler):
@@ -210,6 +211,22 @@ class Play:
     def drain(self):
         self.journal("boot")
         self.start_daemon()
+        self.catch_up()
+        if self.retry_quarantined():
+            self.catch_up()
+
+    def retry_quarantined(self):
+        """Jobs that ran at three kills in a row: none is to blame, but the daemon cannot know."""
+        jobs = [job for job in self.all_jobs("&state=dead") if job.get("error", "").startswith("quarantined: ")]
+        for job in jobs:
+            self.journal(f"retry {job['id']} {job['attempts']}")
+            connection = UnixConnection(self.socket)
+            connection.request("POST", f"/v1/jobs/{job['id']}/retry")
+            if connection.getresponse().status != 200:
+                self.wrong(f"job {job['id']} was quarantined and cannot be retried")
+        return jobs
+
+    def catch_up(self):
         until = time.monotonic() + DRAIN_SECONDS
         left = "all"
         while time.monotonic() < until:
@@ -221,12 +238,12 @@ class Play:
             except OSError:
                 pass  # not up yet; or a child of the killed daemon, not yet its program, held the old socket a moment
             time.sleep(0.1)
-        self.wrong(f"after {DRAIN_SECONDS} s {left} jobs have not ended")
+        return self.wrong(f"after {DRAIN_SECONDS} s {left} jobs have not ended")
 
-    def all_jobs(self):
+    def all_jobs(self, query=""):
         jobs, after = [], 0
         while True:
-            page = self.get(f"/v1/jobs?limit=1000&after={after}")
+            page = self.get(f"/v1/jobs?limit=1000&after={after}{query}")
             jobs += page["jobs"]
             after = page.get("next", 0)
             if not after:
@@ -234,7 +251,7 @@ class Play:
 
     def judge_runs(self):
         """From the journal: who ran more often than once, and why."""
-        life, last, runs, interrupted, repeated = 0, {}, collections.Counter(), 0, 0
+        life, last, runs, interrupted, repeated, quarantined = 0, {}, collections.Counter(), 0, 0, 0
         with open(f"{self.folder}/journal") as journal:
             for line in journal:
                 words = line.split()
@@ -243,6 +260,12 @@ class Play:
                     continue
                 what, id, attempt = words[0], int(words[1]), int(words[2])
                 before = last.get(id)
+                if what == "retry":
+                    quarantined += 1
+                    if attempt < CRASH_LIMIT:
+                        self.wrong(f"job {id} was quarantined after {attempt} attempts")
+                    last[id] = (0, before[1], 0) if before else None
+                    continue
                 if what == "start":
                     runs[id] += 1
                     if before:
@@ -253,7 +276,7 @@ class Play:
                         interrupted += before[1] == "start"
                         repeated += before[1] == "end"
                 last[id] = (life, what, attempt)
-        return runs, interrupted, repeated
+        return runs, interrupted, repeated, quarantined
 
     def judge(self, kills):
         jobs = {}
@@ -277,7 +300,7 @@ class Play:
             result = self.get(f"/v1/jobs/{id}").get("result")
             if json.loads(result) != {"token": self.acknowledged[id]}:
                 self.wrong(f"job {id} ({self.acknowledged[id]}) has the result {result}")
-        runs, interrupted, repeated = self.judge_runs()
+        runs, interrupted, repeated, quarantined = self.judge_runs()
         self.daemon.terminate()
         if self.daemon.wait(timeout=30) != 0:
             self.wrong(f"the daemon ended with status {self.daemon.returncode}")
@@ -286,7 +309,7 @@ class Play:
             self.wrong(f"integrity_check: {ok}")
         sent = sum(self.store.copies.values())
         print(f"{kills} kills: {len(self.acknowledged)} acknowledged, {len(jobs)} in the file, {sum(runs.values())} runs: {interrupted} interrupted "
-              f"by a kill, {repeated} ended but not recorded at the kill; the server: {sent} uploads of {len(self.store.copies)} keys")
+              f"by a kill, {repeated} ended but not recorded at the kill, {quarantined} quarantined and retried; the server: {sent} uploads of {len(self.store.copies)} keys")
 
 
 def main():

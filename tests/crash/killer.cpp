@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <sstream>
 #include <string>
@@ -140,7 +141,7 @@ void check_copy(const std::string& path) {
   for (const char* end : {"", "-wal", "-shm"}) fs::remove(copy + end);
 }
 
-void check_file(const std::string& path, Ledger& ledger) {
+hf_engine* open_file(const std::string& path) {
   hf_engine* engine = nullptr;
   hf_options options = HF_OPTIONS_INIT;
   options.device = "victim";
@@ -148,6 +149,36 @@ void check_file(const std::string& path, Ledger& ledger) {
   options.keep_completed_count = 100000000;
   options.keep_dead_count = 100000000;
   if (hf_open(path.c_str(), &options, &engine) != HF_OK) give_up(std::string("the file at the end: ") + hf_errmsg(nullptr));
+  return engine;
+}
+
+// Jobs that ran at three kills in a row are taken out of the way, rightly: none of them is to blame, but the engine
+// cannot know. Retries them, and says so in the journal. True if there were any.
+bool retry_quarantined(const std::string& path, const std::string& journal) {
+  hf_engine* engine = open_file(path);
+  hf_list_query query = HF_LIST_QUERY_INIT;
+  query.limit = 1000;
+  query.state = HF_STATE_DEAD;
+  std::vector<std::pair<hf_job_id, int>> jobs;  // and their attempts
+  do {
+    int code = hf_list(engine, &query, [](const hf_job_info* info, void* user) {
+      if (std::string(info->error).rfind("quarantined:", 0) != 0) return 0;
+      static_cast<std::vector<std::pair<hf_job_id, int>>*>(user)->emplace_back(info->id, info->attempts);
+      return 0;
+    }, &jobs, &query.after);
+    if (code != HF_OK) give_up(std::string("hf_list: ") + hf_errmsg(engine));
+  } while (query.after != 0);
+  std::ofstream lines(journal, std::ios::app);
+  for (auto [id, attempts] : jobs) {
+    if (hf_retry(engine, id) != HF_OK) give_up(std::string("hf_retry: ") + hf_errmsg(engine));
+    lines << "retry " << id << " " << attempts << "\n";
+  }
+  if (hf_close(engine) != HF_OK) give_up("hf_close");
+  return !jobs.empty();
+}
+
+void check_file(const std::string& path, Ledger& ledger) {
+  hf_engine* engine = open_file(path);
   hf_list_query query = HF_LIST_QUERY_INIT;
   query.limit = 1000;
   do {
@@ -199,8 +230,10 @@ int main(int argc, char** argv) {
     child.lines([&](const std::string& line) { return ledger.acknowledged(line), true; });
     if (kills % 10 == 9 && fs::exists(path)) check_copy(path);
   }
-  Child drain({settings.victim, path, journal, "drain", "0"});
-  if (int status = drain.wait(); status != 0) give_up("draining: status " + std::to_string(status));
+  do {
+    Child drain({settings.victim, path, journal, "drain", "0"});
+    if (int status = drain.wait(); status != 0) give_up("draining: status " + std::to_string(status));
+  } while (retry_quarantined(path, journal));
   ledger.read_journal(journal);
   check_file(path, ledger);
   ledger.judge();

@@ -10,6 +10,7 @@ namespace hf::crash {
 
 namespace {
 constexpr size_t kViolationsShown = 50;
+constexpr int kCrashLimit = 3;    // processes that die in a job's runs, one after another, quarantine it
 constexpr int kConcurrency = 64;  // the engine's default: so many results can be on their way at a kill
 }  // namespace
 
@@ -47,6 +48,8 @@ void Ledger::read_journal(const std::string& path) {
     in >> word;
     if (word == "boot") {
       ++boot_;
+    } else if (word == "retry" && in >> id >> attempt) {
+      retried(id, attempt);
     } else if (in >> id >> attempt >> rest; word == "start" && in) {
       started(id, attempt, rest);
     } else if (word == "end" && in) {
@@ -70,6 +73,7 @@ void Ledger::started(int64_t id, int attempt, std::string_view token) {
   if (attempt < j.attempt || (attempt == j.attempt && !j.deferred)) {
     wrong(who + " began attempt " + std::to_string(attempt) + " after attempt " + std::to_string(j.attempt));
   }
+  if (j.boot == boot_) j.outlived = j.deferred ? j.attempt - 1 : j.attempt;
   j.boot = boot_;
   j.last = Job::started;
   j.deferred = false;
@@ -85,6 +89,16 @@ void Ledger::ended(int64_t id, int attempt, std::string_view how) {
   j.deferred = how == "defer";
   j.last = how == "ok" || how == "dead" ? Job::final : Job::ended;
   if (j.last == Job::ended) ++j.failed;
+}
+
+// Written by the killer, for a job that it found quarantined. Right only if its last attempts can each have met a
+// kill, some of them before they came to their handler.
+void Ledger::retried(int64_t id, int attempts) {
+  Job& j = jobs_[id];
+  int kills = attempts - j.outlived;
+  if (kills < kCrashLimit) wrong("job " + std::to_string(id) + " (" + j.token + ") was quarantined after " + std::to_string(kills) + " kills");
+  ++quarantined_;
+  j.attempt = j.outlived = 0;
 }
 
 void Ledger::found(int64_t id, int state, const std::string& token, bool has_result) {
@@ -131,7 +145,7 @@ std::string Ledger::figures() const {
   std::ostringstream out;
   out << acknowledgements() << " acknowledged, " << found << " in the file, " << runs << " runs: " << failed
       << " failed or deferred by themselves, " << interrupted << " interrupted by a kill, " << repeated
-      << " ended but not recorded at the kill; at most " << most << " extra runs of one job";
+      << " ended but not recorded at the kill; at most " << most << " extra runs of one job; " << quarantined_ << " quarantined, and retried";
   return out.str();
 }
 

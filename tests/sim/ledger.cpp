@@ -49,6 +49,7 @@ void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& rep
   for (const Transition& t : tick.feed) {
     if (t.id != 0) apply(t);
   }
+  opened_ = false;
   // A turn that was asked for something that waits for the disk, and did it, makes all before it safe.
   bool waited = false;
   for (size_t i = 0; i < ops.size(); ++i) {
@@ -115,6 +116,7 @@ void Ledger::apply(const Transition& t) {
   Job& job = it->second;
   auto become = [&](State to) {
     bool back = t.change == Change::requeued;
+    if (opened_ && job.state == to) return;
     if (is_final(job.state) && !back) violated(t.id, std::string(change_name(t.change)) + ", though it is " + state_name(job.state));
     job.state = to;
     job.state_durable = false;
@@ -174,6 +176,7 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss) {
   // After a power cut what is there is on the disk.
   if (loss == Loss::power) synced();
   doubt_ = {};
+  opened_ = true;
 }
 
 void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss) {

@@ -26,7 +26,7 @@ class Ledger {
  public:
   // A turn that may have been committed though nobody was told.
   void in_doubt(const std::vector<Op>& ops);
-  // A committed turn. `replies` are the ops'.
+  // A committed turn. `replies` are the ops'. The first one after reconcile() tells of the opening too.
   void committed(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick);
   // All that a freshly opened engine has, before its first claim.
   void reconcile(const std::vector<JobInfo>& there, Loss loss);
@@ -64,6 +64,7 @@ class Ledger {
   std::set<JobId> ever_;  // every id that was seen: none is used again
   std::set<std::string> given_;  // tags of children that another job may have taken over
   Doubt doubt_;
+  bool opened_ = false;  // reconciled, and no turn since
 };
 
 }  // namespace hf::sim

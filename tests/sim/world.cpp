@@ -90,6 +90,7 @@ class World {
     o.limits = limits_;
     o.now = now_;
     o.live = survivors_;
+    o.reopened = log_safe_ >= 0;
     o.log_safe = log_safe_;
     return o;
   }

@@ -1,0 +1,170 @@
+// What an opening makes of what the last process left. The rest of class Jobs is in jobs.cpp and enqueue.cpp.
+#include <algorithm>
+
+#include "core/jobs.h"
+
+namespace hf {
+namespace {
+
+constexpr int kSweep = 200;  // rows that are looked at together
+
+// In meta: how many jobs a cleanly closed file has in each state.
+constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "count_completed", "count_dead", "count_cancelled"};
+
+}  // namespace
+
+void Jobs::open(const Opening& opening) {
+  Store& store = turn_.store;
+  next_id_ = reserved_until_ = std::max<int64_t>(store.meta("next_id", 1), 1);
+  // A clean end left its counts; after any other they are counted anew, from indexes.
+  for (int i = 0; i < kStates; ++i) {
+    int64_t kept = opening.clean ? store.meta(kCounts[i], -1) : -1;
+    turn_.stats.by_state[i] = kept >= 0 ? kept : store.count(static_cast<State>(i));
+  }
+  load_lane_counts(opening.clean);
+  turn_.suspects.load(store, turn_.lanes);
+
+  for (const LiveRun& run : opening.live) adopt(run);
+  size_t adopted = turn_.running.size();
+  while (turn_.store.ok()) {
+    std::vector<JobId> left = turn_.store.left_running(kSweep + static_cast<int>(adopted));
+    std::erase_if(left, [&](JobId id) { return turn_.running.find(id) != nullptr; });
+    if (left.empty()) break;
+    for (JobId id : left) recover(id, opening);
+  }
+  turn_.suspects.save(store);
+}
+
+void Jobs::adopt(const LiveRun& live) {
+  turn_.running.number_from(live.run + 1);
+  FullRow row = turn_.store.read(live.id, false);
+  // The failed commit may have reached the disk all the same, with the run's end in it.
+  if (!row.found || row.job.state != State::running || row.job.attempts != live.attempt) return;
+  Run run;
+  run.id = live.id;
+  run.attempt = live.attempt;
+  run.lane = turn_.lanes.by_id(row.job.lane);
+  run.batch = live.run;
+  run.started_ms = live.started_ms;
+  run.deadline_ms = live.deadline_ms;
+  run.priority = row.job.priority;
+  run.due_ms = row.job.due_ms;
+  run.opts = decode_opts(row.job.opts);
+  if (run.opts.cancel_asked) cancel_again_.push_back(run.id);
+  ++run.lane->queue->running;
+  if (!run.lane->key.empty()) ++run.lane->queue->keys_running[run.lane->key];
+  const int batches = turn_.running.batches();
+  RunnerState& runner = *run.lane->runner;
+  turn_.running.add(std::move(run));
+  runner.running += turn_.running.batches() - batches;
+}
+
+void Jobs::load_lane_counts(bool clean) {
+  std::string kept = clean ? turn_.store.meta_text("lane_counts") : "";
+  std::vector<std::pair<int, int64_t>> counts;
+  if (clean) {
+    // "lane:count lane:count ..."
+    for (size_t at = 0; at < kept.size();) {
+      char* end = nullptr;
+      long lane = std::strtol(kept.c_str() + at, &end, 10);
+      if (*end != ':') break;
+      int64_t n = std::strtoll(end + 1, &end, 10);
+      counts.emplace_back(static_cast<int>(lane), n);
+      at = static_cast<size_t>(end - kept.c_str()) + 1;
+    }
+  } else {
+    counts = turn_.store.pending_by_lane();
+  }
+  for (auto [lane, n] : counts) {
+    Lane* l = turn_.lanes.by_id(lane);
+    l->pending += n;
+    l->queue->pending += n;
+  }
+}
+
+void Jobs::save_counts() {
+  for (int i = 0; i < kStates; ++i) turn_.store.set_meta(kCounts[i], turn_.stats.by_state[i]);
+  std::string text;
+  for (int id = 1;; ++id) {
+    Lane* lane = turn_.lanes.by_id(id);
+    if (lane->id == 0) break;
+    if (lane->pending != 0) text += std::to_string(id) + ":" + std::to_string(lane->pending) + " ";
+  }
+  turn_.store.set_meta_text("lane_counts", text);
+  turn_.store.set_meta("next_id", next_id_);
+}
+
+void Jobs::recover(JobId id, const Opening& opening) {
+  FullRow row = turn_.store.read(id, false);
+  Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  JobOpts opts = decode_opts(row.job.opts);
+  // A delivery is the library's own code, and shares its request with others: nothing to blame a job for.
+  bool quarantined = false;
+  if (!opening.reopened && !lane.delivery()) {
+    ++(opening.same_boot ? opts.crashes : opts.reboots);
+    quarantined = !opts.cancel_asked && (opts.crashes >= kCrashLimit || opts.reboots >= kRebootLimit);
+    turn_.store.set_opts(id, encode_opts(opts));
+  }
+  std::string error = "the process ended during this attempt";
+  if (quarantined) {
+    error = opts.crashes >= kCrashLimit
+                ? "quarantined: the process ended " + std::to_string(opts.crashes) + " times in a row while it ran"
+                : "quarantined: the device restarted " + std::to_string(opts.reboots) + " times in a row while it ran";
+    error += "; see `holdfast show " + std::to_string(id) + "`";
+  }
+  std::vector<Attempt> history = decode_history(row.history);
+  history.push_back({row.job.attempts, lane.delivery(), 0, 0, quarantined ? "quarantined" : "lost", error});
+  if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
+  std::string bytes = encode_history(history);
+  EndOfRun end;
+  end.id = id;
+  end.lane = lane.id;
+  end.state = opts.cancel_asked ? State::cancelled : quarantined ? State::dead : State::pending;
+  end.due_ms = row.job.due_ms;
+  end.attempts = row.job.attempts;
+  end.finished_ms = is_final(end.state) ? turn_.now_ms : 0;
+  end.keep_unique = !is_final(end.state) || keeps_unique(opts);
+  end.set_failure = true;
+  end.error = error;
+  end.history = bytes;
+  turn_.store.end_run(end);
+  count(State::running, end.state);
+  ++turn_.stats.recovered;
+  if (quarantined) {
+    ++turn_.stats.dead;
+    ++turn_.stats.quarantined;
+  }
+  if (end.state == State::pending) {
+    turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);
+    if (is_suspect(opts)) turn_.suspects.add(id, &lane);
+  } else {
+    turn_.suspects.remove(id);
+  }
+  Transition& t = turn_.tell(opts.cancel_asked ? Change::cancelled : quarantined ? Change::died : Change::recovered, id, &lane);
+  t.attempt = row.job.attempts;
+  if (quarantined) t.detail = error;
+}
+
+// ---- suspects -----------------------------------------------------------------------------------------
+
+void Suspects::load(Store& store, Lanes& lanes) {
+  std::string kept = store.meta_text("suspects");  // "id id ..."
+  for (char* at = kept.data(); *at != 0;) {
+    char* end = nullptr;
+    JobId id = std::strtoll(at, &end, 10);
+    if (end == at) break;
+    at = end;
+    FullRow row = store.read(id, false);
+    if (row.found && !is_final(row.job.state) && is_suspect(decode_opts(row.job.opts))) jobs_.emplace(id, lanes.by_id(row.job.lane));
+  }
+}
+
+void Suspects::save(Store& store) {
+  if (!changed_) return;
+  changed_ = false;
+  std::string text;
+  for (const auto& [id, lane] : jobs_) text += std::to_string(id) + " ";
+  store.set_meta_text("suspects", text);
+}
+
+}  // namespace hf
