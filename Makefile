@@ -8,7 +8,7 @@
 #   make cross      armhf and arm64, the tests under qemu, sizes
 #   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
 #   make soak       kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
-#   make fuzz       libFuzzer on every parser (FUZZ_SECONDS=60 each)
+#   make fuzz       libFuzzer on every way in (FUZZ_SECONDS=60 each), a table at the end
 #   make install PREFIX=DIR
 #   make sizes      of what is built here (README=1 writes them into README.md)
 #   make tsan docs-check clean

@@ -133,10 +133,10 @@ Status Engine::State::open() {
   // Elapsed time goes on where it was: exactly, within one boot; over a reboot with the time in between, if the
   // wall clock was trusted on both sides.
   // It begins at 1: 0 means "none". It is kept once a minute; a row that was written since knows of a later time.
-  int64_t saved_elapsed = store->meta("elapsed", 1);
+  int64_t saved_elapsed = std::max<int64_t>(store->meta("elapsed", 1), 1);
   int64_t elapsed = std::max(saved_elapsed, store->latest_time());
-  int64_t saved_boot = store->meta("boot_ms", 0);
-  int64_t saved_wall = store->meta("wall_ms", 0);
+  int64_t saved_boot = std::max<int64_t>(store->meta("boot_ms", 0), 0);
+  int64_t saved_wall = std::max<int64_t>(store->meta("wall_ms", 0), 0);
   const Now& now = options.now;
   bool same_boot = !options.boot_id.empty() && store->meta_text("boot_id") == options.boot_id;
   if (same_boot) {
@@ -144,12 +144,13 @@ Status Engine::State::open() {
   } else if (saved_wall != 0 && now.wall_trusted) {
     elapsed = std::max(elapsed, saved_elapsed + now.wall_ms - saved_wall);
   }
+  elapsed = std::min(elapsed, kTimeMax / 2);  // of a damaged file; time still goes on
   elapsed_base_ms = elapsed - now.boot_ms;
   set_time(now);
   bool clean = store->meta("clean", 1) != 0;
   lanes.load();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
-  int64_t opens = store->meta("opens", 0) + 1;
+  int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + 1;
   store->set_meta("opens", opens);
   running.number_from(static_cast<uint64_t>(opens) << 32);
   jobs.open({options.live, clean, options.reopened, same_boot});

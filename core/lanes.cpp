@@ -10,7 +10,10 @@ void Lanes::load() {
     q.paused = row.paused;
     q.concurrency_set = row.concurrency;
   }
-  for (const LaneRow& row : store_.lanes()) make(row);
+  for (const LaneRow& row : store_.lanes()) {
+    const bool sound = row.id >= 1 && row.id <= kLanesMax && is_sink_queue(row.queue) == (row.origin != 0);
+    if (sound) make(row);  // else the file is damaged: its jobs are in the lane that is lost
+  }
 }
 
 Lane* Lanes::make(const LaneRow& row) {

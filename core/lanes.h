@@ -87,6 +87,7 @@ class Lanes {
   // HF_E_FULL beyond kLanesMax.
   Result<Lane*> intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin);
   Lane* by_id(int id) const;  // never null: an unknown id (damage) gives a lane that never runs
+  int last_id() const { return static_cast<int>(lanes_.size()); }
   Queue& queue(const std::string& name);  // made if need be
   Queue* find_queue(const std::string& name);
   RunnerState& runner(const std::string& name);

@@ -126,6 +126,22 @@ std::string quoted(std::string_view text, size_t max_bytes) {
   return out + (cut ? "...\"" : "\"");
 }
 
+std::string one_line(std::string_view text) {
+  std::string line;
+  line.reserve(text.size());
+  while (!text.empty()) {
+    const size_t length = utf8_character(text);
+    const auto byte = static_cast<unsigned char>(text[0]);
+    if (length > 1 || (length == 1 && byte >= 0x20 && byte != 0x7F)) {
+      line += text.substr(0, length);
+    } else {
+      line += '?';
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return line;
+}
+
 std::vector<std::string_view> nearest_names(std::string_view word,
                                             std::span<const std::string_view> known, size_t count) {
   struct Match {

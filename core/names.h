@@ -29,6 +29,10 @@ std::string_view cut_utf8(std::string_view text, size_t max_bytes);
 // as "...".
 std::string quoted(std::string_view text, size_t max_bytes = 48);
 
+// `text` as one line of UTF-8, for a message that quotes what others wrote: control characters and
+// bytes that are not UTF-8 become '?'.
+std::string one_line(std::string_view text);
+
 // The names of `known` that `word` is most likely meant to be, nearest first: those that differ,
 // without regard to case, by at most a third of its letters (and by at most 3) in edits of one
 // letter: insert, delete, replace, or swap two neighbours. At most `count`; words longer than 64

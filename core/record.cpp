@@ -1,5 +1,6 @@
 #include "core/record.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -79,6 +80,7 @@ class Reader {
   }
   uint8_t tag() const { return tag_; }
   int64_t number() const { return number_; }
+  int64_t count() const { return std::clamp<int64_t>(number_, 0, kTimeMax); }  // of milliseconds, too
   std::string bytes() const { return std::string(bytes_); }
   bool policy(Policy& p) const {
     switch (tag_) {
@@ -113,6 +115,13 @@ class Reader {
   int64_t number_ = 0;
 };
 
+// Of a damaged row: a policy that no job can have is none at all, a choice that is none the first one.
+Policy sound(Policy policy) { return policy == Policy{} || validate(policy) ? policy : Policy{}; }
+template <class E>
+E choice(int64_t number, E last) {
+  return number >= 0 && number <= static_cast<int64_t>(last) ? static_cast<E>(number) : E{};
+}
+
 }  // namespace
 
 std::string encode_opts(const JobOpts& o) {
@@ -139,16 +148,17 @@ JobOpts decode_opts(std::string_view bytes) {
       case kSink: o.sink = r.bytes(); break;
       case kTags: o.tags = r.bytes(); break;
       case kSchedule: o.schedule = r.bytes(); break;
-      case kOccurrence: o.occurrence_wall_ms = r.number(); break;
+      case kOccurrence: o.occurrence_wall_ms = r.count(); break;
       case kUniqueKey: o.unique_key = r.bytes(); break;
-      case kUniqueFor: o.unique_for_ms = r.number(); break;
-      case kUniqueUntil: o.unique_until_ms = r.number(); break;
+      case kUniqueFor: o.unique_for_ms = r.count(); break;
+      case kUniqueUntil: o.unique_until_ms = r.count(); break;
       case kCancelAsked: o.cancel_asked = r.number() != 0; break;
       case kCrashes: o.crashes = static_cast<int>(r.number()); break;
       case kReboots: o.reboots = static_cast<int>(r.number()); break;
       default: break;
     }
   }
+  o.policy = sound(std::move(o.policy));
   return o;
 }
 
@@ -177,21 +187,22 @@ JobSpec decode_spec(std::string_view bytes) {
     if (r.policy(s.policy)) continue;
     switch (r.tag()) {
       case kType: s.type = r.bytes(); break;
-      case kQueue: s.queue = r.bytes(); break;
+      case kQueue: s.queue = r.bytes().empty() ? s.queue : r.bytes(); break;  // every queue has a name
       case kPayload: s.payload = r.bytes(); break;
-      case kPriority: s.priority = static_cast<int>(r.number()); break;
-      case kDelay: s.delay_ms = r.number(); break;
-      case kTtl: s.ttl_ms = r.number(); break;
+      case kPriority: s.priority = static_cast<int>(std::clamp<int64_t>(r.number(), -HF_PRIORITY_MAX, HF_PRIORITY_MAX)); break;
+      case kDelay: s.delay_ms = r.count(); break;
+      case kTtl: s.ttl_ms = r.count(); break;
       case kUniqueKey: s.unique_key = r.bytes(); break;
-      case kUniqueFor: s.unique_for_ms = r.number(); break;
-      case kOnConflict: s.on_conflict = static_cast<OnConflict>(r.number()); break;
+      case kUniqueFor: s.unique_for_ms = r.count(); break;
+      case kOnConflict: s.on_conflict = choice(r.number(), OnConflict::debounce); break;
       case kKey: s.concurrency_key = r.bytes(); break;
       case kSink: s.sink = r.bytes(); break;
-      case kDurability: s.durability = static_cast<Durability>(r.number()); break;
+      case kDurability: s.durability = choice(r.number(), Durability::memory); break;
       case kTags: s.tags = r.bytes(); break;
       default: break;
     }
   }
+  s.policy = sound(std::move(s.policy));
   return s;
 }
 
@@ -220,8 +231,8 @@ std::vector<Attempt> decode_history(std::string_view bytes) {
     Attempt& a = history.back();
     switch (r.tag()) {
       case kDelivery: a.delivery = r.number() != 0; break;
-      case kStarted: a.started_ms = r.number(); break;
-      case kTook: a.took_ms = r.number(); break;
+      case kStarted: a.started_ms = r.count(); break;
+      case kTook: a.took_ms = r.count(); break;
       case kOutcome: a.outcome = r.bytes(); break;
       case kError: a.error = r.bytes(); break;
       default: break;

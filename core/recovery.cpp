@@ -76,6 +76,7 @@ void Jobs::load_lane_counts(bool clean) {
     counts = turn_.store.pending_by_lane();
   }
   for (auto [lane, n] : counts) {
+    n = std::clamp<int64_t>(n, 0, kTimeMax);
     Lane* l = turn_.lanes.by_id(lane);
     l->pending += n;
     l->queue->pending += n;
@@ -85,10 +86,9 @@ void Jobs::load_lane_counts(bool clean) {
 void Jobs::save_counts() {
   for (int i = 0; i < kStates; ++i) turn_.store.set_meta(kCounts[i], turn_.stats.by_state[i]);
   std::string text;
-  for (int id = 1;; ++id) {
+  for (int id = 1; id <= turn_.lanes.last_id(); ++id) {
     Lane* lane = turn_.lanes.by_id(id);
-    if (lane->id == 0) break;
-    if (lane->pending != 0) text += std::to_string(id) + ":" + std::to_string(lane->pending) + " ";
+    if (lane->id != 0 && lane->pending != 0) text += std::to_string(id) + ":" + std::to_string(lane->pending) + " ";
   }
   turn_.store.set_meta_text("lane_counts", text);
   turn_.store.set_meta("next_id", next_id_);

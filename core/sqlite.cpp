@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/names.h"
+
 namespace hf {
 
 namespace {
@@ -256,7 +258,7 @@ void Db::fail(int code, std::string_view doing) {
   if (error_code_ != 0) return;
   error_code_ = code == SQLITE_OK ? SQLITE_ERROR : code;
   const char* text = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
-  error_text_ = path_ + ": " + (text != nullptr ? text : "error");
+  error_text_ = one_line(path_ + ": " + (text != nullptr ? text : "error"));  // it may quote a damaged schema
   if (error_code_of_sqlite(error_code_) == HF_E_INTERNAL) error_text_.append(" in ").append(doing);
 }
 

@@ -6,6 +6,17 @@
 
 namespace hf {
 
+namespace {
+// A damaged file holds any number; the engine gets the nearest one that it could have written.
+int64_t count_in(const Stmt& s, int col, int64_t max = kTimeMax) { return std::clamp<int64_t>(s.i64(col), 0, max); }
+int64_t due_in(const Stmt& s, int col) { return s.i64(col) == kNever ? kNever : count_in(s, col); }
+int nprio_of(int64_t level) { return static_cast<int>(std::clamp<int64_t>(level, -HF_PRIORITY_MAX, HF_PRIORITY_MAX)); }
+int lane_in(const Stmt& s, int col) { return static_cast<int>(count_in(s, col, INT32_MAX)); }
+int attempts_in(const Stmt& s, int col) { return static_cast<int>(count_in(s, col, 1 << 20)); }
+// Where the payload (0) or the result (1) of a job is.
+int64_t body_id(JobId id, int which) { return static_cast<int64_t>(static_cast<uint64_t>(id) * 2 + static_cast<uint64_t>(which)); }
+}  // namespace
+
 // Every statement that the engine runs, prepared at first use.
 struct Store::Statements {
   explicit Statements(Db& db) : db_(db) {}
@@ -227,7 +238,7 @@ std::string Store::read_body(int64_t body_id) {
 }
 
 void Store::insert(const JobRow& row) {
-  bool apart = write_body(row.id * 2, row.payload);
+  bool apart = write_body(body_id(row.id, 0), row.payload);
   Stmt& s = sql_->insert;
   s.bind(row.id).bind(row.lane).bind(static_cast<int64_t>(row.state)).bind(-row.priority).bind(row.due_ms);
   s.bind(row.attempts).bind(row.created_ms).bind_opt(row.at_wall_ms, 0).bind_opt(row.expires_ms, 0);
@@ -263,7 +274,7 @@ void Store::remove_bodies_without_job() { db_->exec("DELETE FROM body WHERE id/2
 void Store::set_running(JobId id, int attempts) { sql_->set_running.bind(id).bind(attempts).run(); }
 
 void Store::end_run(const EndOfRun& e) {
-  bool apart = e.set_result && write_body(e.id * 2 + 1, e.result);
+  bool apart = e.set_result && write_body(body_id(e.id, 1), e.result);
   Stmt& s = e.set_failure ? sql_->end_failure : e.set_result ? sql_->end_result : sql_->end_plain;
   s.bind(e.id).bind(e.lane).bind(static_cast<int64_t>(e.state)).bind(e.due_ms).bind(e.attempts);
   s.bind_opt(e.finished_ms, 0).bind(e.keep_unique);
@@ -277,7 +288,7 @@ void Store::end_run(const EndOfRun& e) {
 
 void Store::remove(JobId id) {
   sql_->remove.bind(id).run();
-  sql_->remove_body.bind(id * 2).run();
+  sql_->remove_body.bind(body_id(id, 0)).run();
 }
 
 void Store::make_pending(JobId id, int lane, int priority, int64_t due_ms, int64_t at_wall_ms, int attempts) {
@@ -291,8 +302,8 @@ void Store::make_final(JobId id, State state, int64_t finished_ms, bool keep_uni
 void Store::set_error(JobId id, std::string_view error) { sql_->set_error.bind(id).bind_opt_text(error).run(); }
 
 void Store::set_payload(JobId id, std::string_view payload) {
-  bool apart = write_body(id * 2, payload);
-  if (!apart) sql_->delete_body.bind(id * 2).run();
+  bool apart = write_body(body_id(id, 0), payload);
+  if (!apart) sql_->delete_body.bind(body_id(id, 0)).run();
   Stmt& s = sql_->set_payload.bind(id);
   apart ? s.bind_null() : s.bind_blob(payload);
   s.run();
@@ -316,13 +327,13 @@ RunRow Store::read_for_run(JobId id, bool delivery) {
   if (!s.bind(id).step()) return row;
   row.found = true;
   row.opts = s.blob(0);
-  row.created_ms = s.i64(1);
-  row.expires_ms = s.i64(2);
-  row.attempts = static_cast<int>(s.i64(3));
+  row.created_ms = count_in(s, 1);
+  row.expires_ms = count_in(s, 2);
+  row.attempts = attempts_in(s, 3);
   bool apart = s.null(4);
   if (!apart) row.bytes = s.blob(4);
   s.reset();
-  if (apart) row.bytes = read_body(id * 2 + (delivery ? 1 : 0));
+  if (apart) row.bytes = read_body(body_id(id, delivery ? 1 : 0));
   return row;
 }
 
@@ -332,17 +343,17 @@ FullRow Store::read(JobId id, bool with_bodies) {
   if (!s.bind(id).step()) return row;
   row.found = true;
   row.job.id = id;
-  row.job.lane = static_cast<int>(s.i64(0));
+  row.job.lane = lane_in(s, 0);
   row.job.state = static_cast<State>(std::clamp<int64_t>(s.i64(1), 0, kStates - 1));
-  row.job.priority = static_cast<int>(-s.i64(2));
-  row.job.due_ms = s.i64(3);
-  row.job.attempts = static_cast<int>(s.i64(4));
-  row.job.created_ms = s.i64(5);
-  row.job.at_wall_ms = s.i64(6);
-  row.job.expires_ms = s.i64(7);
+  row.job.priority = -nprio_of(s.i64(2));
+  row.job.due_ms = due_in(s, 3);
+  row.job.attempts = attempts_in(s, 4);
+  row.job.created_ms = count_in(s, 5);
+  row.job.at_wall_ms = count_in(s, 6);
+  row.job.expires_ms = count_in(s, 7);
   row.job.unique_key = s.text(8);
   row.job.opts = s.blob(9);
-  row.finished_ms = s.i64(10);
+  row.finished_ms = count_in(s, 10);
   row.error = s.text(11);
   row.history = s.blob(12);
   bool sizes_apart[2] = {s.null(13), s.null(14)};
@@ -356,9 +367,9 @@ FullRow Store::read(JobId id, bool with_bodies) {
   sql_->read_bodies.reset();
   for (int i = 0; i < 2; ++i) {
     if (!sizes_apart[i]) continue;
-    if (sql_->body_size.bind(id * 2 + i).step()) (i == 0 ? row.payload_size : row.result_size) = sql_->body_size.i64(0);
+    if (sql_->body_size.bind(body_id(id, i)).step()) (i == 0 ? row.payload_size : row.result_size) = sql_->body_size.i64(0);
     sql_->body_size.reset();
-    if (with_bodies) (i == 0 ? row.job.payload : row.result) = read_body(id * 2 + i);
+    if (with_bodies) (i == 0 ? row.job.payload : row.result) = read_body(body_id(id, i));
   }
   return row;
 }
@@ -395,7 +406,7 @@ bool Store::ready(int lane, int64_t now_ms, size_t limit, std::vector<ReadyEntry
     level = first(sql_->next_level.bind(lane).bind(level), kNever);
     if (level == kNever) return false;
     Stmt& s = sql_->ready_level.bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(want - out.size()));
-    while (s.step()) out.push_back({static_cast<int>(level), s.i64(0), s.i64(1)});
+    while (s.step()) out.push_back({nprio_of(level), s.i64(0), s.i64(1)});
     if (out.size() >= want) return true;
   }
   return false;
@@ -421,7 +432,7 @@ int64_t Store::next_expiry() { return first(sql_->next_expiry, kNever); }
 std::vector<Store::Finished> Store::finished(State state, int64_t after_ms, JobId after_id, int64_t until_ms, int limit) {
   std::vector<Finished> rows;
   Stmt& s = sql_->finished.bind(static_cast<int64_t>(state)).bind(after_ms).bind(after_id).bind(until_ms).bind(limit);
-  while (s.step()) rows.push_back({s.i64(0), s.i64(1), s.i64(2) != 0});
+  while (s.step()) rows.push_back({s.i64(0), count_in(s, 1), s.i64(2) != 0});
   return rows;
 }
 
@@ -431,7 +442,7 @@ int64_t Store::latest_time() {
                           "SELECT max(finished) FROM job WHERE state>=2 AND state=4"}) {
     latest = std::max(latest, db_->query_i64(sql));
   }
-  return latest;
+  return std::min(latest, kTimeMax);
 }
 
 // ---- listing and counting -----------------------------------------------------------------------------
@@ -457,7 +468,7 @@ int64_t Store::count(State state) {
 std::vector<std::pair<int, int64_t>> Store::pending_by_lane() {
   std::vector<std::pair<int, int64_t>> counts;
   Stmt s(*db_, "SELECT lane, count(*) FROM job WHERE state=0 GROUP BY lane");
-  while (s.step()) counts.emplace_back(static_cast<int>(s.i64(0)), s.i64(1));
+  while (s.step()) counts.emplace_back(lane_in(s, 0), s.i64(1));
   return counts;
 }
 
@@ -467,8 +478,7 @@ std::vector<LaneRow> Store::lanes() {
   std::vector<LaneRow> rows;
   Stmt s(*db_, "SELECT id,queue,type,key,origin FROM lane ORDER BY id");
   while (s.step()) {
-    rows.push_back({static_cast<int>(s.i64(0)), std::string(s.text(1)), std::string(s.text(2)),
-                    std::string(s.text(3)), static_cast<int>(s.i64(4))});
+    rows.push_back({lane_in(s, 0), std::string(s.text(1)), std::string(s.text(2)), std::string(s.text(3)), lane_in(s, 4)});
   }
   return rows;
 }
@@ -482,7 +492,7 @@ std::vector<QueueRow> Store::queues() {
   Stmt s(*db_, "SELECT name,paused,concurrency FROM queue ORDER BY name");
   while (s.step()) {
     QueueRow row{std::string(s.text(0)), s.i64(1) != 0, std::nullopt};
-    if (!s.null(2)) row.concurrency = static_cast<int>(s.i64(2));
+    if (!s.null(2)) row.concurrency = static_cast<int>(std::clamp<int64_t>(s.i64(2), 1, 10000));
     rows.push_back(std::move(row));
   }
   return rows;
@@ -502,17 +512,17 @@ std::vector<ScheduleRow> Store::schedules() {
     row.spec.name = s.text(0);
     row.spec.cron = s.text(1);
     row.spec.zone = s.text(2);
-    row.spec.jitter_ms = s.i64(3);
+    row.spec.jitter_ms = count_in(s, 3);
     row.spec.catch_up = static_cast<CatchUp>(std::clamp<int64_t>(s.i64(4), 0, 2));
     row.spec.overlap = static_cast<Overlap>(std::clamp<int64_t>(s.i64(5), 0, 2));
     row.spec.job = decode_spec(s.blob(6));
     row.paused = s.i64(7) != 0;
-    row.next_ms = s.i64(8);
-    row.fire_ms = s.i64(9);
-    row.last_wall_ms = s.i64(10);
+    row.next_ms = due_in(s, 8);
+    row.fire_ms = row.next_ms == kNever ? kNever : due_in(s, 9);
+    row.last_wall_ms = count_in(s, 10);
     row.last_job = s.i64(11);
-    row.fired = s.i64(12);
-    row.skipped = s.i64(13);
+    row.fired = count_in(s, 12);
+    row.skipped = count_in(s, 13);
     row.spec.configured = s.i64(14) != 0;
     rows.push_back(std::move(row));
   }
@@ -530,7 +540,7 @@ void Store::put_schedule(const ScheduleRow& row) {
 
 void Store::remove_schedule(const std::string& name) { sql_->remove_schedule.bind_text(name).run(); }
 
-int64_t Store::meta(const char* key, int64_t absent) { return first(sql_->get_meta.bind_text(key), absent); }
+int64_t Store::meta(const char* key, int64_t absent) { return std::min(first(sql_->get_meta.bind_text(key), absent), kTimeMax); }
 void Store::set_meta(const char* key, int64_t value) { sql_->put_meta.bind_text(key).bind(value).run(); }
 
 std::string Store::meta_text(const char* key) {
@@ -543,7 +553,7 @@ void Store::set_meta_text(const char* key, std::string_view value) { sql_->put_m
 
 // ---- the file ---------------------------------------------------------------------------------------
 
-int64_t Store::used_bytes() { return (db_->page_count() - db_->free_pages()) * page_size_; }
+int64_t Store::used_bytes() { return std::max<int64_t>(db_->page_count() - db_->free_pages(), 0) * page_size_; }
 
 void Store::vacuum_some(int pages) { db_->exec(("PRAGMA incremental_vacuum(" + std::to_string(pages) + ")").c_str()); }
 

@@ -116,7 +116,7 @@ struct Turn {
   Tick* out = nullptr;
 
   // A time on the elapsed axis as wall time, by the present mapping; never 0, which means "none".
-  int64_t wall_of(int64_t elapsed_ms) const { return wall_ms - (now_ms - elapsed_ms); }
+  int64_t wall_of(int64_t elapsed_ms) const { return wall_ms - (now_ms - std::min(elapsed_ms, kTimeMax)); }
   std::string key_of(JobId id) const { return key_prefix + std::to_string(id); }
   Transition& tell(Change change, JobId id, const Lane* lane) {
     Transition& t = out->feed.emplace_back();

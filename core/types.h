@@ -19,6 +19,8 @@ namespace hf {
 using JobId = int64_t;  // > 0; 0 means none
 
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+// 285,000 years. What a damaged file says lies beyond is read as this: sums of a few do not overflow.
+inline constexpr int64_t kTimeMax = int64_t{1} << 53;
 
 // What the outside tells the engine about time, at each tick. The engine reads no clock.
 struct Now {

@@ -34,9 +34,9 @@ RunEnded of_response(const HttpResponse& response, const std::string& peer) {
   const int status = response.status;
   if (status >= 200 && status < 300) return ended;
   if (refuses_our_certificate(response))
-    return parked(peer +
-                  " refuses our client certificate, jobs wait until this is put right: HTTP 400, " +
-                  error_with_head("nginx", response.body, response.body_cut));
+    return parked(error_with_head(
+        peer + " refuses our client certificate, jobs wait until this is put right: HTTP 400, nginx",
+        response.body, response.body_cut));
   std::string what = "HTTP " + std::to_string(status) + " from " + peer;
   if (status < 400) what += " (redirects are not followed)";
   ended.error = error_with_head(std::move(what), response.body, response.body_cut);

@@ -5,7 +5,6 @@
 #include <cinttypes>
 #include <cstdio>
 #include <iterator>
-#include <ranges>
 
 #include "handlers/http_outcome.h"
 #include "handlers/ndjson.h"
@@ -123,7 +122,9 @@ void SinkRunner::end(const RunJob& job, RunEnded how) {
 }
 
 void SinkRunner::stop(JobId id, int attempt, StopReason reason) {
-  for (Batch& batch : std::views::reverse(batches_)) {  // the newest: an older run of the job was handed back
+  // The newest first: an older run of the job was handed back.
+  for (auto at = batches_.rbegin(); at != batches_.rend(); ++at) {
+    Batch& batch = *at;
     for (size_t i = 0; i < batch.parts.size(); ++i) {
       Jobs& part = batch.parts[i];
       const auto job = std::find_if(part.begin(), part.end(), [&](const RunJob& candidate) {

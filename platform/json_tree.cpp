@@ -6,8 +6,18 @@
 #include <numeric>
 #include <tuple>
 
+#include "core/names.h"
+
 namespace hf {
 namespace {
+
+// "3:14: ", of the byte at `at`.
+std::string place(std::string_view text, size_t at) {
+  const auto before = text.substr(0, at);
+  const size_t line_start = before.rfind('\n') + 1;  // npos + 1 == 0
+  return std::to_string(std::count(before.begin(), before.end(), '\n') + 1) + ":" +
+         std::to_string(before.size() - line_start + 1) + ": ";
+}
 
 // An iterator over the text that leaves a mark of how far the parser has read: its SAX interface
 // knows no positions.
@@ -103,7 +113,7 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
     // object key - unexpected end of input; expected string literal"
     std::string_view reason = error.what();
     if (const size_t dash = reason.find(" - "); dash != reason.npos) reason.remove_prefix(dash + 3);
-    failure_ = position() + std::string(reason);
+    failure_ = position() + one_line(reason);  // it quotes what was read last, whatever bytes these are
     return false;
   }
 
@@ -117,11 +127,7 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   }
   // Of the last byte that was read.
   std::string position() {
-    const char* last = mark_ > text_.data() ? mark_ - 1 : mark_;
-    const auto before = text_.substr(0, static_cast<size_t>(last - text_.data()));
-    const size_t line_start = before.rfind('\n') + 1;  // npos + 1 == 0
-    return std::to_string(std::count(before.begin(), before.end(), '\n') + 1) + ":" +
-           std::to_string(before.size() - line_start + 1) + ": ";
+    return place(text_, static_cast<size_t>((mark_ > text_.data() ? mark_ - 1 : mark_) - text_.data()));
   }
   bool integer(int64_t value, std::string raw) {
     JsonNode* node = add(JsonNode::Kind::integer);
@@ -226,6 +232,9 @@ std::string_view json_kind_name(JsonNode::Kind kind) {
 }
 
 Result<JsonNode> parse_json(std::string_view text) {
+  if (const size_t nul = text.find('\0'); nul != text.npos) {  // the parser takes it for the end
+    return Error{HF_E_INVALID, place(text, nul) + "a NUL byte, which JSON text does not hold"};
+  }
   TreeBuilder builder(text);
   const MarkingIterator begin(text.data(), builder.mark());
   const MarkingIterator end(text.data() + text.size(), builder.mark());

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/names.h"
+
 namespace hf {
 namespace {
 
@@ -44,7 +46,7 @@ Status parse_query(std::string_view query, ServerRequest& into) {
     auto value = percent_decode(equals < pair.size() ? pair.substr(equals + 1) : "", true);
     if (!value) return value.error();
     const bool is_new = into.query.emplace(*name, *value).second;
-    if (!is_new) return bad_target("the parameter '" + *name + "' is given twice");
+    if (!is_new) return bad_target("the parameter " + hf::quoted(*name) + " is given twice");
   }
   return ok_status();
 }

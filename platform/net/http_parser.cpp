@@ -69,6 +69,8 @@ int HttpParser::on_headers_complete() {
 }
 
 int HttpParser::on_body(const char* at, size_t size) {
+  if (response_.status < 200)  // RFC 9110, 15.2
+    return fail("a response with status " + std::to_string(response_.status) + " has a body");
   const size_t room = limits_.max_body_bytes - response_.body.size();
   if (size <= room) {
     response_.body.append(at, size);

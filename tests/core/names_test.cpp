@@ -117,3 +117,10 @@ TEST_CASE("nearest names: the nearest first, at most as many as asked for") {
   CHECK(names[0] == "Berlim");
   CHECK(names[1] == "Berlin");
 }
+
+TEST_CASE("one line: what a message quotes is UTF-8 without control characters") {
+  CHECK(one_line("grün \xE2\x82\xAC") == "grün \xE2\x82\xAC");
+  CHECK(one_line("a\nb\tc\x7F\x1B[2J") == "a?b?c??[2J");
+  CHECK(one_line("\xFF\xC3x\xED\xA0\x80") == "??x???");
+  CHECK(one_line(std::string_view("\0", 1)) == "?");
+}

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "core/random.h"
 
 using namespace hf;
@@ -27,7 +29,7 @@ JobOpts full_opts() {
   o.occurrence_wall_ms = 253402300799999;
   o.unique_key = std::string(HF_KEY_MAX, 'k');
   o.unique_for_ms = 1;
-  o.unique_until_ms = INT64_MAX;
+  o.unique_until_ms = kTimeMax;
   o.cancel_asked = true;
   return o;
 }
@@ -92,4 +94,28 @@ TEST_CASE("cut and garbled bytes lose fields, never memory") {
     CHECK(decode_history(bytes).size() <= HF_HISTORY_MAX);
     decode_spec(bytes);
   }
+}
+
+TEST_CASE("a policy that no job can have counts as none, a choice that is none as the first one") {
+  JobOpts opts = full_opts();
+  opts.policy.backoff.base_ms = std::numeric_limits<int64_t>::max();
+  CHECK(decode_opts(encode_opts(opts)).policy == Policy{});
+  CHECK(decode_opts(encode_opts(opts)).sink == full_opts().sink);
+  JobSpec spec;
+  spec.type = "report";
+  spec.policy.max_attempts = -3;
+  spec.on_conflict = static_cast<OnConflict>(77);
+  spec.queue = "";
+  const JobSpec read = decode_spec(encode_spec(spec));
+  CHECK(read.policy == Policy{});
+  CHECK(read.on_conflict == OnConflict::keep);
+  CHECK(read.queue == "default");
+}
+
+TEST_CASE("times beyond all reason are cut to what sums can hold") {
+  const int64_t lowest = std::numeric_limits<int64_t>::min(), highest = std::numeric_limits<int64_t>::max();
+  const auto history = decode_history(encode_history({{1, false, lowest, highest, "retry", ""}}));
+  REQUIRE(history.size() == 1);
+  CHECK(history[0].started_ms == 0);
+  CHECK(history[0].took_ms == kTimeMax);
 }

@@ -1,8 +1,12 @@
 // What the next start finds: after a kill, a power cut, and a turn that failed.
+#include <limits>
+
 #include "engine_fixture.h"
+#include "raw_db.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
+using hf::test::RawDb;
 
 namespace {
 
@@ -220,4 +224,36 @@ TEST_CASE_FIXTURE(ReopenFixture, "a number of a run is not used again after a re
   CHECK(again.run != old.run);
   CHECK(refused(ended(old, Outcome::done)).code == HF_E_STALE);
   end(again, Outcome::done);
+}
+
+// What the fuzzer of the file found (tests/fuzz/database_fuzz.cpp), by hand.
+TEST_CASE_FIXTURE(EngineFixture, "numbers that no engine wrote do no harm: it opens, shows and runs what there is") {
+  JobSpec delayed = spec("x");
+  delayed.delay_ms = 60000;
+  const JobId sound = add(spec("x")), other = add(delayed);
+  const std::string lowest = std::to_string(std::numeric_limits<int64_t>::min() + 1);
+  const std::string highest = std::to_string(std::numeric_limits<int64_t>::max());
+  const std::string damages[] = {
+      "UPDATE meta SET value=" + highest + " WHERE key!='file_id'",
+      "UPDATE meta SET value=" + lowest + " WHERE key!='file_id'",
+      "UPDATE job SET created=" + lowest + ", due=" + highest + ", nprio=" + lowest + ", attempts=" + highest + " WHERE id=" + std::to_string(other),
+      "UPDATE job SET lane=0 WHERE id=" + std::to_string(other),
+      "INSERT INTO lane VALUES(0,'q','x','',0),(-5,'q','x','',0),(4294967297,'q','x','',0),(9,'q','x','',1)",
+      "INSERT INTO queue VALUES('q',0," + lowest + ")",
+      "INSERT OR REPLACE INTO meta VALUES('lane_counts','1:" + highest + " 1:" + highest + " -1:" + lowest + " x')"};
+  for (const std::string& damage : damages) {
+    CAPTURE(damage);
+    close_cleanly();
+    RawDb(path).query(damage);
+    open();
+    CHECK(get(sound).type == "x");
+    CHECK(ask<JobPage>(List{}).jobs.size() == 2);
+    CHECK_FALSE(ask<WhyInfo>(Why{other}).summary.empty());
+    CHECK(ask<std::string>(Check{}) == "");
+    pass(1000);
+  }
+  handler("x");
+  REQUIRE_FALSE(started.empty());
+  end(take_started(), Outcome::done);
+  CHECK(state(sound) == State::completed);
 }

@@ -1,20 +1,17 @@
 // Bytes of a client, cut in two ways: the same requests come out, nothing crashes, all bounds hold.
-#include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "platform/request_parser.h"
+#include "tests/fuzz/fuzz.h"
+
+using hf::fuzz::must;
 
 namespace {
 
 // Head bytes far beyond any input here: that limit goes by what came before a cut, see its own test.
 constexpr hf::RequestLimits kLimits{.url_bytes = 64, .head_bytes = 1 << 20, .body_bytes = 64};
-
-void must(bool holds) {
-  if (!holds) std::abort();
-}
 
 std::vector<std::string> requests_in(std::string_view data, std::size_t piece) {
   std::vector<std::string> out;
@@ -43,8 +40,7 @@ std::vector<std::string> requests_in(std::string_view data, std::size_t piece) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
-  const std::string_view data(reinterpret_cast<const char*>(bytes), size);
+HF_FUZZ(input) {
+  const std::string_view data = input.rest();
   must(requests_in(data, data.size()) == requests_in(data, 1));
-  return 0;
 }

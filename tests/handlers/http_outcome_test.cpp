@@ -116,6 +116,8 @@ TEST_SUITE("http_outcome") {
       CHECK(outcome(refused).error.find("refuses our client certificate") != std::string::npos);
     }
     CHECK(outcome(response(400, "bad reading")).outcome == Outcome::dead);
+    const std::string long_page = "The SSL certificate error" + std::string(1000, 'x');
+    CHECK(outcome(response(400, long_page)).error.size() <= HF_ERROR_TEXT_MAX);
   }
 
   TEST_CASE("what may have reached the server is an attempt") {

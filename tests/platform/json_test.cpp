@@ -44,7 +44,10 @@ TEST_CASE("JSON that is wrong says where and what was expected") {
   CHECK(parse_failure("{\"a\": nul}").starts_with("1:"));
   CHECK(parse_failure("{\"a\": 1} x") != "");
   CHECK(parse_failure("{\"a\": \"\xff\"}") != "");
+  CHECK(parse_failure("{\"a\": \"\xff\"}").find('\xff') == std::string::npos);
   CHECK(parse_failure("") != "");
+  // Not the end of the text, whatever comes behind it.
+  CHECK(parse_failure(std::string_view("{\n\"a\": 1}\0{}", 13)) == "2:8: a NUL byte, which JSON text does not hold");
   CHECK(parse_failure("{\"a\": 1,\n\"b\": 2,\n\"a\": 3}") ==
         "3: the key \"a\" is there twice, first on line 1");
 }
