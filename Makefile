@@ -7,7 +7,8 @@
 #   make ci         all that must be green: test, tsan, cross, soak (.ci/run)
 #   make cross      armhf and arm64, the tests under qemu, sizes
 #   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
-#   make soak       kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
+#   make soak       simulate, kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
+#   make sim        a million simulated jobs, and every place of a power cut, a failed disk call and allocation
 #   make fuzz       libFuzzer on every way in (FUZZ_SECONDS=60 each), a table at the end
 #   make install PREFIX=DIR
 #   make sizes      of what is built here (README=1 writes them into README.md)
@@ -25,7 +26,7 @@ compile = cmake --build --preset $(1) -j $(JOBS)
 check = ctest --preset $(1) -j $(JOBS)
 run_if_there = @test -x $(1) || { echo "$(1) is missing"; exit 1; }; $(1)
 
-.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak fuzz install sizes \
+.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak sim fuzz install sizes \
   docs-check clean
 
 deps:
@@ -72,8 +73,12 @@ bench: build
 	@tests/bench/run.py build/release $(if $(PAGE),--page $(PAGE))
 
 soak: build
-	@$(call compile,release) --target crash_programs
+	@$(call compile,release) --target crash_programs sim_programs
 	@tests/soak/run.sh build/release $(SOAK_SECONDS) $(KILLS) $(SEED)
+
+sim: build
+	@$(call compile,release) --target sim_programs
+	@tests/soak/sim.sh build/release
 
 fuzz:
 	@toolchains/deps.sh fuzz

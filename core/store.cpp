@@ -1,6 +1,7 @@
 #include "core/store.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/schema.h"
 
@@ -184,7 +185,13 @@ Status Store::check_unclean() {
   if (size > kQuickCheckMax || !db_->ok()) return db_->ok() ? ok_status() : Status(db_->error());
   std::string first = db_->query_text(size <= kCheckMax ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
   if (!db_->ok()) return db_->error();
-  return first == "ok" ? ok_status() : Status(Error{HF_E_CORRUPT, "the file is damaged: " + first});
+  if (first == "ok") return ok_status();
+  std::replace(first.begin(), first.end(), '\n', ' ');
+  // "unable to get the page. error code=266": what could not be read, or had no memory, is not damaged.
+  static constexpr std::string_view kCode = "error code=";
+  const size_t at = first.find(kCode);
+  const int code = at == std::string::npos ? HF_E_CORRUPT : error_code_of_sqlite(std::atoi(first.c_str() + at + kCode.size()));
+  return Error{code, code == HF_E_CORRUPT ? "the file is damaged: " + first : "the check of the file: " + first};
 }
 
 Status Store::close() {
