@@ -335,6 +335,24 @@ void Db::checkpoint() {
   log_safe_ = in_log == moved ? 0 : log_frames_;
 }
 
+void Db::read_all() {
+  std::vector<char> bytes(65536);
+  for (int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
+    sqlite3_file* file = nullptr;
+    sqlite3_int64 size = 0;
+    int rc = sqlite3_file_control(db_, "main", which, &file);
+    if (rc == SQLITE_OK && (file == nullptr || file->pMethods == nullptr)) continue;
+    if (rc == SQLITE_OK) rc = file->pMethods->xFileSize(file, &size);
+    for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += 65536) {
+      rc = file->pMethods->xRead(file, bytes.data(), static_cast<int>(std::min<sqlite3_int64>(65536, size - at)), at);
+    }
+    if (rc == SQLITE_OK) continue;
+    fail(rc, "read");
+    error_text_ = path_ + ": " + sqlite3_errstr(rc);  // the connection knows nothing of it
+    return;
+  }
+}
+
 void Db::rollback() {
   // Not through exec(): it must happen after an error too. SQLite may have rolled back by itself already.
   if (db_ != nullptr && sqlite3_get_autocommit(db_) == 0) {
@@ -368,7 +386,7 @@ Result<std::unique_ptr<RawFile>> RawFile::open(const std::string& path, const st
   int exists = 0;
   rc = vfs->xAccess(vfs, name, SQLITE_ACCESS_EXISTS, &exists);
   if (rc == SQLITE_OK && exists == 0) return std::unique_ptr<RawFile>();
-  raw->memory_.resize(static_cast<size_t>(vfs->szOsFile));
+  raw->memory_.resize(static_cast<size_t>(vfs->szOsFile) / sizeof(uint64_t) + 1);
   // A log whose database is gone cannot be opened as a log: the VFS would look for the database's rights.
   int main_exists = 0;
   if (rc == SQLITE_OK && log) rc = vfs->xAccess(vfs, raw->name_, SQLITE_ACCESS_EXISTS, &main_exists);
@@ -389,7 +407,7 @@ RawFile::~RawFile() {
   sqlite3_free_filename(name_);
 }
 
-sqlite3_file* RawFile::file() const { return reinterpret_cast<sqlite3_file*>(const_cast<char*>(memory_.data())); }
+sqlite3_file* RawFile::file() const { return reinterpret_cast<sqlite3_file*>(const_cast<uint64_t*>(memory_.data())); }
 
 Status RawFile::lock() {
   int rc = SQLITE_OK;

@@ -97,6 +97,9 @@ class Db {
   // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe).
   int64_t log_safe() const { return log_safe_; }
 
+  // Every byte of the database and its log, to see whether that is possible: else there is an error().
+  void read_all();
+
   int64_t total_changes() const;  // rows, since the opening
   // Pages in the file and free pages among them, as SQLite counts them in memory.
   int64_t page_count();
@@ -144,7 +147,7 @@ class RawFile {
 
  private:
   RawFile() = default;
-  std::vector<char> memory_;  // the VFS's sqlite3_file
+  std::vector<uint64_t> memory_;  // the VFS's sqlite3_file
   char* name_ = nullptr;      // as a VFS wants it; sqlite3_create_filename
   bool open_ = false;
   int64_t size_ = 0;

@@ -1,7 +1,6 @@
 #include "core/store.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "core/schema.h"
 
@@ -183,15 +182,17 @@ Status Store::check_unclean() {
   const int64_t pages = db_->page_count();
   const int64_t size = pages * db_->page_size();
   if (size > kQuickCheckMax || !db_->ok()) return db_->ok() ? ok_status() : Status(db_->error());
-  std::string first = db_->query_text(size <= kCheckMax ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
-  if (!db_->ok()) return db_->error();
-  if (first == "ok") return ok_status();
+  // What cannot be read, or has no memory, looks like damage to the check ("failed to get page 57"). So it is damage
+  // only if all bytes can be read, and the check says so again.
+  std::string first;
+  for (int i = 0; i < 2; ++i) {
+    first = db_->query_text(size <= kCheckMax ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
+    if (db_->ok() && first == "ok") return ok_status();
+    db_->read_all();
+    if (!db_->ok()) return db_->error();
+  }
   std::replace(first.begin(), first.end(), '\n', ' ');
-  // "unable to get the page. error code=266": what could not be read, or had no memory, is not damaged.
-  static constexpr std::string_view kCode = "error code=";
-  const size_t at = first.find(kCode);
-  const int code = at == std::string::npos ? HF_E_CORRUPT : error_code_of_sqlite(std::atoi(first.c_str() + at + kCode.size()));
-  return Error{code, code == HF_E_CORRUPT ? "the file is damaged: " + first : "the check of the file: " + first};
+  return Error{HF_E_CORRUPT, "the file is damaged: " + first};
 }
 
 Status Store::close() {
@@ -405,12 +406,19 @@ JobId Store::find_unique(std::string_view key) { return first(sql_->find_unique.
 
 // ---- order ----------------------------------------------------------------------------------------
 
+// The priority level behind `level`, kNever at the end. A damaged index may name one that is not behind it: that is the
+// end too, or the walk would not end.
+int64_t Store::level_after(int lane, int64_t level) {
+  const int64_t next = first(sql_->next_level.bind(lane).bind(level), kNever);
+  return next > level ? next : kNever;
+}
+
 bool Store::ready(int lane, int64_t now_ms, size_t limit, std::vector<ReadyEntry>& out) {
   // The index (lane, nprio, due, id) is walked level by level: one seek a priority in use.
   size_t want = out.size() + limit;
   int64_t level = -HF_PRIORITY_MAX - 1;
   while (db_->ok()) {
-    level = first(sql_->next_level.bind(lane).bind(level), kNever);
+    level = level_after(lane, level);
     if (level == kNever) return false;
     Stmt& s = sql_->ready_level.bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(want - out.size()));
     while (s.step()) out.push_back({nprio_of(level), s.i64(0), s.i64(1)});
@@ -423,7 +431,7 @@ int64_t Store::next_due(int lane, int64_t now_ms) {
   int64_t best = kNever;
   int64_t level = -HF_PRIORITY_MAX - 1;
   while (db_->ok()) {
-    level = first(sql_->next_level.bind(lane).bind(level), kNever);
+    level = level_after(lane, level);
     if (level == kNever) break;
     best = std::min(best, first(sql_->next_due.bind(lane).bind(level).bind(now_ms), kNever));
   }

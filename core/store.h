@@ -208,6 +208,7 @@ class Store {
   Status create(int page_size, uint32_t file_id, int64_t log_safe);
   Status verify();
   Status check_unclean();
+  int64_t level_after(int lane, int64_t level);
   bool write_body(int64_t body_id, std::string_view bytes);
   std::string read_body(int64_t body_id);
 

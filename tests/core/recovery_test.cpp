@@ -238,6 +238,7 @@ TEST_CASE_FIXTURE(EngineFixture, "numbers that no engine wrote do no harm: it op
       "UPDATE meta SET value=" + lowest + " WHERE key!='file_id'",
       "UPDATE job SET created=" + lowest + ", due=" + highest + ", nprio=" + lowest + ", attempts=" + highest + " WHERE id=" + std::to_string(other),
       "UPDATE job SET lane=0 WHERE id=" + std::to_string(other),
+      "UPDATE job SET lane=1, nprio='x' WHERE id=" + std::to_string(other),  // behind every number, and read as 0
       "INSERT INTO lane VALUES(0,'q','x','',0),(-5,'q','x','',0),(4294967297,'q','x','',0),(9,'q','x','',1)",
       "INSERT INTO queue VALUES('q',0," + lowest + ")",
       "INSERT OR REPLACE INTO meta VALUES('lane_counts','1:" + highest + " 1:" + highest + " -1:" + lowest + " x')"};
