@@ -87,7 +87,7 @@ class Disk {
     sqlite3_file base;
     Disk* disk;
     std::shared_ptr<Inode>* inode;
-    uint64_t process;
+    uint32_t process;
     bool sync_folder;
   };
   static File& file(sqlite3_file* f) { return *reinterpret_cast<File*>(f); }
@@ -109,7 +109,7 @@ class Disk {
   std::string name_;
   Folder present_, safe_;
   std::vector<Entry> unsynced_entries_;
-  uint64_t process_ = 1;
+  uint32_t process_ = 1;
   bool dead_ = false;
   uint64_t random_state_ = 1;
 };

@@ -3,7 +3,7 @@
 set -euo pipefail
 sim=$1/tests/sim/sim
 "$sim" --seeds 10000 --jobs 100
-"$sim" cuts --jobs 150
+"$sim" cuts --jobs 180
 "$sim" calls --jobs 15
 "$sim" allocations --jobs 40
 ! "$sim" cuts --jobs 30 --no-sync >/dev/null || { echo "a disk that syncs nothing was not found out"; exit 1; }
