@@ -73,7 +73,14 @@ class Files(Bad):
     def test_half_a_file(self):
         daemon = self.with_a_job()
         os.truncate(daemon.database, os.path.getsize(daemon.database) // 2)
-        self.untouched(daemon.database, lambda: self.refused(daemon, daemon.database))
+        with open(daemon.database, "rb") as file:
+            damaged = file.read()
+        daemon.start()  # healed: the damaged file is kept, and it is told
+        self.assertIn("database_salvaged", daemon.log())
+        with open(daemon.database + ".bad-1", "rb") as file:
+            self.assertEqual(file.read(), damaged)
+        self.assertEqual(daemon.job(daemon.add("echo", '"after"'))["queue"], "default")
+        daemon.stop()
 
     def test_a_folder_that_cannot_be_written(self):
         daemon = self.daemon()
