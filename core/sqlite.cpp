@@ -129,85 +129,31 @@ bool folder_is_read_only(const Db::Options& options) {
 }
 }  // namespace
 
-namespace {
-
-// The log beside a database, past SQLite. Its format: sqlite.org/fileformat2.html, "The Write-Ahead Log".
-class RawLog {
- public:
-  static constexpr int64_t kHeader = 32, kFrameHeader = 24;
-
-  RawLog(const std::string& database, const std::string& vfs) : vfs_(sqlite3_vfs_find(vfs.empty() ? nullptr : vfs.c_str())) {
-    name_ = sqlite3_create_filename(database.c_str(), "", (database + "-wal").c_str(), 0, nullptr);
-    if (vfs_ == nullptr || name_ == nullptr) return;
-    int there = 0;
-    rc_ = vfs_->xAccess(vfs_, sqlite3_filename_wal(name_), SQLITE_ACCESS_EXISTS, &there);
-    if (rc_ != SQLITE_OK || there == 0) return;
-    memory_.resize(static_cast<size_t>(vfs_->szOsFile) / sizeof(uint64_t) + 1);
-    int ignored = 0;
-    rc_ = vfs_->xOpen(vfs_, sqlite3_filename_wal(name_), file(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, &ignored);
-    open_ = rc_ == SQLITE_OK;
-    if (open_) rc_ = file()->pMethods->xFileSize(file(), &size_);
-  }
-  ~RawLog() {
-    if (open_) file()->pMethods->xClose(file());
-    sqlite3_free_filename(name_);
-  }
-  RawLog(const RawLog&) = delete;
-  RawLog& operator=(const RawLog&) = delete;
-
-  // Frames of the present generation: those with the header's salts.
-  int64_t frames() {
-    unsigned char head[kHeader];
-    if (!read(head, kHeader, 0)) return 0;
-    frame_bytes_ = kFrameHeader + (int64_t{head[8]} << 24 | int64_t{head[9]} << 16 | int64_t{head[10]} << 8 | head[11]);
-    unsigned char frame[kFrameHeader];
-    int64_t n = 0;
-    while (read(frame, kFrameHeader, end_of(n)) && std::memcmp(frame + 8, head + 16, 8) == 0) ++n;
-    return n;
-  }
-  int64_t end_of(int64_t frames) const { return kHeader + frames * frame_bytes_; }
-
-  // The same bytes, so that the system has them to write once more; then a sync.
-  int write_again(int64_t from, int64_t to) {
-    std::vector<unsigned char> bytes(65536);
-    for (int n = 0; from < to && rc_ == SQLITE_OK; from += n) {
-      n = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(bytes.size()), to - from));
-      if (read(bytes.data(), n, from)) rc_ = file()->pMethods->xWrite(file(), bytes.data(), n, from);
-    }
-    if (open_ && rc_ == SQLITE_OK) rc_ = file()->pMethods->xSync(file(), SQLITE_SYNC_NORMAL);
-    return rc_;
-  }
-  int rc() const { return rc_; }
-
- private:
-  sqlite3_file* file() { return reinterpret_cast<sqlite3_file*>(memory_.data()); }
-  bool read(unsigned char* to, int64_t n, int64_t at) {
-    if (!open_ || rc_ != SQLITE_OK || at + n > size_) return false;
-    rc_ = file()->pMethods->xRead(file(), to, static_cast<int>(n), at);
-    return rc_ == SQLITE_OK;
-  }
-
-  sqlite3_vfs* vfs_;
-  sqlite3_filename name_ = nullptr;
-  std::vector<uint64_t> memory_;
-  int rc_ = SQLITE_OK;
-  bool open_ = false;
-  sqlite3_int64 size_ = 0;
-  int64_t frame_bytes_ = 0;
-};
-
-}  // namespace
-
 // After a sync that failed, Linux takes the pages for clean: they can be read, a checkpoint would copy them, and no
 // later sync writes them (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So what
 // was not known to be safe is written again. What was safe is not touched: a power cut could spoil it.
+// The log's format: sqlite.org/fileformat2.html, "The Write-Ahead Log".
 Status Db::write_log_again(const Options& options, int64_t& frames) {
-  RawLog log(options.path, options.vfs);
-  frames = log.frames();
-  int64_t from = options.log_safe == 0 || options.log_safe > frames ? 0 : log.end_of(options.log_safe);
-  int rc = frames == 0 ? log.rc() : log.write_again(from, log.end_of(frames));
-  if (rc == SQLITE_OK) return ok_status();
-  return Error{error_code_of_sqlite(rc), options.path + "-wal: " + sqlite3_errstr(rc)};
+  constexpr int64_t kHeader = 32, kFrameHeader = 24;
+  frames = 0;
+  Result<std::unique_ptr<RawFile>> opened = RawFile::open(options.path, options.vfs, true);
+  if (!opened) return opened.error();
+  if (*opened == nullptr) return ok_status();
+  RawFile& log = **opened;
+  unsigned char head[kHeader];
+  if (log.size() < kHeader) return ok_status();
+  HF_TRY(log.read_all_of(0, kHeader, head));
+  const int64_t frame_bytes = kFrameHeader + (int64_t{head[8]} << 24 | int64_t{head[9]} << 16 | int64_t{head[10]} << 8 | head[11]);
+  auto end_of = [&](int64_t n) { return kHeader + n * frame_bytes; };
+  // Frames of the present generation: those with the header's salts.
+  unsigned char frame[kFrameHeader];
+  for (; end_of(frames) + kFrameHeader <= log.size(); ++frames) {
+    HF_TRY(log.read_all_of(end_of(frames), kFrameHeader, frame));
+    if (std::memcmp(frame + 8, head + 16, 8) != 0) break;
+  }
+  if (frames == 0) return ok_status();
+  const bool all = options.log_safe == 0 || options.log_safe > frames;
+  return log.write_again(all ? 0 : end_of(options.log_safe), std::min(end_of(frames), log.size()));
 }
 
 Result<std::unique_ptr<Db>> Db::open(const Options& options) {
@@ -244,8 +190,6 @@ void Db::close() {
   begin_.reset();
   commit_.reset();
   // Other statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
-  // After an error the log stays as it is: what was not synced must not be copied from it (write_log_again).
-  if (db_ != nullptr && !ok()) sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (db_ != nullptr) sqlite3_close_v2(db_);
   db_ = nullptr;
 }
@@ -414,16 +358,36 @@ Status RawFile::lock() {
   for (int level : {SQLITE_LOCK_SHARED, SQLITE_LOCK_RESERVED, SQLITE_LOCK_EXCLUSIVE}) {
     if (rc == SQLITE_OK) rc = file()->pMethods->xLock(file(), level);
   }
-  if (rc == SQLITE_OK) return ok_status();
-  return Error{error_code_of_sqlite(rc), std::string(name_) + ": " + sqlite3_errstr(rc)};
+  return rc == SQLITE_OK ? ok_status() : failed(rc);
 }
+
+int RawFile::try_read(int64_t at, int bytes, void* to) const { return file()->pMethods->xRead(file(), to, bytes, at); }
 
 std::string RawFile::read(int64_t at, size_t bytes) const {
   std::string out(bytes, 0);
   if (at < 0 || at >= size_) return out;
   const int within = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(bytes), size_ - at));
-  if (file()->pMethods->xRead(file(), out.data(), within, at) != SQLITE_OK) std::fill(out.begin(), out.end(), '\0');
+  if (try_read(at, within, out.data()) != SQLITE_OK) std::fill(out.begin(), out.end(), '\0');
   return out;
+}
+
+Status RawFile::failed(int rc) const { return Error{error_code_of_sqlite(rc), std::string(name_) + ": " + sqlite3_errstr(rc)}; }
+
+Status RawFile::read_all_of(int64_t at, int bytes, void* to) const {
+  const int rc = try_read(at, bytes, to);
+  return rc == SQLITE_OK ? ok_status() : failed(rc);
+}
+
+Status RawFile::write_again(int64_t from, int64_t to) {
+  std::vector<char> bytes(65536);
+  for (int n = 0; from < to; from += n) {
+    n = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(bytes.size()), to - from));
+    HF_TRY(read_all_of(from, n, bytes.data()));
+    const int rc = file()->pMethods->xWrite(file(), bytes.data(), n, from);
+    if (rc != SQLITE_OK) return failed(rc);
+  }
+  const int rc = file()->pMethods->xSync(file(), SQLITE_SYNC_NORMAL);
+  return rc == SQLITE_OK ? ok_status() : failed(rc);
 }
 
 }  // namespace hf

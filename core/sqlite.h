@@ -108,7 +108,8 @@ class Db {
 
   // Closes; a clean close checkpoints and removes the WAL.
   void close();
-  // Leaves the WAL as it is, as a kill does: a close after an error must not move pages into a damaged file.
+  // Off from the opening on: the close leaves the WAL as it is, as a kill does. After an error it must not move pages
+  // into a damaged file, nor from a log that a failed sync left with holes.
   void checkpoint_on_close(bool on);
 
   sqlite3* raw() { return db_; }
@@ -144,9 +145,14 @@ class RawFile {
   int64_t size() const { return size_; }  // at the opening
   // What cannot be read (a bad sector, the end) is zeros: a reader of damaged files goes on.
   std::string read(int64_t at, size_t bytes) const;
+  Status read_all_of(int64_t at, int bytes, void* to) const;  // an error instead
+  // The same bytes, so that the system has them to write once more; then a sync.
+  Status write_again(int64_t from, int64_t to);
 
  private:
   RawFile() = default;
+  int try_read(int64_t at, int bytes, void* to) const;
+  Status failed(int rc) const;
   std::vector<uint64_t> memory_;  // the VFS's sqlite3_file
   char* name_ = nullptr;      // as a VFS wants it; sqlite3_create_filename
   bool open_ = false;

@@ -5,12 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <mutex>
 #include <string>
+
+#include "ends.h"
 
 namespace {
 
@@ -23,27 +23,7 @@ void require(bool ok, const std::string& what) {
   _exit(1);
 }
 
-class Ends {  // of runs
- public:
-  void add() {
-    std::lock_guard lock(mutex_);
-    ++count_;
-    changed_.notify_all();
-  }
-  int count() {
-    std::lock_guard lock(mutex_);
-    return count_;
-  }
-  void wait_beyond(int seen) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return count_ > seen; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int count_ = 0;
-} ends;
+Ends ends;  // of runs
 
 int run(hf_job* job, void*) {
   size_t size = 0;

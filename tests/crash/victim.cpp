@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -25,6 +24,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "ends.h"
 
 namespace {
 
@@ -47,27 +48,7 @@ void put_line(int fd, const std::string& line) {
   if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) _exit(0);  // the killer is gone
 }
 
-class Ends {  // counted, so that one can wait for the next
- public:
-  void add() {
-    std::lock_guard lock(mutex_);
-    ++count_;
-    changed_.notify_all();
-  }
-  int count() {
-    std::lock_guard lock(mutex_);
-    return count_;
-  }
-  void wait_beyond(int seen) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return count_ > seen; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int count_ = 0;
-} ends;
+Ends ends;
 
 std::string ids_of(hf_job* job) { return std::to_string(hf_job_get_id(job)) + " " + std::to_string(hf_job_attempt(job)); }
 void journal_end(hf_job* job, const char* how) { put_line(journal, "end " + ids_of(job) + " " + how); }
