@@ -1,5 +1,6 @@
 #include "alloc.h"
 
+#include <malloc.h>
 #include <sqlite3.h>
 
 #include <cstdlib>
@@ -47,6 +48,9 @@ void install_allocator() {
   static bool done = false;
   if (done) return;
   done = true;
+  // The files of a disk grow and go by the thousand: their memory is kept, not given back and faulted in again.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
   sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real);
   static sqlite3_mem_methods failing = real;
   failing.xMalloc = [](int n) { return refuse() ? nullptr : real.xMalloc(n); };

@@ -132,7 +132,7 @@ void Disk::apply(std::string& bytes, const Change& change) {
   size_t at = static_cast<size_t>(change.at);
   if (change.truncation) return bytes.resize(at);
   if (bytes.size() < at + change.bytes.size()) bytes.resize(at + change.bytes.size());
-  bytes.replace(at, change.bytes.size(), change.bytes);
+  std::memcpy(bytes.data() + at, change.bytes.data(), change.bytes.size());
 }
 
 int Disk::write(File& f, const void* from, int n, int64_t at) {
