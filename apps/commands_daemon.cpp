@@ -74,6 +74,11 @@ struct ShowStats {
                         grouped(stats.value("syncs_total", int64_t{0})) + " waited for the disk");
     line("clock",
          stats.value("clock_trusted", false) ? "trusted" : "not trusted: cron and --at wait");
+    const int64_t safe = stats.value("safe_mode_left_ms", int64_t{0});
+    if (safe > 0) {
+      line("safe mode", session.out.paint("nothing runs", Colour::red) + " for " + format_duration_human(safe) + ", after " +
+                            grouped(stats.value("crashes_in_a_row", int64_t{0})) + " crashes: see holdfast health");
+    }
     const int64_t next = time_of(stats, "next_wake");
     line("next wake",
          next ? stats.value("next_wake", "") + "  (" + time_in_words(next, wall_ms()) + ")"
@@ -258,6 +263,19 @@ struct BackUp {
   }
 };
 
+struct EndSafeModeNow {
+  void describe(CLI::App& app) {
+    app.footer("Jobs run again at once. It would end by itself; `holdfast health` says when.\n\nExample:\n  holdfast end-safe-mode");
+  }
+  void run(Session& session) {
+    const auto stats = session.ask("GET", "/v1/stats");
+    if (!stats) return;
+    const auto answer = session.ask("POST", "/v1/safe-mode/end");
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print(stats->value("safe_mode", false) ? "jobs run again\n" : "it was not on: jobs run\n");
+  }
+};
+
 struct PruneJobs {
   void describe(CLI::App& app) {
     app.footer("Deletes finished jobs whose retention is over, now.\n\nExample:\n  holdfast prune");
@@ -316,6 +334,7 @@ void add_daemon_commands(CLI::App& app, Session& session) {
   add_command<Metrics>(app, session, "metrics", "figures for Prometheus", looking);
   add_command<CheckFile>(app, session, "check", "look for damage in the queue file", looking);
   add_command<BackUp>(app, session, "backup", "copy the queue file", looking);
+  add_command<EndSafeModeNow>(app, session, "end-safe-mode", "run jobs again after repeated crashes", looking);
   add_command<PruneJobs>(app, session, "prune", "delete what is kept no longer", looking);
   add_command<Top>(app, session, "top", "a live view (to come)", looking);
   add_command<Bundle>(app, session, "bundle", "all that support needs, in one file (to come)",

@@ -13,7 +13,7 @@ bool Dispatcher::lane_open(const Lane& lane) const {
 void Dispatcher::claim() {
   batch_wake_ms_ = alone_wake_ms_ = kNever;
   alone_ = 0;
-  if (!on_) return;
+  if (!on_ || safe_mode_.on()) return;
   turn_.lanes.activate_due(turn_.now_ms);
   const bool others_wait = !turn_.suspects.empty() && claim_alone();
   std::vector<Queue*> queues;
@@ -235,7 +235,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
 }
 
 int64_t Dispatcher::next_wake_ms() const {
-  if (!on_) return kNever;
+  if (!on_ || safe_mode_.on()) return kNever;
   int64_t wake = std::min({turn_.lanes.next_due_ms(), batch_wake_ms_, alone_wake_ms_});
   for (auto& [name, runner] : turn_.lanes.runners()) {
     if (runner->park_ms == 0 || runner->running != 0 || runner->parked_until_ms <= turn_.now_ms) continue;
@@ -260,6 +260,10 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
            turn_.wall_of(row.job.due_ms));
   }
   if (!on_) closed("engine", "the engine does not claim jobs now: not started, or stopping");
+  if (safe_mode_.on()) {
+    closed("safe_mode", "the process ended " + std::to_string(safe_mode_.crashes()) + " times in a row while jobs ran: nothing runs for a while; `holdfast end-safe-mode` ends it",
+           turn_.wall_of(safe_mode_.until_ms()));
+  }
   if (queue.paused) closed("queue", "queue " + queue.name + " is paused");
   if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.concurrency()));
   if (turn_.running.batches() >= turn_.limits.concurrency) {

@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "core/jobs.h"
+#include "core/safe_mode.h"
 #include "core/turn.h"
 
 namespace hf {
 
 class Dispatcher {
  public:
-  Dispatcher(Turn& turn, Jobs& jobs) : turn_(turn), jobs_(jobs) {}
+  Dispatcher(Turn& turn, Jobs& jobs, const SafeMode& safe_mode) : turn_(turn), jobs_(jobs), safe_mode_(safe_mode) {}
 
   void set_on(bool on) { on_ = on; }
   bool on() const { return on_; }
@@ -43,6 +44,7 @@ class Dispatcher {
 
   Turn& turn_;
   Jobs& jobs_;
+  const SafeMode& safe_mode_;
   bool on_ = false;
   size_t rotate_ = 0;
   int64_t batch_wake_ms_ = kNever;

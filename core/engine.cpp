@@ -47,6 +47,7 @@ Result<Limits> resolve(const Limits& given) {
   fill(l.keep_dead_ms, 30LL * 86400 * 1000);
   fill(l.keep_completed_count, 100000);
   fill(l.keep_dead_count, 10000);
+  fill(l.crash_loop, 5);
   HF_TRY(check_range("concurrency", l.concurrency, 1, 10000));
   HF_TRY(check_range("max_payload", l.max_payload, 1, 16LL << 20));
   HF_TRY(check_range("max_jobs", l.max_jobs, 1, 1LL << 40));
@@ -55,6 +56,7 @@ Result<Limits> resolve(const Limits& given) {
   HF_TRY(check_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
   HF_TRY(check_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
   HF_TRY(check_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
+  HF_TRY(check_range("crash_loop", l.crash_loop, -1, 1000));
   return l;
 }
 
@@ -62,7 +64,7 @@ struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
       : options(std::move(o)), store(std::move(s)), lanes(*store), random(options.seed),
         key_prefix(make_prefix()), turn{*store, lanes, running, suspects, random, limits, stats, key_prefix},
-        jobs(turn), dispatcher(turn, jobs), retention(turn), queries(turn, jobs, dispatcher),
+        jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
         scheduler(turn, jobs, options.zones != nullptr ? *options.zones : utc_only(), options.device) {}
 
   std::string make_prefix() const {
@@ -91,6 +93,7 @@ struct Engine::State {
   std::string key_prefix;
   Turn turn;
   Jobs jobs;
+  SafeMode safe_mode;
   Dispatcher dispatcher;
   Retention retention;
   Queries queries;
@@ -154,6 +157,7 @@ Status Engine::State::open() {
   store->set_meta("opens", opens);
   running.number_from(static_cast<uint64_t>(opens) << 32);
   jobs.open({options.live, clean, options.reopened, same_boot});
+  safe_mode.open({options.reopened, clean, stats.recovered > 0});
   running.turn_committed();
   store->set_meta("clean", 0);
   save_clock(now);
@@ -221,6 +225,7 @@ void Engine::State::work() {
   jobs.expire();
   jobs.wake_wall_jobs();
   scheduler.fire();
+  safe_mode.act(dispatcher.on());
   dispatcher.claim();
   retention.sweep();
   jobs.flush();
@@ -264,7 +269,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
       request->reply = status ? Reply(Done{}) : Reply(status.error());
     }
   }
-  out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), dispatcher.next_wake_ms(), scheduler.next_wake_ms(), retention.next_wake_ms()});
+  out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), safe_mode.next_wake_ms(), dispatcher.next_wake_ms(), scheduler.next_wake_ms(), retention.next_wake_ms()});
   if (out.next_wake_boot_ms != kNever) out.next_wake_boot_ms -= elapsed_base_ms;
   if (now.wall_trusted) out.next_wake_wall_ms = std::min(jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms());
   int64_t wake_wall = out.next_wake_wall_ms;
@@ -273,6 +278,8 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     auto* asked = std::get_if<Stats>(&request->reply);
     if (asked == nullptr) continue;
     asked->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
+    asked->crashes = safe_mode.crashes();
+    asked->safe_mode_left_ms = std::max<int64_t>(safe_mode.until_ms() - turn.now_ms, 0);
     if (asked->salvages > 0) asked->salvage_age_ms = turn.now_ms - salvaged_at_ms;
   }
   return out;
@@ -397,6 +404,7 @@ Reply Engine::State::apply(Request& request) {
             jobs.flush();
             return Reply(store->check());
           },
+          [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
           [&](ClockStepped&) { return Reply(Done{}); },
       },
       request.op);

@@ -119,6 +119,7 @@ struct Limits {
   int64_t max_payload = 0, max_jobs = 0, max_bytes = 0;       // 0: the defaults of holdfast.h
   int64_t keep_completed_ms = 0, keep_dead_ms = 0;            // -1: delete at once
   int64_t keep_completed_count = 0, keep_dead_count = 0;
+  int64_t crash_loop = 0;  // ends of the process in a row for safe mode (core/safe_mode.h); -1: never
 };
 struct SetLimits { Limits limits; };
 struct SetQueueDefaults { std::string name; QueueSettings settings; };  // of the configuration
@@ -128,13 +129,14 @@ struct StopAll { bool hand_back = false; };  // StopRun(shutdown) for all that r
 struct Prune {};                         // retention now -> int64_t: rows deleted
 struct Backup { std::string path; };
 struct Check {};                         // -> std::string, "" if all is well
+struct EndSafeMode {};                   // jobs run again; the crashes are forgotten
 struct ClockStepped {};                  // only a reason to tick
 
 using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Cancel, Retry, RetryAllDead, Remove, Edit,
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                         ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
-                        ClockStepped>;
+                        EndSafeMode, ClockStepped>;
 
 using Reply = std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
                            JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>>;
@@ -151,6 +153,7 @@ struct Request {
 enum class Change : uint8_t {
   enqueued, started, completed, delivering, retried, deferred, died, cancelled, expired, recovered,
   handed_back, requeued, removed, edited, fired, runner_parked,
+  safe_mode, safe_mode_over,
 };
 const char* change_name(Change c);
 struct Transition {

@@ -191,6 +191,8 @@ struct Stats {
   int64_t next_wake_wall_ms = 0;  // 0: nothing is due ever
   bool wall_trusted = false;
   bool unclean_start = false;
+  int64_t crashes = 0;            // ends of the process in a row while jobs ran (core/safe_mode.h)
+  int64_t safe_mode_left_ms = 0;  // so long nothing runs, because of them; 0: it is not on
   // Since the file was made: how often it was damaged and healed, and what came of it (core/salvage.h).
   int64_t salvages = 0, salvaged_jobs = 0, salvage_lost_jobs = 0;
   bool salvage_lost_unknown = false;  // more may be lost than were counted

@@ -209,6 +209,12 @@ constexpr JsonField<Limits> kLimitFields[] = {
      [](Limits& l, const JsonValue& v) { return v.size(&l.max_payload, 1, 16 << 20); }},
     {"concurrency", "number",
      [](Limits& l, const JsonValue& v) { return v.integer(&l.concurrency, 1, 10000); }},
+    {"crash_loop", "number",
+     [](Limits& l, const JsonValue& v) {
+       if (!v.integer(&l.crash_loop, 0, 1000)) return false;
+       if (l.crash_loop == 0) l.crash_loop = -1;  // never; 0 is what was not said
+       return true;
+     }},
     {"when_full", "choice",
      [](Limits&, const JsonValue& v) {
        bool reject = true;  // the one there is in this version

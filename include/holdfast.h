@@ -130,8 +130,11 @@ typedef struct hf_options {
   const char *vfs;       /* name of a registered SQLite VFS of this library; default: the system's */
   hf_log_fn log;         /* default: none */
   void *log_user;
+  int crash_loop;        /* safe mode: the process ended so often in a row while jobs ran, each time within 5 min and
+                            with none completed; 1..1000, default 5; -1: never. Then nothing runs for 1 min, after one
+                            more such end for 2 min, 4, ... at most 1 h; all else works. hf_end_safe_mode ends it */
 } hf_options;
-#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Opens or makes the queue file and takes it for this process alone. Jobs that a dead process left
  * running are put back. Jobs can be enqueued and read from now on; nothing runs before hf_start.
@@ -396,6 +399,10 @@ HF_API int hf_schedule_remove(hf_engine *engine, const char *name); /* HF_E_NOT_
 HF_API int hf_pause(hf_engine *engine, const char *queue);
 HF_API int hf_resume(hf_engine *engine, const char *queue);
 
+/* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
+ * them (hf_options.crash_loop); else it does nothing. */
+HF_API int hf_end_safe_mode(hf_engine *engine);
+
 typedef struct hf_stats_info {
   size_t struct_size;
   int64_t pending, running, completed, dead, cancelled; /* jobs in the file now */
@@ -404,8 +411,9 @@ typedef struct hf_stats_info {
   int64_t commits_total, syncs_total;
   int64_t file_bytes;
   int clock_trusted; /* 1: wall-clock work goes on */
+  int64_t safe_mode_left_ms; /* so long nothing runs, after repeated crashes (hf_options.crash_loop); 0: it is not on */
 } hf_stats_info;
-#define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 HF_API int hf_stats(hf_engine *engine, hf_stats_info *out);
 
 /* Figures as the admin API gives them at /v1/stats, as JSON; release with hf_free. */

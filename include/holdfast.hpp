@@ -141,6 +141,7 @@ struct Options {
   Milliseconds keep_dead{};
   std::int64_t keep_completed_count = 0;
   std::int64_t keep_dead_count = 0;
+  int crash_loop = 0;
   int page_size = 0;
   std::uint64_t seed = 0;
   std::function<void(LogLevel, std::string_view line)> log = {};  // must not throw
@@ -325,6 +326,7 @@ class Engine {
     c.keep_dead_ms = options.keep_dead.count();
     c.keep_completed_count = options.keep_completed_count;
     c.keep_dead_count = options.keep_dead_count;
+    c.crash_loop = options.crash_loop;
     c.page_size = options.page_size;
     c.seed = options.seed;
     if (options.log) {
@@ -466,6 +468,7 @@ class Engine {
   void remove_schedule(const std::string& name) { check(hf_schedule_remove(engine_, name.c_str())); }
   void pause(const std::string& queue) { check(hf_pause(engine_, queue.c_str())); }
   void resume(const std::string& queue) { check(hf_resume(engine_, queue.c_str())); }
+  void end_safe_mode() { check(hf_end_safe_mode(engine_)); }
   hf_stats_info stats() const {
     hf_stats_info out = HF_STATS_INFO_INIT;
     check(hf_stats(engine_, &out));

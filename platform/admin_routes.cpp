@@ -392,6 +392,11 @@ Status prune(AdminDesk& desk, AdminCall& call) {
   return ok_status();
 }
 
+Status end_safe_mode(AdminDesk& desk, AdminCall& call) {
+  desk.ask(call, EndSafeMode{}, [](Reply&) { return json_response("{}"); });
+  return ok_status();
+}
+
 struct Route {
   std::string_view method;
   std::string_view path;  // * stands for one name
@@ -428,6 +433,7 @@ constexpr Route kRoutes[] = {
     {"GET", "v1/check", Role::act, check_file},
     {"POST", "v1/backup", Role::act, back_up},
     {"POST", "v1/prune", Role::act, prune},
+    {"POST", "v1/safe-mode/end", Role::act, end_safe_mode},
     {"GET", "metrics", Role::view, show_metrics},
     {"GET", "healthz", Role::view, show_health},
 };

@@ -123,6 +123,7 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   o.limits.keep_dead_ms = c.keep_dead_ms;
   o.limits.keep_completed_count = c.keep_completed_count;
   o.limits.keep_dead_count = c.keep_dead_count;
+  o.limits.crash_loop = c.crash_loop;
   if (c.page_size != 0) o.page_size = c.page_size;
   o.seed = c.seed;
   if (c.vfs != nullptr) o.vfs = c.vfs;
@@ -434,6 +435,10 @@ extern "C" int hf_resume(hf_engine* handle, const char* queue) try {
   return one(handle, QueuePause{queue, false});
 } HF_NO_THROW(handle)
 
+extern "C" int hf_end_safe_mode(hf_engine* handle) try {
+  return one(handle, EndSafeMode{});
+} HF_NO_THROW(handle)
+
 extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) try {
   if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
   if (out->struct_size < sizeof(size_t) || out->struct_size > 65536) {
@@ -457,6 +462,7 @@ extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) try {
   c.syncs_total = s.synced_commits;
   c.file_bytes = s.file_bytes;
   c.clock_trusted = s.wall_trusted;
+  c.safe_mode_left_ms = s.safe_mode_left_ms;
   c.struct_size = std::min(out->struct_size, sizeof c);
   std::memcpy(out, &c, c.struct_size);
   return HF_OK;

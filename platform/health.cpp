@@ -22,6 +22,15 @@ HealthCheck damage(const Stats& stats) {
   return check;
 }
 
+// "runs": nothing runs after repeated crashes.
+HealthCheck runs(const Stats& stats) {
+  HealthCheck check{"runs", stats.safe_mode_left_ms == 0, false, ""};  // not fatal: whoever restarts what fails would end it
+  if (check.ok) return check;
+  check.why = "safe mode: the process ended " + std::to_string(stats.crashes) + " times in a row while jobs ran, and none was completed; nothing runs for " +
+              format_duration_human(stats.safe_mode_left_ms) + ". The log says what ran; `holdfast end-safe-mode` goes on";
+  return check;
+}
+
 // "jobs" or "file": how near it is to its limit.
 HealthCheck room(std::string name, int64_t used, int64_t limit, const std::string& text) {
   HealthCheck check{std::move(name), true, false, ""};
@@ -57,6 +66,7 @@ Health health_of(const Stats& stats) {
   health.checks.push_back(
       room("file", stats.file_bytes, stats.max_bytes,
            format_size_human(stats.file_bytes) + " of " + format_size_human(stats.max_bytes)));
+  health.checks.push_back(runs(stats));
   health.checks.push_back(damage(stats));
   int64_t jobs = 0;
   for (const int64_t count : stats.by_state) jobs += count;

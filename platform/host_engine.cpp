@@ -258,12 +258,16 @@ void Host::State::publish(std::vector<Transition>&& feed) {
 }
 
 void Host::State::log_transition(const Transition& t) const {
-  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired;
+  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over;
   LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired ? LogLevel::kInfo : LogLevel::kDebug;
   if (!options.log.enabled(level)) return;
   std::string event = std::string("job_") + change_name(t.change);
   if (t.change == Change::runner_parked) {
     options.log.log(level, "handler_parked", {{"handler", t.type}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
+  } else if (t.change == Change::safe_mode) {
+    options.log.log(level, "safe_mode", {{"for_ms", t.wait_ms}, {"why", t.detail}});
+  } else if (t.change == Change::safe_mode_over) {
+    options.log.log(level, "safe_mode_over", {});
   } else if (t.change == Change::fired) {
     options.log.log(level, "schedule_fired", {{"schedule", t.detail}, {"job", t.id}});
   } else if (t.wait_ms > 0) {

@@ -266,6 +266,9 @@ std::string stats_json(const Stats& stats) {
   json["clock_steps_total"] = stats.clock_steps;
   json["clock_trusted"] = stats.wall_trusted;
   json["unclean_start"] = stats.unclean_start;
+  json["crashes_in_a_row"] = stats.crashes;
+  json["safe_mode"] = stats.safe_mode_left_ms > 0;
+  json["safe_mode_left_ms"] = stats.safe_mode_left_ms;
   json["salvages_total"] = stats.salvages;
   json["salvaged_jobs"] = stats.salvaged_jobs;
   json["salvage_lost_jobs"] = stats.salvage_lost_jobs;

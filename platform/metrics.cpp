@@ -115,6 +115,8 @@ void add_engine(Exposition& out, const Stats& stats) {
           stats.clock_steps);
   out.one("unclean_start", "gauge", "1 if the last process did not close the file.",
           stats.unclean_start ? 1 : 0);
+  out.one("safe_mode", "gauge", "1 while nothing runs, because the process ended again and again.",
+          stats.safe_mode_left_ms > 0 ? 1 : 0);
   out.one("salvages_total", "counter", "Times that the file was found damaged and healed.", stats.salvages);
   out.one("salvaged_jobs", "gauge", "Jobs that were saved from damaged files.", stats.salvaged_jobs);
   out.one("salvage_lost_jobs", "gauge", "Jobs that were lost with damaged files, as far as they can be counted.",

@@ -19,7 +19,7 @@ _holdfast() {
 
   if ((COMP_CWORD == 1)); then
     words="serve add list show why wait cancel retry rm edit schedule queue stats watch health metrics check
-      backup prune top bundle version completion --help --version"
+      backup prune end-safe-mode top bundle version completion --help --version"
   else
     case $command in
       serve) words="--config --db --check $common" ;;

@@ -25,7 +25,8 @@
   F(hf_options, vfs, 96) \
   F(hf_options, log, 104) \
   F(hf_options, log_user, 112) \
-  S(hf_options, 120) \
+  F(hf_options, crash_loop, 120) \
+  S(hf_options, 128) \
   F(hf_backoff, kind, 0) \
   F(hf_backoff, base_ms, 8) \
   F(hf_backoff, factor, 16) \
@@ -120,7 +121,8 @@
   F(hf_stats_info, syncs_total, 104) \
   F(hf_stats_info, file_bytes, 112) \
   F(hf_stats_info, clock_trusted, 120) \
-  S(hf_stats_info, 128) \
+  F(hf_stats_info, safe_mode_left_ms, 128) \
+  S(hf_stats_info, 136) \
   F(hf_serve_options, struct_size, 0) \
   F(hf_serve_options, group, 8) \
   F(hf_serve_options, max_clients, 16) \

@@ -8,6 +8,7 @@ namespace {
 
 class Quarantine : public EngineFixture {
  public:
+  Quarantine() { limits.crash_loop = -1; }  // else nothing runs after so many crashes (safe_mode_test.cpp)
   // The process dies while these run; a new one with the same handler follows.
   void crash_and_go_on() {
     crash();

@@ -126,7 +126,7 @@ class Play:
                                 "tls": {"ca": f"{self.folder}/server.pem"}, "max_attempts": 1000, "backoff": quick,
                                 "batch": {"max_jobs": 20, "max_wait": "20ms"}}},
             # Every job is looked at in the end, however long this goes on.
-            "limits": {"max_jobs": 100000000, "max_bytes": "8GiB"},
+            "limits": {"max_jobs": 100000000, "max_bytes": "8GiB", "crash_loop": 0},
             "retention": {"completed": "30d", "completed_count": 100000000}}
         with open(f"{self.folder}/holdfast.json", "w") as out:
             json.dump(config, out)

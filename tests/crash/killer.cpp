@@ -147,6 +147,7 @@ hf_engine* open_file(const std::string& path) {
   options.device = "victim";
   // As the victim has it: with the defaults, opening the file would delete what is over 100,000 finished jobs.
   options.keep_completed_count = 100000000;
+  options.crash_loop = -1;
   options.keep_dead_count = 100000000;
   if (hf_open(path.c_str(), &options, &engine) != HF_OK) give_up(std::string("the file at the end: ") + hf_errmsg(nullptr));
   return engine;

@@ -161,6 +161,7 @@ int main(int argc, char** argv) {
   options.device = "victim";
   options.keep_completed_count = 100000000;
   options.keep_dead_count = 100000000;
+  options.crash_loop = -1;  // it is killed often
   options.max_jobs = 100000000;
   options.max_bytes = int64_t{8} << 30;
   check(hf_open(argv[1], &options, &engine), "hf_open", nullptr);
