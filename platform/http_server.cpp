@@ -82,6 +82,7 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
 
   Status listen();
   void on_connection();
+  bool make_room();
   void turn_away();
   void shutdown(std::int64_t grace_ms);
   void cut_all();
@@ -109,13 +110,24 @@ Status HttpServer::State::listen() {
 }
 
 void HttpServer::State::on_connection() {
-  if (connections.size() >= static_cast<std::size_t>(shared->options.max_clients)) {
+  if (connections.size() >= static_cast<std::size_t>(shared->options.max_clients) && !make_room()) {
     turn_away();
     return;
   }
   auto connection = std::make_shared<ServerConnection>(loop, shared);
   connections.emplace(connection.get(), connection);
   connection->accept(reinterpret_cast<uv_stream_t*>(&listener));
+}
+
+// Who has waited longest between two requests, or before the first, goes: clients that only hold their place must not
+// keep a person out. HTTP lets either side end an idle connection at any time (RFC 9112, 9.5).
+bool HttpServer::State::make_room() {
+  ServerConnection* longest = nullptr;
+  for (const auto& [key, connection] : connections) {
+    if (connection->idle() && (longest == nullptr || connection->waits_since() < longest->waits_since())) longest = key;
+  }
+  if (longest != nullptr) longest->close();
+  return longest != nullptr;
 }
 
 // One client too many gets an answer, and no memory that lasts.

@@ -22,7 +22,7 @@ struct HttpServerOptions {
   mode_t mode = 0660;
   int listen_fd = -1;           // >= 0: a socket of the service manager's, in place of socket_path
 
-  int max_clients = 64;         // connections at once; the next one gets 503
+  int max_clients = 64;         // connections at once; the next one takes the place of the longest idle one, or gets 503
   RequestLimits request;
   std::size_t pending_bytes = 16 * 1024;           // of further requests, read while one is handled
   std::size_t bodies_bytes = 8 * 1024 * 1024;      // of all clients' requests together; more: 503

@@ -378,6 +378,7 @@ void ServerConnection::arm_deadline() {
   }
   body_before_ = parser_.body_bytes();
   written_before_ = written_bytes();
+  waits_since_ = ++shared_->deadlines_set;
   const auto expired = [](uv_timer_t* timer) { static_cast<ServerConnection*>(timer->data)->on_deadline(); };
   uv_timer_start(&timer_, expired, static_cast<std::uint64_t>(ms), 0);
 }

@@ -21,6 +21,7 @@ struct ServerShared {
   LoopPoster poster;
   std::size_t bodies_bytes = 0;  // of requests that are being read
   bool shutting_down = false;
+  std::uint64_t deadlines_set = 0;  // a clock that tells any two of them apart
   std::unique_ptr<char[]> read_buffer;  // used by one read at a time: what is read is parsed at once
   std::function<void(ServerConnection*)> closed;  // the connection is off the loop
 };
@@ -48,6 +49,9 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   void finish();
   // Ends it now.
   void close();
+  // Between requests, nothing has come; the lower `waits_since`, the longer.
+  bool idle() const { return phase_ == Phase::kReading && parser_.state() == RequestParser::State::kIdle && input_.empty(); }
+  std::uint64_t waits_since() const { return waits_since_; }
 
   // ---- for the Responder; `serial` tells a late answer from the present request's
   void reply(std::uint64_t serial, const ServerResponse& response);
@@ -99,6 +103,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   Peer peer_;
   Phase phase_ = Phase::kReading;
   Deadline deadline_ = Deadline::kNone;
+  std::uint64_t waits_since_ = 0;
   std::string input_;  // read, not parsed yet
   bool reading_ = false;
   bool input_over_ = false;

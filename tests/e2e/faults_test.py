@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""What befalls a daemon on a device, on the real thing: signals at any time, clocks that are set, clients that hold on."""
+import json
+import os
+import random
+import signal
+import socket
+import time
+
+from harness import HOLDFAST, PATIENCE, Case, Daemon, main, need, write
+
+ECHO = {"handlers": {"echo": {"exec": ["/bin/cat"]}}}
+SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
+
+
+class Signals(Case):
+    def test_a_stop_at_any_moment_is_clean(self):
+        """SIGTERM between exec and ready, and after: the end is in order each time, and nothing is put back at a start."""
+        choose = random.Random(SEED)
+        daemon = Daemon(self, ECHO).start()
+        ids = [daemon.add("echo", f'"{n}"', "--delay", "1h") for n in range(5)]
+        daemon.stop()
+        for _ in range(25):
+            with open(daemon.log_file, "a", encoding="utf-8") as log:
+                daemon.process = self.start([HOLDFAST, "serve", "--config", daemon.config_file], stdout=log, stderr=log)
+            time.sleep(choose.random() * 0.06)
+            for _ in range(choose.randint(1, 3)):  # impatient people press twice
+                daemon.process.send_signal(choose.choice([signal.SIGTERM, signal.SIGINT]))
+            # Before the handler is there the signal's own action ends it: nothing was open then.
+            self.assertIn(daemon.process.wait(PATIENCE), (0, -signal.SIGTERM, -signal.SIGINT), daemon.log())
+        daemon.start()
+        self.assertNotIn("recovered", daemon.log())
+        self.assertEqual({daemon.job(id)["state"] for id in ids}, {"pending"})
+        daemon.stop()
+
+    def test_reloads_in_every_state(self):
+        """SIGHUP all the while: at the start, while jobs come and run, and during the stop."""
+        daemon = Daemon(self, ECHO)
+        with open(daemon.log_file, "a", encoding="utf-8") as log:
+            daemon.process = self.start([HOLDFAST, "serve", "--config", daemon.config_file], stdout=log, stderr=log)
+        self.until("it is ready", daemon.answers)
+        ids = []
+        for n in range(40):
+            daemon.process.send_signal(signal.SIGHUP)
+            ids.append(daemon.add("echo", f'"{n}"'))
+        daemon.ended(*ids)
+        for job in (daemon.job(id) for id in ids):
+            self.assertEqual(job["attempts"], 1, job)
+        daemon.process.send_signal(signal.SIGTERM)
+        for _ in range(20):
+            daemon.process.send_signal(signal.SIGHUP)
+        self.assertEqual(daemon.process.wait(PATIENCE), 0, daemon.log())
+
+
+class Clocks(Case):
+    """The wall clock is set by a year, there and back: a delay does not move, and what cron owes is done once."""
+
+    def setUp(self):
+        super().setUp()
+        library = next((path for path in ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+                                          "/usr/lib/arm-linux-gnueabihf/faketime/libfaketime.so.1") if os.path.exists(path)), None)
+        if library is None:
+            self.skipTest("no libfaketime")
+        self.offset = self.path("offset")
+        self.set_clock("+0d")
+        environment = ["env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={self.offset}", "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
+                       "FAKETIME_DISABLE_SHM=1"]
+        self.daemon = Daemon(self, {**ECHO, "schedules": {"tick": {"cron": "@every 1s", "type": "echo"}, "yearly": {"cron": "0 0 1 1 *", "type": "echo", "catch_up": "once"}}},
+                             prefix=environment)
+
+    def set_clock(self, offset):
+        write(self.offset + ".new", offset + "\n")
+        os.replace(self.offset + ".new", self.offset)
+
+    def stats(self):
+        return json.loads(self.daemon.cli("stats", "--json"))
+
+    def fired(self, name):
+        schedules = json.loads(self.daemon.cli("schedule", "list", "--json"))["schedules"]
+        return next(schedule for schedule in schedules if schedule["name"] == name)["fired"]
+
+    def test_a_step_moves_no_delay(self):
+        daemon = self.daemon.start()
+        begun = time.monotonic()
+        later = daemon.add("echo", '"later"', "--delay", "6s")
+        for step, offset in enumerate(("+400d", "-400d", "+0d"), 1):
+            self.set_clock(offset)
+            ticks = self.fired("tick")
+            self.until(lambda: f"@every goes on after a step to {offset}", lambda: self.fired("tick") > ticks, 10)
+            self.until(lambda: f"step {step} was seen: {self.stats()}", lambda: self.stats()["clock_steps_total"] >= step)
+        if time.monotonic() - begun < 5:
+            self.assertEqual(daemon.job(later)["state"], "pending")
+        daemon.ended(later)
+        self.assertGreaterEqual(time.monotonic() - begun, 6)
+        self.assertLessEqual(self.fired("yearly"), 1)  # the year that was passed, made up for once
+        daemon.stop()
+
+
+class Clients(Case):
+    def test_two_hundred_that_only_hold_on(self):
+        daemon = Daemon(self, ECHO).start()
+        held = []
+        for n in range(200):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(daemon.socket)
+            if n % 4 == 1:
+                client.sendall(b"GET /v1/stats HTTP/1.1\r\nHost: x\r\n")  # a slow writer, in the middle of its head
+            held.append(client)
+        # Slow writers hold at most their 10 s; the silent ones make room at once.
+        id = daemon.add("echo", '"in between"')
+        daemon.ended(id)
+        self.assertIn("completed", daemon.cli("list"))
+        for client in held:
+            client.close()
+        daemon.stop()
+
+
+if __name__ == "__main__":
+    need("sh", "cat")
+    main()

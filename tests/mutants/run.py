@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Plants bugs, one at a time, in a copy of the source, and sees the suite catch each: a test that cannot fail is none.
+
+  run.py BUILD [--only NAME] [--jobs N]    builds and runs; a table, status 1 if a bug survives
+  run.py --check                           only: each bug still has its place in the source
+
+Each bug is one replacement of text that stands once in its file. The programs named with it are run in order, until one
+fails.
+"""
+import argparse
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+
+# What may catch a bug: (target, its arguments).
+CORE = ("core/core_tests",)
+SIM = ("sim/sim", "--seeds", "400")
+CUTS = ("sim/sim", "cuts", "--jobs", "40", "--every", "3")
+PLATFORM = ("platform/platform_tests",)
+HANDLERS = ("handlers/handlers_tests",)
+
+# name, what is wrong, file, text, what stands there in its place, who may catch it
+BUGS = [
+    ("answer-before-commit", "acknowledged though the commit failed", "core/engine.cpp",
+     "bool committed = store->ok() && store->commit();", "(void)store->commit();\n  bool committed = true;", (SIM, CORE)),
+    ("no-sync", "an enqueue does not wait for the disk", "core/engine.cpp",
+     "return s.durability == Durability::sync; }", "return s.durability != Durability::sync && false; }", (CUTS, CORE)),
+    ("cancel-not-durable", "a cancel does not wait for the disk", "core/engine.cpp",
+     "return std::holds_alternative<Cancel>(r.op) || ", "return ", (CUTS, SIM, CORE)),
+    ("failed-sync-forgotten", "what a failed sync may have lost is not written again", "core/sqlite.cpp",
+     "return log.write_again(all ? 0 : end_of(options.log_safe), std::min(end_of(frames), log.size()));",
+     "return all ? ok_status() : ok_status();", (SIM, CORE)),
+    ("no-fence", "the end of an older run counts", "core/jobs.cpp",
+     "if (run == nullptr || run->attempt != e.attempt || (e.run != 0 && run->batch != e.run)) {", "if (run == nullptr) {", (SIM, CORE)),
+    ("run-numbers-reused", "two runs with one number over a reopening", "core/engine.cpp",
+     "running.number_from(static_cast<uint64_t>(opens) << 32);", "", (SIM, CORE)),
+    ("ids-reused", "the block of ids is not kept", "core/enqueue.cpp",
+     'turn_.store.set_meta("next_id", reserved_until_);', "", (SIM, CORE)),
+    ("ids-not-durable", "a block of ids can be taken back by a power cut", "core/enqueue.cpp",
+     "turn_.out->must_sync = true;", "", (CUTS, SIM, CORE)),
+    ("jitter-before-cap", "jitter goes beyond the longest wait", "core/backoff.cpp",
+     "random.between(delay - part, std::min(delay + part, backoff.max_ms))", "random.between(delay - part, delay + part)", (CORE,)),
+    ("two-transactions", "the result in one transaction, its delivery in another", "core/jobs.cpp",
+     "// The second leg of the same row, in this very transaction: a result is never without its delivery.\n",
+     "EndOfRun first = end;\n    first.state = State::completed;\n    first.finished_ms = turn_.now_ms;\n    turn_.store.end_run(first);\n"
+     "    turn_.store.commit();\n    turn_.store.begin(true);\n", (CUTS, SIM, CORE)),
+    ("result-lost", "the delivery leg has no result", "core/jobs.cpp",
+     "end.keep_unique = true;\n    end.set_result = true;\n    end.result = ended.result;", "end.keep_unique = true;\n    end.set_result = true;", (SIM, CORE)),
+    ("attempt-not-in-claim", "the attempt is counted at the end, not in the claim", "core/dispatcher.cpp",
+     "turn_.store.set_running(run.id, run.attempt);", "turn_.store.set_running(run.id, run.attempt - 1);", (SIM, CORE)),
+    ("one-attempt-more", "a job is tried once more than it may be", "core/jobs.cpp",
+     "if (permanent || run.attempt >= policy.max_attempts) {", "if (permanent || run.attempt > policy.max_attempts) {", (SIM, CORE)),
+    ("stop-spends-an-attempt", "a run that a shutdown hands back spends its attempt", "core/jobs.cpp",
+     "} else {\n      put_back(run, {run.due_ms, run.attempt - 1, nullptr, \"\", Change::handed_back});",
+     "} else {\n      put_back(run, {run.due_ms, run.attempt, nullptr, \"\", Change::handed_back});", (SIM, CORE)),
+    ("firing-not-kept", "a firing and its schedule's next time are not one transaction", "core/scheduler.cpp",
+     "fire_one(entry);\n      arm(entry);\n      save(entry);", "fire_one(entry);\n      arm(entry);", (CORE, SIM)),
+    ("time-stands-still", "elapsed time is lost over a restart of the process", "core/engine.cpp",
+     "elapsed = std::max(elapsed, saved_elapsed + now.boot_ms - saved_boot);", "(void)saved_boot;", (CORE,)),
+    ("no-timeout", "a run that hangs is not ended", "core/jobs.cpp",
+     "while (turn_.running.next_deadline_ms() <= turn_.now_ms) {", "while (turn_.running.next_deadline_ms() <= turn_.now_ms - 86400000) {", (CORE,)),
+    ("key-forgotten", "retention deletes a job whose unique key is still held", "core/retention.cpp",
+     "if (until > turn_.now_ms) {", "if (until > turn_.now_ms + 36500LL * 86400000) {", (CORE,)),
+    ("refusal-is-success", "a server that cannot take a result counts as one that has it", "handlers/http_outcome.cpp",
+     "if (status >= 200 && status < 300) return ended;", "if (status >= 200 && status < 600) return ended;", (HANDLERS,)),
+    ("any-certificate", "a certificate of an unknown authority is taken", "platform/net/tls_context.cpp",
+     "verifies_ ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_OPTIONAL", "MBEDTLS_SSL_VERIFY_OPTIONAL", (PLATFORM,)),
+    ("any-name", "a certificate of another host is taken", "platform/net/tls_session.cpp",
+     "mbedtls_ssl_set_hostname(ssl, host_is_ip ? nullptr : host.c_str())", "mbedtls_ssl_set_hostname(ssl, nullptr)", (PLATFORM,)),
+]
+
+
+def fits(bug):
+    name, _, file, text, _, _ = bug
+    count = (SOURCE / file).read_text().count(text)
+    if count != 1:
+        print(f"{name}: its text stands {count} times in {file}, not once")
+    return count == 1
+
+
+class Mutants:
+    def __init__(self, build, jobs):
+        self.base = pathlib.Path(build).resolve() / "mutants"
+        self.source, self.build, self.jobs = self.base / "source", self.base / "build", jobs
+        shutil.rmtree(self.source, ignore_errors=True)
+        for file in subprocess.check_output(["git", "ls-files", "-z"], cwd=SOURCE, text=True).split("\0"):
+            if file and (SOURCE / file).is_file():
+                (self.source / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(SOURCE / file, self.source / file)
+        self.quiet("cmake", "--preset", "release", "-B", str(self.build))
+
+    def quiet(self, *argv):
+        done = subprocess.run(argv, cwd=self.source, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{' '.join(argv)}\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+
+    def caught_by(self, programs):
+        """Who fails and by what, or None."""
+        for name, *arguments in programs:
+            self.quiet("cmake", "--build", str(self.build), "-j", str(self.jobs), "--target", name.split("/")[1])
+            try:
+                done = subprocess.run([self.build / "tests" / name, *arguments], capture_output=True, text=True, errors="replace", timeout=900)
+            except subprocess.TimeoutExpired:
+                return f"{name.split('/')[1]} (hangs)"
+            if done.returncode == 0:
+                continue
+            said = done.stdout + done.stderr
+            first = re.search(r"TEST CASE: +(.*)", said) or re.search(r"VIOLATION (.*)", said)
+            what = first[1] if first else said.strip().splitlines()[-1] if said.strip() else f"status {done.returncode}"
+            return " ".join([name.split("/")[1], *arguments[:1]]).replace(" --seeds", "") + ": " + what[:110]
+        return None
+
+    def plant(self, bug):
+        _, _, file, text, bad, programs = bug
+        place = self.source / file
+        sound = place.read_text()
+        place.write_text(sound.replace(text, bad))
+        try:
+            return self.caught_by(programs)
+        finally:
+            place.write_text(sound)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", nargs="?")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--only", action="append", metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    bugs = [bug for bug in BUGS if not options.only or bug[0] in options.only]
+    if not all([fits(bug) for bug in bugs]):
+        return 1
+    if options.check:
+        print(f"{len(bugs)} bugs fit")
+        return 0
+    if not options.build or not bugs:
+        parser.error("a build folder, and names of the list, are needed")
+    mutants = Mutants(options.build, options.jobs)
+    everything = sorted({program for bug in bugs for program in bug[5]})
+    broken = mutants.caught_by(everything)
+    if broken:
+        print(f"the suite fails without any bug: {broken}")
+        return 1
+    survivors = 0
+    for bug in bugs:
+        start = time.monotonic()
+        caught = mutants.plant(bug)
+        survivors += caught is None
+        print(f"{bug[0]:24}{'caught' if caught else 'SURVIVED'} in {time.monotonic() - start:3.0f} s  {caught or bug[1]}", flush=True)
+    print(f"{len(bugs)} bugs planted, {len(bugs) - survivors} caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
