@@ -9,6 +9,7 @@
 #   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
 #   make soak       simulate, kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
 #   make sim        a million simulated jobs, and every place of a power cut, a failed disk call and allocation
+#   make mutants    bugs planted one at a time, and which test catches each
 #   make fuzz       libFuzzer on every way in (FUZZ_SECONDS=60 each), a table at the end
 #   make install PREFIX=DIR
 #   make sizes      of what is built here (README=1 writes them into README.md)
@@ -26,7 +27,7 @@ compile = cmake --build --preset $(1) -j $(JOBS)
 check = ctest --preset $(1) -j $(JOBS)
 run_if_there = @test -x $(1) || { echo "$(1) is missing"; exit 1; }; $(1)
 
-.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak sim fuzz install sizes \
+.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak sim mutants fuzz install sizes \
   docs-check clean
 
 deps:
@@ -79,6 +80,10 @@ soak: build
 sim: build
 	@$(call compile,release) --target sim_programs
 	@tests/soak/sim.sh build/release
+
+mutants:
+	@toolchains/deps.sh native
+	@tests/mutants/run.py build --jobs $(JOBS)
 
 fuzz:
 	@toolchains/deps.sh fuzz
