@@ -53,6 +53,11 @@ void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& rep
   // A turn that was asked for something that waits for the disk, and did it, makes all before it safe.
   bool waited = false;
   for (size_t i = 0; i < ops.size(); ++i) {
+    // Its own transition in this turn, or the first word of it: else it wrote nothing that could wait.
+    if (auto* c = std::get_if<Cancel>(&ops[i]); c != nullptr && !std::holds_alternative<Error>(replies[i])) {
+      auto it = jobs_.find(c->id);
+      waited |= it != jobs_.end() && !it->second.cancel_asked;
+    }
     learn(ops[i], replies[i]);
     if (std::holds_alternative<Error>(replies[i])) continue;
     waited |= std::holds_alternative<Remove>(ops[i]) || std::holds_alternative<Retry>(ops[i]) || std::holds_alternative<Edit>(ops[i]);
@@ -96,7 +101,7 @@ void Ledger::learn(const Op& op, const Reply& reply) {
   } else if (auto* cancel = std::get_if<Cancel>(&op)) {
     auto it = jobs_.find(cancel->id);
     if (it == jobs_.end()) violated(cancel->id, "was cancelled and never existed");
-    it->second.cancel_asked = true;
+    it->second.cancel_asked = it->second.cancel_owed = true;
     if (is_final(it->second.state)) it->second.state_durable = true;
   } else if (auto* edit = std::get_if<Edit>(&op)) {
     auto it = jobs_.find(edit->id);
@@ -124,11 +129,15 @@ void Ledger::apply(const Transition& t) {
   switch (t.change) {
     case Change::started: become(State::running); break;
     case Change::completed: become(State::completed); break;
-    case Change::delivering: case Change::retried: case Change::deferred: case Change::handed_back: case Change::recovered:
+    case Change::delivering:
+      job.cancel_owed = false;  // it came too late: the run was done
+      become(State::pending);
+      break;
+    case Change::retried: case Change::deferred: case Change::handed_back: case Change::recovered:
       become(State::pending);
       break;
     case Change::requeued:
-      job.cancel_asked = false;
+      job.cancel_asked = job.cancel_owed = false;
       become(State::pending);
       break;
     case Change::died: case Change::expired: become(State::dead); break;
@@ -194,6 +203,8 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss) {
     bool may = doubted || (now.state == State::cancelled && known.cancel_asked) || (now.state == State::dead && (known.expires || now.expires_wall_ms != 0)) ||
                now.error.find("quarantined") != std::string::npos;
     if (!may) violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state) + " without a reason");
+  } else if (loss != Loss::turn && known.cancel_owed && !doubted) {
+    violated(id, std::string("its cancel was acknowledged, and it is ") + state_name(now.state));
   } else if (loss == Loss::turn && known.state == State::running && now.state != State::running && !doubted) {
     violated(id, "was running and is not after a failed turn");
   }

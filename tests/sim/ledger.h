@@ -39,7 +39,8 @@ class Ledger {
     bool durable = false;        // a power cut leaves it there
     bool state_durable = false;  // ... in this state, where that is final
     bool expires = false;
-    bool cancel_asked = false;
+    bool cancel_asked = false;  // it may be cancelled
+    bool cancel_owed = false;   // it must not go on after the process has ended
   };
   const Job* find(JobId id) const;
   size_t size() const { return jobs_.size(); }
