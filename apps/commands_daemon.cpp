@@ -225,16 +225,48 @@ struct ShowHealth {
 struct CheckFile {
   void describe(CLI::App& app) {
     app.footer(
-        "Reads the whole queue file; the daemon does nothing else meanwhile.\n\nExample:\n  "
+        "Reads the whole queue file; the daemon does nothing else meanwhile. Damage is healed at once: the\n"
+        "file is set aside, what reads of it goes on. The exit status is 1 if there was any.\n\nExample:\n  "
         "holdfast check");
   }
   void run(Session& session) {
+    const auto before = session.ask("GET", "/v1/stats");
+    if (!before) return;
     const auto answer = session.ask("GET", "/v1/check", nullptr, 600'000);
     if (!answer) return;
     const bool ok = answer->value("ok", false);
     if (!ok) session.exit_code = kFailed;
     if (session.asked_for_json(*answer)) return;
-    session.print(ok ? "the file is sound\n" : clean_lines(answer->value("problems", "")) + "\n");
+    const std::string file = clean(answer->value("file", ""));
+    if (ok) {
+      session.print("the file is " + session.out.paint("sound", Colour::green) + ": " + file + "\n");
+      return print_set_aside(session, *answer);
+    }
+    session.print("the file was " + session.out.paint("damaged", Colour::red) + ": " + file + "\n");
+    session.print(indented(clean_lines(answer->value("problems", ""))));
+    const auto stats = session.ask("GET", "/v1/stats");  // answered once it is healed
+    if (!stats) return;
+    const auto more_than_before = [&](const char* name) { return grouped(stats->value(name, int64_t{0}) - before->value(name, int64_t{0})); };
+    const bool more = stats->value("salvage_lost_unknown", false);
+    session.print("It was healed: " + more_than_before("salvaged_jobs") + " jobs saved, " + more_than_before("salvage_lost_jobs") + (more ? " or more" : "") + " lost.\n");
+    const auto now_there = session.ask("GET", "/v1/check", nullptr, 600'000);
+    if (!now_there) return;
+    print_set_aside(session, *now_there);
+    session.print(
+        "\nWhat to do: flash that gives wrong bytes once does so again. Look into the system's log for errors of the\n"
+        "device, and replace it. Jobs that were lost have to be enqueued anew by whoever made them.\n");
+  }
+
+ private:
+  static std::string indented(const std::string& lines) {
+    std::string out = "  ";
+    for (char c : lines) out += c == '\n' ? std::string("\n  ") : std::string(1, c);
+    return out + "\n";
+  }
+  static void print_set_aside(Session& session, const Json& answer) {
+    if (!answer.contains("set_aside") || answer["set_aside"].empty()) return;
+    session.print("Damaged files are kept beside it; remove them when nobody wants to look into them any more:\n");
+    for (const Json& name : answer["set_aside"]) session.print("  " + clean(name.is_string() ? name.get<std::string>() : "") + "\n");
   }
 };
 

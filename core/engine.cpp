@@ -102,6 +102,7 @@ struct Engine::State {
   int64_t elapsed_base_ms = 0;  // elapsed = base + boot
   int64_t saved_clock_ms = 0;
   int64_t salvaged_at_ms = 0;
+  bool log_lost = false;
   std::optional<int64_t> wall_offset_ms;
   bool wall_was_trusted = false;
   std::string note;
@@ -119,7 +120,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) try {
   if (options.page_size < 512 || options.page_size > 65536 || (options.page_size & (options.page_size - 1)) != 0) {
     return Error{HF_E_INVALID, "page_size is " + std::to_string(options.page_size) + "; allowed is a power of two, 512 to 65536"};
   }
-  auto store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id, options.log_safe});
+  auto store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id, options.log_safe, options.log});
   if (!store) return store.error();
   auto state = std::make_unique<State>(std::move(options), std::move(*store));
   state->limits = *limits;
@@ -150,16 +151,18 @@ Status Engine::State::open() {
   elapsed = std::min(elapsed, kTimeMax / 2);  // of a damaged file; time still goes on
   elapsed_base_ms = elapsed - now.boot_ms;
   set_time(now);
-  bool clean = store->meta("clean", 1) != 0;
+  const Left left = store->left();
+  const bool clean = left == kClean;
+  log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
   lanes.load();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
   int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + 1;
   store->set_meta("opens", opens);
   running.number_from(static_cast<uint64_t>(opens) << 32);
-  jobs.open({options.live, clean, options.reopened, same_boot});
-  safe_mode.open({options.reopened, clean, stats.recovered > 0});
+  jobs.open({options.live, clean, options.reopened, same_boot, log_lost});
+  safe_mode.open({options.reopened, left != kUnclean, stats.recovered > 0});
   running.turn_committed();
-  store->set_meta("clean", 0);
+  store->set_meta("clean", kUnclean);
   save_clock(now);
   scheduler.load();
   load_salvage();
@@ -171,10 +174,15 @@ Status Engine::State::open() {
   return ok_status();
 }
 
-// What core/salvage.cpp left in the file: counted in its meta, so that it is not forgotten at the next start.
+// What core/salvage.cpp left in the file, and logs that were lost: counted in its meta, so that it is not forgotten at the next start.
 void Engine::State::load_salvage() {
   stats.salvages = store->meta("salvages", 0);
-  if (stats.salvages == 0) return;
+  stats.log_losses = store->meta("log_losses", 0);
+  if (log_lost) {
+    store->set_meta("log_losses", ++stats.log_losses);
+    store->set_meta("salvage_ms", 0);
+  }
+  if (stats.salvages + stats.log_losses == 0) return;
   stats.salvaged_jobs = store->meta("salvage_saved", 0);
   stats.salvage_lost_jobs = store->meta("salvage_lost", 0);
   stats.salvage_lost_unknown = store->meta("salvage_unknown", 0) != 0;
@@ -207,7 +215,7 @@ Status Engine::close(const Now& now) try {
   s.jobs.flush();
   s.jobs.save_counts();
   s.save_clock(now);
-  s.store->set_meta("clean", 1);
+  s.store->set_meta("clean", kClean);
   if (!s.store->commit()) return s.store->error();
   return s.store->close();
 } catch (const std::bad_alloc&) {
@@ -216,6 +224,8 @@ Status Engine::close(const Now& now) try {
 
 const std::string& Engine::opening_note() const { return state_->note; }
 const Stats& Engine::opening_stats() const { return state_->stats; }
+bool Engine::made() const { return state_->store->made(); }
+bool Engine::log_lost() const { return state_->log_lost; }
 
 // ---- a turn -----------------------------------------------------------------------------------------------
 
@@ -238,7 +248,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   set_time(now);
   ++stats.ticks;
   bool wait = std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
-  // Backup and check do not go into a transaction with others.
+  // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
   int64_t offset = now.wall_ms - now.boot_ms;
   bool stepped = wall_offset_ms && std::abs(offset - *wall_offset_ms) > kStepMs;
@@ -248,7 +258,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   wall_offset_ms = offset;
   wall_was_trusted = now.wall_trusted;
   for (Request* request : requests) {
-    if (!std::holds_alternative<Backup>(request->op)) request->reply = apply(*request);
+    request->reply = apply(*request);
   }
   work();
   if (turn.now_ms - saved_clock_ms > kClockSaveMs && !out.feed.empty()) save_clock(now);
@@ -265,8 +275,12 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   opening_feed.clear();
   for (Request* request : requests) {
     if (auto* backup = std::get_if<Backup>(&request->op)) {
-      Status status = store->backup(backup->path);
+      Status status = store->backup(backup->path, static_cast<uint32_t>(random.next()));
       request->reply = status ? Reply(Done{}) : Reply(status.error());
+    }
+    if (std::holds_alternative<Check>(request->op)) {
+      out.damage = store->check();
+      request->reply = out.damage;
     }
   }
   out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), safe_mode.next_wake_ms(), dispatcher.next_wake_ms(), scheduler.next_wake_ms(), retention.next_wake_ms()});
@@ -280,7 +294,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     asked->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
     asked->crashes = safe_mode.crashes();
     asked->safe_mode_left_ms = std::max<int64_t>(safe_mode.until_ms() - turn.now_ms, 0);
-    if (asked->salvages > 0) asked->salvage_age_ms = turn.now_ms - salvaged_at_ms;
+    if (asked->salvages + asked->log_losses > 0) asked->salvage_age_ms = turn.now_ms - salvaged_at_ms;
   }
   return out;
 }
@@ -400,10 +414,7 @@ Reply Engine::State::apply(Request& request) {
           [&](StopAll& a) { return jobs.stop_all(a.hand_back), Reply(Done{}); },
           [&](Prune&) { return Reply(retention.prune_all()); },
           [&](Backup&) { return Reply(Done{}); },
-          [&](Check&) {
-            jobs.flush();
-            return Reply(store->check());
-          },
+          [&](Check&) { return Reply(Done{}); },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
           [&](ClockStepped&) { return Reply(Done{}); },
       },

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/requests.h"
+#include "core/store.h"
 #include "core/turn.h"
 #include "core/zone.h"
 
@@ -37,6 +38,8 @@ struct EngineOptions {
   bool reopened = false;      // by this process, after an error: nothing died
   std::vector<LiveRun> live;  // ... these of its runs go on
   int64_t log_safe = -1;      // ... and this is log_safe() of the engine before
+  Store::LogFile log = Store::LogFile::unknown;
+  bool log_lost = false;      // some of what was in the log is lost, or may be
 };
 
 class Engine {
@@ -58,6 +61,8 @@ class Engine {
   // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
   const std::string& opening_note() const;
   const Stats& opening_stats() const;  // before the first tick: what the file says of itself
+  bool made() const;      // there was no queue in the file
+  bool log_lost() const;  // as it was told, or because the file was in use and its log is not there
 
  private:
   struct State;

@@ -18,6 +18,7 @@ class Jobs {
     bool clean = false;
     bool reopened = false;   // by this process, after an error: what was left running never began
     bool same_boot = false;  // the process died, not the device
+    bool log_lost = false;   // ids that the log knew may have been given out
   };
   void open(const Opening& opening);
 

@@ -97,9 +97,10 @@ Result<std::unique_ptr<PageImage>> PageImage::open(const std::string& path, cons
   Result<std::unique_ptr<RawFile>> wal = RawFile::open(path, vfs, true);
   if (!wal) return wal.error();
   image->wal_ = std::move(*wal);
+  const std::string first = image->file_ ? image->file_->read(0, 1) : "";
   for (int64_t at = 0; image->blank_ && at < image->bytes(); at += 65536) {
-    const std::string part = image->file_->read(at, 65536);
-    image->blank_ = part.find_first_not_of('\0') == std::string::npos;
+    const std::string part = image->file_->read(at, static_cast<size_t>(std::min<int64_t>(65536, image->bytes() - at)));
+    image->blank_ = (first[0] == '\0' || first[0] == '\xff') && part.find_first_not_of(first[0]) == std::string::npos;
   }
   image->choose_page_size();
   image->look_at_log();
@@ -132,6 +133,12 @@ void PageImage::choose_page_size() {
   if (page_size_ == 0) page_size_ = is_page_size(said) ? static_cast<int>(said) : 1024;
 }
 
+// The salts that the log's header no longer tells: those of the first frame, unless it is damaged as well.
+std::string PageImage::salts_of_frames() const {
+  auto of = [&](int n) { return wal_->read(static_cast<int64_t>(kWalHeader) + n * (static_cast<int64_t>(kFrameHeader) + page_size_) + 8, 8); };
+  return of(0) != of(1) && of(1) == of(2) ? of(1) : of(0);
+}
+
 // Reads the log as SQLite's recovery does, and beyond. A frame's checksum goes on from the one before it, so a frame
 // behind a damaged one is known by what the damaged one has in its header.
 void PageImage::look_at_log() {
@@ -158,7 +165,7 @@ void PageImage::look_at_log() {
     big = *reinterpret_cast<const uint8_t*>(&probe) == 0;
   }
   std::string salts = header.substr(16, 8);
-  if (!sound) salts = wal_->read(static_cast<int64_t>(kWalHeader) + 8, 8);
+  if (!sound) salts = salts_of_frames();
   bool broken = !sound;  // SQLite reads no further
   std::unordered_map<int64_t, int64_t> open;  // of the transaction that is being read
   int64_t at = static_cast<int64_t>(kWalHeader);
@@ -202,28 +209,50 @@ void PageImage::look_at_log() {
   pages_ = own;
 }
 
-// The file and the log each say whose they are, if what they say reads.
+// The file and the log each say whose they are, and which of the two is the older, if what they say reads. A process
+// writes to `meta` before anything else, so the log of one that ended has it.
 bool PageImage::log_is_foreign() const {
-  if (!file_ || blank_) return false;
+  if (!file_ || blank_ || frames_.empty()) return false;
   auto first = frames_.find(1);
   const std::string mine = file_->read(68, 4);
   if (first != frames_.end() && u32(mine, 0) == kApplicationId && u32(wal_->read(first->second + 68, 4), 0) != kApplicationId) return true;
-  auto meta = frames_.find(kMetaTree);
-  if (meta == frames_.end()) return false;
-  const size_t size = static_cast<size_t>(page_size_);
-  const int64_t of_file = file_id(file_->read((kMetaTree - 1) * page_size_, size));
-  const int64_t of_log = file_id(wal_->read(meta->second, size));
-  return of_file >= 0 && of_log >= 0 && of_file != of_log;
+  const Identity file = identity(false);
+  const Identity log = identity(true);
+  if (file.file_id < 0 || file.clean < 0 || log.file_id < 0 || log.clean < 0) return false;
+  if (!log.in_log) return file.clean != kUnclean;
+  if (file.file_id != log.file_id || file.copy != log.copy) return true;
+  // A process that closes the file may end before the log is gone.
+  return log.opens < file.opens || (file.clean != kUnclean && log.opens == file.opens && log.clean != file.clean);
 }
 
-int64_t PageImage::file_id(const std::string& meta_page) const {
-  if (u8(meta_page, 0) != kIndexLeaf) return -1;
-  for (size_t at : cells(meta_page, kMetaTree)) {
-    PageRow row;
-    if (!row_at(meta_page, kMetaTree, at, row) || row.values.size() != 2) continue;
-    if (row.values[0].bytes == "file_id" && row.values[1].is(Value::Kind::number)) return row.values[1].number;
+PageImage::Identity PageImage::identity(bool with_log) const {
+  Identity out;
+  std::vector<int64_t> todo{kMetaTree};
+  for (int visited = 0; !todo.empty() && visited < 100; ++visited) {
+    const int64_t number = todo.back();
+    todo.pop_back();
+    if (number < 2 || number > pages_) continue;
+    const std::string page = read_page(number, with_log);
+    out.in_log = out.in_log || (with_log && frames_.contains(number));
+    const uint8_t type = u8(page, 0);
+    if (type != kIndexLeaf && type != kIndexInterior) return {};
+    if (type == kIndexInterior) todo.push_back(u32(page, 8));
+    for (size_t at : cells(page, number)) {
+      if (type == kIndexInterior) todo.push_back(u32(page, at));
+      PageRow row;
+      if (!row_at(page, number, at, row) || row.values.size() != 2 || !row.values[1].is(Value::Kind::number)) continue;
+      const std::string& key = row.values[0].bytes;
+      int64_t* const field = key == "file_id" ? &out.file_id : key == "copy" ? &out.copy : key == "opens" ? &out.opens : key == "clean" ? &out.clean : nullptr;
+      if (field != nullptr) *field = row.values[1].number;
+    }
   }
-  return -1;
+  return out;
+}
+
+int64_t PageImage::unreadable_sectors() const {
+  const int64_t file = file_ ? file_->unreadable_sectors() : 0;
+  const int64_t log = wal_ ? wal_->unreadable_sectors() : 0;
+  return file < 0 || log < 0 ? -1 : file + log;
 }
 
 void PageImage::find_signs() {
@@ -243,10 +272,11 @@ void PageImage::find_signs() {
   // Too short to be anybody's database: the beginning of one that was cut off.
   if (!start.empty() && start.size() < 512 && std::string_view(start).substr(0, 16) == kMagic.substr(0, start.size())) ours_ = true;
   if (has_schema(start)) ours_ = true;
-  // A log beside a sound file of another application says nothing of that file; of one that was being made it says all.
-  const bool new_file = magic && u32(start, 68) == 0 && bytes() <= 2 * page_size_ && u16(start, 103) == 0;
-  foreign_ = !ours_ && magic && !new_file;
-  if (ours_ || (!blank_ && !new_file) || !wal_) return;
+  // A log beside a sound file of another application says nothing of that file; of one that was being made, or of bytes
+  // that are no database, it says all.
+  no_tables_ = magic && u32(start, 68) == 0 && u16(start, 103) == 0;
+  foreign_ = !ours_ && magic && !header_damaged_ && !no_tables_;
+  if (ours_ || foreign_ || !wal_) return;
   const std::string log = wal_->read(0, static_cast<size_t>(std::min<int64_t>(wal_->size(), kLookBytes)));
   ours_ = has_schema(log);
   for (auto [page, where] : frames_) {
@@ -256,9 +286,9 @@ void PageImage::find_signs() {
 
 // ---- pages --------------------------------------------------------------------------------------------
 
-std::string PageImage::read_page(int64_t page) const {
+std::string PageImage::read_page(int64_t page, bool with_log) const {
   auto it = frames_.find(page);
-  if (it != frames_.end()) return wal_->read(it->second, static_cast<size_t>(page_size_));
+  if (with_log && it != frames_.end()) return wal_->read(it->second, static_cast<size_t>(page_size_));
   if (!file_) return std::string(static_cast<size_t>(page_size_), 0);
   return file_->read((page - 1) * page_size_, static_cast<size_t>(page_size_));
 }

@@ -41,7 +41,7 @@ struct PageRow {
 struct LogState {
   bool present = false;
   bool headless = false;  // its header is damaged and its frames are not: SQLite would see no log at all
-  bool foreign = false;   // it is of another database: SQLite would take its pages all the same
+  bool foreign = false;   // it is of another database, or of this one before: SQLite would take its pages all the same
   int transactions = 0;   // that SQLite reads
   int cut_off = 0;        // whole ones behind a damaged frame, which SQLite does not read
 };
@@ -55,11 +55,15 @@ class PageImage {
   bool is_ours() const { return ours_; }
   // It is a database, and shows no sign of being ours; nor is it one without a table, which may become ours.
   bool is_foreign() const { return foreign_; }
-  // There is nothing in the file but zeros, or nothing.
+  // There is nothing in the file, or nothing but zeros or ones, as flash is when it was erased.
   bool is_blank() const { return blank_; }
+  // It is blank, or a database without a table.
+  bool holds_nothing() const { return blank_ || no_tables_; }
   // The first bytes of the file are not what every file of ours begins with.
   bool header_damaged() const { return header_damaged_; }
   const LogState& log() const { return log_state_; }
+  // Sectors of the file and of its log that cannot be read; -1 if hardly one can.
+  int64_t unreadable_sectors() const;
   int page_size() const { return page_size_; }
   int64_t pages() const { return pages_; }
   int64_t bytes() const { return file_ ? file_->size() : 0; }
@@ -82,8 +86,13 @@ class PageImage {
   void choose_page_size();
   void find_signs();
   bool log_is_foreign() const;
-  int64_t file_id(const std::string& meta_page) const;
-  std::string read_page(int64_t page) const;
+  struct Identity {  // what the table meta says of itself; -1: nothing that reads
+    int64_t file_id = -1, copy = 0, opens = -1, clean = -1;
+    bool in_log = false;  // a page of the table is in the log
+  };
+  Identity identity(bool with_log) const;
+  std::string salts_of_frames() const;
+  std::string read_page(int64_t page, bool with_log = true) const;
   void walk(Tree root);
   void read_free_list(std::vector<int8_t>& listed);
   int pointer(int64_t page, int64_t& parent) const;  // the kind in the pointer map; 0: not readable
@@ -91,7 +100,7 @@ class PageImage {
   bool row_at(std::string_view page, int64_t number, size_t at, PageRow& row) const;
 
   std::unique_ptr<RawFile> file_, wal_;
-  bool ours_ = false, foreign_ = false, blank_ = true, header_damaged_ = false;
+  bool ours_ = false, foreign_ = false, blank_ = true, header_damaged_ = false, no_tables_ = false;
   LogState log_state_;
   int page_size_ = 0;
   int64_t pages_ = 0;

@@ -15,7 +15,9 @@ constexpr const char* kCounts[kStates] = {"count_pending", "count_running", "cou
 
 void Jobs::open(const Opening& opening) {
   Store& store = turn_.store;
-  next_id_ = reserved_until_ = std::max<int64_t>(store.meta("next_id", 1), 1);
+  next_id_ = std::max<int64_t>(store.meta("next_id", 1), 1);
+  if (opening.log_lost) next_id_ = std::min(next_id_ + kIdGap, kLargestId);
+  reserved_until_ = next_id_;
   // A clean end left its counts; after any other they are counted anew, from indexes.
   for (int i = 0; i < kStates; ++i) {
     int64_t kept = opening.clean ? store.meta(kCounts[i], -1) : -1;

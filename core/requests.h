@@ -171,6 +171,7 @@ struct Tick {
   std::vector<Transition> feed;
   int64_t next_wake_boot_ms = kNever;  // tick again then, if no event comes before
   int64_t next_wake_wall_ms = kNever;  // ... or then, on the wall clock (kNever while it is not trusted)
+  std::string damage;     // what a Check found: drop the engine once the replies are out, as after HF_E_CORRUPT
   bool must_sync = false;  // the engine's own: this commit has to be on the disk before actions are obeyed
 };
 

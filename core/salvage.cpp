@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kRowsACommit = 1000;
 constexpr int64_t kLongestMs = 100LL * 366 * 86400 * 1000;
-constexpr int64_t kLargestId = int64_t{1} << 60;  // body ids are twice as large
 constexpr int64_t kClockSlackMs = 120000;         // the saved point of elapsed time is at most a minute behind the rows
 constexpr int64_t kIdleMostMs = 400LL * 86400 * 1000;
 constexpr size_t kMetaTextMax = 4096;
@@ -144,9 +143,10 @@ class Salvage {
       }
     }
     for (Tree tree : {kPendingTree, kRunningTree, kFinalTree}) damaged += image_.broken_links(tree);
-    indexes_whole_ = damaged == 0;
     std::sort(known_.begin(), known_.end());
-    known_.erase(std::unique(known_.begin(), known_.end()), known_.end());
+    const auto twice = std::unique(known_.begin(), known_.end());  // a page that was written in another's place
+    indexes_whole_ = damaged == 0 && twice == known_.end();
+    known_.erase(twice, known_.end());
     // Ids below next_id were given out, others were not: unless it is next_id that is damaged.
     if (next_id_ > 0 && !known_.empty() && known_[known_.size() / 2] < next_id_) id_limit_ = next_id_ - 1;
     std::erase_if(known_, [this](JobId id) { return id > id_limit_; });
@@ -264,7 +264,10 @@ class Salvage {
       full.error = std::string("the file was damaged: ") + (has_need ? "its options are lost" : delivery ? "its result is lost" : "its payload is lost");
     }
     if (job.unique_key.size() > HF_KEY_MAX || (!job.unique_key.empty() && store_.find_unique(job.unique_key) != 0)) job.unique_key.clear();
-    if (!store_.restore(full, v[14].is(Kind::null), v[15].is(Kind::null))) return;  // there is a surer one
+    if (!store_.restore(full, v[14].is(Kind::null), v[15].is(Kind::null))) {  // there is a surer one
+      ++copies_;
+      return;
+    }
     written();
     largest_ = std::max(largest_, id);
     if (std::binary_search(known_.begin(), known_.end(), id)) ++found_;
@@ -282,12 +285,13 @@ class Salvage {
     // By the indexes, so many jobs were there that were not read; by the pages, so many rows at least.
     const int64_t unread = static_cast<int64_t>(known_.size()) - found_;
     result_.lost += std::max(unread, damaged_);
-    result_.lost_unknown = !indexes_whole_ && (damaged_ > 0 || image_.broken_links(kJobTree) > 0);
+    result_.lost_unknown = !indexes_whole_ && (damaged_ > 0 || copies_ > 0 || image_.broken_links(kJobTree) > 0);
+    if (image_.log().cut_off > 0 || image_.log().foreign) result_.lost_unknown = true;  // there was a log that is not read
     // A time far behind every row is a damaged one: all that waits would be due, all that is kept would go.
     if (latest_row_ms_ > 0 && elapsed_ms_ > latest_row_ms_ + kIdleMostMs) store_.set_meta("elapsed", latest_row_ms_);
-    store_.set_meta("next_id", std::min(std::max(next_id_, largest_) + kSalvageIdGap, kLargestId));
+    store_.set_meta("next_id", std::min(std::max(next_id_, largest_) + kIdGap, kLargestId));
     store_.set_meta("min_reader", kSchemaVersion);
-    store_.set_meta("clean", 0);
+    store_.set_meta("clean", kCopied);
     store_.set_meta("salvages", store_.meta("salvages", 0) + 1);
     store_.set_meta("salvage_saved", store_.meta("salvage_saved", 0) + result_.saved);
     store_.set_meta("salvage_lost", store_.meta("salvage_lost", 0) + result_.lost);
@@ -302,7 +306,7 @@ class Salvage {
   JobId id_limit_ = kLargestId, largest_ = 0;
   std::vector<JobId> known_;  // ascending
   bool indexes_whole_ = false;
-  int64_t found_ = 0, damaged_ = 0, rows_ = 0, latest_row_ms_ = 0;
+  int64_t found_ = 0, damaged_ = 0, copies_ = 0, rows_ = 0, latest_row_ms_ = 0;
   std::map<int, LaneRow> lanes_;
   std::set<int> lost_lanes_;
 };

@@ -14,9 +14,6 @@
 
 namespace hf {
 
-// Ids of new jobs begin so far above every id that was seen: a row that was lost may have had a larger one.
-inline constexpr int64_t kSalvageIdGap = 1000000;
-
 struct SalvageOptions {
   std::string path;      // the damaged file; its log beside it
   std::string to;        // the new file; must not exist

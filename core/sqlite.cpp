@@ -363,12 +363,44 @@ Status RawFile::lock() {
 
 int RawFile::try_read(int64_t at, int bytes, void* to) const { return file()->pMethods->xRead(file(), to, bytes, at); }
 
+namespace {
+constexpr int64_t kSector = 512;
+constexpr int kReadTries = 3;
+constexpr int64_t kBadSectorsMost = 1000;  // without a good one among them
+}  // namespace
+
 std::string RawFile::read(int64_t at, size_t bytes) const {
   std::string out(bytes, 0);
   if (at < 0 || at >= size_) return out;
-  const int within = static_cast<int>(std::min<int64_t>(static_cast<int64_t>(bytes), size_ - at));
-  if (try_read(at, within, out.data()) != SQLITE_OK) std::fill(out.begin(), out.end(), '\0');
+  const int64_t end = std::min<int64_t>(at + static_cast<int64_t>(bytes), size_);
+  if (try_read(at, static_cast<int>(end - at), out.data()) == SQLITE_OK) return out;
+  std::fill(out.begin(), out.end(), '\0');
+  for (int64_t from = at, to; from < end; from = to) {
+    to = std::min((from / kSector + 1) * kSector, end);
+    char* part = out.data() + (from - at);
+    if (try_read(from, static_cast<int>(to - from), part) != SQLITE_OK) std::fill_n(part, to - from, '\0');
+  }
   return out;
+}
+
+int64_t RawFile::unreadable_sectors() const {
+  constexpr int64_t kPart = 65536;
+  std::vector<char> part(kPart);
+  int64_t bad = 0, good = 0;
+  for (int64_t at = 0; at < size_; at += kPart) {
+    const int64_t end = std::min(at + kPart, size_);
+    if (try_read(at, static_cast<int>(end - at), part.data()) == SQLITE_OK) {
+      ++good;
+      continue;
+    }
+    for (int64_t from = at; from < end; from += kSector) {
+      int rc = SQLITE_ERROR;
+      for (int i = 0; i < kReadTries && rc != SQLITE_OK; ++i) rc = try_read(from, static_cast<int>(std::min(kSector, end - from)), part.data());
+      ++(rc == SQLITE_OK ? good : bad);
+    }
+    if (good == 0 && bad >= kBadSectorsMost) break;
+  }
+  return bad > 0 && good == 0 ? -1 : bad;
 }
 
 Status RawFile::failed(int rc) const { return Error{error_code_of_sqlite(rc), std::string(name_) + ": " + sqlite3_errstr(rc)}; }

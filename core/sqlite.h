@@ -146,6 +146,9 @@ class RawFile {
   // What cannot be read (a bad sector, the end) is zeros: a reader of damaged files goes on.
   std::string read(int64_t at, size_t bytes) const;
   Status read_all_of(int64_t at, int bytes, void* to) const;  // an error instead
+  // Reads it all: how many sectors of 512 bytes fail each of three times; -1 if hardly one can be read, as when the
+  // device is away.
+  int64_t unreadable_sectors() const;
   // The same bytes, so that the system has them to write once more; then a sync.
   Status write_again(int64_t from, int64_t to);
 

@@ -19,9 +19,17 @@ inline constexpr int kSchemaVersion = 1;             // PRAGMA user_version
 inline constexpr int64_t kApplicationId = 0x486c6466;  // "Hldf"
 inline constexpr size_t kBodyInlineMax = 512;        // longer payloads and results have a row of their own
 inline constexpr int kLanesMax = 65536;              // distinct (queue, type, key)
+// meta "clean": how the file was left.
+enum Left : int64_t {
+  kUnclean = 0,  // in use, or its process ended; its log goes with it
+  kClean = 1,    // closed: counts are kept, there is no log
+  kCopied = 2,   // made in one piece, by a backup or a salvage: no log, no counts
+};
 inline constexpr int64_t kCheckMax = 16LL << 20;       // bytes of a file whose check at an unclean start is whole
 inline constexpr int64_t kQuickCheckMax = 64LL << 20;  // ... is quick: rows that an index lacks are not found
 inline constexpr int64_t kIdBlock = 1024;            // ids reserved on the disk at a time
+inline constexpr int64_t kIdGap = 1000000;           // after a loss new ids begin so far above every id that was seen
+inline constexpr int64_t kLargestId = int64_t{1} << 60;  // body ids are twice as large
 
 // A lane is the set of jobs that share every gate but the due time. `origin` is the lane that a delivery
 // came from, 0 for a run.
@@ -104,11 +112,14 @@ struct EndOfRun {          // how a row leaves the running state
 
 class Store {
  public:
+  // The log beside a file that is to be opened: a file in use has one, one that was closed has none.
+  enum class LogFile { unknown, absent, present };
   struct Options {
     std::string path, vfs;
     int page_size = 1024;
     uint32_t new_file_id = 0;  // goes into the idempotency keys of a file that is made now
     int64_t log_safe = -1;     // Db::Options
+    LogFile log = LogFile::unknown;
   };
   // Opens, makes or refuses the file. One that was not closed cleanly is checked: up to kCheckMax whole, up to
   // kQuickCheckMax without its indexes, a larger one when damage is met (HF_E_FOREIGN, HF_E_VERSION, HF_E_CORRUPT, HF_E_LOCKED, HF_E_READ_ONLY).
@@ -124,6 +135,8 @@ class Store {
   void rollback() { db_->rollback(); }
   bool sync_log();  // what was committed without waiting is on the disk when it returns true
   uint32_t file_id() const { return file_id_; }
+  Left left() const { return left_; }  // kUnclean too if it says kClean and a log is there
+  bool made() const { return made_; }  // the opening made the tables
 
   // ---- jobs
   void insert(const JobRow& row);
@@ -196,7 +209,7 @@ class Store {
   int64_t page_size() const { return page_size_; }
   void vacuum_some(int pages);     // gives free pages back
   std::string check();             // "" if sound; else what is wrong
-  Status backup(const std::string& path);  // not inside a transaction
+  Status backup(const std::string& path, uint32_t copy_id);  // not inside a transaction
   int64_t log_safe() const { return db_->log_safe(); }
   int64_t commits() const { return commits_; }
   int64_t synced_commits() const { return synced_commits_; }
@@ -205,7 +218,7 @@ class Store {
  private:
   Store() = default;
   struct Statements;
-  Status create(int page_size, uint32_t file_id, int64_t log_safe);
+  Status create(const Options& options);
   Status verify();
   Status check_unclean();
   int64_t level_after(int lane, int64_t level);
@@ -215,6 +228,8 @@ class Store {
   std::unique_ptr<Db> db_;
   std::unique_ptr<Statements> sql_;
   uint32_t file_id_ = 0;
+  Left left_ = kClean;
+  bool made_ = false;
   int64_t page_size_ = 0;
   int64_t commits_ = 0, synced_commits_ = 0;
   int64_t changes_before_ = 0;

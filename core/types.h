@@ -196,7 +196,8 @@ struct Stats {
   // Since the file was made: how often it was damaged and healed, and what came of it (core/salvage.h).
   int64_t salvages = 0, salvaged_jobs = 0, salvage_lost_jobs = 0;
   bool salvage_lost_unknown = false;  // more may be lost than were counted
-  int64_t salvage_age_ms = -1;        // since the last one; -1: none
+  int64_t log_losses = 0;             // so often the log was found lost, cut short or another's; what was in it cannot be counted
+  int64_t salvage_age_ms = -1;        // since the last of either; -1: none
   std::vector<QueueInfo> queues;
 };
 

@@ -3,10 +3,12 @@
 #include <charconv>
 #include <iterator>
 #include <limits>
+#include <utility>
 
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/admin_desk.h"
+#include "platform/heal.h"
 #include "platform/health.h"
 #include "platform/json_fields.h"
 #include "platform/json_spec.h"
@@ -367,11 +369,16 @@ Status show_health(AdminDesk& desk, AdminCall& call) {
 }
 
 Status check_file(AdminDesk& desk, AdminCall& call) {
-  desk.ask(call, Check{}, [](Reply& reply) {
+  desk.ask(call, Check{}, [path = desk.host.path()](Reply& reply) {
     const std::string& problems = std::get<std::string>(reply);
-    return json_response(problems.empty()
-                             ? "{\"ok\":true}"
-                             : "{\"ok\":false,\"problems\":" + json_string(problems) + "}");
+    std::string json = problems.empty() ? "{\"ok\":true" : "{\"ok\":false,\"problems\":" + json_string(problems);
+    json += ",\"file\":" + json_string(path) + ",\"set_aside\":[";
+    bool first = true;
+    for (const std::string& name : damaged_files(path)) {
+      if (!std::exchange(first, false)) json += ",";
+      json += json_string(name);
+    }
+    return json_response(json + "]}");
   });
   return ok_status();
 }

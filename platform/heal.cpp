@@ -141,12 +141,14 @@ class Healer {
  public:
   Healer(const EngineOptions& options, const Logger& log) : options_(options), log_(log), path_(options.path) {}
 
-  Result<std::unique_ptr<Engine>> open(bool damaged) {
+  Result<std::unique_ptr<Engine>> open(int met) {
     if (exists(path_ + ".salvaged") || exists(path_ + ".salvaging")) HF_TRY(resume());
     const ino_t inode = inode_of(path_);
+    was_there_ = exists(path_);
     Error why{HF_E_CORRUPT, "damage was met while it was open"};
+    const bool damaged = met == HF_E_CORRUPT || (met == HF_E_IO && has_bad_sectors(why));
     if (!damaged && !look_first(why)) {
-      Result<std::unique_ptr<Engine>> engine = Engine::open(options_);
+      Result<std::unique_ptr<Engine>> engine = open_engine();
       if (engine) return told(std::move(engine));
       why = engine.error();
     }
@@ -154,15 +156,33 @@ class Healer {
     FolderLock folder(folder_of(path_));
     HF_TRY(folder.take(path_));
     // Another process has healed it meanwhile.
-    if (inode_of(path_) != inode) return Engine::open(options_);
-    const bool was_there = exists(path_) || exists(path_ + "-wal");
-    if (!was_there) return why;  // of a VFS whose files are no files of the system
+    if (inode_of(path_) != inode) return open_engine();
+    if (!exists(path_) && !exists(path_ + "-wal")) return why;  // of a VFS whose files are no files of the system
     HF_TRY(heal(why, damaged));
-    return told(Engine::open(options_));
+    log_lost_ = was_there_ = false;  // told with the rest
+    return told(open_engine());
   }
 
  private:
   static bool may_be_damage(int code) { return code == HF_E_CORRUPT || code == HF_E_FOREIGN || code == HF_E_READ_ONLY || code == HF_E_IO || code == HF_E_INTERNAL; }
+
+  Result<std::unique_ptr<Engine>> open_engine() const {
+    EngineOptions options = options_;
+    if (exists(path_)) options.log = size_of(path_ + "-wal") > 0 ? Store::LogFile::present : Store::LogFile::absent;
+    options.log_lost = log_lost_;
+    return Engine::open(options);
+  }
+
+  bool has_bad_sectors(Error& why) const {
+    Result<std::unique_ptr<PageImage>> image = PageImage::open(path_, options_.vfs);
+    return image && has_bad_sectors(**image, why);
+  }
+  static bool has_bad_sectors(const PageImage& image, Error& why) {
+    const int64_t bad = image.unreadable_sectors();
+    if (bad <= 0) return false;
+    why.message = std::to_string(bad) + " sectors cannot be read";
+    return true;
+  }
 
   Status resume() {
     FolderLock folder(folder_of(path_));
@@ -180,8 +200,6 @@ class Healer {
   // What SQLite does not say. True if the file must be healed without being opened: SQLite throws the log of an
   // empty file away, and takes one with a damaged header for none.
   bool look_first(Error& why) {
-    const int64_t size = size_of(path_);
-    if (size == 0) log_.info("database_empty", {{"file", path_}, {"note", "the file was there, without a byte: it is made anew"}});
     if (size_of(path_ + "-wal") <= 0) return false;
     Result<std::unique_ptr<PageImage>> image = PageImage::open(path_, options_.vfs);
     if (!image) return false;  // the opening says why
@@ -210,6 +228,7 @@ class Healer {
   // A power cut that wrote a later part of an unsynced log before an earlier one leaves this; so does damage. SQLite
   // goes on from what is whole up to the gap, and so does the engine; the bytes are kept.
   void keep_log(int cut_off) {
+    log_lost_ = true;
     const std::string copy = path_ + ".cut-wal";
     Result<std::unique_ptr<RawFile>> wal = RawFile::open(path_, options_.vfs, true);
     std::FILE* out = wal && *wal ? std::fopen(copy.c_str(), "wbe") : nullptr;
@@ -223,13 +242,18 @@ class Healer {
                                  {"why", "a gap in the log: a power cut, or damage; what was recorded behind it is not read"}});
   }
 
-  Status heal(const Error& why, bool damaged) {
+  Status heal(Error why, bool damaged) {
     Result<std::unique_ptr<PageImage>> opened = PageImage::open(path_, options_.vfs);
     if (!opened) return why.code == HF_E_CORRUPT ? opened.error() : why;
     PageImage& image = **opened;
     // What is not ours is left alone; what is ours and only cannot be written is no damage.
-    if (!damaged && !image.is_ours() && !(image.is_blank() && image.bytes() > 0)) return why;
-    if ((why.code == HF_E_READ_ONLY || why.code == HF_E_IO || why.code == HF_E_INTERNAL) && !image.header_damaged()) return why;
+    if (image.is_foreign()) return Error{HF_E_FOREIGN, "the file is a database of another application; it was left untouched"};
+    if (!damaged && !image.is_ours() && !(image.holds_nothing() && image.bytes() > 0)) {
+      if (why.code != HF_E_CORRUPT) return why;
+      return Error{HF_E_FOREIGN, "nothing in the file says that it is a queue; it was left untouched (" + why.message + ")"};
+    }
+    const bool damage = image.header_damaged() || (why.code == HF_E_IO && has_bad_sectors(image, why));
+    if ((why.code == HF_E_READ_ONLY || why.code == HF_E_IO || why.code == HF_E_INTERNAL) && !damage) return why;
     remove_half_written(path_);
     const std::string part = path_ + ".salvaging";
     Result<Salvaged> saved = salvage(image, {path_, part, options_.vfs, options_.page_size, options_.new_file_id});
@@ -251,6 +275,12 @@ class Healer {
   }
 
   Result<std::unique_ptr<Engine>> told(Result<std::unique_ptr<Engine>> engine) {
+    if (engine && (*engine)->made() && was_there_) {
+      log_.warn("database_empty", {{"file", path_}, {"why", "the file was there and held no queue: it was being made when the power went, or what was in it is lost; it is made anew"}});
+    }
+    if (engine && (*engine)->log_lost() && !log_lost_) {
+      log_.error("log_missing", {{"file", path_ + "-wal"}, {"why", "the file was in use when its process ended, and the log that goes with it is not there: what was recorded last is lost"}});
+    }
     if (aside_.empty() || !engine) return engine;
     const Stats& stats = (*engine)->opening_stats();
     const Salvaged of_file{stats.salvaged_jobs, stats.salvage_lost_jobs, stats.salvage_lost_unknown, 0, 0};
@@ -264,13 +294,14 @@ class Healer {
   const Logger& log_;
   const std::string& path_;
   std::string aside_, why_;
+  bool was_there_ = false, log_lost_ = false;
   std::optional<Salvaged> saved_;  // unless an earlier process did it
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> open_healing(const EngineOptions& options, const Logger& log, bool damaged) {
-  return Healer(options, log).open(damaged);
+Result<std::unique_ptr<Engine>> open_healing(const EngineOptions& options, const Logger& log, int met) {
+  return Healer(options, log).open(met);
 }
 
 std::vector<std::string> damaged_files(const std::string& path) {

@@ -20,8 +20,9 @@ namespace hf {
 
 inline constexpr int kDamagedKept = 5;  // damaged files that are kept beside the queue; then the oldest goes
 
-// `damaged`: damage was met while the file was open, whatever a look at it says now.
-Result<std::unique_ptr<Engine>> open_healing(const EngineOptions& options, const Logger& log, bool damaged);
+// `met`: the error for which an engine on this file was dropped, HF_OK if there was none. HF_E_CORRUPT is damage,
+// whatever a look at the file says now; HF_E_IO is, if some of its sectors cannot be read and others can.
+Result<std::unique_ptr<Engine>> open_healing(const EngineOptions& options, const Logger& log, int met);
 
 // The damaged files beside `path`, oldest first, without their logs.
 std::vector<std::string> damaged_files(const std::string& path);

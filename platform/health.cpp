@@ -16,6 +16,10 @@ HealthCheck damage(const Stats& stats) {
   HealthCheck check{"damage", true, false, ""};
   if (stats.salvage_age_ms < 0 || stats.salvage_age_ms >= kSalvageShownMs) return check;
   check.ok = false;
+  if (stats.salvages == 0) {
+    check.why = "the log beside the file was lost or cut short " + format_duration_human(stats.salvage_age_ms) + " ago: what was recorded last is gone. See to the storage";
+    return check;
+  }
   check.why = "the file was damaged and healed " + format_duration_human(stats.salvage_age_ms) + " ago: " + std::to_string(stats.salvaged_jobs) +
               " jobs saved, " + std::to_string(stats.salvage_lost_jobs) + (stats.salvage_lost_unknown ? " or more" : "") +
               " lost; the damaged file lies beside it as .bad-<n>. See to the storage";

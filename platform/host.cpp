@@ -24,7 +24,7 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   if (!limits) return limits.error();
   state->limits = *limits;
   HF_TRY(check_database_path(path));
-  Result<std::unique_ptr<Engine>> engine = open_healing(state->engine_options(), state->options.log, false);
+  Result<std::unique_ptr<Engine>> engine = open_healing(state->engine_options(), state->options.log, HF_OK);
   if (!engine) return explain_open_error(path, engine.error());
   state->engine = std::move(*engine);
   if (!state->engine->opening_note().empty()) state->options.log.warn("recovered", {{"note", state->engine->opening_note()}});

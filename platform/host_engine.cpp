@@ -132,7 +132,9 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
   may_return = answered > 1 || started > 1 ? answered + started : 0;
   set_running_count();
   publish(std::move(ticked->feed));
-  return true;
+  if (ticked->damage.empty()) return true;
+  failed(Error{HF_E_CORRUPT, "a check found damage: " + ticked->damage});
+  return false;
 }
 
 void Host::State::failed(const Error& error) {
@@ -167,7 +169,7 @@ bool Host::State::reopen() {
   o.reopened = true;
   o.log_safe = log_safe;
   size_t kept = o.live.size();
-  Result<std::unique_ptr<Engine>> opened = open_healing(o, options.log, last_error_code == HF_E_CORRUPT);
+  Result<std::unique_ptr<Engine>> opened = open_healing(o, options.log, last_error_code);
   if (!opened) {
     last_error = opened.error().message;
     set_reopen_time();

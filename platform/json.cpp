@@ -273,6 +273,7 @@ std::string stats_json(const Stats& stats) {
   json["salvaged_jobs"] = stats.salvaged_jobs;
   json["salvage_lost_jobs"] = stats.salvage_lost_jobs;
   json["salvage_lost_unknown"] = stats.salvage_lost_unknown;
+  json["log_losses_total"] = stats.log_losses;
   json["file_bytes"] = stats.file_bytes;
   json["max_bytes"] = stats.max_bytes;
   json["max_jobs"] = stats.max_jobs;

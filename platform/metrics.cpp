@@ -118,6 +118,7 @@ void add_engine(Exposition& out, const Stats& stats) {
   out.one("safe_mode", "gauge", "1 while nothing runs, because the process ended again and again.",
           stats.safe_mode_left_ms > 0 ? 1 : 0);
   out.one("salvages_total", "counter", "Times that the file was found damaged and healed.", stats.salvages);
+  out.one("log_losses_total", "counter", "Times that the log was found lost, cut short or another's.", stats.log_losses);
   out.one("salvaged_jobs", "gauge", "Jobs that were saved from damaged files.", stats.salvaged_jobs);
   out.one("salvage_lost_jobs", "gauge", "Jobs that were lost with damaged files, as far as they can be counted.",
           stats.salvage_lost_jobs);

@@ -307,6 +307,8 @@ class Play:
         ok = sqlite3.connect(f"{self.folder}/queue.db").execute("PRAGMA integrity_check").fetchone()[0]
         if ok != "ok":
             self.wrong(f"integrity_check: {ok}")
+        if any(".bad-" in name or name.endswith(".cut-wal") for name in os.listdir(self.folder)):
+            self.wrong("what a kill left was taken for damage")
         sent = sum(self.store.copies.values())
         print(f"{kills} kills: {len(self.acknowledged)} acknowledged, {len(jobs)} in the file, {sum(runs.values())} runs: {interrupted} interrupted "
               f"by a kill, {repeated} ended but not recorded at the kill, {quarantined} quarantined and retried; the server: {sent} uploads of {len(self.store.copies)} keys")

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <holdfast.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,9 +20,11 @@
 #include <string>
 #include <vector>
 
+#include "tests/crash/integrity.h"
 #include "tests/crash/ledger.h"
 
 namespace fs = std::filesystem;
+using hf::crash::integrity_of;
 using hf::crash::Ledger;
 
 namespace {
@@ -114,22 +115,6 @@ Settings settings_of(int argc, char** argv) {
   return s;
 }
 
-std::string integrity_of(const std::string& path) {
-  sqlite3* db = nullptr;
-  std::string text;
-  if (sqlite3_open(path.c_str(), &db) == SQLITE_OK) {
-    char* error = nullptr;
-    sqlite3_exec(db, "PRAGMA integrity_check", [](void* out, int, char** values, char**) {
-      *static_cast<std::string*>(out) += values[0];
-      return 0;
-    }, &text, &error);
-    if (error != nullptr) text += error;
-    sqlite3_free(error);
-  }
-  sqlite3_close(db);
-  return text.empty() ? "it does not open" : text;
-}
-
 // As the kill left it, log included; a copy, so that the recovery under test is the victim's own.
 void check_copy(const std::string& path) {
   std::string copy = path + ".copy";
@@ -200,6 +185,7 @@ void check_file(const std::string& path, Ledger& ledger) {
   } while (query.after != 0);
   if (hf_close(engine) != HF_OK) give_up("hf_close");
   if (std::string found = integrity_of(path); found != "ok") give_up("at the end: " + found);
+  if (fs::exists(path + ".bad-1") || fs::exists(path + ".bad-1-wal") || fs::exists(path + ".cut-wal")) give_up("what a kill left was taken for damage");
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <memory>
 
+#include "core/page_image.h"
+
 namespace hf::sim {
 
 namespace {
@@ -14,9 +16,17 @@ std::string check_image(const Disk& image, Ledger ledger, const std::vector<Op>&
   options.now.wall_ms += 5000;
   options.live.clear();
   options.log_safe = -1;
+  // What a cut leaves must not be taken for damage: whoever opens the file looks at its log first (platform/heal.h).
+  {
+    Result<std::unique_ptr<PageImage>> look = PageImage::open(options.path, options.vfs);
+    if (!look) return "cannot be looked at: " + look.error().message;
+    if ((*look)->log().foreign) return "its log is taken for another's";
+    options.log = (*look)->log().present ? Store::LogFile::present : Store::LogFile::absent;
+  }
   Result<std::unique_ptr<Engine>> opened = Engine::open(options);
   if (!opened) return "does not open: " + opened.error().message;
   Engine& engine = **opened;
+  if (engine.log_lost()) return "its log is thought to be lost";
   try {
     auto ask = [&](Op op) {
       Request request{std::move(op), {}, {}};

@@ -1,0 +1,132 @@
+// The file as a whole: made, verified and checked at the opening, copied. The rows are in store.cpp.
+#include <algorithm>
+
+#include "core/schema.h"
+#include "core/store.h"
+
+namespace hf {
+
+Status Store::create(const Options& options) {
+  Db& db = *db_;
+  int64_t application = db.query_i64("PRAGMA application_id");
+  int64_t version = db.query_i64("PRAGMA user_version");
+  bool empty = db.query_i64("SELECT count(*) FROM sqlite_schema") == 0;
+  if (!db.ok()) {
+    Error error = db.error();
+    if (error.code == HF_E_INTERNAL) error.code = HF_E_CORRUPT;  // a schema or a header that SQLite cannot make out
+    return error;
+  }
+  if (application != kApplicationId && (application != 0 || version != 0 || !empty)) {
+    return Error{HF_E_FOREIGN, "the file is a database of another application (application_id " +
+                                   std::to_string(application) + "); it was left untouched"};
+  }
+  if (application == kApplicationId && empty) return Error{HF_E_CORRUPT, "the file is damaged: its tables are gone"};
+  if (application == kApplicationId) HF_TRY(verify());
+
+  if (empty && db.page_count() > 0 && db.query_text("PRAGMA integrity_check(1)") != "ok") {
+    return db.ok() ? Error{HF_E_CORRUPT, "the file is damaged, and holds no tables"} : db.error();
+  }
+  made_ = empty;
+  if (empty) {
+    db.exec(("PRAGMA page_size=" + std::to_string(options.page_size)).c_str());
+    db.exec("PRAGMA auto_vacuum=INCREMENTAL");
+  }
+  std::string mode = db.query_text("PRAGMA journal_mode=WAL");
+  if (!db.ok()) return db.error();
+  if (mode != "wal") return Error{HF_E_IO, "the file system does not allow a write-ahead log (journal mode " + mode + ")"};
+  db.exec("PRAGMA synchronous=NORMAL");  // checkpoints wait for the disk; which commits do says set_synchronous()
+  db.exec("PRAGMA journal_size_limit=1048576");
+  db.set_synchronous(true);
+  const int64_t left = empty ? kClean : meta("clean", kClean);
+  left_ = left == kClean && options.log == LogFile::present ? kUnclean : left == kClean || left == kCopied ? static_cast<Left>(left) : kUnclean;
+  if (!empty && left_ != kClean) HF_TRY(check_unclean());  // before anything is written to the file
+  // A log that another process left may have parts that its failed sync lost (Db::log_safe). It would not have told
+  // us, so what is new does not go behind it: from here on the log begins anew.
+  if (options.log_safe < 0) db.checkpoint();
+  db.begin();
+  if (empty) {
+    db.exec(kSchema);
+    db.exec(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());
+    db.exec(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
+    set_meta("min_reader", kSchemaVersion);
+    set_meta("file_id", options.new_file_id);
+  }
+  if (!db.commit()) return db.error();
+  file_id_ = static_cast<uint32_t>(meta("file_id", 0));
+  db.page_count();
+  page_size_ = db.page_size();
+  if (!db.ok()) return db.error();
+  return ok_status();
+}
+
+Status Store::verify() {
+  int64_t version = db_->query_i64("PRAGMA user_version");
+  if (version > kSchemaVersion) {
+    int64_t min_reader = meta("min_reader", version);
+    if (!db_->ok()) return db_->error();
+    if (min_reader > kSchemaVersion) {
+      return Error{HF_E_VERSION, "the database has format " + std::to_string(version) + " and needs a Holdfast that reads " +
+                                     std::to_string(min_reader) + "; this one reads up to " +
+                                     std::to_string(kSchemaVersion)};
+    }
+  }
+  // Bits that flipped in the description of the file: SQLite would look for other names, or count pages otherwise.
+  bool sound = db_->query_i64("PRAGMA auto_vacuum") == 2 && db_->query_text("PRAGMA encoding") == "UTF-8";
+  if (version == kSchemaVersion) {
+    std::string schema = "\n";
+    for (const std::string& one : db_->query_all_text("SELECT sql FROM sqlite_schema ORDER BY rootpage", 100)) schema += one + ";\n";
+    sound = sound && schema == kSchema;
+  }
+  if (!db_->ok()) return db_->error();
+  return sound ? ok_status() : Status(Error{HF_E_CORRUPT, "the file is damaged: its description is not what was written"});
+}
+
+// What a power cut or a kill leaves is sound; what is not comes from the medium. Better found now than met by a job.
+Status Store::check_unclean() {
+  const int64_t pages = db_->page_count();
+  const int64_t size = pages * db_->page_size();
+  if (size > kQuickCheckMax || !db_->ok()) return db_->ok() ? ok_status() : Status(db_->error());
+  // What cannot be read, or has no memory, looks like damage to the check ("failed to get page 57"). So it is damage
+  // only if all bytes can be read, and the check says so again.
+  std::string first;
+  for (int i = 0; i < 2; ++i) {
+    first = db_->query_text(size <= kCheckMax ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
+    if (db_->ok() && first == "ok") return ok_status();
+    db_->read_all();
+    if (!db_->ok()) return db_->error();
+  }
+  std::replace(first.begin(), first.end(), '\n', ' ');
+  return Error{HF_E_CORRUPT, "the file is damaged: " + first};
+}
+
+void Store::vacuum_some(int pages) { db_->exec(("PRAGMA incremental_vacuum(" + std::to_string(pages) + ")").c_str()); }
+
+std::string Store::check() {
+  std::string text;
+  for (const std::string& line : db_->query_all_text("PRAGMA integrity_check(10)", 10)) {
+    if (line != "ok") text += (text.empty() ? "" : "\n") + line;
+  }
+  // Some damage stops the check itself.
+  if (!db_->ok() && db_->error().code == HF_E_CORRUPT) {
+    text += (text.empty() ? "" : "\n") + db_->error().message;
+    db_->clear_error();
+  }
+  return text;
+}
+
+Status Store::backup(const std::string& path, uint32_t copy_id) {
+  Stmt(*db_, "VACUUM INTO ?1").bind_text(path).run();
+  // The copy is told from the file, so that a log which lies beside it is not taken for its own. This write waits for
+  // the disk, and all that went before with it.
+  Stmt(*db_, "ATTACH ?1 AS backup").bind_text(path).run();
+  const std::string mark = "INSERT OR REPLACE INTO backup.meta(key,value) VALUES('clean'," + std::to_string(kCopied) + "),('copy'," + std::to_string(copy_id) + ")";
+  db_->exec("PRAGMA backup.synchronous=FULL");
+  db_->exec(mark.c_str());
+  db_->exec("DETACH backup");
+  if (db_->ok()) return ok_status();
+  Error error = db_->error();
+  db_->clear_error();  // the copy failed, not the queue
+  return error;
+}
+
+}  // namespace hf
