@@ -15,7 +15,7 @@ void Dispatcher::claim() {
   alone_ = 0;
   if (!on_ || safe_mode_.on()) return;
   turn_.lanes.activate_due(turn_.now_ms);
-  const bool others_wait = !turn_.suspects.empty() && claim_alone();
+  const bool others_wait = turn_.room != Room::enough || (!turn_.suspects.empty() && claim_alone());
   std::vector<Queue*> queues;
   for (auto& [name, queue] : turn_.lanes.queues()) {
     if (queue->active.empty() || queue->paused || (others_wait && !queue->sink)) continue;
@@ -263,6 +263,9 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   if (safe_mode_.on()) {
     closed("safe_mode", "the process ended " + std::to_string(safe_mode_.crashes()) + " times in a row while jobs ran: nothing runs for a while; `holdfast end-safe-mode` ends it",
            turn_.wall_of(safe_mode_.until_ms()));
+  }
+  if (turn_.room == Room::none || (turn_.room == Room::little && !lane.delivery())) {
+    closed("disk_full", "the disk is full: runs wait until there is room again; deliveries go on while the ballast has room for them");
   }
   if (queue.paused) closed("queue", "queue " + queue.name + " is paused");
   if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.concurrency()));

@@ -28,6 +28,21 @@ bool waits_for_disk(const Request& r) {
          std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op);
 }
 
+// What makes the file larger, but for the result of a run: it has been earned.
+bool adds(const Request& r) {
+  return std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) ||
+         std::holds_alternative<SchedulePut>(r.op) || std::holds_alternative<ScheduleRun>(r.op);
+}
+bool only_reads(const Request& r) {
+  return std::holds_alternative<Get>(r.op) || std::holds_alternative<List>(r.op) || std::holds_alternative<Why>(r.op) ||
+         std::holds_alternative<GetStats>(r.op) || std::holds_alternative<ScheduleList>(r.op) || std::holds_alternative<QueueList>(r.op) ||
+         std::holds_alternative<Progress>(r.op) || std::holds_alternative<SetRunner>(r.op) || std::holds_alternative<RemoveRunner>(r.op) ||
+         std::holds_alternative<SetLimits>(r.op) || std::holds_alternative<SetQueueDefaults>(r.op) || std::holds_alternative<SetDispatch>(r.op) ||
+         std::holds_alternative<SetRoom>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Check>(r.op) ||
+         std::holds_alternative<ClockStepped>(r.op);
+}
+Error no_room() { return Error{HF_E_FULL, "the disk is full: nothing is added until there is room again; what is there can be read, cancelled and deleted"}; }
+
 template <class T>
 Reply reply_of(Result<T> r) {
   if (!r) return r.error();
@@ -47,6 +62,7 @@ Result<Limits> resolve(const Limits& given) {
   fill(l.keep_dead_ms, 30LL * 86400 * 1000);
   fill(l.keep_completed_count, 100000);
   fill(l.keep_dead_count, 10000);
+  fill(l.ballast, HF_DEFAULT_BALLAST);
   fill(l.crash_loop, 5);
   HF_TRY(check_range("concurrency", l.concurrency, 1, 10000));
   HF_TRY(check_range("max_payload", l.max_payload, 1, 16LL << 20));
@@ -56,6 +72,7 @@ Result<Limits> resolve(const Limits& given) {
   HF_TRY(check_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
   HF_TRY(check_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
   HF_TRY(check_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
+  if (l.ballast != -1) HF_TRY(check_range("ballast", l.ballast, 256LL << 10, 1LL << 30));
   HF_TRY(check_range("crash_loop", l.crash_loop, -1, 1000));
   return l;
 }
@@ -77,6 +94,9 @@ struct Engine::State {
   void set_time(const Now& now);
   void save_clock(const Now& now);
   void load_salvage();
+  bool has_room_for(const Request& r) const {
+    return turn.room == Room::enough || (turn.room == Room::little ? !adds(r) : only_reads(r));
+  }
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
   void work();
@@ -103,6 +123,7 @@ struct Engine::State {
   int64_t saved_clock_ms = 0;
   int64_t salvaged_at_ms = 0;
   bool log_lost = false;
+  bool recorded = false;
   std::optional<int64_t> wall_offset_ms;
   bool wall_was_trusted = false;
   std::string note;
@@ -156,17 +177,26 @@ Status Engine::State::open() {
   log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
   lanes.load();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
-  int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + 1;
-  store->set_meta("opens", opens);
+  recorded = options.recorded && left == kUnclean;
+  const int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + (recorded ? 0 : 1);
   running.number_from(static_cast<uint64_t>(opens) << 32);
-  jobs.open({options.live, clean, options.reopened, same_boot, log_lost});
-  safe_mode.open({options.reopened, left != kUnclean, stats.recovered > 0});
+  running.number_from(options.next_run);
+  turn.room = options.room;
+  const bool writes = options.room != Room::none;
+  jobs.open({options.live, clean, options.reopened, same_boot, log_lost, writes});
+  if (writes) safe_mode.open({options.reopened, left != kUnclean, stats.recovered > 0});
   running.turn_committed();
-  store->set_meta("clean", kUnclean);
-  save_clock(now);
+  // Said once by a process: it may have no room to say it again.
+  if (writes && !recorded) {
+    recorded = true;
+    store->set_meta("opens", opens);
+    store->set_meta("clean", kUnclean);
+    save_clock(now);
+  }
   scheduler.load();
-  load_salvage();
+  if (writes) load_salvage();
   if (!store->commit()) return store->error();
+  if (options.room == Room::little) store->shrink_log();
   opening_feed = std::move(tick.feed);
   stats.unclean_start = !clean;
   if (stats.recovered != 0) note = std::to_string(stats.recovered - stats.quarantined) + " jobs that ran when the last process ended were put back";
@@ -211,13 +241,14 @@ Status Engine::close(const Now& now) try {
   s.set_time(now);
   Tick tick;
   s.turn.out = &tick;
+  if (s.turn.room == Room::none) return s.store->close(true);
   s.store->begin(true);
   s.jobs.flush();
   s.jobs.save_counts();
   s.save_clock(now);
   s.store->set_meta("clean", kClean);
   if (!s.store->commit()) return s.store->error();
-  return s.store->close();
+  return s.store->close(s.turn.room != Room::enough);
 } catch (const std::bad_alloc&) {
   return Error{HF_E_NO_MEMORY, "out of memory"};
 }
@@ -225,6 +256,8 @@ Status Engine::close(const Now& now) try {
 const std::string& Engine::opening_note() const { return state_->note; }
 const Stats& Engine::opening_stats() const { return state_->stats; }
 bool Engine::made() const { return state_->store->made(); }
+uint64_t Engine::next_run() const { return state_->running.next_batch(); }
+bool Engine::recorded() const { return state_->recorded; }
 bool Engine::log_lost() const { return state_->log_lost; }
 
 // ---- a turn -----------------------------------------------------------------------------------------------
@@ -234,7 +267,7 @@ void Engine::State::work() {
   jobs.stop_overdue_runs();
   jobs.expire();
   jobs.wake_wall_jobs();
-  scheduler.fire();
+  if (turn.room == Room::enough) scheduler.fire();
   safe_mode.act(dispatcher.on());
   dispatcher.claim();
   retention.sweep();
@@ -258,12 +291,13 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   wall_offset_ms = offset;
   wall_was_trusted = now.wall_trusted;
   for (Request* request : requests) {
-    request->reply = apply(*request);
+    request->reply = has_room_for(*request) ? apply(*request) : Reply(no_room());
   }
-  work();
+  if (turn.room != Room::none) work();
   if (turn.now_ms - saved_clock_ms > kClockSaveMs && !out.feed.empty()) save_clock(now);
   bool committed = store->ok() && store->commit();
-  if (committed && out.must_sync && !wait) committed = store->sync_log();
+  // On a full disk the log is emptied each time, so that the next commit finds room in it.
+  if (committed && ((out.must_sync && !wait) || turn.room == Room::little)) committed = store->sync_log();
   if (!committed) {
     Error error = store->ok() ? Error{HF_E_IO, "the commit failed"} : store->error();
     store->rollback();
@@ -283,15 +317,19 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
       request->reply = out.damage;
     }
   }
-  out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), safe_mode.next_wake_ms(), dispatcher.next_wake_ms(), scheduler.next_wake_ms(), retention.next_wake_ms()});
+  if (turn.room != Room::none) {
+    const int64_t firing = turn.room == Room::enough ? scheduler.next_wake_ms() : kNever;
+    out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), safe_mode.next_wake_ms(), dispatcher.next_wake_ms(), firing, retention.next_wake_ms()});
+  }
   if (out.next_wake_boot_ms != kNever) out.next_wake_boot_ms -= elapsed_base_ms;
-  if (now.wall_trusted) out.next_wake_wall_ms = std::min(jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms());
+  if (now.wall_trusted && turn.room == Room::enough) out.next_wake_wall_ms = std::min(jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms());
   int64_t wake_wall = out.next_wake_wall_ms;
   if (out.next_wake_boot_ms != kNever) wake_wall = std::min(wake_wall, offset + out.next_wake_boot_ms);
   for (Request* request : requests) {
     auto* asked = std::get_if<Stats>(&request->reply);
     if (asked == nullptr) continue;
     asked->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
+    asked->room = turn.room;
     asked->crashes = safe_mode.crashes();
     asked->safe_mode_left_ms = std::max<int64_t>(safe_mode.until_ms() - turn.now_ms, 0);
     if (asked->salvages + asked->log_losses > 0) asked->salvage_age_ms = turn.now_ms - salvaged_at_ms;
@@ -415,6 +453,7 @@ Reply Engine::State::apply(Request& request) {
           [&](Prune&) { return Reply(retention.prune_all()); },
           [&](Backup&) { return Reply(Done{}); },
           [&](Check&) { return Reply(Done{}); },
+          [&](SetRoom& r) { return turn.room = r.room, Reply(Done{}); },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
           [&](ClockStepped&) { return Reply(Done{}); },
       },

@@ -38,6 +38,9 @@ struct EngineOptions {
   bool reopened = false;      // by this process, after an error: nothing died
   std::vector<LiveRun> live;  // ... these of its runs go on
   int64_t log_safe = -1;      // ... and this is log_safe() of the engine before
+  uint64_t next_run = 0;      // ... and these are next_run() and recorded() of it
+  bool recorded = false;
+  Room room = Room::enough;   // none: the file is opened without a write, and says what it says
   Store::LogFile log = Store::LogFile::unknown;
   bool log_lost = false;      // some of what was in the log is lost, or may be
 };
@@ -58,6 +61,9 @@ class Engine {
   std::vector<LiveRun> live_runs() const;
   // After a failed tick or close, for the next open(): how much of the file's log is surely on the disk.
   int64_t log_safe() const;
+  // Also after a failed tick, for the next open(): larger than the number of every run so far.
+  uint64_t next_run() const;
+  bool recorded() const;  // the file knows that this process has it open; it does not if there was no room to say so
   // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
   const std::string& opening_note() const;
   const Stats& opening_stats() const;  // before the first tick: what the file says of itself

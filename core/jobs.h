@@ -19,6 +19,7 @@ class Jobs {
     bool reopened = false;   // by this process, after an error: what was left running never began
     bool same_boot = false;  // the process died, not the device
     bool log_lost = false;   // ids that the log knew may have been given out
+    bool writes = true;      // false: what was left running stays what it is until the next opening
   };
   void open(const Opening& opening);
 

@@ -119,6 +119,7 @@ struct Limits {
   int64_t max_payload = 0, max_jobs = 0, max_bytes = 0;       // 0: the defaults of holdfast.h
   int64_t keep_completed_ms = 0, keep_dead_ms = 0;            // -1: delete at once
   int64_t keep_completed_count = 0, keep_dead_count = 0;
+  int64_t ballast = 0;     // bytes that are set aside for a full disk (platform/ballast.h); -1: none
   int64_t crash_loop = 0;  // ends of the process in a row for safe mode (core/safe_mode.h); -1: never
 };
 struct SetLimits { Limits limits; };
@@ -130,13 +131,14 @@ struct Prune {};                         // retention now -> int64_t: rows delet
 struct Backup { std::string path; };
 struct Check {};                         // -> std::string, "" if all is well
 struct EndSafeMode {};                   // jobs run again; the crashes are forgotten
+struct SetRoom { Room room = Room::enough; };  // what the disk has
 struct ClockStepped {};                  // only a reason to tick
 
 using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Cancel, Retry, RetryAllDead, Remove, Edit,
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                         ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
-                        EndSafeMode, ClockStepped>;
+                        EndSafeMode, SetRoom, ClockStepped>;
 
 using Reply = std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
                            JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>>;

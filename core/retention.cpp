@@ -79,7 +79,9 @@ void Retention::sweep() {
     }
     return;
   }
-  if (sweep_once(kRetentionBatch) >= kRetentionBatch) {
+  // On a full disk few at a time: their pages have to fit into the log.
+  const int limit = turn_.room == Room::enough ? kRetentionBatch : kRetentionFullBatch;
+  if (sweep_once(limit) >= limit) {
     next_ms_ = turn_.now_ms + 10;  // there is more: soon, but not now, so that it does not hold up the work
     return;
   }
@@ -92,12 +94,13 @@ void Retention::sweep() {
 
 int64_t Retention::prune_all() {
   int64_t removed = 0;
+  const int limit = turn_.room == Room::enough ? kRetentionBatch : kRetentionFullBatch;
   while (turn_.store.ok()) {
-    int64_t n = sweep_once(kRetentionBatch);
+    int64_t n = sweep_once(limit);
     removed += n;
-    if (n < kRetentionBatch) break;
+    if (n < limit || turn_.room != Room::enough) break;  // full: the sweeps of the next turns go on with it
   }
-  turn_.store.vacuum_some(1000000);
+  turn_.store.vacuum_some(turn_.room == Room::enough ? 1000000 : kRetentionFullBatch);
   next_ms_ = 0;
   return removed;
 }

@@ -279,6 +279,22 @@ void Db::checkpoint() {
   log_safe_ = in_log == moved ? 0 : log_frames_;
 }
 
+int64_t Db::log_bytes() {
+  sqlite3_file* log = nullptr;
+  sqlite3_int64 size = 0;
+  int rc = sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (rc == SQLITE_OK && log != nullptr && log->pMethods != nullptr) rc = log->pMethods->xFileSize(log, &size);
+  return rc == SQLITE_OK ? size : 0;
+}
+
+void Db::truncate_log() {
+  if (!ok()) return;
+  const int rc = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  if (rc == SQLITE_FULL) return;
+  if (rc != SQLITE_OK) return fail(rc, "checkpoint");
+  log_safe_ = log_frames_ = 0;
+}
+
 void Db::read_all() {
   std::vector<char> bytes(65536);
   for (int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {

@@ -93,6 +93,8 @@ class Db {
 
   // Syncs the log, moves its pages to the database and syncs that.
   void checkpoint();
+  int64_t log_bytes();   // of the file that the log is in
+  void truncate_log();   // as checkpoint(), and its file has no byte then; not if there is no room in the database
   // So many frames of the log, from its beginning, are on the disk. When a sync has failed, nobody knows of the others,
   // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe).
   int64_t log_safe() const { return log_safe_; }

@@ -106,11 +106,15 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options) {
 
 Store::~Store() = default;
 
-Status Store::close() {
+Status Store::close(bool keep_log) {
   sql_.reset();
   db_->set_synchronous(true);
-  db_->query_i64("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (db_->ok()) db_->checkpoint_on_close(true);  // and the log goes
+  if (keep_log) {
+    db_->checkpoint();
+  } else {
+    db_->query_i64("PRAGMA wal_checkpoint(TRUNCATE)");
+    if (db_->ok()) db_->checkpoint_on_close(true);  // and the log goes
+  }
   db_->close();
   return db_->ok() ? ok_status() : Status(db_->error());
 }
@@ -132,6 +136,10 @@ bool Store::commit() {
   if (waits_) ++synced_commits_;
   unsynced_ = !waits_ && (unsynced_ || wrote);
   return true;
+}
+
+void Store::shrink_log() {
+  if (db_->log_bytes() > kLogKeep) db_->truncate_log();
 }
 
 bool Store::sync_log() {

@@ -27,6 +27,7 @@ enum Left : int64_t {
 };
 inline constexpr int64_t kCheckMax = 16LL << 20;       // bytes of a file whose check at an unclean start is whole
 inline constexpr int64_t kQuickCheckMax = 64LL << 20;  // ... is quick: rows that an index lacks are not found
+inline constexpr int64_t kLogKeep = 1 << 20;        // bytes of the log that are kept when it begins anew
 inline constexpr int64_t kIdBlock = 1024;            // ids reserved on the disk at a time
 inline constexpr int64_t kIdGap = 1000000;           // after a loss new ids begin so far above every id that was seen
 inline constexpr int64_t kLargestId = int64_t{1} << 60;  // body ids are twice as large
@@ -133,7 +134,9 @@ class Store {
   void begin(bool wait_for_disk);
   bool commit();
   void rollback() { db_->rollback(); }
-  bool sync_log();  // what was committed without waiting is on the disk when it returns true
+  bool sync_log();
+  // Whatever the log grew to beyond what it keeps is given back, if all of it can be moved into the file.
+  void shrink_log();  // what was committed without waiting is on the disk when it returns true
   uint32_t file_id() const { return file_id_; }
   Left left() const { return left_; }  // kUnclean too if it says kClean and a log is there
   bool made() const { return made_; }  // the opening made the tables
@@ -213,7 +216,7 @@ class Store {
   int64_t log_safe() const { return db_->log_safe(); }
   int64_t commits() const { return commits_; }
   int64_t synced_commits() const { return synced_commits_; }
-  Status close();
+  Status close(bool keep_log = false);  // keep_log: its blocks are worth having when the disk is full
 
  private:
   Store() = default;

@@ -35,7 +35,7 @@ Status Store::create(const Options& options) {
   if (!db.ok()) return db.error();
   if (mode != "wal") return Error{HF_E_IO, "the file system does not allow a write-ahead log (journal mode " + mode + ")"};
   db.exec("PRAGMA synchronous=NORMAL");  // checkpoints wait for the disk; which commits do says set_synchronous()
-  db.exec("PRAGMA journal_size_limit=1048576");
+  db.exec(("PRAGMA journal_size_limit=" + std::to_string(kLogKeep)).c_str());
   db.set_synchronous(true);
   const int64_t left = empty ? kClean : meta("clean", kClean);
   left_ = left == kClean && options.log == LogFile::present ? kUnclean : left == kClean || left == kCopied ? static_cast<Left>(left) : kUnclean;

@@ -45,6 +45,7 @@ class Running {
  public:
   // Numbers of StartRuns begin here; never one that a live run of this process has or had.
   void number_from(uint64_t batch) { next_batch_ = std::max(next_batch_, batch); }
+  uint64_t next_batch() const { return next_batch_; }
   uint64_t new_batch() { return next_batch_++; }
 
   Run* find(JobId id) {
@@ -113,6 +114,7 @@ struct Turn {
   int64_t now_ms = 0;   // elapsed
   int64_t wall_ms = 0;
   bool wall_trusted = false;
+  Room room = Room::enough;
   Tick* out = nullptr;
 
   // A time on the elapsed axis as wall time, by the present mapping; never 0, which means "none".

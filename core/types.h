@@ -30,6 +30,10 @@ struct Now {
 };
 
 // Numbers are on the disk (docs/disk-format.md) and in holdfast.h.
+// What the disk has room for. `little`: for what the ballast was kept: ends of runs, cancelling, deleting; nothing is
+// added, and of the runs deliveries alone go on, which make room in the end. `none`: for reading.
+enum class Room : uint8_t { enough, little, none };
+
 enum class State : uint8_t { pending = 0, running = 1, completed = 2, dead = 3, cancelled = 4 };
 inline constexpr int kStates = 5;
 const char* state_name(State s);
@@ -192,6 +196,7 @@ struct Stats {
   bool wall_trusted = false;
   bool unclean_start = false;
   int64_t crashes = 0;            // ends of the process in a row while jobs ran (core/safe_mode.h)
+  Room room = Room::enough;
   int64_t safe_mode_left_ms = 0;  // so long nothing runs, because of them; 0: it is not on
   // Since the file was made: how often it was damaged and healed, and what came of it (core/salvage.h).
   int64_t salvages = 0, salvaged_jobs = 0, salvage_lost_jobs = 0;

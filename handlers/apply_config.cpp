@@ -39,7 +39,7 @@ Limits limits_of(const Config& now, const Config* before, const Limits& host) {
   limits.concurrency = limit(&Limits::concurrency, now, before, host);
   for (const auto field :
        {&Limits::max_payload, &Limits::max_jobs, &Limits::max_bytes, &Limits::keep_completed_ms,
-        &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count, &Limits::crash_loop}) {
+        &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count, &Limits::crash_loop, &Limits::ballast}) {
     limits.*field = limit(field, now, before, host);
   }
   return limits;

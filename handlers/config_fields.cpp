@@ -209,6 +209,13 @@ constexpr JsonField<Limits> kLimitFields[] = {
      [](Limits& l, const JsonValue& v) { return v.size(&l.max_payload, 1, 16 << 20); }},
     {"concurrency", "number",
      [](Limits& l, const JsonValue& v) { return v.integer(&l.concurrency, 1, 10000); }},
+    {"ballast", "size",
+     [](Limits& l, const JsonValue& v) {
+       if (!v.size(&l.ballast, 0, 1 << 30)) return false;
+       if (l.ballast != 0) return v.size(&l.ballast, 256 << 10, 1 << 30);
+       l.ballast = -1;  // none; 0 is what was not said
+       return true;
+     }},
     {"crash_loop", "number",
      [](Limits& l, const JsonValue& v) {
        if (!v.integer(&l.crash_loop, 0, 1000)) return false;

@@ -102,6 +102,7 @@ HF_API void hf_free(void *memory);
 #define HF_DEFAULT_MAX_PAYLOAD (256 * 1024) /* bytes of one payload or result */
 #define HF_DEFAULT_MAX_JOBS 1000000         /* jobs in the file, finished ones included */
 #define HF_DEFAULT_MAX_BYTES (256LL * 1024 * 1024) /* bytes of the database file */
+#define HF_DEFAULT_BALLAST (2LL * 1024 * 1024) /* bytes that are set aside for a full disk */
 #define HF_ENGINES_MAX 64                   /* engines open at once in one process */
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
@@ -133,8 +134,10 @@ typedef struct hf_options {
   int crash_loop;        /* safe mode: the process ended so often in a row while jobs ran, each time within 5 min and
                             with none completed; 1..1000, default 5; -1: never. Then nothing runs for 1 min, after one
                             more such end for 2 min, 4, ... at most 1 h; all else works. hf_end_safe_mode ends it */
+  int64_t ballast;       /* bytes of PATH.ballast, which is given up when the disk is full, so that runs can end and jobs
+                            be cancelled and deleted then; 256 KiB..1 GiB, default HF_DEFAULT_BALLAST; -1: none */
 } hf_options;
-#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Opens or makes the queue file and takes it for this process alone. Jobs that a dead process left
  * running are put back. Jobs can be enqueued and read from now on; nothing runs before hf_start.
@@ -412,8 +415,10 @@ typedef struct hf_stats_info {
   int64_t file_bytes;
   int clock_trusted; /* 1: wall-clock work goes on */
   int64_t safe_mode_left_ms; /* so long nothing runs, after repeated crashes (hf_options.crash_loop); 0: it is not on */
+  int disk_full;     /* 0: no; 1: nothing is added and nothing but deliveries runs, the rest works; 2: there is no room
+                        even for that, and jobs can only be read */
 } hf_stats_info;
-#define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 HF_API int hf_stats(hf_engine *engine, hf_stats_info *out);
 
 /* Figures as the admin API gives them at /v1/stats, as JSON; release with hf_free. */

@@ -142,6 +142,7 @@ struct Options {
   std::int64_t keep_completed_count = 0;
   std::int64_t keep_dead_count = 0;
   int crash_loop = 0;
+  int64_t ballast = 0;
   int page_size = 0;
   std::uint64_t seed = 0;
   std::function<void(LogLevel, std::string_view line)> log = {};  // must not throw
@@ -327,6 +328,7 @@ class Engine {
     c.keep_completed_count = options.keep_completed_count;
     c.keep_dead_count = options.keep_dead_count;
     c.crash_loop = options.crash_loop;
+    c.ballast = options.ballast;
     c.page_size = options.page_size;
     c.seed = options.seed;
     if (options.log) {

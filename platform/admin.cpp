@@ -1,7 +1,10 @@
 #include "platform/admin.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <future>
 #include <utility>
 
@@ -12,6 +15,15 @@ namespace hf {
 namespace {
 
 constexpr int64_t kGraceMs = 1000;  // for answers under way, at the end
+constexpr rlim_t kClientsShare = 4;  // of the descriptors, a fourth
+
+// Clients must not take the descriptors that runs, uploads and the file need; and where there is none left nobody can be
+// let in, not even in the place of another.
+int clients_by_descriptors() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT_MAX;
+  return static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur / kClientsShare, 1, INT_MAX));
+}
 
 // Runs `task` on the loop thread and waits for it. False: the loop stops, it will not run.
 bool run_on_loop(Host& host, std::function<void()> task) {
@@ -63,7 +75,10 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(Host& host, const std::s
   // Whoever reaches the socket is told by its credentials what it may do; a folder that others may
   // not enter keeps them out altogether.
   server_options.mode = 0666;
-  server_options.max_clients = options.max_clients;
+  server_options.max_clients = std::min(options.max_clients, clients_by_descriptors());
+  if (server_options.max_clients < options.max_clients) {
+    host.log().warn("few_descriptors", {{"max_clients", server_options.max_clients}, {"note", "the limit of open files (RLIMIT_NOFILE) allows no more: clients take a quarter of it"}});
+  }
 
   auto state = std::make_unique<State>(host);
   Status opened = ok_status();

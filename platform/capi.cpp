@@ -124,6 +124,7 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   o.limits.keep_completed_count = c.keep_completed_count;
   o.limits.keep_dead_count = c.keep_dead_count;
   o.limits.crash_loop = c.crash_loop;
+  o.limits.ballast = c.ballast;
   if (c.page_size != 0) o.page_size = c.page_size;
   o.seed = c.seed;
   if (c.vfs != nullptr) o.vfs = c.vfs;
@@ -463,6 +464,7 @@ extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) try {
   c.file_bytes = s.file_bytes;
   c.clock_trusted = s.wall_trusted;
   c.safe_mode_left_ms = s.safe_mode_left_ms;
+  c.disk_full = static_cast<int>(s.room);
   c.struct_size = std::min(out->struct_size, sizeof c);
   std::memcpy(out, &c, c.struct_size);
   return HF_OK;

@@ -35,6 +35,14 @@ HealthCheck runs(const Stats& stats) {
   return check;
 }
 
+// "disk": full.
+HealthCheck disk(const Stats& stats) {
+  HealthCheck check{"disk", stats.room == Room::enough, true, ""};
+  if (stats.room == Room::little) check.why = "the disk is full, new jobs are refused and nothing but deliveries runs: make room; it goes on by itself, within 10 s";
+  if (stats.room == Room::none) check.why = "the disk is full, nothing can be written, and jobs can only be read: make room; it goes on by itself, within 20 s";
+  return check;
+}
+
 // "jobs" or "file": how near it is to its limit.
 HealthCheck room(std::string name, int64_t used, int64_t limit, const std::string& text) {
   HealthCheck check{std::move(name), true, false, ""};
@@ -70,6 +78,7 @@ Health health_of(const Stats& stats) {
   health.checks.push_back(
       room("file", stats.file_bytes, stats.max_bytes,
            format_size_human(stats.file_bytes) + " of " + format_size_human(stats.max_bytes)));
+  health.checks.push_back(disk(stats));
   health.checks.push_back(runs(stats));
   health.checks.push_back(damage(stats));
   int64_t jobs = 0;

@@ -24,9 +24,11 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   if (!limits) return limits.error();
   state->limits = *limits;
   HF_TRY(check_database_path(path));
-  Result<std::unique_ptr<Engine>> engine = open_healing(state->engine_options(), state->options.log, HF_OK);
+  state->ballast = std::make_unique<Ballast>(path);
+  Result<std::unique_ptr<Engine>> engine = state->open_engine(state->engine_options(), HF_OK);
   if (!engine) return explain_open_error(path, engine.error());
   state->engine = std::move(*engine);
+  state->keep_ballast();
   if (!state->engine->opening_note().empty()) state->options.log.warn("recovered", {{"note", state->engine->opening_note()}});
 
   Result<std::unique_ptr<EngineWait>> wait = EngineWait::create();
@@ -138,12 +140,12 @@ void Host::close() {
 
 // ---- requests ------------------------------------------------------------------------------------------
 
-Status Host::State::send(Op op, std::function<void(Request&)> done, size_t room) {
+Status Host::State::send(Op op, std::function<void(Request&)> done, size_t most) {
   auto request = std::make_unique<Request>(Request{std::move(op), {}, std::move(done)});
   {
     std::lock_guard lock(mutex);
     if (quit) return Error{HF_E_STATE, "it is closed"};
-    if (inbox.size() >= room) return Error{HF_E_BUSY, std::to_string(room) + " requests wait for the disk already"};
+    if (inbox.size() >= most) return Error{HF_E_BUSY, std::to_string(most) + " requests wait for the disk already"};
     inbox.push_back(std::move(request));
     inbox_size.store(inbox.size(), std::memory_order_relaxed);
   }
@@ -230,7 +232,7 @@ Status Host::set_limits(const Limits& limits) {
     std::lock_guard lock(state_->mutex);
     state_->limits = *resolved;
   }
-  return tell(SetLimits{*resolved}, [](Request&) {});
+  return tell(SetLimits{*resolved}, [state = state_.get()](Request&) { state->keep_ballast(); });
 }
 
 Status Host::set_queue_defaults(const std::string& name, const QueueSettings& settings) {

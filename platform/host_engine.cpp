@@ -49,29 +49,40 @@ void Host::State::run_engine() {
     if (batch.empty()) {
       if (stop) return save_results();
       bool away = engine == nullptr;
-      bool due = (away ? reopen_at_ms : next_boot) <= boot_ms() || (!away && next_wall <= wall_ms());
+      int64_t wake_at = away ? reopen_at_ms : next_boot;
+      if (room != Room::enough) wake_at = std::min(wake_at, look_at_ms);
+      bool due = wake_at <= boot_ms() || (!away && next_wall <= wall_ms());
       // A turn without events is how time acts. Whoever only woke the thread has left work, or wanted its pulse.
-      if (!due && !wait->wait(away ? reopen_at_ms : next_boot, away ? kNever : next_wall)) continue;
+      if (!due && !wait->wait(wake_at, away ? kNever : next_wall)) continue;
     } else {
       gather(batch, stop);
     }
+    if (room != Room::enough && look_at_ms <= boot_ms()) look_for_room();
+    if (!results_wait) {
+      // Results first: what they free is claimed in this turn.
+      batch.insert(batch.begin(), std::make_move_iterator(unanswered.begin()), std::make_move_iterator(unanswered.end()));
+      unanswered.clear();
+    }
     if (engine == nullptr && !reopen()) {
-      answer_all(batch, Error{HF_E_IO, "the database cannot be used at the moment: " + last_error});
+      if (reopen_at_ms <= boot_ms()) {  // at once, with less room
+        unanswered.insert(unanswered.begin(), std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
+      } else {
+        answer_all(batch, Error{away_code == HF_E_FULL ? HF_E_FULL : HF_E_IO, "the database cannot be used at the moment: " + last_error});
+      }
       continue;
     }
-    // Results first: what they free is claimed in this turn.
-    batch.insert(batch.begin(), std::make_move_iterator(unanswered.begin()), std::make_move_iterator(unanswered.end()));
-    unanswered.clear();
     if (turn(batch, next_boot, next_wall)) reopen_wait_ms = 0;
   }
 }
 
 // The last thing the thread does: results that wait for a file that failed get one more try.
 void Host::State::save_results() {
-  if (engine != nullptr || unanswered.empty()) return;
-  reopen_at_ms = 0;
-  int64_t ignored_boot = 0, ignored_wall = 0;
-  if (reopen()) turn(unanswered, ignored_boot, ignored_wall);
+  results_wait = false;
+  for (int tries = 0; tries < 3 && !unanswered.empty(); ++tries) {  // 3: each may find less room
+    reopen_at_ms = 0;
+    int64_t ignored_boot = 0, ignored_wall = 0;
+    if (engine != nullptr || reopen()) turn(unanswered, ignored_boot, ignored_wall);
+  }
 }
 
 void Host::State::answer_all(std::vector<std::unique_ptr<Request>>& batch, const Error& error) {
@@ -95,6 +106,7 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
   Result<Tick> ticked = engine->tick(now(), events);
   if (!ticked) {
     failed(ticked.error());
+    if (ticked.error().code == HF_E_FULL && less_room(batch)) return false;
     std::vector<std::unique_ptr<Request>> told = std::move(batch);  // `batch` may be what answer_all() adds to
     batch.clear();
     answer_all(told, ticked.error());
@@ -110,6 +122,7 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
     if (auto* stop = std::get_if<StopRun>(&action)) stop_run(*stop);
   }
   size_t answered = 0, started = 0;
+  keep_refused_results(batch);
   for (auto& request : batch) {
     if (auto* ended = std::get_if<RunEnded>(&request->op)) forget_run(ended->id, ended->attempt, ended->run);
     if (!request->done) continue;
@@ -141,10 +154,16 @@ void Host::State::failed(const Error& error) {
   options.log.error("engine_failed", {{"error", error.message}});
   last_error = error.message;
   last_error_code = error.code;
+  drop_engine();
+  set_reopen_time();
+}
+
+void Host::State::drop_engine() {
   survivors = engine->live_runs();
   log_safe = engine->log_safe();
+  next_run = engine->next_run();
+  recorded = engine->recorded();
   engine.reset();
-  set_reopen_time();
 }
 
 // The first time at once; a file that goes on failing is left alone for longer each time.
@@ -168,10 +187,13 @@ bool Host::State::reopen() {
   o.live = survivors;
   o.reopened = true;
   o.log_safe = log_safe;
+  o.next_run = next_run;
+  o.recorded = recorded;
   size_t kept = o.live.size();
-  Result<std::unique_ptr<Engine>> opened = open_healing(o, options.log, last_error_code);
+  Result<std::unique_ptr<Engine>> opened = open_engine(std::move(o), last_error_code);
   if (!opened) {
     last_error = opened.error().message;
+    away_code = opened.error().code;
     set_reopen_time();
     options.log.error("engine_reopen_failed", {{"error", last_error}, {"again_in_ms", std::max<int64_t>(reopen_at_ms - boot_ms(), 0)}});
     return false;

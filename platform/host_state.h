@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "platform/ballast.h"
 #include "platform/engine_wait.h"
 #include "platform/host.h"
 #include "platform/thread.h"
@@ -45,6 +46,10 @@ struct Host::State {
   // ---- owned by the engine thread
   std::unique_ptr<Engine> engine;
   std::vector<std::unique_ptr<Request>> unanswered;  // results that wait for the file to come back
+  std::unique_ptr<Ballast> ballast;                  // host_room.cpp, as what follows
+  Room room = Room::enough;
+  bool results_wait = false;                         // those of `unanswered`, for the next look at the room
+  int64_t look_at_ms = 0, look_wait_ms = 0;
   struct Live {
     int attempt;
     uint64_t run;
@@ -52,6 +57,8 @@ struct Host::State {
   };
   std::vector<LiveRun> survivors;       // of the engine that failed, for the next one
   int64_t log_safe = -1;                // of its file, for the next one
+  uint64_t next_run = 0;                // of its runs, for the next one
+  bool recorded = false;
   std::unordered_map<JobId, Live> live;  // runs that were started and whose end is not on the disk
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;
@@ -59,6 +66,7 @@ struct Host::State {
   int64_t reopen_at_ms = 0, reopen_wait_ms = 0;
   std::string last_error;
   int last_error_code = HF_OK;  // of the turn that failed
+  int away_code = HF_OK;        // of the opening that failed
 
   // ---- owned by the loop thread
   std::map<int, std::function<void(const Transition&)>> watchers;
@@ -85,13 +93,14 @@ struct Host::State {
     o.seed = options.seed != 0 ? options.seed : random_seed();
     o.new_file_id = static_cast<uint32_t>(random_seed());
     o.limits = limits;
+    o.room = room;
     o.zones = &zones;
     o.now = now();
     return o;
   }
 
-  // HF_E_BUSY if `room` requests are there already, HF_E_STATE once the engine thread ends.
-  Status send(Op op, std::function<void(Request&)> done, size_t room);
+  // HF_E_BUSY if `most` requests are there already, HF_E_STATE once the engine thread ends.
+  Status send(Op op, std::function<void(Request&)> done, size_t most);
   void push(std::unique_ptr<Request> request) {
     {
       std::lock_guard lock(mutex);
@@ -108,6 +117,14 @@ struct Host::State {
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
   bool turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& next_boot, int64_t& next_wall);
   void failed(const Error& error);
+  void drop_engine();
+  void keep_ballast();                  // as the limits say, while there is room
+  bool less_room(std::vector<std::unique_ptr<Request>>& batch);  // true: `batch` is in `unanswered`, to be asked again
+  void keep_refused_results(std::vector<std::unique_ptr<Request>>& batch);
+  void look_for_room();
+  void set_room(Room to);
+  // Opens it with what room there is: a full disk is no reason not to. `met` as in open_healing().
+  Result<std::unique_ptr<Engine>> open_engine(EngineOptions o, int met);
   void set_reopen_time();
   bool reopen();
   void answer_all(std::vector<std::unique_ptr<Request>>& batch, const Error& error);

@@ -267,6 +267,7 @@ std::string stats_json(const Stats& stats) {
   json["clock_trusted"] = stats.wall_trusted;
   json["unclean_start"] = stats.unclean_start;
   json["crashes_in_a_row"] = stats.crashes;
+  json["disk_full"] = static_cast<int>(stats.room);
   json["safe_mode"] = stats.safe_mode_left_ms > 0;
   json["safe_mode_left_ms"] = stats.safe_mode_left_ms;
   json["salvages_total"] = stats.salvages;

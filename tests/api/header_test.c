@@ -26,7 +26,8 @@
   F(hf_options, log, 104) \
   F(hf_options, log_user, 112) \
   F(hf_options, crash_loop, 120) \
-  S(hf_options, 128) \
+  F(hf_options, ballast, 128) \
+  S(hf_options, 136) \
   F(hf_backoff, kind, 0) \
   F(hf_backoff, base_ms, 8) \
   F(hf_backoff, factor, 16) \
@@ -122,7 +123,8 @@
   F(hf_stats_info, file_bytes, 112) \
   F(hf_stats_info, clock_trusted, 120) \
   F(hf_stats_info, safe_mode_left_ms, 128) \
-  S(hf_stats_info, 136) \
+  F(hf_stats_info, disk_full, 136) \
+  S(hf_stats_info, 144) \
   F(hf_serve_options, struct_size, 0) \
   F(hf_serve_options, group, 8) \
   F(hf_serve_options, max_clients, 16) \

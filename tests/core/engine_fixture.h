@@ -42,6 +42,7 @@ class EngineFixture {
     o.now = now;
     o.reopened = reopened;
     o.live = live;
+    o.next_run = next_run;
     return o;
   }
   void open() {
@@ -202,6 +203,7 @@ class EngineFixture {
   uint64_t seed = 1;
   Limits limits;
   const ZoneSource* zones = nullptr;
+  uint64_t next_run = 0;
   bool reopened = false;
   std::vector<LiveRun> live;
   Now now{1000000, 1790000000000, true};  // 2026-09-21

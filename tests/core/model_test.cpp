@@ -231,6 +231,7 @@ class Model : public EngineFixture {
       return learn();
     }
     live = engine->live_runs();
+    next_run = engine->next_run();
     REQUIRE(live.size() == runs.size());
     engine.reset();
     reopened = true;

@@ -259,6 +259,7 @@ TEST_CASE_FIXTURE(Quarantine, "neither an orderly end nor a reopening after an e
     handler("x");
     CHECK(state(id) == State::running);
     live = engine->live_runs();
+    next_run = engine->next_run();
     reopened = true;
     engine.reset();
     open();

@@ -21,6 +21,7 @@ class ReopenFixture : public EngineFixture {
   }
   void reopen() {
     live = engine->live_runs();
+    next_run = engine->next_run();
     engine.reset();
     reopened = true;
     open();

@@ -114,6 +114,28 @@ class Clients(Case):
             client.close()
         daemon.stop()
 
+    def test_no_descriptor_left(self):
+        """Programs, clients and the file want more than there are: what cannot begin is put off, and nobody is kept out."""
+        daemon = Daemon(self, {"handlers": {"echo": {"exec": ["/bin/cat"]}}}, prefix=("prlimit", "--nofile=32:32"))
+        daemon.start()
+        self.assertIn("few_descriptors", daemon.log())
+        held = []
+        for _ in range(60):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(daemon.socket)
+            held.append(client)
+        ids = [daemon.add("echo", f'"{n}"') for n in range(30)]
+        before = os.times()
+        jobs = daemon.ended(*ids)
+        self.assertEqual({job["attempts"] for job in jobs}, {1})  # what could not begin spent none
+        daemon.cli("health", status=None)
+        for client in held:
+            client.close()
+        with open(f"/proc/{daemon.process.pid}/stat", encoding="ascii") as file:
+            ticks = sum(int(n) for n in file.read().split()[13:15])
+        self.assertLess(ticks / os.sysconf("SC_CLK_TCK"), 5, f"CPU seconds, of {os.times().elapsed - before.elapsed:.1f}: it spins")
+        daemon.stop()
+
 
 if __name__ == "__main__":
     need("sh", "cat")

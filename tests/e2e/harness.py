@@ -156,8 +156,11 @@ class Daemon:
     def log(self):
         return read(self.log_file)
 
+    def command(self, *argv):
+        return [HOLDFAST, *argv, "--socket", self.socket]
+
     def cli(self, *argv, status=0):
-        return run(HOLDFAST, *argv, "--socket", self.socket, status=status)
+        return run(*self.command(*argv), status=status)
 
     def add(self, *argv):
         return json.loads(self.cli("add", *argv, "--json"))["id"]

@@ -153,13 +153,13 @@ void Ledger::apply(const Transition& t) {
 
 // ---- what is there --------------------------------------------------------------------------------------------
 
-void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss) {
+void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recovered) {
   std::set<JobId> seen;
   for (const JobInfo& now : there) {
     if (!seen.insert(now.id).second) violated(now.id, "is there twice");
     auto it = jobs_.find(now.id);
     if (it != jobs_.end()) {
-      compare(now.id, it->second, now, loss);
+      compare(now.id, it->second, now, loss, recovered);
       continue;
     }
     if (gone_.count(now.id) != 0) violated(now.id, "was removed and is there again");
@@ -188,7 +188,7 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss) {
   opened_ = true;
 }
 
-void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss) {
+void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool recovered) {
   if (known.tags.count(now.tags) == 0 && now.schedule.empty() && doubt_.tags.count(now.tags) == 0 && given_.count(now.tags) == 0) {
     violated(id, "has the tags " + now.tags + ", not " + (known.tags.empty() ? "" : *known.tags.begin()));
   }
@@ -203,7 +203,7 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss) {
     bool may = doubted || (now.state == State::cancelled && known.cancel_asked) || (now.state == State::dead && (known.expires || now.expires_wall_ms != 0)) ||
                now.error.find("quarantined") != std::string::npos;
     if (!may) violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state) + " without a reason");
-  } else if (loss != Loss::turn && known.cancel_owed && !doubted) {
+  } else if (loss != Loss::turn && recovered && known.cancel_owed && !doubted) {
     violated(id, std::string("its cancel was acknowledged, and it is ") + state_name(now.state));
   } else if (loss == Loss::turn && known.state == State::running && now.state != State::running && !doubted) {
     violated(id, "was running and is not after a failed turn");

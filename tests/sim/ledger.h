@@ -28,8 +28,9 @@ class Ledger {
   void in_doubt(const std::vector<Op>& ops);
   // A committed turn. `replies` are the ops'. The first one after reconcile() tells of the opening too.
   void committed(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick);
-  // All that a freshly opened engine has, before its first claim.
-  void reconcile(const std::vector<JobInfo>& there, Loss loss);
+  // All that a freshly opened engine has, before its first claim. Not `recovered`: there was no room to write, so what
+  // an earlier process left running is as it was left.
+  void reconcile(const std::vector<JobInfo>& there, Loss loss, bool recovered = true);
 
 
   struct Job {
@@ -57,7 +58,7 @@ class Ledger {
   void offer(const JobSpec& spec, Doubt& doubt);
   void learn(const Op& op, const Reply& reply);
   void apply(const Transition& t);
-  void compare(JobId id, Job& known, const JobInfo& now, Loss loss);
+  void compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool recovered);
   [[noreturn]] void violated(JobId id, const std::string& what) const;
 
   std::map<JobId, Job> jobs_;

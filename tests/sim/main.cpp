@@ -109,7 +109,7 @@ int main(int argc, char** argv) {
     Report r = simulate(plan);
     ++done;
     sum.jobs += r.jobs, sum.runs += r.runs, sum.uploads += r.uploads, sum.cuts += r.cuts, sum.kills += r.kills;
-    sum.failed_turns += r.failed_turns, sum.steps += r.steps, sum.virtual_ms += r.virtual_ms;
+    sum.failed_turns += r.failed_turns, sum.times_full += r.times_full, sum.steps += r.steps, sum.virtual_ms += r.virtual_ms;
     hash = hash * 31 + r.hash;
     if (r.violation.empty()) continue;
     ++broken;
@@ -124,10 +124,10 @@ int main(int argc, char** argv) {
   }
   double cpu = cpu_seconds() - begun;
   double hours = static_cast<double>(sum.virtual_ms) / 3600000;
-  std::printf("%llu seeds, %lld jobs, %lld runs, %lld uploads, %lld turns; %lld kills, %lld power cuts, %lld failed turns\n",
+  std::printf("%llu seeds, %lld jobs, %lld runs, %lld uploads, %lld turns; %lld kills, %lld power cuts, %lld failed turns, %lld times full\n",
               static_cast<unsigned long long>(done), static_cast<long long>(sum.jobs), static_cast<long long>(sum.runs),
               static_cast<long long>(sum.uploads), static_cast<long long>(sum.steps), static_cast<long long>(sum.kills),
-              static_cast<long long>(sum.cuts), static_cast<long long>(sum.failed_turns));
+              static_cast<long long>(sum.cuts), static_cast<long long>(sum.failed_turns), static_cast<long long>(sum.times_full));
   // Of a device with one job a second; the idle hours cost next to nothing, and are told apart.
   double busy_hours = static_cast<double>(sum.jobs) / 3600;
   std::printf("%.1f CPU s: %.1f hours of one job a second a CPU second (with the idle ones %.1f); trace %016llx\n", cpu, cpu > 0 ? busy_hours / cpu : 0,

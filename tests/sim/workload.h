@@ -14,6 +14,31 @@ inline const std::vector<std::string> kTypes = {"a", "b", "c"};
 inline const std::vector<std::string> kQueues = {"default", "q1", "q2"};
 inline constexpr int kMaxAttempts = 4;
 
+// What a host tells an engine that it opened.
+inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
+  std::vector<Op> ops = {SetLimits{limits}};
+  for (const std::string& type : kTypes) {
+    RunnerSpec r;
+    r.name = type;
+    r.policy.max_attempts = kMaxAttempts;
+    r.policy.timeout_ms = 20000;
+    r.policy.backoff.max_ms = 5000;
+    if (type == "b") r.concurrency = 2;
+    if (type == "c") r.sink = "s";
+    ops.push_back(SetRunner{r});
+  }
+  RunnerSpec sink;
+  sink.name = "sink:s";
+  sink.concurrency = 1;
+  sink.policy.max_attempts = kMaxAttempts;
+  sink.policy.timeout_ms = 15000;
+  sink.policy.backoff.max_ms = 5000;
+  sink.batch = {5, 4000, 700};
+  ops.push_back(SetRunner{sink});
+  ops.push_back(SetDispatch{dispatch});
+  return ops;
+}
+
 class Workload {
  public:
   explicit Workload(Random& random) : random_(random) {}

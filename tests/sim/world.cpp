@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "agenda.h"
 #include "peer.h"
 #include "trouble.h"
+#include "verdict.h"
 #include "workload.h"
 
 namespace hf::sim {
@@ -34,7 +36,7 @@ class World {
   Report run() {
     try {
       open(Loss::turn);
-      add_schedules();
+      for (const ScheduleSpec& spec : Workload::schedules()) turn({SchedulePut{spec}});
       int64_t end = start_ms_ + plan_.jobs * 1000LL;
       for (const Fault& f : plan_.faults) at(start_ms_ + f.at_ms, Event::fault, static_cast<size_t>(&f - plan_.faults.data()));
       at(now_.boot_ms + 1, Event::user);
@@ -54,22 +56,14 @@ class World {
   }
 
  private:
-  // The world's own time: it goes on over reboots. boot = clock - booted.
-  enum class Event { user, ended, fault, trust, reach, whole };
-  struct Due {
-    int64_t at;
-    uint64_t order;
-    Event event;
-    size_t index;
-    bool operator>(const Due& o) const { return at != o.at ? at > o.at : order > o.order; }
-  };
   struct Live {
     RunJob job;
     bool delivery = false;
   };
 
+  // The world's own time: it goes on over reboots. boot = clock - booted.
   int64_t clock() const { return booted_at_ + now_.boot_ms; }
-  void at(int64_t when, Event e, size_t index = 0) { queue_.push({when, ++order_, e, index}); }
+  void at(int64_t when, Event e, size_t index = 0) { agenda_.add(when, e, index); }
   uint64_t below(uint64_t n) { return random_.below(n); }
   bool one_in(uint64_t n) { return random_.below(n) == 0; }
   void note(const std::string& text) {
@@ -89,9 +83,8 @@ class World {
     o.new_file_id = 0xabcd;
     o.limits = limits_;
     o.now = now_;
-    o.live = survivors_;
-    o.reopened = log_safe_ >= 0;
-    o.log_safe = log_safe_;
+    o.room = room_;
+    before_.give(o);
     return o;
   }
 
@@ -112,6 +105,10 @@ class World {
       }
       if (!opened) {
         note("open: " + opened.error().message);
+        if (opened.error().code == HF_E_FULL && room_ != Room::none) {
+          less_room();
+          continue;
+        }
         if (opened.error().code == HF_E_CORRUPT || opened.error().code == HF_E_FOREIGN) violated("the file is damaged: " + opened.error().message);
         move_time(1000);
         continue;
@@ -122,8 +119,8 @@ class World {
         opening_ = true;
         continue;
       }
-      survivors_.clear();
-      log_safe_ = -1;
+      before_.live.clear();
+      before_.log_safe = -1;
       return;
     }
   }
@@ -145,31 +142,12 @@ class World {
       all.insert(all.end(), page->jobs.begin(), page->jobs.end());
       before = page->next;
       if (before == 0) {
-        ledger_.reconcile(all, loss);
+        ledger_.reconcile(all, loss, room_ != Room::none);
         loss = Loss::turn;  // what follows is another loss
       }
       learn(ops, replies, tick);
     } while (before != 0);
-    std::vector<Op> ops = {SetLimits{limits_}};
-    for (const std::string& type : kTypes) {
-      RunnerSpec r;
-      r.name = type;
-      r.policy.max_attempts = kMaxAttempts;
-      r.policy.timeout_ms = 20000;
-      r.policy.backoff.max_ms = 5000;
-      if (type == "b") r.concurrency = 2;
-      if (type == "c") r.sink = "s";
-      ops.push_back(SetRunner{r});
-    }
-    RunnerSpec sink;
-    sink.name = "sink:s";
-    sink.concurrency = 1;
-    sink.policy.max_attempts = kMaxAttempts;
-    sink.policy.timeout_ms = 15000;
-    sink.policy.backoff.max_ms = 5000;
-    sink.batch = {5, 4000, 700};
-    ops.push_back(SetRunner{sink});
-    ops.push_back(SetDispatch{dispatch_});
+    std::vector<Op> ops = set_up(limits_, dispatch_);
     std::vector<Reply> replies;
     Tick tick;
     if (!try_turn(ops, replies, tick, loss)) return false;
@@ -184,9 +162,10 @@ class World {
     trouble_.process_ended();
     disk_.process_dies();
     engine_.reset();
-    survivors_.clear();
-    log_safe_ = -1;
+    before_ = {};
     live_.clear();
+    held_.clear();
+    room_ = Room::enough;
     doubted_.clear();
     if (!power) {
       ++out_.kills;
@@ -242,22 +221,44 @@ class World {
       return false;
     }
     last_error_ = ticked.error().message;
+    last_code_ = ticked.error().code;
     note("turn failed: " + last_error_);
+    if (last_code_ == HF_E_FULL) less_room();
     if (ticked.error().code == HF_E_CORRUPT) violated("the file is damaged: " + last_error_);
     if (ticked.error().code == HF_E_INTERNAL) violated("internal: " + last_error_);
     for (Request& r : requests) {
       if (!std::holds_alternative<Error>(r.reply)) violated("a failed turn answered a request");
     }
     ++out_.failed_turns;
-    survivors_ = engine_->live_runs();
-    log_safe_ = engine_->log_safe();
-    engine_.reset();
+    keep_for_next();
     if (disk_.process_died()) {
       loss = std::max(loss, end_process());
       return false;
     }
     loss = std::max(loss, Loss::turn);
     return false;
+  }
+
+  // As the Host on a full disk: with less room, until it looks again.
+  void less_room() {
+    if (room_ == Room::enough) at(clock() + 1000 + static_cast<int64_t>(fault_random_.below(10000)), Event::room);
+    room_ = room_ == Room::enough ? Room::little : Room::none;
+    ++out_.times_full;
+    note(room_ == Room::little ? "little room" : "no room");
+  }
+  void room_again() {
+    if (room_ == Room::enough) return;
+    std::vector<Op> ops = std::exchange(held_, {});
+    if (std::exchange(room_, Room::enough) == Room::none) {
+      keep_for_next();
+      open(before_.recorded ? Loss::turn : Loss::kill);  // what an earlier process left running is put back only now
+    }
+    ops.insert(ops.begin(), SetRoom{room_});
+    turn(std::move(ops));
+  }
+  void keep_for_next() {
+    before_.take(*engine_);
+    engine_.reset();
   }
 
   // A turn as the Host makes it: after a failure the engine is opened again and results are told once more.
@@ -274,7 +275,7 @@ class World {
       std::vector<Op> again;
       if (loss == Loss::turn) {
         for (Op& op : ops) {
-          if (std::holds_alternative<RunEnded>(op)) again.push_back(std::move(op));
+          if (std::holds_alternative<RunEnded>(op) || (last_code_ == HF_E_FULL && !std::holds_alternative<SetRoom>(op))) again.push_back(std::move(op));
         }
       }
       ops = std::move(again);
@@ -288,6 +289,10 @@ class World {
       auto* end = std::get_if<RunEnded>(&ops[i]);
       if (end == nullptr) continue;
       bool stale = std::holds_alternative<Error>(replies[i]);
+      if (stale && std::get<Error>(replies[i]).code == HF_E_FULL) {  // told again when there is room
+        held_.push_back(ops[i]);
+        continue;
+      }
       if (doubted_.erase({end->id, end->run}) != 0) continue;
       auto it = live_.find(end->id);
       bool current = it != live_.end() && it->second.job.run == end->run;
@@ -422,10 +427,6 @@ class World {
     if (!one_in(6)) return;
     turn(work_.verbs(ledger_));
   }
-  void add_schedules() {
-    for (const ScheduleSpec& spec : Workload::schedules()) turn({SchedulePut{spec}});
-  }
-
   // ---- faults
   void fault(const Fault& f) {
     note(std::string("fault ") + fault_name(f.kind) + " " + std::to_string(f.n));
@@ -475,6 +476,9 @@ class World {
       engine_.reset();
       disk_.process_dies();
       doubted_.clear();
+      held_.clear();
+      before_ = {};
+      room_ = Room::enough;
     }
     open(loss);
   }
@@ -486,16 +490,15 @@ class World {
   }
   void go_on_until(int64_t end) {
     while (true) {
-      bool wake_first = queue_.empty() || wake_at_ <= queue_.top().at;
-      int64_t next = wake_first ? wake_at_ : queue_.top().at;
+      bool wake_first = wake_at_ <= agenda_.next_at();
+      int64_t next = wake_first ? wake_at_ : agenda_.next_at();
       if (next > end) break;
       if (next > clock()) move_time(next - clock());
       if (wake_first) {
         turn();
         continue;
       }
-      Due due = queue_.top();
-      queue_.pop();
+      const Agenda::Due due = agenda_.take();
       switch (due.event) {
         case Event::user: if (asked_ < plan_.jobs && !healing_) user(); break;
         case Event::ended: ended(due.index); break;
@@ -503,6 +506,7 @@ class World {
         case Event::trust: trust(); break;
         case Event::reach: peer_.reachable = true; break;
         case Event::whole: trouble_.disk_is_whole(); break;
+        case Event::room: room_again(); break;
       }
     }
     if (end > clock()) move_time(end - clock());
@@ -519,6 +523,7 @@ class World {
     note("heal");
     healing_ = true;
     trouble_.heal();
+    room_again();
     peer_.reachable = peer_.behaves = true;
     trust();
     for (const std::string& q : kQueues) turn({QueuePause{q, false}});
@@ -542,13 +547,8 @@ class World {
     std::string check = std::get<std::string>(turn({Check{}}).front());
     if (!check.empty()) violated("check: " + check);
     for (auto& [id, job] : ledger_.jobs()) {
-      JobInfo info = std::get<JobInfo>(turn({Get{id}}).front());
-      if (info.state != job.state) violated("job " + std::to_string(id) + " is " + state_name(info.state) + ", not " + state_name(job.state));
-      if (info.state != State::completed) continue;
-      if (info.result != result_of(id)) violated("job " + std::to_string(id) + " is completed with another result");
-      if (info.sink.empty()) continue;
-      const std::string* held = peer_.held(info.key);
-      if (held == nullptr || *held != info.result) violated("job " + std::to_string(id) + " is completed, and the peer does not hold its result");
+      const std::string wrong = verdict(std::get<JobInfo>(turn({Get{id}}).front()), job.state, peer_, result_of(id));
+      if (!wrong.empty()) violated(wrong);
     }
   }
 
@@ -566,8 +566,10 @@ class World {
   int boots_ = 1;
   uint64_t opens_ = 0;
   std::unique_ptr<Engine> engine_;
-  std::vector<LiveRun> survivors_;
-  int64_t log_safe_ = -1;
+  Before before_;
+  Room room_ = Room::enough;
+  std::vector<Op> held_;  // results that found no room
+  int last_code_ = HF_OK;
   std::string last_error_;
   bool healing_ = false;
   bool dispatch_ = true, opening_ = false;
@@ -583,8 +585,7 @@ class World {
   EngineOptions used_options_;
   Trouble trouble_{plan_, [this] { return clock(); }};
 
-  std::priority_queue<Due, std::vector<Due>, std::greater<Due>> queue_;
-  uint64_t order_ = 0;
+  Agenda agenda_;
   int64_t wake_at_ = kNever;
   int idle_ = 0, asked_ = 0;
   uint64_t hash_ = 14695981039346656037ULL;

@@ -64,7 +64,7 @@ struct Report {
   uint64_t hash = 0;       // of all that was committed
   int64_t virtual_ms = 0;
   uint64_t calls = 0, changes = 0, allocations = 0;
-  int64_t jobs = 0, runs = 0, uploads = 0, cuts = 0, kills = 0, failed_turns = 0, steps = 0;
+  int64_t jobs = 0, runs = 0, uploads = 0, cuts = 0, kills = 0, failed_turns = 0, times_full = 0, steps = 0;
 };
 Report simulate(const Plan& plan);
 

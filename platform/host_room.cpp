@@ -1,0 +1,120 @@
+// The engine thread on a disk that is full. The ballast (platform/ballast.h) is given up, and the engine, opened again,
+// adds nothing more (Room::little); if even that is not enough it only reads (Room::none). Every so often the thread
+// looks whether there is room again; then the ballast is made anew and all goes on.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "platform/heal.h"
+#include "platform/host_state.h"
+
+namespace hf {
+namespace {
+constexpr int64_t kLookFirstMs = 1000;  // for room: after 1 s, 2 s, ... every 10 s
+constexpr int64_t kLookMaxMs = 10000;
+}  // namespace
+
+void Host::State::keep_ballast() {
+  if (room != Room::enough) return;
+  int64_t bytes;
+  {
+    std::lock_guard lock(mutex);
+    bytes = limits.ballast;
+  }
+  const Status kept = ballast->keep(bytes);
+  if (!kept && bytes > 0) options.log.warn("no_ballast", {{"bytes", bytes}, {"why", kept.error().message}, {"note", "nothing is set aside for a full disk"}});
+}
+
+void Host::State::set_room(Room to) {
+  if (to == room) return;
+  const Room from = std::exchange(room, to);
+  if (to == Room::enough) {
+    options.log.warn("disk_full_over", {});
+  } else if (from == Room::enough || to == Room::none) {
+    const bool given_up = ballast->give_up();
+    options.log.error("disk_full", {{"ballast_given_up", given_up},
+                                    {"note", to == Room::none ? "there is no room to write anything: jobs can be read"
+                                                              : "nothing is added, and nothing but deliveries runs, until there is room again"}});
+  }
+  look_wait_ms = from == Room::enough ? kLookFirstMs : look_wait_ms;
+  look_at_ms = boot_ms() + look_wait_ms;
+  if (engine == nullptr) return;
+  if (from == Room::none) {  // it has left things as they were, for want of room
+    drop_engine();
+    reopen_at_ms = 0;
+    return;
+  }
+  std::vector<std::unique_ptr<Request>> one;
+  one.push_back(std::make_unique<Request>(Request{SetRoom{to}, {}, {}}));
+  int64_t ignored_boot = 0, ignored_wall = 0;  // the turn that follows says it anew
+  turn(one, ignored_boot, ignored_wall);
+}
+
+Result<std::unique_ptr<Engine>> Host::State::open_engine(EngineOptions o, int met) {
+  while (true) {
+    o.room = room;
+    Result<std::unique_ptr<Engine>> opened = open_healing(o, options.log, met);
+    if (opened || opened.error().code != HF_E_FULL || room == Room::none) return opened;
+    set_room(room == Room::enough ? Room::little : Room::none);
+  }
+}
+
+// After a turn for which there was no room. The engine is gone already.
+bool Host::State::less_room(std::vector<std::unique_ptr<Request>>& batch) {
+  auto is_result = [](const std::unique_ptr<Request>& r) { return std::holds_alternative<RunEnded>(r->op); };
+  if (room == Room::none) return false;  // it wrote nothing, and yet
+  if (room == Room::enough) {
+    set_room(Room::little);
+  } else if (!results_wait && std::any_of(batch.begin(), batch.end(), is_result)) {
+    results_wait = true;  // they are the largest; whoever cancels or deletes need not wait for them
+  } else {
+    set_room(Room::none);
+  }
+  std::vector<std::unique_ptr<Request>> again = std::exchange(batch, {});  // which may be `unanswered`
+  std::erase_if(again, [](const std::unique_ptr<Request>& r) { return std::holds_alternative<SetRoom>(r->op); });
+  for (auto& request : again) request->reply = {};
+  unanswered.insert(unanswered.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
+  reopen_at_ms = 0;
+  if (!results_wait) return true;
+  // The others are asked again at once.
+  auto others = std::stable_partition(unanswered.begin(), unanswered.end(), is_result);
+  std::lock_guard lock(mutex);
+  inbox.insert(inbox.begin(), std::make_move_iterator(others), std::make_move_iterator(unanswered.end()));
+  inbox_size.store(inbox.size(), std::memory_order_relaxed);
+  unanswered.erase(others, unanswered.end());
+  return true;
+}
+
+// Results that an engine without room refused are told again when it has some.
+void Host::State::keep_refused_results(std::vector<std::unique_ptr<Request>>& batch) {
+  if (room != Room::none) return;
+  auto refused = [](const std::unique_ptr<Request>& r) {
+    auto* error = std::holds_alternative<RunEnded>(r->op) ? std::get_if<Error>(&r->reply) : nullptr;
+    return error != nullptr && error->code == HF_E_FULL;
+  };
+  auto first = std::stable_partition(batch.begin(), batch.end(), [&](const std::unique_ptr<Request>& r) { return !refused(r); });
+  for (auto it = first; it != batch.end(); ++it) {
+    (*it)->reply = {};
+    unanswered.push_back(std::move(*it));
+  }
+  results_wait = results_wait || first != batch.end();
+  batch.erase(first, batch.end());
+}
+
+void Host::State::look_for_room() {
+  look_wait_ms = std::min(look_wait_ms * 2, kLookMaxMs);
+  look_at_ms = boot_ms() + look_wait_ms;
+  results_wait = false;
+  int64_t bytes;
+  {
+    std::lock_guard lock(mutex);
+    bytes = limits.ballast;
+  }
+  if (ballast->keep(bytes)) {
+    set_room(Room::enough);
+  } else if (room == Room::none) {
+    set_room(Room::little);
+  }
+}
+
+}  // namespace hf

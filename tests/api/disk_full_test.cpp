@@ -1,0 +1,152 @@
+// A disk that is full, from each write on: what still works, and that all goes on when there is room again.
+#include <sqlite3.h>
+
+#include <set>
+#include <vector>
+
+#include "api_fixture.h"
+#include "small_disk.h"
+
+using namespace hf::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+class Full : public ApiFixture {
+ public:
+  Full() {
+    close();
+    fs::remove(path);
+    SmallDisk::install();
+  }
+  ~Full() { SmallDisk::fills(-1); }
+
+  int reopen() {
+    hf_options options = HF_OPTIONS_INIT;
+    options.device = "gw";
+    options.vfs = SmallDisk::kName;
+    options.ballast = 256 << 10;
+    return hf_open(path.c_str(), &options, &engine);
+  }
+  int try_add(const std::string& payload, hf_job_id* id) {
+    hf_job_spec spec = HF_JOB_SPEC_INIT;
+    spec.type = "waits";
+    spec.payload = payload.data();
+    spec.payload_len = payload.size();
+    return hf_enqueue(engine, &spec, id);
+  }
+  int disk_full() {
+    hf_stats_info stats = HF_STATS_INFO_INIT;
+    REQUIRE(hf_stats(engine, &stats) == HF_OK);
+    return stats.disk_full;
+  }
+  // Each hf_stats is a turn; the library looks for room after 1 s, 2 s, ...
+  void wait_for_room() {
+    while (disk_full() != 0) {
+    }
+  }
+  void there(const std::vector<hf_job_id>& acknowledged) {
+    for (hf_job_id id : acknowledged) {
+      CAPTURE(id);
+      CHECK(get(id).payload.size() > 0);
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Full, "full at each write: what was acknowledged is there, the rest can be cancelled, and it goes on") {
+  // Writes that find room, from the opening on. Each n is another place where the disk is full.
+  int refused = 0, opened_full = 0;
+  for (int n = 0; n < 120; n += n < 30 ? 1 : 7) {
+    CAPTURE(n);
+    for (const char* end : {"", "-wal", ".ballast"}) fs::remove(path + end);
+    SmallDisk::fills(n);
+    std::vector<hf_job_id> acknowledged;
+    int opened = reopen();
+    if (opened == HF_OK) {
+      opened_full += disk_full() != 0;
+      for (int i = 0; i < 30; ++i) {
+        hf_job_id id = 0;
+        const int code = try_add(std::string(static_cast<size_t>(1 + i * 37 % 900), 'p'), &id);
+        CHECK((code == HF_OK || code == HF_E_FULL));
+        if (code == HF_OK) acknowledged.push_back(id);
+        refused += code == HF_E_FULL;
+      }
+      there(acknowledged);
+      if (!acknowledged.empty()) {
+        const int code = hf_cancel(engine, acknowledged[0]);
+        CHECK((code == HF_OK || (code == HF_E_FULL && disk_full() == 2)));
+      }
+      SmallDisk::fills(-1);
+      wait_for_room();
+    } else {
+      CHECK(opened == HF_E_FULL);  // a file that is being made
+      SmallDisk::fills(-1);
+      REQUIRE(reopen() == HF_OK);
+    }
+    hf_job_id id = 0;
+    CHECK(try_add("again", &id) == HF_OK);
+    acknowledged.push_back(id);
+    there(acknowledged);
+    CHECK(fs::file_size(path + ".ballast") == 256 << 10);
+    close();
+    REQUIRE(reopen() == HF_OK);
+    there(acknowledged);
+    close();
+  }
+  CHECK(refused > 100);
+}
+
+TEST_CASE_FIXTURE(Full, "a result waits for room, and is not lost; others need not wait for it") {
+  REQUIRE(reopen() == HF_OK);
+  Signal begun, go;
+  on("big", [&](hf_job* job) {
+    begun.set();
+    go.wait();
+    const std::string result(200000, 'r');
+    CHECK(hf_job_result(job, result.data(), result.size()) == HF_OK);
+    return HF_OK;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  const hf_job_id id = add("big");
+  hf_job_id other = 0;
+  REQUIRE(try_add("p", &other) == HF_OK);
+  begun.wait();
+  SmallDisk::fills(20);
+  go.set();
+  while (disk_full() == 0) {
+  }
+  CHECK(get(id).state == HF_STATE_RUNNING);
+  CHECK(get(other).state == HF_STATE_PENDING);
+  SmallDisk::fills(-1);
+  CHECK(wait_final(id).result.size() == 200000);
+  wait_for_room();
+  CHECK(hf_cancel(engine, other) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Full, "without a ballast the same, and the file is not there") {
+  hf_options options = HF_OPTIONS_INIT;
+  options.ballast = -1;
+  options.vfs = SmallDisk::kName;
+  REQUIRE(hf_open(path.c_str(), &options, &engine) == HF_OK);
+  CHECK_FALSE(fs::exists(path + ".ballast"));
+  SmallDisk::fills(0);
+  hf_job_id id = 0;
+  CHECK(try_add("p", &id) == HF_E_FULL);
+  CHECK(disk_full() > 0);
+  SmallDisk::fills(-1);
+  wait_for_room();
+  CHECK(try_add("p", &id) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Full, "the ballast's limits") {
+  hf_options options = HF_OPTIONS_INIT;
+  for (auto [bytes, code] : std::vector<std::pair<int64_t, int>>{{-2, HF_E_INVALID}, {1, HF_E_INVALID}, {(256 << 10) - 1, HF_E_INVALID}, {256 << 10, HF_OK}, {(1 << 30) + 1, HF_E_INVALID}}) {
+    options.ballast = bytes;
+    CAPTURE(bytes);
+    REQUIRE(hf_open(path.c_str(), &options, &engine) == code);
+    if (code == HF_OK) close();
+    else CHECK(std::string(hf_errmsg(nullptr)).find("ballast") != std::string::npos);
+  }
+}

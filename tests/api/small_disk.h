@@ -1,0 +1,49 @@
+// A disk that is full after so many writes: a SQLite VFS over the system's. What a file has already can be written again.
+#pragma once
+
+#include <atomic>
+#include <limits>
+
+#include "tests/shim_vfs.h"
+
+namespace hf::test {
+
+class SmallDisk {
+ public:
+  static constexpr const char* kName = "hf-small";
+
+  // Room for so many writes more that make a file longer; -1: for all.
+  static void fills(int writes) { left() = writes < 0 ? std::numeric_limits<int>::max() : writes; }
+
+  static void install() {
+    Shim::install(kName, [](sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) { return Shim::open(name, file, flags, out, methods()); });
+    fills(-1);
+  }
+
+ private:
+  struct File { sqlite3_file base; };
+  using Shim = ShimVfs<File>;
+  static std::atomic<int>& left() {
+    static std::atomic<int> n{0};
+    return n;
+  }
+  static const sqlite3_io_methods* methods() {
+    static const sqlite3_io_methods m = [] {
+      sqlite3_io_methods f = Shim::methods();
+      f.xWrite = [](sqlite3_file* p, const void* from, int n, sqlite3_int64 at) {
+        sqlite3_file* file = Shim::inner(p);
+        sqlite3_int64 size = 0;
+        file->pMethods->xFileSize(file, &size);
+        if (at + n > size && left().fetch_sub(1) <= 0) {
+          left() = 0;
+          return SQLITE_FULL;
+        }
+        return file->pMethods->xWrite(file, from, n, at);
+      };
+      return f;
+    }();
+    return &m;
+  }
+};
+
+}  // namespace hf::test

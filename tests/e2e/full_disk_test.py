@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""A disk that is full: a small tmpfs under the daemon, filled by somebody else. What can be done then, and after."""
+import glob
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+
+from harness import Case, Daemon, main, need, run, skip
+
+SIZE = 6 << 20
+BALLAST = 512 << 10
+
+
+class FullDisk(Case):
+    def setUp(self):
+        super().setUp()
+        self.disk = self.path("disk")
+        os.mkdir(self.disk)
+        run("mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0755", "tmpfs", self.disk)
+        self.addCleanup(lambda: run("umount", "-l", self.disk, status=None))
+        self.addCleanup(self.empty)
+
+    def daemon(self, **config):
+        daemon = Daemon(self, {}, name="d")
+        daemon.database = os.path.join(self.disk, "queue.db")
+        daemon.ballast = daemon.database + ".ballast"
+        daemon.configure({"handlers": {"echo": {"exec": ["/bin/cat"]}, "slow": {"exec": ["/bin/sleep", "2"]}},
+                          "limits": {"ballast": f"{BALLAST >> 10}KiB", **config}})
+        return daemon
+
+    def fill(self, leave=0):
+        """All but `leave` bytes."""
+        with open(os.path.join(self.disk, f"other-{len(glob.glob(self.disk + '/other-*'))}"), "wb", buffering=0) as file:
+            fs = os.statvfs(self.disk)
+            left = fs.f_bavail * fs.f_frsize - leave
+            while left > 0:
+                try:
+                    left -= file.write(b"x" * min(left, 65536))
+                except OSError:
+                    break
+
+    def empty(self):
+        for name in glob.glob(self.disk + "/other-*"):
+            os.remove(name)
+
+    def stats(self, daemon):
+        return json.loads(daemon.cli("stats", "--json"))
+
+    def until_full(self, daemon, acknowledged, payload=2000):
+        """Adds until it is refused; the last words."""
+        for n in range(20000):
+            said = run(*daemon.command("add", "echo", json.dumps(f"{n} " + "p" * payload), "--delay", "1h", "--json"), status=None)
+            if not said.startswith("{"):
+                return said
+            acknowledged.append(json.loads(said)["id"])
+        self.fail("it is never full")
+
+    def works_while_full(self, daemon, acknowledged):
+        self.assertEqual(len(json.loads(daemon.cli("list", "--json", "--limit", "5"))["jobs"]), 5)
+        self.assertEqual(daemon.job(acknowledged[0])["state"], "pending")
+        for id in acknowledged[:40]:
+            daemon.cli("cancel", str(id))
+        self.assertEqual(daemon.job(acknowledged[39])["state"], "cancelled")
+        for id in acknowledged[40:80]:
+            daemon.cli("rm", str(id), status=None)
+        self.assertIn("deleted", daemon.cli("prune"))
+        daemon.cli("queue", "pause", "other")
+        self.assertIn("the disk is full", daemon.cli("why", str(acknowledged[90])))
+        health = daemon.cli("health", status=1)
+        self.assertIn("make room", health)
+        for line in ("holdfast_disk_full 1",):
+            self.assertIn(line, daemon.cli("metrics"))
+
+    def back_to_normal(self, daemon):
+        start = time.monotonic()
+        self.until("it takes jobs again", lambda: run(*daemon.command("add", "echo", '"again"', "--json"), status=None).startswith("{"), 60)
+        print(f"back to normal {time.monotonic() - start:.1f} s after there was room", file=sys.stderr)
+        self.until("the ballast is there again", lambda: os.path.exists(daemon.ballast) and os.stat(daemon.ballast).st_blocks * 512 >= BALLAST, 60)
+        self.assertEqual(self.stats(daemon)["disk_full"], 0)
+
+    def nothing_lost(self, daemon, acknowledged, gone=()):
+        there, after = set(), None
+        while True:
+            page = json.loads(daemon.cli("list", "--json", "--limit", "1000", *(["--after", str(after)] if after else [])))
+            there |= {job["id"] for job in page["jobs"]}
+            after = page.get("next")
+            if not after:
+                break
+        self.assertEqual(set(acknowledged) - there - set(gone), set())
+
+    def test_full_and_back(self):
+        daemon = self.daemon()
+        daemon.start()
+        self.assertGreaterEqual(os.stat(daemon.ballast).st_blocks * 512, BALLAST)
+        slow = daemon.add("slow")
+        daemon.ended(slow, state="running")
+        acknowledged = [daemon.add("echo", f'"{n}"', "--delay", "1h") for n in range(120)]
+        self.fill(leave=1 << 20)
+        said = self.until_full(daemon, acknowledged)
+        self.assertIn("full", said)
+        self.assertFalse(os.path.exists(daemon.ballast))
+        self.assertEqual(self.stats(daemon)["disk_full"], 1)
+        self.works_while_full(daemon, acknowledged)
+        daemon.ended(slow)  # its end is recorded on the full disk
+        self.empty()
+        self.back_to_normal(daemon)
+        self.nothing_lost(daemon, acknowledged[80:])
+        daemon.stop()
+        daemon.start()
+        self.nothing_lost(daemon, acknowledged[80:])
+        daemon.stop()
+
+    def test_somebody_else_takes_the_ballast_too(self):
+        daemon = self.daemon()
+        daemon.start()
+        acknowledged = [daemon.add("echo", f'"{n} {"p" * 1000}"', "--delay", "1h") for n in range(100)]
+        slow = daemon.add("slow")
+        daemon.ended(slow, state="running")
+        self.fill()
+        self.until_full(daemon, acknowledged)
+        for _ in range(10):
+            self.fill()
+            time.sleep(0.1)
+        self.assertEqual(len(json.loads(daemon.cli("list", "--json", "--limit", "50"))["jobs"]), 50)
+        self.assertEqual(daemon.job(acknowledged[0])["state"], "pending")
+        self.assertIn("make room", daemon.cli("health", status=1))
+        self.assertIn("full", daemon.cli("add", "echo", "1", status=None))
+        daemon.cli("cancel", str(acknowledged[0]), status=None)  # in the log there may be room for it
+        time.sleep(2)
+        self.empty()
+        self.back_to_normal(daemon)
+        self.nothing_lost(daemon, acknowledged)
+        daemon.ended(slow)
+        daemon.stop()
+
+    def test_started_on_a_full_disk(self):
+        daemon = self.daemon()
+        daemon.start()
+        acknowledged = [daemon.add("echo", f'"{n} {"p" * 1000}"', "--delay", "1h") for n in range(100)]
+        for ended in (daemon.stop, lambda: (daemon.process.kill(), daemon.process.wait())):
+            ended()
+            self.fill()
+            daemon.start()
+            self.assertEqual(daemon.job(acknowledged[3])["state"], "pending")
+            self.assertIn("full", daemon.cli("add", "echo", json.dumps("p" * 100000), status=None) + str(self.stats(daemon)["disk_full"] or "full"))
+            self.empty()
+            self.back_to_normal(daemon)
+        self.nothing_lost(daemon, acknowledged)
+        daemon.stop()
+
+
+if __name__ == "__main__":
+    need("unshare", "mount")
+    if os.environ.get("HF_PRIVATE_MOUNTS") != "1":
+        # What is mounted is seen by this script and its children alone, and goes with them.
+        if subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs /mnt"], capture_output=True, check=False).returncode != 0:
+            skip("no mount is allowed here")
+        os.environ["HF_PRIVATE_MOUNTS"] = "1"
+        os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+    main()
