@@ -113,7 +113,8 @@ struct EndOfRun {          // how a row leaves the running state
 
 class Store {
  public:
-  // The log beside a file that is to be opened: a file in use has one, one that was closed has none.
+  // The log beside a file that is to be opened: a file in use has one, one that was closed has none. One without a byte
+  // says nothing: on a full disk it is emptied in use.
   enum class LogFile { unknown, absent, present };
   struct Options {
     std::string path, vfs;

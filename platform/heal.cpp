@@ -168,7 +168,8 @@ class Healer {
 
   Result<std::unique_ptr<Engine>> open_engine() const {
     EngineOptions options = options_;
-    if (exists(path_)) options.log = size_of(path_ + "-wal") > 0 ? Store::LogFile::present : Store::LogFile::absent;
+    const int64_t log_bytes = size_of(path_ + "-wal");
+    if (exists(path_)) options.log = log_bytes > 0 ? Store::LogFile::present : log_bytes < 0 ? Store::LogFile::absent : Store::LogFile::unknown;
     options.log_lost = log_lost_;
     return Engine::open(options);
   }

@@ -12,6 +12,7 @@ namespace hf {
 namespace {
 constexpr int64_t kLookFirstMs = 1000;  // for room: after 1 s, 2 s, ... every 10 s
 constexpr int64_t kLookMaxMs = 10000;
+constexpr int64_t kAgainMs = 60000;     // full again so soon after: the looks go on being rare, as each makes a ballast
 }  // namespace
 
 void Host::State::keep_ballast() {
@@ -36,7 +37,8 @@ void Host::State::set_room(Room to) {
                                     {"note", to == Room::none ? "there is no room to write anything: jobs can be read"
                                                               : "nothing is added, and nothing but deliveries runs, until there is room again"}});
   }
-  look_wait_ms = from == Room::enough ? kLookFirstMs : look_wait_ms;
+  if (to == Room::enough) over_at_ms = boot_ms();
+  if (from == Room::enough) look_wait_ms = boot_ms() - over_at_ms < kAgainMs ? std::clamp(look_wait_ms * 2, kLookFirstMs, kLookMaxMs) : kLookFirstMs;
   look_at_ms = boot_ms() + look_wait_ms;
   if (engine == nullptr) return;
   if (from == Room::none) {  // it has left things as they were, for want of room

@@ -49,7 +49,7 @@ struct Host::State {
   std::unique_ptr<Ballast> ballast;                  // host_room.cpp, as what follows
   Room room = Room::enough;
   bool results_wait = false;                         // those of `unanswered`, for the next look at the room
-  int64_t look_at_ms = 0, look_wait_ms = 0;
+  int64_t look_at_ms = 0, look_wait_ms = 0, over_at_ms = -(1 << 30);
   struct Live {
     int attempt;
     uint64_t run;

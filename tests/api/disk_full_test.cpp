@@ -1,7 +1,7 @@
 // A disk that is full, from each write on: what still works, and that all goes on when there is room again.
 #include <sqlite3.h>
 
-#include <set>
+#include <fstream>
 #include <vector>
 
 #include "api_fixture.h"
@@ -138,6 +138,34 @@ TEST_CASE_FIXTURE(Full, "without a ballast the same, and the file is not there")
   SmallDisk::fills(-1);
   wait_for_room();
   CHECK(try_add("p", &id) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Full, "a log that was emptied in use is not taken for a lost one") {
+  REQUIRE(reopen() == HF_OK);
+  hf_job_id id = 0;
+  REQUIRE(try_add("p", &id) == HF_OK);
+  // As a kill leaves it, moved into the file.
+  const std::string copy = dir + "/copy.db";
+  fs::copy_file(path, copy);
+  fs::copy_file(path + "-wal", copy + "-wal");
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(copy.c_str(), &db) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", nullptr, nullptr, nullptr) == SQLITE_OK);
+  fs::copy_file(copy, dir + "/emptied.db");
+  sqlite3_close(db);
+  close();
+  for (bool there : {true, false}) {
+    path = dir + (there ? "/there.db" : "/gone.db");
+    fs::copy_file(dir + "/emptied.db", path);
+    if (there) std::ofstream(path + "-wal").close();
+    REQUIRE(reopen() == HF_OK);
+    char* json = nullptr;
+    REQUIRE(hf_stats_json(engine, &json) == HF_OK);
+    CHECK((std::string(json).find("\"log_losses_total\":0") != std::string::npos) == there);
+    hf_free(json);
+    CHECK(get(id).payload == "p");
+    close();
+  }
 }
 
 TEST_CASE_FIXTURE(Full, "the ballast's limits") {

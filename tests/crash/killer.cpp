@@ -1,5 +1,5 @@
-// Kills a program under load at random moments, starts it again on the same file, and looks at the end whether
-// anything was lost: killer VICTIM [--kills N] [--seconds N] [--seed N] [--keep]
+// Kills a program under load at random moments (--allocations: one allocation of the library fails in each life), starts it again on the same file, and looks at the end whether
+// anything was lost: killer VICTIM [--kills N] [--seconds N] [--seed N] [--keep] [--allocations]
 //
 // When to kill is drawn from the seed: after so many acknowledgements, and then so many looks at the clock more;
 // none at all now and then, so that opening and recovery are hit. Exit status 0 if all that ledger.h asks for holds.
@@ -97,7 +97,7 @@ struct Settings {
   int kills = 20;
   long seconds = 0;  // 0: no limit
   unsigned seed = 1;
-  bool keep = false;
+  bool keep = false, allocations = false;
 };
 
 Settings settings_of(int argc, char** argv) {
@@ -109,9 +109,10 @@ Settings settings_of(int argc, char** argv) {
     else if (arg == "--seconds") s.seconds = number();
     else if (arg == "--seed") s.seed = static_cast<unsigned>(number());
     else if (arg == "--keep") s.keep = true;
+    else if (arg == "--allocations") s.allocations = true;
     else s.victim = arg;
   }
-  if (s.victim.empty()) give_up("usage: killer VICTIM [--kills N] [--seconds N] [--seed N] [--keep]");
+  if (s.victim.empty()) give_up("usage: killer VICTIM [--kills N] [--seconds N] [--seed N] [--keep] [--allocations]");
   return s;
 }
 
@@ -198,8 +199,10 @@ int main(int argc, char** argv) {
   std::mt19937 random(settings.seed);
   Ledger ledger;
   time_t until = settings.seconds > 0 ? time(nullptr) + settings.seconds : 0;
-  int kills = 0;
+  int kills = 0, ended = 0;
   for (; kills < settings.kills && (until == 0 || time(nullptr) < until); ++kills) {
+    // Half of them while it opens and starts; some thousand more are made in the time that it has.
+    if (settings.allocations) setenv("VICTIM_ALLOCATION", std::to_string(random() % (random() % 2 == 0 ? 1500 : 40000)).c_str(), 1);
     Child child({settings.victim, path, journal, "load", std::to_string(settings.seed * 100000 + static_cast<unsigned>(kills))});
     int acknowledgements = random() % 8 == 0 ? 0 : static_cast<int>(random() % 300);
     // Up to a millisecond behind an acknowledgement; some ten while it opens.
@@ -213,10 +216,13 @@ int main(int argc, char** argv) {
     for (; looks > 0; --looks) clock_gettime(CLOCK_MONOTONIC, &ignored);
     child.kill_now();
     int status = child.wait();
-    if (!WIFSIGNALED(status)) give_up("the victim ended by itself, seed " + std::to_string(settings.seed) + ", kill " + std::to_string(kills));
+    const bool by_itself = settings.allocations && ((WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) || (WIFEXITED(status) && WEXITSTATUS(status) == 3));
+    if (by_itself) ++ended;
+    else if (!WIFSIGNALED(status) || (settings.allocations && WTERMSIG(status) != SIGKILL)) give_up("the victim ended by itself, seed " + std::to_string(settings.seed) + ", kill " + std::to_string(kills));
     child.lines([&](const std::string& line) { return ledger.acknowledged(line), true; });
     if (kills % 10 == 9 && fs::exists(path)) check_copy(path);
   }
+  unsetenv("VICTIM_ALLOCATION");
   do {
     Child drain({settings.victim, path, journal, "drain", "0"});
     if (int status = drain.wait(); status != 0) give_up("draining: status " + std::to_string(status));
@@ -226,6 +232,7 @@ int main(int argc, char** argv) {
   ledger.judge();
   for (const std::string& text : ledger.violations()) std::fprintf(stderr, "VIOLATION: %s\n", text.c_str());
   bool ok = ledger.violations().empty();
+  if (settings.allocations) std::printf("an allocation failed in each life: %d of %d ended by it, the others went on; ", ended, kills);
   std::printf("%d kills, seed %u: %s. %s\n", kills, settings.seed, ledger.figures().c_str(), ok ? "Nothing lost." : "FAILED");
   if (ok && !settings.keep) fs::remove_all(folder);
   else std::printf("the files are in %s\n", folder);

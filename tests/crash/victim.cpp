@@ -8,6 +8,9 @@
 //   start ID ATTEMPT TOKEN      a run begins
 //   end ID ATTEMPT ok|retry|defer|dead
 //
+// $VICTIM_ALLOCATION=N: the N-th allocation of the library fails. What says HF_E_NO_MEMORY then was not taken, and it goes
+// on; exit 3 if it could not be opened or started.
+//
 // A token is the first word of a job's payload; the result of a run is the payload. Its first letter says how the
 // job behaves (kinds below).
 #include <fcntl.h>
@@ -19,6 +22,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <random>
 #include <string>
@@ -26,6 +30,7 @@
 #include <vector>
 
 #include "ends.h"
+#include "failing_new.h"
 
 namespace {
 
@@ -39,6 +44,7 @@ bool draining = false;
 
 void check(int code, const char* what, hf_engine* engine) {
   if (code == HF_OK) return;
+  if (code == HF_E_NO_MEMORY) _exit(3);
   std::fprintf(stderr, "victim: %s: %s: %s\n", what, hf_strerror(code), hf_errmsg(engine));
   _exit(1);
 }
@@ -78,6 +84,7 @@ class Held {  // runs of kind `a`
 } held;
 
 int run(hf_job* job, void*) {
+  failing_new::Spare mine(true);
   size_t size = 0;
   const void* payload = hf_job_payload(job, &size);
   std::string token(static_cast<const char*>(payload), size);
@@ -118,6 +125,7 @@ int run(hf_job* job, void*) {
 }
 
 void enqueue_for_ever(hf_engine* engine, unsigned seed, int thread) {
+  failing_new::Spare mine(true);
   std::mt19937 random(seed * 4 + static_cast<unsigned>(thread));
   for (int n = 0;; ++n) {
     size_t count = random() % 8 == 0 ? 1 + random() % 20 : 1;
@@ -142,7 +150,9 @@ void enqueue_for_ever(hf_engine* engine, unsigned seed, int thread) {
       s.durability = random() % 8 == 0 ? HF_DURABLE_GROUPED : HF_DURABLE_SYNC;  // a kill takes neither
     }
     std::vector<hf_job_id> ids(count);
-    check(hf_enqueue_many(engine, specs.data(), count, ids.data()), "hf_enqueue_many", engine);
+    const int code = failing_new::library([&] { return hf_enqueue_many(engine, specs.data(), count, ids.data()); });
+    if (code == HF_E_NO_MEMORY) continue;
+    check(code, "hf_enqueue_many", engine);
     for (size_t i = 0; i < count; ++i) put_line(STDOUT_FILENO, "ack " + std::to_string(ids[i]) + " " + tokens[i]);
   }
 }
@@ -156,6 +166,10 @@ int main(int argc, char** argv) {
   put_line(journal, "boot");
   draining = std::strcmp(argv[3], "drain") == 0;
   unsigned seed = static_cast<unsigned>(std::strtoul(argv[4], nullptr, 10));
+  if (const char* n = std::getenv("VICTIM_ALLOCATION")) {
+    std::set_terminate(std::abort);  // without words: it is expected
+    failing_new::left = std::strtoll(n, nullptr, 10);
+  }
   hf_engine* engine = nullptr;
   hf_options options = HF_OPTIONS_INIT;
   options.device = "victim";

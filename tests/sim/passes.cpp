@@ -21,7 +21,9 @@ std::string check_image(const Disk& image, Ledger ledger, const std::vector<Op>&
     Result<std::unique_ptr<PageImage>> look = PageImage::open(options.path, options.vfs);
     if (!look) return "cannot be looked at: " + look.error().message;
     if ((*look)->log().foreign) return "its log is taken for another's";
-    options.log = (*look)->log().present ? Store::LogFile::present : Store::LogFile::absent;
+    Result<std::unique_ptr<RawFile>> log = RawFile::open(options.path, options.vfs, true);
+    if (!log) return log.error().message;
+    options.log = (*look)->log().present ? Store::LogFile::present : *log == nullptr ? Store::LogFile::absent : Store::LogFile::unknown;
   }
   Result<std::unique_ptr<Engine>> opened = Engine::open(options);
   if (!opened) return "does not open: " + opened.error().message;
