@@ -28,9 +28,12 @@ bool waits_for_disk(const Request& r) {
          std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op);
 }
 
-// What makes the file larger, but for the result of a run: it has been earned.
+// What makes the file larger, or writes much of it anew. The end of a run does, but it has been earned; a large result
+// waits all the same, in memory, so that the room which is left is there for ends, cancels and deletions.
+constexpr size_t kResultOnFullMax = 4096;
 bool adds(const Request& r) {
-  return std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) ||
+  if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->result.size() > kResultOnFullMax || !ended->children.empty();
+  return std::holds_alternative<RetryAllDead>(r.op) || std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) ||
          std::holds_alternative<SchedulePut>(r.op) || std::holds_alternative<ScheduleRun>(r.op);
 }
 bool only_reads(const Request& r) {

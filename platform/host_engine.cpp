@@ -81,7 +81,7 @@ void Host::State::save_results() {
   for (int tries = 0; tries < 3 && !unanswered.empty(); ++tries) {  // 3: each may find less room
     reopen_at_ms = 0;
     int64_t ignored_boot = 0, ignored_wall = 0;
-    if (engine != nullptr || reopen()) turn(unanswered, ignored_boot, ignored_wall);
+    if ((engine != nullptr || reopen()) && turn(unanswered, ignored_boot, ignored_wall)) unanswered.clear();
   }
 }
 

@@ -67,7 +67,7 @@ bool Host::State::less_room(std::vector<std::unique_ptr<Request>>& batch) {
   if (room == Room::none) return false;  // it wrote nothing, and yet
   if (room == Room::enough) {
     set_room(Room::little);
-  } else if (!results_wait && std::any_of(batch.begin(), batch.end(), is_result)) {
+  } else if (std::any_of(batch.begin(), batch.end(), is_result)) {
     results_wait = true;  // they are the largest; whoever cancels or deletes need not wait for them
   } else {
     set_room(Room::none);
@@ -89,7 +89,7 @@ bool Host::State::less_room(std::vector<std::unique_ptr<Request>>& batch) {
 
 // Results that an engine without room refused are told again when it has some.
 void Host::State::keep_refused_results(std::vector<std::unique_ptr<Request>>& batch) {
-  if (room != Room::none) return;
+  if (room == Room::enough) return;
   auto refused = [](const std::unique_ptr<Request>& r) {
     auto* error = std::holds_alternative<RunEnded>(r->op) ? std::get_if<Error>(&r->reply) : nullptr;
     return error != nullptr && error->code == HF_E_FULL;

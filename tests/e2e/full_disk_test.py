@@ -136,6 +136,31 @@ class FullDisk(Case):
         daemon.ended(slow)
         daemon.stop()
 
+    def test_large_results_do_not_take_the_room_of_cancels(self):
+        go, result = self.path("go"), self.path("result")
+        with open(result, "w", encoding="ascii") as file:
+            file.write("r" * 80000)
+        daemon = self.daemon()
+        daemon.configure({"handlers": {"echo": {"exec": ["/bin/cat"]}, "big": {"exec": ["/bin/sh", "-c", f"until [ -e {go} ]; do sleep 0.1; done; cat {result}"]}},
+                          "limits": {"ballast": f"{BALLAST >> 10}KiB"}})
+        daemon.start()
+        acknowledged = [daemon.add("echo", f'"{n}"', "--delay", "1h") for n in range(60)]
+        big = [daemon.add("big") for _ in range(12)]
+        self.until("they run", lambda: self.stats(daemon)["running"] == 12)
+        self.fill()
+        self.until_full(daemon, acknowledged, payload=20000)
+        with open(go, "w", encoding="ascii"):
+            pass
+        for n in range(24):
+            daemon.cli("cancel", str(acknowledged[n]))
+            daemon.cli("rm", str(acknowledged[30 + n]))
+            time.sleep(0.1)
+        self.empty()
+        jobs = daemon.ended(*big)
+        self.assertEqual({(job["attempts"], len(job["result"])) for job in jobs}, {(1, 80000)})
+        self.back_to_normal(daemon)
+        daemon.stop()
+
     def test_started_on_a_full_disk(self):
         daemon = self.daemon()
         daemon.start()
