@@ -40,8 +40,8 @@ TEST_CASE("the same seed gives the same trace, another gives another") {
 }
 
 TEST_CASE("the power goes at every change of the disk, and again in the recovery") {
-  none(cut_everywhere(1, 25, 5 * kShare, false).first);
-  none(cut_everywhere(2, 25, 150 * kShare, true).again);
+  none(cut_everywhere(1, 25, 3 * kShare, false).first);
+  none(cut_everywhere(2, 25, 90 * kShare, true).again);
 }
 
 TEST_CASE("a disk that syncs nothing is found out") {
