@@ -10,6 +10,7 @@
 
 #include "platform/admin_desk.h"
 #include "platform/listen_socket.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -30,8 +31,12 @@ bool run_on_loop(Host& host, std::function<void()> task) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ran = done->get_future();
   if (!host.loop().post([task = std::move(task), done] {
-        task();
-        done->set_value(true);
+        try {
+          task();
+          done->set_value(true);
+        } catch (const std::bad_alloc&) {
+          done->set_exception(std::current_exception());  // for who waits
+        }
       })) {
     return false;
   }
@@ -80,7 +85,8 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(Host& host, const std::s
     host.log().warn("few_descriptors", {{"max_clients", server_options.max_clients}, {"note", "the limit of open files (RLIMIT_NOFILE) allows no more: clients take a quarter of it"}});
   }
 
-  auto state = std::make_unique<State>(host);
+  std::unique_ptr<AdminServer> admin(new AdminServer(std::make_unique<State>(host)));
+  State* const state = admin->state_.get();
   Status opened = ok_status();
   const bool ran = run_on_loop(host, [&] {
     auto desk = std::make_shared<AdminDesk>(host, std::move(roles));
@@ -94,33 +100,37 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(Host& host, const std::s
     }
     opened = desk->open_timer();
     if (!opened) return;
-    desk->server = server->get();
     state->watch =
         host.watch([desk](const Transition& transition) { desk->on_transition(transition); });
+    desk->server = server->get();
     state->desk = std::move(desk);
     state->server = std::move(*server);
   });
   if (!ran) return Error{HF_E_STATE, "the engine stops"};
   if (!opened) return opened.error();
-  return std::unique_ptr<AdminServer>(new AdminServer(std::move(state)));
+  return admin;
 }
 
 void AdminServer::shutdown() {
-  if (!state_) return;
-  auto closed = std::make_shared<std::promise<void>>();
+  if (!state_ || !state_->server) return;
+  // Everything is made here, so that nothing fails there.
+  auto closed = patient([] { return std::make_shared<std::promise<void>>(); });
   auto gone = closed->get_future();
   State* state = state_.get();
-  const bool posted = state->host.loop().post([state, closed] {
-    state->host.unwatch(state->watch);
-    state->desk->close();
-    state->server->shutdown(kGraceMs, [state, closed] {
+  auto task = patient([&] {
+    std::function<void()> finished = [state, closed] {
       state->desk->server = nullptr;
       state->server.reset();
       state->desk.reset();
       closed->set_value();
+    };
+    return LoopPoster::prepare([state, finished]() mutable {
+      state->host.unwatch(state->watch);
+      state->desk->close();
+      state->server->shutdown(kGraceMs, std::move(finished));
     });
   });
-  if (posted) gone.wait();
+  if (state->host.loop().poster().post(std::move(task))) gone.wait();
   state_.reset();
 }
 

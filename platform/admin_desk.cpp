@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "platform/memory.h"
+
 namespace hf {
 namespace {
 
@@ -121,11 +123,13 @@ void AdminDesk::drop_waiter(uint64_t token) {
 void AdminDesk::answer_waiter(uint64_t token) {
   const auto waiter = waiters_.find(token);
   if (waiter == waiters_.end()) return;
-  const AdminCall call = waiter->second.call;
+  const AdminCall call = std::move(waiter->second.call);
   const JobId id = waiter->second.id;
   drop_waiter(token);
-  ask(call, Get{id}, [sight = call.sight](Reply& reply) {
-    return json_response(job_json(std::get<JobInfo>(reply), sight));
+  (void)guarded([&] {
+    ask(call, Get{id}, [sight = call.sight](Reply& reply) {
+      return json_response(job_json(std::get<JobInfo>(reply), sight));
+    });
   });
 }
 
@@ -142,14 +146,14 @@ void AdminDesk::watch(const AdminCall& call, Filter filter) {
   });
 }
 
+// Each of those who wait for it is served, or, without memory, let go: a client sees that there will be no answer.
 void AdminDesk::on_transition(const Transition& transition) {
   run_times.count(transition);
   if (is_end(transition.change)) {
-    std::vector<uint64_t> ended;
-    for (const auto& [token, waiter] : waiters_) {
-      if (waiter.id == transition.id) ended.push_back(token);
+    for (auto at = waiters_.begin(); at != waiters_.end();) {
+      const auto waiter = at++;
+      if (waiter->second.id == transition.id) answer_waiter(waiter->first);
     }
-    for (const uint64_t token : ended) answer_waiter(token);
   }
   std::string event[2];  // by Sight, made when it is first needed
   for (auto at = watchers_.begin(); at != watchers_.end();) {
@@ -159,11 +163,11 @@ void AdminDesk::on_transition(const Transition& transition) {
     if (!filter.queue.empty() && filter.queue != transition.queue) continue;
     if (!filter.type.empty() && filter.type != transition.type) continue;
     std::string& text = event[static_cast<size_t>(sight)];
-    if (text.empty()) {
+    const bool made = !text.empty() || guarded([&] {
       text = "event: " + std::string(change_name(transition.change)) +
              "\ndata: " + transition_json(transition, wall_ms(), sight) + "\n\n";
-    }
-    if (!responder.send(text)) watchers_.erase(watcher);
+    });
+    if (!made || !responder.send(text)) watchers_.erase(watcher);
   }
 }
 
@@ -193,7 +197,7 @@ void AdminDesk::ring() {
   const int64_t now = boot_ms();
   while (!deadlines_.empty() && deadlines_.begin()->first.first <= now) {
     const auto due = deadlines_.extract(deadlines_.begin());
-    due.mapped()();
+    (void)guarded(due.mapped());
   }
   set_timer();
 }
@@ -208,7 +212,7 @@ void AdminDesk::close() {
   while (!waiters_.empty()) {
     const auto responder = waiters_.begin()->second.call.responder;
     drop_waiter(waiters_.begin()->first);
-    responder.reply(error_response(Error{HF_E_STATE, "the daemon stops"}));
+    (void)guarded([&] { responder.reply(error_response(Error{HF_E_STATE, "the daemon stops"})); });
   }
   deadlines_.clear();
   timer_.reset();

@@ -317,22 +317,29 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
     std::lock_guard lock(engine->mutex);
     host_loop = engine->host_loop;
   }
-  auto deliver = [poster = engine->host->loop().poster(), host_loop, done, user](Request& request) {
+  // Made now: what was taken is told, also when there is no memory.
+  struct Call {
     int code = HF_OK;
     hf_job_id id = 0;
-    if (auto* error = std::get_if<Error>(&request.reply)) {
-      code = error->code;
-    } else if (auto* ids = std::get_if<std::vector<JobId>>(&request.reply)) {
-      id = ids->front();
-    }
-    auto call = [done, user, code, id] {
+    hf_enqueued_fn done;
+    void* user;
+    void operator()() const {
       CallbackScope scope;
       done(code, id, user);
-    };
+    }
+  };
+  auto call = std::make_shared<Call>(Call{HF_OK, 0, done, user});
+  auto task = std::make_shared<LoopPoster::Prepared>(LoopPoster::prepare([call] { (*call)(); }));
+  auto deliver = [poster = engine->host->loop().poster(), host_loop, call, task](Request& request) {
+    if (auto* error = std::get_if<Error>(&request.reply)) {
+      call->code = error->code;
+    } else if (auto* ids = std::get_if<std::vector<JobId>>(&request.reply)) {
+      call->id = ids->front();
+    }
     if (host_loop) {
-      host_loop->post(call);
-    } else if (!poster.post(call)) {
-      call();  // closing: the loop has ended, the promise has not
+      host_loop->post(std::move(*task));
+    } else if (!poster.post(std::move(*task))) {
+      (*call)();  // closing: the loop has ended, the promise has not
     }
   };
   return answer(handle, engine->host->submit(std::move(event), std::move(deliver)));

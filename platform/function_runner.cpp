@@ -1,5 +1,7 @@
 #include "platform/function_runner.h"
 
+#include "platform/memory.h"
+
 namespace hf {
 
 namespace {
@@ -52,22 +54,31 @@ void RunEnds::close() {
 void FunctionRunner::start(StartRun start) {
   for (RunJob& job : start.jobs) {
     auto run = std::make_shared<FunctionRun>(std::move(job), ends_, runs_);
-    {
-      std::lock_guard lock(runs_->mutex);
-      runs_->by_id[run->job.id] = run;
-    }
-    Status submitted = workers_.submit([run, function = function_, user = user_] {
+    auto call = [run, function = function_, user = user_] {
       if (!run->begin()) return;
-      auto* handle = new hf_job{run};
+      hf_job* handle = nullptr;
+      if (!guarded([&] { handle = new hf_job{run}; })) return run->give_up(Outcome::defer);
       ++handlers_here;
       int outcome = function(handle, user);
       --handlers_here;
       if (outcome == HF_ASYNC) return;  // hf_job_finish frees the handle; it may have done so already
       run->finish(outcome);
       run->release(handle);
+    };
+    Status submitted = ok_status();
+    const bool done = guarded([&] {
+      {
+        std::lock_guard lock(runs_->mutex);
+        runs_->by_id[run->job.id] = run;
+      }
+      submitted = workers_.submit(call);
     });
     // No thread: later, as the world is not ready. The workers have ended: the engine closes.
-    if (!submitted) run->give_up(submitted.error().code == HF_E_STATE ? Outcome::handed_back : Outcome::defer);
+    if (!done) {
+      run->give_up(Outcome::defer);
+    } else if (!submitted) {
+      run->give_up(submitted.error().code == HF_E_STATE ? Outcome::handed_back : Outcome::defer);
+    }
   }
 }
 
@@ -126,7 +137,7 @@ bool FunctionRun::send(Outcome outcome) {
   end.run = job.run;
   end.outcome = outcome;
   std::lock_guard lock(mutex);
-  end.error = error;
+  end.error = std::move(error);
   end.retry_after_ms = retry_after_ms;
   if (outcome == Outcome::done) {
     end.result = std::move(result);

@@ -1,9 +1,9 @@
 #include "platform/health.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/units.h"
+#include "platform/json_text.h"
 
 namespace hf {
 namespace {
@@ -93,16 +93,18 @@ Health stuck_health(int64_t silent_ms) {
 }
 
 std::string health_json(const Health& health) {
-  nlohmann::ordered_json json;
+  JsonObject json;
   json["status"] = health.word();
+  JsonArray checks;
   for (const HealthCheck& check : health.checks) {
-    nlohmann::ordered_json entry;
+    JsonObject entry;
     entry["name"] = check.name;
     entry["ok"] = check.ok;
     if (!check.why.empty()) entry["why"] = check.why;
-    json["checks"].push_back(std::move(entry));
+    checks.push_back(entry);
   }
-  return json.dump();
+  if (!checks.empty()) json["checks"] = checks;
+  return json.text();
 }
 
 }  // namespace hf

@@ -8,12 +8,14 @@
 #include "platform/heal.h"
 #include "platform/host_open.h"
 #include "platform/host_state.h"
+#include "platform/memory.h"
 
 namespace hf {
 
 // ---- opening and closing -----------------------------------------------------------------------------
 
 Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions options) {
+  std::unique_ptr<Host> host(new Host);  // now: once there are threads nothing throws
   auto state = std::make_shared<State>();
   state->path = path;
   state->options = std::move(options);
@@ -44,21 +46,31 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
     return thread.error();
   }
   state->thread = std::move(*thread);
-  return std::unique_ptr<Host>(new Host(std::move(state)));
+  host->state_ = std::move(state);
+  return host;
 }
 
-Host::~Host() { close(); }
+Host::~Host() {
+  if (state_) close();
+}
 
 Status Host::start() {
+  Status told = Error{HF_E_NO_MEMORY, "out of memory"};
+  State::Phase before;
   {
     std::lock_guard lock(state_->mutex);
     if (state_->phase != State::Phase::opened && state_->phase != State::Phase::stopped) {
       return Error{HF_E_STATE, state_->phase == State::Phase::started ? "it is started already" : "it is closing"};
     }
-    state_->phase = State::Phase::started;
+    before = std::exchange(state_->phase, State::Phase::started);
     state_->dispatching = true;
   }
-  return tell(SetDispatch{true}, {});
+  if (!guarded([&] { told = tell(SetDispatch{true}, {}); })) {
+    std::lock_guard lock(state_->mutex);
+    state_->phase = before;
+    state_->dispatching = false;
+  }
+  return told;
 }
 
 Status Host::stop(int64_t grace_ms) {
@@ -70,14 +82,14 @@ Status Host::stop(int64_t grace_ms) {
     s.phase = State::Phase::stopped;
     s.dispatching = false;
   }
-  (void)call(SetDispatch{false});  // after its answer no further run begins
+  patient([&] { (void)call(SetDispatch{false}); });  // after its answer no further run begins
   {
     std::unique_lock lock(s.mutex);
     auto grace = std::chrono::milliseconds(std::clamp<int64_t>(grace_ms, 0, 86400000));
     s.changed.wait_for(lock, grace, [&] { return s.running == 0 || s.phase >= State::Phase::closing; });
     if (s.running == 0) return ok_status();
   }
-  (void)call(StopAll{true});
+  patient([&] { (void)call(StopAll{true}); });
   return ok_status();
 }
 
@@ -90,8 +102,8 @@ void Host::begin_close() {
     s.dispatching = false;
   }
   s.changed.notify_all();  // a stop() that waits for its grace
-  (void)call(SetDispatch{false});
-  (void)call(StopAll{true});
+  patient([&] { (void)call(SetDispatch{false}); });
+  patient([&] { (void)call(StopAll{true}); });
 }
 
 void Host::close() {
@@ -101,6 +113,7 @@ void Host::close() {
   {
     std::lock_guard lock(s.mutex);
     if (s.quit) return;
+    patient([&] { runners.reserve(s.runners.size()); });
     for (auto& [name, runner] : s.runners) runners.push_back(runner);
     s.runners.clear();
   }
@@ -109,11 +122,14 @@ void Host::close() {
   std::condition_variable closed;
   size_t open = runners.size();
   for (auto& runner : runners) {
-    s.loop->post([&, runner] {
-      runner->shutdown([&, runner] {
-        std::lock_guard lock(mutex);
-        if (--open == 0) closed.notify_all();
+    s.post([&, runner] {
+      auto gone = patient([&]() -> std::function<void()> {
+        return [&, runner] {
+          std::lock_guard lock(mutex);
+          if (--open == 0) closed.notify_all();
+        };
       });
+      runner->shutdown(std::move(gone));
     });
   }
   {
@@ -141,12 +157,13 @@ void Host::close() {
 // ---- requests ------------------------------------------------------------------------------------------
 
 Status Host::State::send(Op op, std::function<void(Request&)> done, size_t most) {
-  auto request = std::make_unique<Request>(Request{std::move(op), {}, std::move(done)});
+  Requests request;
+  request.push_back({std::move(op), {}, std::move(done)});
   {
     std::lock_guard lock(mutex);
     if (quit) return Error{HF_E_STATE, "it is closed"};
     if (inbox.size() >= most) return Error{HF_E_BUSY, std::to_string(most) + " requests wait for the disk already"};
-    inbox.push_back(std::move(request));
+    inbox.splice(inbox.end(), request);
     inbox_size.store(inbox.size(), std::memory_order_relaxed);
   }
   wait->wake();
@@ -162,9 +179,12 @@ Status Host::tell(Op op, std::function<void(Request&)> done) {
 
 Status Host::submit_to_loop(Op op, std::function<void(Reply)> done) {
   // The answer is posted even while the loop closes down; it is then dropped with its closure.
-  return submit(std::move(op), [poster = state_->loop->poster(), done = std::move(done)](Request& request) {
-    auto reply = std::make_shared<Reply>(std::move(request.reply));
-    poster.post([done, reply] { done(std::move(*reply)); });
+  // It is made now: a request that is taken is answered, also when there is no memory.
+  auto reply = std::make_shared<Reply>();
+  auto task = std::make_shared<LoopPoster::Prepared>(LoopPoster::prepare([done = std::move(done), reply] { done(std::move(*reply)); }));
+  return submit(std::move(op), [poster = state_->loop->poster(), reply, task](Request& request) {
+    *reply = std::move(request.reply);
+    poster.post(std::move(*task));
   });
 }
 
@@ -188,8 +208,23 @@ Reply Host::call(Op op) {
   return reply;
 }
 
-void Host::end_run(RunEnded ended) {
-  state_->push(std::make_unique<Request>(Request{std::move(ended), {}, {}}));
+void Host::end_run(RunEnded ended) noexcept { state_->end_run(std::move(ended)); }
+
+void Host::State::end_run(RunEnded ended) noexcept {
+  Requests request;
+  if (!guarded([&] { request.emplace_back(); })) {
+    std::lock_guard lock(mutex);
+    if (!spare.empty()) request.splice(request.end(), spare, spare.begin());
+  }
+  // None there: this is the second report of a run.
+  if (request.empty()) patient([&] { request.emplace_back(); });
+  request.front().op = std::move(ended);
+  {
+    std::lock_guard lock(mutex);
+    inbox.splice(inbox.end(), request);
+    inbox_size.store(inbox.size(), std::memory_order_relaxed);
+  }
+  wait->wake();
 }
 
 // ---- runners -------------------------------------------------------------------------------------------
@@ -247,13 +282,16 @@ Status Host::set_queue_defaults(const std::string& name, const QueueSettings& se
 
 int Host::watch(std::function<void(const Transition&)> on_transition) {
   int id = state_->next_watcher.fetch_add(1);
+  auto place = std::make_shared<std::map<int, std::function<void(const Transition&)>>>();
+  place->emplace(id, std::move(on_transition));
+  auto task = LoopPoster::prepare([state = state_.get(), place] { state->watchers.merge(*place); });
   state_->watcher_count.fetch_add(1);
-  state_->loop->post([state = state_.get(), id, f = std::move(on_transition)] { state->watchers[id] = f; });
+  state_->loop->poster().post(std::move(task));
   return id;
 }
 
 void Host::unwatch(int id) {
-  state_->loop->post([state = state_.get(), id] {
+  state_->post([state = state_.get(), id] {
     if (state->watchers.erase(id) > 0) state->watcher_count.fetch_sub(1);
   });
 }
@@ -271,7 +309,7 @@ Limits Host::limits() const {
 Host::Pulse Host::pulse() const { return {state_->engine_pulse.load(), state_->loop_pulse.load()}; }
 void Host::nudge() {
   state_->wait->wake();
-  state_->loop->post([state = state_.get()] { state->loop_pulse.fetch_add(1); });
+  state_->post([state = state_.get()] { state->loop_pulse.fetch_add(1); });
 }
 
 }  // namespace hf

@@ -57,8 +57,8 @@ class Host {
   Status submit_to_loop(Op op, std::function<void(Reply)> done);
   // Waits for the answer. HF_E_THREAD on the loop thread.
   Reply call(Op op);
-  // A run ended; never refused for lack of room.
-  void end_run(RunEnded ended);
+  // A run ended; never refused for lack of room or memory.
+  void end_run(RunEnded ended) noexcept;
 
   // ---- runners. Any thread. Replaces one of the same name: the old one is shut down after its runs.
   Status set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner);
@@ -88,7 +88,7 @@ class Host {
  private:
   struct State;
   Status tell(Op op, std::function<void(Request&)> done);
-  explicit Host(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  Host() = default;
   std::shared_ptr<State> state_;
 };
 

@@ -1,10 +1,10 @@
 // The engine thread: takes the inbox, ticks, obeys. What it does when the file fails is here too.
 #include <algorithm>
-#include <iterator>
 #include <thread>
 
 #include "platform/heal.h"
 #include "platform/host_state.h"
+#include "platform/memory.h"
 
 namespace hf {
 
@@ -12,12 +12,29 @@ namespace {
 constexpr int64_t kReopenFirstMs = 1000;  // after an error of the file: at once, then 1 s, 2 s, ... 60 s
 constexpr int64_t kReopenMaxMs = 60000;
 constexpr int kGatherYields = 64;  // without anything new: some ten microseconds when the processors are free
+
+// The end of a run that its runner never had, or could not begin for want of memory.
+RunEnded ended_before(const RunJob& job, Outcome outcome) {
+  RunEnded end;
+  end.id = job.id;
+  end.attempt = job.attempt;
+  end.run = job.run;
+  end.outcome = outcome;
+  if (outcome == Outcome::defer) end.error = "out of memory";  // so short that it needs none
+  return end;
+}
+
+struct Beginning {
+  std::shared_ptr<Runner> runner;
+  StartRun run;
+  std::vector<RunEnded> if_not;
+};
 }  // namespace
 
 // ---- the engine thread ------------------------------------------------------------------------------
 
-std::vector<std::unique_ptr<Request>> Host::State::take_inbox(bool& stop) {
-  std::vector<std::unique_ptr<Request>> batch;
+Host::State::Requests Host::State::take_inbox(bool& stop) {
+  Requests batch;
   std::lock_guard lock(mutex);
   batch.swap(inbox);
   inbox_size.store(0, std::memory_order_relaxed);
@@ -27,7 +44,7 @@ std::vector<std::unique_ptr<Request>> Host::State::take_inbox(bool& stop) {
 
 // Whoever was answered or started together comes back at about the same time: they get the processor for a moment, so
 // that they share one commit and not the first of them takes one for himself. Who is alone is not waited for.
-void Host::State::gather(std::vector<std::unique_ptr<Request>>& batch, bool& stop) {
+void Host::State::gather(Requests& batch, bool& stop) {
   size_t arrived = batch.size();
   for (int quiet = 0; arrived < may_return && quiet < kGatherYields; ++quiet) {
     std::this_thread::yield();
@@ -36,15 +53,14 @@ void Host::State::gather(std::vector<std::unique_ptr<Request>>& batch, bool& sto
     arrived = now_there;
   }
   if (arrived == batch.size()) return;
-  std::vector<std::unique_ptr<Request>> more = take_inbox(stop);
-  std::move(more.begin(), more.end(), std::back_inserter(batch));
+  batch.splice(batch.end(), take_inbox(stop));
 }
 
 void Host::State::run_engine() {
   int64_t next_boot = 0, next_wall = kNever;  // 0: at once, to arm the first timer
   while (true) {
     bool stop = false;
-    std::vector<std::unique_ptr<Request>> batch = take_inbox(stop);
+    Requests batch = take_inbox(stop);
     engine_pulse.fetch_add(1, std::memory_order_relaxed);
     if (batch.empty()) {
       if (stop) return save_results();
@@ -60,14 +76,14 @@ void Host::State::run_engine() {
     if (room != Room::enough && look_at_ms <= boot_ms()) look_for_room();
     if (!results_wait) {
       // Results first: what they free is claimed in this turn.
-      batch.insert(batch.begin(), std::make_move_iterator(unanswered.begin()), std::make_move_iterator(unanswered.end()));
-      unanswered.clear();
+      batch.splice(batch.begin(), unanswered);
     }
     if (engine == nullptr && !reopen()) {
       if (reopen_at_ms <= boot_ms()) {  // at once, with less room
-        unanswered.insert(unanswered.begin(), std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
+        unanswered.splice(unanswered.begin(), batch);
       } else {
-        answer_all(batch, Error{away_code == HF_E_FULL ? HF_E_FULL : HF_E_IO, "the database cannot be used at the moment: " + last_error});
+        const bool known = away_code == HF_E_FULL || away_code == HF_E_NO_MEMORY;
+        answer_all(batch, patient([&] { return Error{known ? away_code : HF_E_IO, "the database cannot be used at the moment: " + last_error}; }));
       }
       continue;
     }
@@ -85,30 +101,30 @@ void Host::State::save_results() {
   }
 }
 
-void Host::State::answer_all(std::vector<std::unique_ptr<Request>>& batch, const Error& error) {
-  for (auto& request : batch) {
+void Host::State::answer_all(Requests& batch, const Error& error) {
+  for (auto it = batch.begin(); it != batch.end();) {
+    const auto request = it++;
     // The result of a run waits for the file to come back; everything else is told.
     if (std::holds_alternative<RunEnded>(request->op)) {
       request->reply = {};
-      unanswered.push_back(std::move(request));
+      unanswered.splice(unanswered.end(), batch, request);
       continue;
     }
-    request->reply = error;
+    patient([&] { request->reply = error; });
     if (request->done) request->done(*request);
   }
   batch.clear();
 }
 
-bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& next_boot, int64_t& next_wall) {
+bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) {
   std::vector<Request*> events;
-  events.reserve(batch.size());
-  for (auto& request : batch) events.push_back(request.get());
+  patient([&] { events.reserve(batch.size()); });
+  for (Request& request : batch) events.push_back(&request);
   Result<Tick> ticked = engine->tick(now(), events);
   if (!ticked) {
     failed(ticked.error());
     if (ticked.error().code == HF_E_FULL && less_room(batch)) return false;
-    std::vector<std::unique_ptr<Request>> told = std::move(batch);  // `batch` may be what answer_all() adds to
-    batch.clear();
+    Requests told = std::exchange(batch, {});  // `batch` may be what answer_all() adds to
     answer_all(told, ticked.error());
     return false;
   }
@@ -123,10 +139,10 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
   }
   size_t answered = 0, started = 0;
   keep_refused_results(batch);
-  for (auto& request : batch) {
-    if (auto* ended = std::get_if<RunEnded>(&request->op)) forget_run(ended->id, ended->attempt, ended->run);
-    if (!request->done) continue;
-    request->done(*request);
+  for (Request& request : batch) {
+    if (auto* ended = std::get_if<RunEnded>(&request.op)) forget_run(ended->id, ended->attempt, ended->run);
+    if (!request.done) continue;
+    request.done(request);
     ++answered;
   }
   // Ended without the runner's word, by StopAll. Before the starts: what was handed back may run again in this
@@ -146,20 +162,20 @@ bool Host::State::turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& ne
   set_running_count();
   publish(std::move(ticked->feed));
   if (ticked->damage.empty()) return true;
-  failed(Error{HF_E_CORRUPT, "a check found damage: " + ticked->damage});
+  failed(patient([&] { return Error{HF_E_CORRUPT, "a check found damage: " + ticked->damage}; }));
   return false;
 }
 
 void Host::State::failed(const Error& error) {
   options.log.error("engine_failed", {{"error", error.message}});
-  last_error = error.message;
+  patient([&] { last_error = error.message; });
   last_error_code = error.code;
   drop_engine();
   set_reopen_time();
 }
 
 void Host::State::drop_engine() {
-  survivors = engine->live_runs();
+  patient([&] { survivors = engine->live_runs(); });
   log_safe = engine->log_safe();
   next_run = engine->next_run();
   recorded = engine->recorded();
@@ -175,24 +191,26 @@ void Host::State::set_reopen_time() {
 bool Host::State::reopen() {
   if (boot_ms() < reopen_at_ms) return false;
   EngineOptions o;
-  std::vector<std::unique_ptr<Request>> setup;
-  {
+  Requests setup;
+  patient([&] {
     std::lock_guard lock(mutex);
+    setup.clear();
     o = engine_options();
-    auto add = [&](Op op) { setup.push_back(std::make_unique<Request>(Request{std::move(op), {}, {}})); };
+    auto add = [&](Op op) { setup.push_back({std::move(op), {}, {}}); };
     for (auto& [name, settings] : queue_defaults) add(SetQueueDefaults{name, settings});
     for (auto& [name, spec] : specs) add(SetRunner{spec});
     add(SetDispatch{dispatching});
-  }
-  o.live = survivors;
+    o.live = survivors;
+  });
   o.reopened = true;
   o.log_safe = log_safe;
   o.next_run = next_run;
   o.recorded = recorded;
   size_t kept = o.live.size();
-  Result<std::unique_ptr<Engine>> opened = open_engine(std::move(o), last_error_code);
+  Result<std::unique_ptr<Engine>> opened = Error{HF_E_NO_MEMORY, {}};  // of what is beside Engine::open()
+  (void)guarded([&] { opened = open_engine(std::move(o), last_error_code); });
   if (!opened) {
-    last_error = opened.error().message;
+    patient([&] { last_error = opened.error().message; });
     away_code = opened.error().code;
     set_reopen_time();
     options.log.error("engine_reopen_failed", {{"error", last_error}, {"again_in_ms", std::max<int64_t>(reopen_at_ms - boot_ms(), 0)}});
@@ -214,24 +232,31 @@ void Host::State::start_run(StartRun&& start) {
   }
   if (!runner) {
     // Removed between the claim and now: back it goes, no attempt spent.
-    for (const RunJob& job : start.jobs) {
-      RunEnded back;
-      back.id = job.id;
-      back.attempt = job.attempt;
-      back.run = job.run;
-      back.outcome = Outcome::handed_back;
-      push(std::make_unique<Request>(Request{std::move(back), {}, {}}));
-    }
+    for (const RunJob& job : start.jobs) end_run(ended_before(job, Outcome::handed_back));
     return;
   }
-  for (const RunJob& job : start.jobs) live[job.id] = {job.attempt, job.run, runner};
-  live_of[runner.get()] += static_cast<int>(start.jobs.size());
-  if (runner->on_loop()) {
-    // std::function wants a copyable closure; the run is moved through a shared one.
-    auto shared = std::make_shared<StartRun>(std::move(start));
-    loop->post([runner, shared] { runner->start(std::move(*shared)); });
+  Requests ends;
+  patient([&] { ends.resize(start.jobs.size()); });
+  for (const RunJob& job : start.jobs) patient([&] { live[job.id] = {job.attempt, job.run, runner}; });
+  patient([&] { live_of[runner.get()] += static_cast<int>(start.jobs.size()); });
+  // std::function wants a copyable closure; the run is moved through a shared one.
+  auto beginning = patient([] { return std::make_shared<Beginning>(); });
+  patient([&] { beginning->if_not.reserve(start.jobs.size()); });
+  for (const RunJob& job : start.jobs) beginning->if_not.push_back(ended_before(job, Outcome::defer));
+  beginning->runner = std::move(runner);
+  beginning->run = std::move(start);
+  {
+    std::lock_guard lock(mutex);
+    spare.splice(spare.end(), ends);
+  }
+  auto begin = [this, beginning] {
+    if (guarded([&] { beginning->runner->start(std::move(beginning->run)); })) return;
+    for (RunEnded& end : beginning->if_not) end_run(std::move(end));
+  };
+  if (beginning->runner->on_loop()) {
+    post(begin);
   } else {
-    runner->start(std::move(start));
+    begin();
   }
 }
 
@@ -240,7 +265,7 @@ void Host::State::stop_run(const StopRun& stop) {
   if (it == live.end() || it->second.attempt != stop.attempt) return;
   std::shared_ptr<Runner> runner = it->second.runner;
   if (runner->on_loop()) {
-    loop->post([runner, stop] { runner->stop(stop.id, stop.attempt, stop.reason); });
+    post([runner, stop] { runner->stop(stop.id, stop.attempt, stop.reason); });
   } else {
     runner->stop(stop.id, stop.attempt, stop.reason);
   }
@@ -257,12 +282,13 @@ void Host::State::forget_run(JobId id, int attempt, uint64_t run) {
 }
 
 void Host::State::shut_down(std::shared_ptr<Runner> runner) {
-  loop->post([runner = std::move(runner)] { runner->shutdown([runner] {}); });
+  post([runner] { runner->shutdown(patient([&]() -> std::function<void()> { return [runner] {}; })); });
 }
 
 void Host::State::retire(std::shared_ptr<Runner> runner) {
   if (live_of.contains(runner.get())) {
-    retired[runner.get()] = std::move(runner);
+    Runner* raw = runner.get();
+    patient([&] { retired[raw] = runner; });
   } else {
     shut_down(std::move(runner));
   }
@@ -270,13 +296,17 @@ void Host::State::retire(std::shared_ptr<Runner> runner) {
 
 void Host::State::publish(std::vector<Transition>&& feed) {
   if (feed.empty()) return;
-  for (const Transition& t : feed) log_transition(t);
+  for (const Transition& t : feed) (void)guarded([&] { log_transition(t); });
   if (watcher_count.load(std::memory_order_relaxed) == 0) return;
-  auto shared = std::make_shared<std::vector<Transition>>(std::move(feed));
-  loop->post([this, shared] {
+  auto shared = patient([] { return std::make_shared<std::vector<Transition>>(); });
+  *shared = std::move(feed);
+  post([this, shared] {
     for (const Transition& t : *shared) {
       // A callback may unwatch itself or another.
-      for (auto it = watchers.begin(); it != watchers.end();) (it++)->second(t);
+      for (auto it = watchers.begin(); it != watchers.end();) {
+        const auto watcher = it++;
+        (void)guarded([&] { watcher->second(t); });
+      }
     }
   });
 }

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 // libuv as the HOST has it. Declared here, not included: the library's own copy has other names. Weak: a program
 // without libuv links all the same, and finds null.
@@ -29,12 +28,12 @@ struct HostLoop::State {
   void* async = nullptr;  // a uv_async_t; its first member is `void *data`, the State
   std::mutex mutex;
   bool closed = false;
-  std::vector<std::function<void()>> tasks;
+  std::list<std::function<void()>> tasks;
   std::shared_ptr<State> self;  // while the host's loop knows the handle
 
   static State* of(void* handle) { return *static_cast<State**>(handle); }
   void run_tasks() {
-    std::vector<std::function<void()>> batch;
+    std::list<std::function<void()>> batch;
     {
       std::lock_guard lock(mutex);
       batch.swap(tasks);
@@ -62,14 +61,14 @@ Result<std::shared_ptr<HostLoop>> HostLoop::create(void* uv_loop) {
 
 void* HostLoop::loop() const { return state_->uv_loop; }
 
-void HostLoop::post(std::function<void()> task) {
+void HostLoop::post(std::list<std::function<void()>> task) {
   std::unique_lock lock(state_->mutex);
   if (state_->closed) {
     lock.unlock();
-    task();
+    task.front()();
     return;
   }
-  state_->tasks.push_back(std::move(task));
+  state_->tasks.splice(state_->tasks.end(), task);
   if (state_->tasks.size() == 1) uv_async_send(state_->async);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <memory>
 
 #include "core/result.h"
@@ -17,8 +18,8 @@ class HostLoop {
   // HF_E_UNSUPPORTED: no libuv in this program. HF_E_IO: the loop takes no handle.
   static Result<std::shared_ptr<HostLoop>> create(void* uv_loop);
   void* loop() const;
-  // Runs `task` on the host's loop; at once, on the calling thread, after close().
-  void post(std::function<void()> task);
+  // Runs `task` (one) on the host's loop; at once, on the calling thread, after close(). Needs no memory.
+  void post(std::list<std::function<void()>> task);
   // Runs what was posted, then lets go of the loop. Until then the last holder must not let go of this.
   void close();
 

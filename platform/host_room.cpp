@@ -2,17 +2,25 @@
 // adds nothing more (Room::little); if even that is not enough it only reads (Room::none). Every so often the thread
 // looks whether there is room again; then the ballast is made anew and all goes on.
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "platform/heal.h"
 #include "platform/host_state.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
 constexpr int64_t kLookFirstMs = 1000;  // for room: after 1 s, 2 s, ... every 10 s
 constexpr int64_t kLookMaxMs = 10000;
 constexpr int64_t kAgainMs = 60000;     // full again so soon after: the looks go on being rare, as each makes a ballast
+
+template <class F>
+void move_if(std::list<Request>& from, std::list<Request>& to, F chosen) {
+  for (auto it = from.begin(); it != from.end();) {
+    const auto request = it++;
+    if (chosen(*request)) to.splice(to.end(), from, request);
+  }
+}
 }  // namespace
 
 void Host::State::keep_ballast() {
@@ -22,7 +30,8 @@ void Host::State::keep_ballast() {
     std::lock_guard lock(mutex);
     bytes = limits.ballast;
   }
-  const Status kept = ballast->keep(bytes);
+  Status kept = Error{HF_E_NO_MEMORY, {}};
+  (void)guarded([&] { kept = ballast->keep(bytes); });
   if (!kept && bytes > 0) options.log.warn("no_ballast", {{"bytes", bytes}, {"why", kept.error().message}, {"note", "nothing is set aside for a full disk"}});
 }
 
@@ -46,8 +55,8 @@ void Host::State::set_room(Room to) {
     reopen_at_ms = 0;
     return;
   }
-  std::vector<std::unique_ptr<Request>> one;
-  one.push_back(std::make_unique<Request>(Request{SetRoom{to}, {}, {}}));
+  Requests one;
+  patient([&] { one.push_back({SetRoom{to}, {}, {}}); });
   int64_t ignored_boot = 0, ignored_wall = 0;  // the turn that follows says it anew
   turn(one, ignored_boot, ignored_wall);
 }
@@ -62,8 +71,8 @@ Result<std::unique_ptr<Engine>> Host::State::open_engine(EngineOptions o, int me
 }
 
 // After a turn for which there was no room. The engine is gone already.
-bool Host::State::less_room(std::vector<std::unique_ptr<Request>>& batch) {
-  auto is_result = [](const std::unique_ptr<Request>& r) { return std::holds_alternative<RunEnded>(r->op); };
+bool Host::State::less_room(Requests& batch) {
+  auto is_result = [](const Request& r) { return std::holds_alternative<RunEnded>(r.op); };
   if (room == Room::none) return false;  // it wrote nothing, and yet
   if (room == Room::enough) {
     set_room(Room::little);
@@ -72,35 +81,32 @@ bool Host::State::less_room(std::vector<std::unique_ptr<Request>>& batch) {
   } else {
     set_room(Room::none);
   }
-  std::vector<std::unique_ptr<Request>> again = std::exchange(batch, {});  // which may be `unanswered`
-  std::erase_if(again, [](const std::unique_ptr<Request>& r) { return std::holds_alternative<SetRoom>(r->op); });
-  for (auto& request : again) request->reply = {};
-  unanswered.insert(unanswered.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
+  Requests again = std::exchange(batch, {});  // which may be `unanswered`
+  std::erase_if(again, [](const Request& r) { return std::holds_alternative<SetRoom>(r.op); });
+  for (Request& request : again) request.reply = {};
+  unanswered.splice(unanswered.begin(), again);
   reopen_at_ms = 0;
   if (!results_wait) return true;
   // The others are asked again at once.
-  auto others = std::stable_partition(unanswered.begin(), unanswered.end(), is_result);
+  Requests others;
+  move_if(unanswered, others, [&](const Request& r) { return !is_result(r); });
   std::lock_guard lock(mutex);
-  inbox.insert(inbox.begin(), std::make_move_iterator(others), std::make_move_iterator(unanswered.end()));
+  inbox.splice(inbox.begin(), others);
   inbox_size.store(inbox.size(), std::memory_order_relaxed);
-  unanswered.erase(others, unanswered.end());
   return true;
 }
 
 // Results that an engine without room refused are told again when it has some.
-void Host::State::keep_refused_results(std::vector<std::unique_ptr<Request>>& batch) {
+void Host::State::keep_refused_results(Requests& batch) {
   if (room == Room::enough) return;
-  auto refused = [](const std::unique_ptr<Request>& r) {
-    auto* error = std::holds_alternative<RunEnded>(r->op) ? std::get_if<Error>(&r->reply) : nullptr;
+  Requests refused;
+  move_if(batch, refused, [](const Request& r) {
+    auto* error = std::holds_alternative<RunEnded>(r.op) ? std::get_if<Error>(&r.reply) : nullptr;
     return error != nullptr && error->code == HF_E_FULL;
-  };
-  auto first = std::stable_partition(batch.begin(), batch.end(), [&](const std::unique_ptr<Request>& r) { return !refused(r); });
-  for (auto it = first; it != batch.end(); ++it) {
-    (*it)->reply = {};
-    unanswered.push_back(std::move(*it));
-  }
-  results_wait = results_wait || first != batch.end();
-  batch.erase(first, batch.end());
+  });
+  for (Request& request : refused) request.reply = {};
+  results_wait = results_wait || !refused.empty();
+  unanswered.splice(unanswered.end(), refused);
 }
 
 void Host::State::look_for_room() {
@@ -112,7 +118,9 @@ void Host::State::look_for_room() {
     std::lock_guard lock(mutex);
     bytes = limits.ballast;
   }
-  if (ballast->keep(bytes)) {
+  bool kept = false;
+  (void)guarded([&] { kept = ballast->keep(bytes).ok(); });
+  if (kept) {
     set_room(Room::enough);
   } else if (room == Room::none) {
     set_room(Room::little);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,12 +14,15 @@
 #include "platform/ballast.h"
 #include "platform/engine_wait.h"
 #include "platform/host.h"
+#include "platform/memory.h"
 #include "platform/thread.h"
 #include "platform/zones.h"
 
 namespace hf {
 
 struct Host::State {
+  // Lists, because moving a request from one to the other needs no memory.
+  using Requests = std::list<Request>;
   enum class Phase { opened, started, stopped, closing, closed };
 
   // ---- constant after open
@@ -35,7 +39,8 @@ struct Host::State {
   std::condition_variable changed;  // phase, running
   Phase phase = Phase::opened;
   bool quit = false;
-  std::vector<std::unique_ptr<Request>> inbox;
+  Requests inbox;
+  Requests spare;  // at least one for each run in `live`: its end is told also when there is no memory
   std::map<std::string, std::shared_ptr<Runner>> runners;  // by name, the present ones
   std::map<std::string, RunnerSpec> specs;                 // to tell a reopened engine
   Limits limits;
@@ -45,7 +50,7 @@ struct Host::State {
 
   // ---- owned by the engine thread
   std::unique_ptr<Engine> engine;
-  std::vector<std::unique_ptr<Request>> unanswered;  // results that wait for the file to come back
+  Requests unanswered;  // results that wait for the file to come back
   std::unique_ptr<Ballast> ballast;                  // host_room.cpp, as what follows
   Room room = Room::enough;
   bool results_wait = false;                         // those of `unanswered`, for the next look at the room
@@ -101,34 +106,33 @@ struct Host::State {
 
   // HF_E_BUSY if `most` requests are there already, HF_E_STATE once the engine thread ends.
   Status send(Op op, std::function<void(Request&)> done, size_t most);
-  void push(std::unique_ptr<Request> request) {
-    {
-      std::lock_guard lock(mutex);
-      inbox.push_back(std::move(request));
-      inbox_size.store(inbox.size(), std::memory_order_relaxed);
-    }
-    wait->wake();
-  }
+  void end_run(RunEnded ended) noexcept;
 
   void run_engine();
-  std::vector<std::unique_ptr<Request>> take_inbox(bool& stop);
-  void gather(std::vector<std::unique_ptr<Request>>& batch, bool& stop);
+  Requests take_inbox(bool& stop);
+  void gather(Requests& batch, bool& stop);
   void save_results();
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
-  bool turn(std::vector<std::unique_ptr<Request>>& batch, int64_t& next_boot, int64_t& next_wall);
+  bool turn(Requests& batch, int64_t& next_boot, int64_t& next_wall);
   void failed(const Error& error);
   void drop_engine();
   void keep_ballast();                  // as the limits say, while there is room
-  bool less_room(std::vector<std::unique_ptr<Request>>& batch);  // true: `batch` is in `unanswered`, to be asked again
-  void keep_refused_results(std::vector<std::unique_ptr<Request>>& batch);
+  bool less_room(Requests& batch);  // true: `batch` is in `unanswered`, to be asked again
+  void keep_refused_results(Requests& batch);
   void look_for_room();
   void set_room(Room to);
   // Opens it with what room there is: a full disk is no reason not to. `met` as in open_healing().
   Result<std::unique_ptr<Engine>> open_engine(EngineOptions o, int met);
   void set_reopen_time();
   bool reopen();
-  void answer_all(std::vector<std::unique_ptr<Request>>& batch, const Error& error);
+  void answer_all(Requests& batch, const Error& error);
   void start_run(StartRun&& start);
+  // To the loop; patient.
+  template <class F>
+  void post(const F& task) {
+    auto prepared = patient([&] { return LoopPoster::prepare(task); });
+    loop->poster().post(std::move(prepared));
+  }
   void stop_run(const StopRun& stop);
   void forget_run(JobId id, int attempt, uint64_t run);  // run 0: whichever
   void publish(std::vector<Transition>&& feed);
@@ -137,6 +141,7 @@ struct Host::State {
   void shut_down(std::shared_ptr<Runner> runner);
   void set_running_count() {
     std::lock_guard lock(mutex);
+    while (spare.size() > live.size()) spare.pop_front();
     if (running == live.size()) return;
     running = live.size();
     changed.notify_all();

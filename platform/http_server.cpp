@@ -4,12 +4,15 @@
 
 #include <cassert>
 #include <unordered_map>
-#include <vector>
 
 #include "platform/server_connection.h"
 #include "platform/listen_socket.h"
+#include "platform/memory.h"
 
 namespace hf {
+namespace {
+constexpr std::uint64_t kLetInAgainMs = 100;
+}
 
 // ---- Responder ----------------------------------------------------------------------------------
 
@@ -21,18 +24,19 @@ Responder::Exchange::~Exchange() {
   if (poster.on_loop_thread())
     drop();
   else
-    poster.post(drop);
+    poster.post(patient([&] { return LoopPoster::prepare(drop); }));
 }
 
 void Responder::reply(ServerResponse response) const {
-  if (exchange_->answered.exchange(true)) return;
   if (exchange_->poster.on_loop_thread()) {
+    if (exchange_->answered.exchange(true)) return;
     if (const auto alive = exchange_->connection.lock()) alive->reply(exchange_->serial, response);
     return;
   }
-  exchange_->poster.post([exchange = exchange_, response = std::move(response)] {
-    if (const auto alive = exchange->connection.lock()) alive->reply(exchange->serial, response);
+  auto task = LoopPoster::prepare([exchange = exchange_, answer = std::move(response)] {
+    if (const auto alive = exchange->connection.lock()) alive->reply(exchange->serial, answer);
   });
+  if (!exchange_->answered.exchange(true)) exchange_->poster.post(std::move(task));
 }
 
 void Responder::open_stream(std::string_view content_type) const {
@@ -54,7 +58,8 @@ void Responder::end_stream() const {
 
 void Responder::on_gone(std::function<void()> gone) const {
   const auto alive = exchange_->connection.lock();
-  if (!alive || !alive->on_gone(exchange_->serial, gone)) exchange_->poster.post(std::move(gone));
+  LoopPoster::Prepared task = LoopPoster::prepare(std::move(gone));
+  if (!alive || !alive->on_gone(exchange_->serial, task)) exchange_->poster.post(std::move(task));
 }
 
 bool Responder::gone() const {
@@ -74,7 +79,7 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
   std::shared_ptr<State> self;
   ListenSocket socket;
   uv_pipe_t listener;
-  uv_timer_t grace;
+  uv_timer_t grace;  // of the shutdown; before that: until somebody who waits is let in
   int open_handles = 0;
   bool grace_closing = false;
   std::unordered_map<ServerConnection*, std::shared_ptr<ServerConnection>> connections;
@@ -82,13 +87,13 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
 
   Status listen();
   void on_connection();
+  void let_in();
   bool make_room();
   void turn_away();
   void shutdown(std::int64_t grace_ms);
   void cut_all();
   void check_empty();
   void close_handle(uv_handle_t* handle);
-  std::vector<std::shared_ptr<ServerConnection>> present() const;
 };
 
 Status HttpServer::State::listen() {
@@ -109,13 +114,29 @@ Status HttpServer::State::listen() {
   return Error{HF_E_IO, std::string("cannot listen: ") + uv_strerror(error)};
 }
 
+// Without memory whoever knocks waits, and libuv listens no more until he has been let in.
 void HttpServer::State::on_connection() {
+  if (guarded([this] { let_in(); })) return;
+  uv_timer_start(&grace, [](uv_timer_t* timer) {
+    auto* state = static_cast<State*>(timer->data);
+    if (!state->shared->shutting_down) state->on_connection();
+  }, kLetInAgainMs, 0);
+}
+
+void HttpServer::State::let_in() {
   if (connections.size() >= static_cast<std::size_t>(shared->options.max_clients) && !make_room()) {
     turn_away();
     return;
   }
-  auto connection = std::make_shared<ServerConnection>(loop, shared);
-  connections.emplace(connection.get(), connection);
+  // A place first: a connection, once made, is on the loop.
+  decltype(connections) place;
+  place.emplace(nullptr, nullptr);
+  auto node = place.extract(nullptr);
+  connections.reserve(connections.size() + 1);
+  const auto connection = std::make_shared<ServerConnection>(loop, shared);
+  node.key() = connection.get();
+  node.mapped() = connection;
+  connections.insert(std::move(node));
   connection->accept(reinterpret_cast<uv_stream_t*>(&listener));
 }
 
@@ -132,23 +153,17 @@ bool HttpServer::State::make_room() {
 
 // One client too many gets an answer, and no memory that lasts.
 void HttpServer::State::turn_away() {
+  const ServerResponse full = ServerResponse::error(503, "busy", "too many clients");
+  std::string data = response_head(full.status, full.content_type, full.headers,
+                                   static_cast<long long>(full.body.size()), false, false, false) + full.body;
   auto* pipe = new uv_pipe_t;
   uv_pipe_init(loop, pipe, 0);
   auto* stream = reinterpret_cast<uv_stream_t*>(pipe);
   if (uv_accept(reinterpret_cast<uv_stream_t*>(&listener), stream) == 0) {
-    const ServerResponse full = ServerResponse::error(503, "busy", "too many clients");
-    std::string data = response_head(full.status, full.content_type, full.headers,
-                                     static_cast<long long>(full.body.size()), false, false, false) + full.body;
     uv_buf_t buffer = uv_buf_init(data.data(), static_cast<unsigned>(data.size()));
     uv_try_write(stream, &buffer, 1);  // fits in an empty socket
   }
   uv_close(reinterpret_cast<uv_handle_t*>(pipe), [](uv_handle_t* handle) { delete reinterpret_cast<uv_pipe_t*>(handle); });
-}
-
-std::vector<std::shared_ptr<ServerConnection>> HttpServer::State::present() const {
-  std::vector<std::shared_ptr<ServerConnection>> all;
-  for (const auto& [key, connection] : connections) all.push_back(connection);
-  return all;
 }
 
 void HttpServer::State::shutdown(std::int64_t grace_ms) {
@@ -156,7 +171,7 @@ void HttpServer::State::shutdown(std::int64_t grace_ms) {
   shared->shutting_down = true;
   socket.remove_file();
   close_handle(reinterpret_cast<uv_handle_t*>(&listener));
-  for (const auto& connection : present()) connection->finish();
+  for (const auto& [key, connection] : connections) connection->finish();  // none goes before libuv has closed it
   if (!connections.empty())
     uv_timer_start(&grace, [](uv_timer_t* timer) { static_cast<State*>(timer->data)->cut_all(); },
                    static_cast<std::uint64_t>(grace_ms), 0);
@@ -164,7 +179,7 @@ void HttpServer::State::shutdown(std::int64_t grace_ms) {
 }
 
 void HttpServer::State::cut_all() {
-  for (const auto& connection : present()) connection->close();
+  for (const auto& [key, connection] : connections) connection->close();
 }
 
 void HttpServer::State::close_handle(uv_handle_t* handle) {
@@ -194,6 +209,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(Loop& loop, HttpServerOpt
   shared->poster = loop.poster();
   shared->read_buffer = std::make_unique<char[]>(kHttpReadBuffer);
   auto state = std::make_shared<State>(loop.uv(), shared);
+  std::unique_ptr<HttpServer> server(new HttpServer(state));
   state->socket = *std::move(socket);
   shared->closed = [raw = state.get()](ServerConnection* connection) {
     const auto alive = raw->shared_from_this();
@@ -201,7 +217,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(Loop& loop, HttpServerOpt
     raw->check_empty();
   };
   HF_TRY(state->listen());
-  return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
+  return server;
 }
 
 HttpServer::~HttpServer() {

@@ -1,19 +1,14 @@
 #include "platform/json.h"
 
-#include <nlohmann/json.hpp>
-
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/json_spec.h"
+#include "platform/json_text.h"
 
 namespace hf {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+using Json = JsonObject;
 
 void put_text(Json* to, const char* name, const std::string& text) {
   if (!text.empty()) (*to)[name] = text;
@@ -138,8 +133,9 @@ Json job_object(const JobInfo& job, Sight sight) {
   json["payload_size"] = job.payload_size;
   json["result_size"] = job.result_size;
   if (sight == Sight::all) put_inside(&json, job);
-  for (const Attempt& attempt : job.history)
-    json["history"].push_back(attempt_object(attempt, sight));
+  JsonArray history;
+  for (const Attempt& attempt : job.history) history.push_back(attempt_object(attempt, sight));
+  if (!history.empty()) json["history"] = history;
   return json;
 }
 
@@ -151,7 +147,9 @@ Json backoff_object(const BackoffSpec& backoff) {
   if (backoff.max_ms) json["max"] = format_duration(backoff.max_ms);
   if (backoff.jitter) json["jitter"] = name_of(*backoff.jitter);
   if (backoff.jitter_percent) json["jitter_percent"] = backoff.jitter_percent;
-  for (const int64_t ms : backoff.list_ms) json["list"].push_back(format_duration(ms));
+  JsonArray list;
+  for (const int64_t ms : backoff.list_ms) list.push_back(format_duration(ms));
+  if (!list.empty()) json["list"] = list;
   return json;
 }
 
@@ -161,9 +159,7 @@ void put_scheduled_job(Json* to, const JobSpec& job, Sight sight) {
   json["queue"] = job.queue;
   if (job.priority != 0) json["priority"] = job.priority;
   if (job.policy.max_attempts) json["max_attempts"] = job.policy.max_attempts;
-  if (Json backoff = backoff_object(job.policy.backoff); !backoff.is_null()) {
-    json["backoff"] = std::move(backoff);
-  }
+  if (const Json backoff = backoff_object(job.policy.backoff); !backoff.empty()) json["backoff"] = backoff;
   if (job.policy.timeout_ms > 0) json["timeout"] = format_duration(job.policy.timeout_ms);
   if (job.policy.timeout_ms < 0) json["timeout"] = "none";
   if (job.ttl_ms) json["ttl"] = format_duration(job.ttl_ms);
@@ -200,14 +196,18 @@ Json queue_object(const QueueInfo& queue) {
   json["name"] = queue.name;
   json["paused"] = queue.paused;
   json["draining"] = queue.draining;
-  json["concurrency"] = queue.concurrency ? Json(*queue.concurrency) : Json(nullptr);
+  if (queue.concurrency) {
+    json["concurrency"] = *queue.concurrency;
+  } else {
+    json["concurrency"] = nullptr;
+  }
   json["pending"] = queue.pending;
   json["running"] = queue.running;
   return json;
 }
 
-Json queue_array(const std::vector<QueueInfo>& queues) {
-  Json json = Json::array();
+JsonArray queue_array(const std::vector<QueueInfo>& queues) {
+  JsonArray json;
   for (const QueueInfo& queue : queues) json.push_back(queue_object(queue));
   return json;
 }
@@ -215,15 +215,16 @@ Json queue_array(const std::vector<QueueInfo>& queues) {
 }  // namespace
 
 std::string job_json(const JobInfo& job, Sight sight) {
-  return text_of(job_object(job, sight));
+  return job_object(job, sight).text();
 }
 
 std::string jobs_json(const JobPage& page, Sight sight) {
   Json json;
-  json["jobs"] = Json::array();
-  for (const JobInfo& job : page.jobs) json["jobs"].push_back(job_object(job, sight));
+  JsonArray jobs;
+  for (const JobInfo& job : page.jobs) jobs.push_back(job_object(job, sight));
+  json["jobs"] = jobs;
   if (page.next) json["next"] = page.next;
-  return text_of(json);
+  return json.text();
 }
 
 std::string why_json(const WhyInfo& why, Sight sight) {
@@ -233,16 +234,17 @@ std::string why_json(const WhyInfo& why, Sight sight) {
   // Of a dead job it has the error.
   const bool secret = sight == Sight::outline && why.job.state == State::dead;
   json["summary"] = secret ? "it is in the dead letters" : why.summary;
-  json["gates"] = Json::array();
+  JsonArray gates;
   for (const ClosedGate& gate : why.gates) {
     Json entry;
     entry["gate"] = gate.gate;
     entry["why"] = gate.why;
     put_time(&entry, "opens", gate.opens_wall_ms);
-    json["gates"].push_back(std::move(entry));
+    gates.push_back(entry);
   }
+  json["gates"] = gates;
   json["job"] = job_object(why.job, sight);
-  return text_of(json);
+  return json.text();
 }
 
 std::string stats_json(const Stats& stats) {
@@ -280,32 +282,31 @@ std::string stats_json(const Stats& stats) {
   json["max_jobs"] = stats.max_jobs;
   put_time(&json, "next_wake", stats.next_wake_wall_ms);
   json["queues"] = queue_array(stats.queues);
-  return text_of(json);
+  return json.text();
 }
 
 std::string schedule_json(const ScheduleInfo& schedule, Sight sight, const std::string& device) {
   Json json = schedule_object(schedule, sight);
   put_text(&json, "device", device);
-  return text_of(json);
+  return json.text();
 }
 
 std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight) {
   Json json;
-  json["schedules"] = Json::array();
-  for (const ScheduleInfo& schedule : schedules) {
-    json["schedules"].push_back(schedule_object(schedule, sight));
-  }
-  return text_of(json);
+  JsonArray list;
+  for (const ScheduleInfo& schedule : schedules) list.push_back(schedule_object(schedule, sight));
+  json["schedules"] = list;
+  return json.text();
 }
 
 std::string queue_json(const QueueInfo& queue) {
-  return text_of(queue_object(queue));
+  return queue_object(queue).text();
 }
 
 std::string queues_json(const std::vector<QueueInfo>& queues) {
   Json json;
   json["queues"] = queue_array(queues);
-  return text_of(json);
+  return json.text();
 }
 
 std::string transition_json(const Transition& transition, int64_t wall_ms, Sight sight) {
@@ -319,7 +320,7 @@ std::string transition_json(const Transition& transition, int64_t wall_ms, Sight
   if (transition.took_ms) json["took_ms"] = transition.took_ms;
   if (transition.wait_ms) json["wait_ms"] = transition.wait_ms;
   if (sight == Sight::all) put_text(&json, "detail", transition.detail);
-  return text_of(json);
+  return json.text();
 }
 
 std::string ids_json(std::span<const JobId> ids) {
@@ -327,16 +328,19 @@ std::string ids_json(std::span<const JobId> ids) {
   if (ids.size() == 1) {
     json["id"] = ids[0];
   } else {
-    json["ids"] = std::vector<JobId>(ids.begin(), ids.end());
+    JsonArray list;
+    for (const JobId id : ids) list.push_back(id);
+    json["ids"] = list;
   }
-  return text_of(json);
+  return json.text();
 }
 
 std::string error_json(const Error& error) {
-  Json json;
-  json["error"]["code"] = error_name(error.code);
-  json["error"]["message"] = error.message;
-  return text_of(json);
+  Json inside, json;
+  inside["code"] = error_name(error.code);
+  inside["message"] = error.message;
+  json["error"] = inside;
+  return json.text();
 }
 
 const char* error_name(int code) {

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "core/names.h"
+#include "platform/json_text.h"
 
 namespace hf {
 namespace {
@@ -249,6 +250,8 @@ std::string compact_json(const JsonNode& node) {
   append_compact(node, &out);
   return out;
 }
+
+std::string json_text(double number) { return nlohmann::json(number).dump(); }
 
 std::string json_string(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "platform/clock.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -162,9 +163,12 @@ void Logger::set_lowest(LogLevel lowest) const {
 
 void Logger::log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const {
   if (!enabled(level)) return;
-  const std::string line = format_log_line(event, fields);
-  const std::lock_guard lock(state_->mutex);
-  state_->sink(level, line);
+  // Whoever logs does not fail for it: without memory the line is lost.
+  (void)guarded([&] {
+    const std::string line = format_log_line(event, fields);
+    const std::lock_guard lock(state_->mutex);
+    state_->sink(level, line);
+  });
 }
 
 Logger logger_of(hf_log_fn fn, void* user, LogLevel lowest) {

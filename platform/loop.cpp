@@ -1,10 +1,65 @@
 #include "platform/loop.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <string>
-#include <vector>
+
+#include "platform/memory.h"
 
 namespace hf {
+namespace {
+
+// libuv ends the process if the table of what it watches, by descriptor, cannot grow. It grows here, at the beginning, to
+// what most programs use (8 KiB), so that it need not do so later.
+constexpr rlim_t kWatched = 1022;
+constexpr int kUvPatienceMs = 1000;
+
+void* asked_again(void* (*ask)(void*, size_t, size_t), void* old, size_t n, size_t size) {
+  void* memory = ask(old, n, size);
+  for (int waited = 0; memory == nullptr && n * size != 0 && waited < kUvPatienceMs; ++waited) {
+    pause_ms(1);
+    memory = ask(old, n, size);
+  }
+  return memory;
+}
+
+// And what it allocates all the same is asked for again for a second. Where its libuv is the library's own: that of the host
+// is not to be touched.
+void make_libuv_patient() {
+#ifdef uv_replace_allocator
+  static std::once_flag once;
+  std::call_once(once, [] {
+    uv_replace_allocator([](size_t n) { return asked_again([](void*, size_t all, size_t) { return std::malloc(all); }, nullptr, n, 1); },
+                         [](void* old, size_t n) { return asked_again([](void* p, size_t all, size_t) { return std::realloc(p, all); }, old, n, 1); },
+                         [](size_t n, size_t size) { return asked_again([](void*, size_t k, size_t each) { return std::calloc(k, each); }, nullptr, n, size); },
+                         std::free);
+  });
+#endif
+}
+
+void grow_watched(uv_loop_t* loop) {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return;
+  const int high = fcntl(ends[0], F_DUPFD_CLOEXEC, static_cast<int>(std::min(limit.rlim_cur, kWatched) - 1));
+  uv_poll_t watcher;
+  if (high >= 0 && uv_poll_init(loop, &watcher, high) == 0) {
+    uv_poll_start(&watcher, UV_READABLE, [](uv_poll_t*, int, int) {});
+    uv_close(reinterpret_cast<uv_handle_t*>(&watcher), nullptr);
+    uv_run(loop, UV_RUN_NOWAIT);
+  }
+  for (const int fd : {high, ends[0], ends[1]}) {
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+}  // namespace
 
 // What a Loop shares with its posters; lives as long as the last of them.
 class Mailbox {
@@ -12,10 +67,10 @@ class Mailbox {
   // Before any other call. `wake` is the loop's uv_async_t.
   void open(uv_async_t* wake) { wake_ = wake; }
 
-  bool post(std::function<void()> task) {
+  bool post(LoopPoster::Prepared& task) {
     const std::lock_guard lock(mutex_);
     if (closed_) return false;
-    tasks_.push_back(std::move(task));
+    tasks_.splice(tasks_.end(), task);
     // Under the lock, so that the handle cannot be closed meanwhile. libuv coalesces what follows.
     if (tasks_.size() == 1) uv_async_send(wake_);
     return true;
@@ -30,7 +85,7 @@ class Mailbox {
 
   // Loop thread. What was posted, in order. After stop() an empty batch closes the mailbox.
   enum class Next { kWait, kAgain, kClosed };
-  Next take(std::vector<std::function<void()>>& batch) {
+  Next take(LoopPoster::Prepared& batch) {
     const std::lock_guard lock(mutex_);
     batch.swap(tasks_);
     if (!stopping_) return Next::kWait;
@@ -52,24 +107,32 @@ class Mailbox {
  private:
   std::mutex mutex_;
   uv_async_t* wake_ = nullptr;                // constant after open()
-  std::vector<std::function<void()>> tasks_;  // the rest is guarded by mutex_
+  LoopPoster::Prepared tasks_;  // the rest is guarded by mutex_
   bool stopping_ = false;
   bool closed_ = false;
   bool has_thread_ = false;
   pthread_t thread_{};
 };
 
-bool LoopPoster::post(std::function<void()> task) const {
-  return mailbox_ && mailbox_->post(std::move(task));
+LoopPoster::Prepared LoopPoster::prepare(std::function<void()> task) {
+  Prepared one;
+  one.push_back(std::move(task));
+  return one;
 }
+
+bool LoopPoster::post(Prepared task) const noexcept { return mailbox_ && mailbox_->post(task); }
 
 bool LoopPoster::on_loop_thread() const { return mailbox_ && mailbox_->on_thread(); }
 
 Result<std::unique_ptr<Loop>> Loop::create() {
   std::unique_ptr<Loop> loop(new Loop);
+  auto mailbox = std::make_shared<Mailbox>();
+  loop->poster_ = LoopPoster(mailbox);
+  make_libuv_patient();
   if (const int error = uv_loop_init(&loop->loop_); error != 0)
     return Error{HF_E_IO, std::string("cannot make an event loop: ") + uv_strerror(error)};
   loop->initialised_ = true;
+  grow_watched(&loop->loop_);
   loop->wake_.data = loop.get();
   const auto on_wake = [](uv_async_t* wake) { static_cast<Loop*>(wake->data)->run_tasks(); };
   if (const int error = uv_async_init(&loop->loop_, &loop->wake_, on_wake); error != 0) {
@@ -77,9 +140,7 @@ Result<std::unique_ptr<Loop>> Loop::create() {
     loop->initialised_ = false;
     return Error{HF_E_IO, std::string("cannot make a wake-up: ") + uv_strerror(error)};
   }
-  auto mailbox = std::make_shared<Mailbox>();
   mailbox->open(&loop->wake_);
-  loop->poster_ = LoopPoster(std::move(mailbox));
   return loop;
 }
 
@@ -117,14 +178,13 @@ void Loop::run() {
 }
 
 void Loop::run_tasks() {
-  std::vector<std::function<void()>> batch;
+  LoopPoster::Prepared batch;
   for (;;) {
     const Mailbox::Next next = poster_.mailbox_->take(batch);
-    for (auto& task : batch) {
-      task();
-      task = nullptr;  // what it holds is released before the next one runs
+    while (!batch.empty()) {
+      (void)guarded(batch.front());
+      batch.pop_front();  // what it holds is released before the next one runs
     }
-    batch.clear();
     if (next == Mailbox::Next::kWait) return;
     if (next == Mailbox::Next::kClosed) break;
   }

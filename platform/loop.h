@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <list>
 #include <memory>
 
 #include "core/result.h"
@@ -24,7 +25,11 @@ class LoopPoster {
   LoopPoster() = default;
   // Runs `task` on the loop thread, after everything posted before. False, and `task` is destroyed here
   // and now, once the loop stops. Not bounded: who posts is bounded by what it has in flight.
-  bool post(std::function<void()> task) const;
+  bool post(std::function<void()> task) const { return post(prepare(std::move(task))); }
+  // The same in two halves: the second needs no memory.
+  using Prepared = std::list<std::function<void()>>;  // of one
+  static Prepared prepare(std::function<void()> task);
+  bool post(Prepared task) const noexcept;
   bool on_loop_thread() const;
 
  private:
@@ -52,7 +57,7 @@ class Loop {
 
   // Loop thread, or any before start().
   uv_loop_t* uv() { return &loop_; }
-  // Any thread; see LoopPoster. A batch of tasks costs one wake-up.
+  // Any thread; see LoopPoster. A batch of tasks costs one wake-up. A task that runs out of memory is dropped.
   bool post(std::function<void()> task) { return poster_.post(std::move(task)); }
   LoopPoster poster() const { return poster_; }
   // Any thread. False before start().

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "platform/loop.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -75,7 +76,7 @@ Result<std::unique_ptr<BootTimer>> BootTimer::create(uv_loop_t* loop, std::funct
     auto* self = static_cast<State*>(static_cast<TimerFd*>(poll->data));
     if (self->closed || self->read() != 0) return;  // EAGAIN: set anew after it expired
     self->at = kNever;
-    self->fire();
+    (void)guarded(self->fire);
   });
   if (error != 0) return no_timer(error);
   return std::unique_ptr<BootTimer>(new BootTimer(state.release()));
@@ -127,7 +128,7 @@ Result<std::unique_ptr<ClockStepWatch>> ClockStepWatch::create(uv_loop_t* loop,
     if (result == EAGAIN) return;
     // ECANCELED: the clock was set. 0: it was set beyond 2200, and the time came.
     if (result == ECANCELED) self->arm();
-    self->stepped();
+    (void)guarded(self->stepped);
   });
   if (error != 0) return no_timer(error);
   state->arm();
@@ -181,7 +182,7 @@ Result<std::unique_ptr<SignalWatch>> SignalWatch::create(uv_loop_t* loop,
           signal,
           [](uv_signal_t* handle, int arrived_number) {
             auto* self = static_cast<State*>(handle->data);
-            if (!self->closed) self->arrived(arrived_number);
+            if (!self->closed) (void)guarded([&] { self->arrived(arrived_number); });
           },
           number);
     }

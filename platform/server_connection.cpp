@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "platform/memory.h"
+
 namespace hf {
 namespace {
 
@@ -48,14 +50,23 @@ ServerConnection::ServerConnection(uv_loop_t* loop, std::shared_ptr<ServerShared
 
 ServerConnection::~ServerConnection() { assert(open_handles_ == 0); }
 
+template <class F>
+void ServerConnection::or_close(F&& f) noexcept {
+  if (guarded(f)) return;
+  advancing_ = false;
+  close();
+}
+
 bool ServerConnection::accept(uv_stream_t* listener) {
   if (uv_accept(listener, stream()) != 0) {
     close();
     return false;
   }
-  peer_ = peer_of(&pipe_);
-  set_deadline(Deadline::kHead);
-  start_reading();
+  or_close([this] {
+    peer_ = peer_of(&pipe_);
+    set_deadline(Deadline::kHead);
+    start_reading();
+  });
   return phase_ != Phase::kClosed;
 }
 
@@ -68,7 +79,8 @@ void ServerConnection::start_reading() {
     *buffer = uv_buf_init(self->shared_->read_buffer.get(), kHttpReadBuffer);
   };
   const auto read = [](uv_stream_t* stream, ssize_t length, const uv_buf_t*) {
-    static_cast<ServerConnection*>(stream->data)->on_read(length);
+    auto* self = static_cast<ServerConnection*>(stream->data);
+    self->or_close([self, length] { self->on_read(length); });
   };
   if (uv_read_start(stream(), allocate, read) == 0)
     reading_ = true;
@@ -191,7 +203,10 @@ void ServerConnection::refuse(const ServerResponse& response) {
 // ---- answering ----------------------------------------------------------------------------------
 
 void ServerConnection::reply(std::uint64_t serial, const ServerResponse& response) {
-  if (!serves(serial) || phase_ != Phase::kHandling) return;
+  if (serves(serial) && phase_ == Phase::kHandling) or_close([&] { do_reply(response); });
+}
+
+void ServerConnection::do_reply(const ServerResponse& response) {
   const bool keep_alive = keep_alive_ && !close_after_write_;
   const bool bodyless = response.status == 204 || response.status == 304 || response.status < 200;
   std::string data = response_head(response.status, response.body.empty() ? std::string() : response.content_type,
@@ -203,6 +218,11 @@ void ServerConnection::reply(std::uint64_t serial, const ServerResponse& respons
 
 bool ServerConnection::open_stream(std::uint64_t serial, std::string_view content_type) {
   if (!serves(serial) || phase_ != Phase::kHandling) return false;
+  or_close([&] { do_open_stream(content_type); });
+  return phase_ == Phase::kStreaming;
+}
+
+void ServerConnection::do_open_stream(std::string_view content_type) {
   if (http_1_0_) keep_alive_ = false;  // the end of the body is the end of the connection
   const bool keep_alive = keep_alive_ && !close_after_write_;
   event_stream_ = content_type == "text/event-stream";
@@ -211,29 +231,29 @@ bool ServerConnection::open_stream(std::uint64_t serial, std::string_view conten
   std::string head = response_head(200, std::string(content_type), fields, -1, !http_1_0_, keep_alive, http_1_0_);
   if (is_head_) {
     finish_with(std::move(head), keep_alive);
-    return false;
+    return;
   }
   phase_ = Phase::kStreaming;
   release_body();
   write(std::move(head));
-  return phase_ == Phase::kStreaming;
 }
 
 bool ServerConnection::send(std::uint64_t serial, std::string_view data) {
   if (!serves(serial) || phase_ != Phase::kStreaming) return false;
   if (data.empty()) return true;
   const std::size_t waiting = uv_stream_get_write_queue_size(stream());
-  if (waiting > 0 && waiting + data.size() > shared_->options.stream_buffer_bytes) {
-    lagged();
-    return false;
-  }
-  write(http_1_0_ ? std::string(data) : http_chunk(data));
+  or_close([&] {
+    if (waiting > 0 && waiting + data.size() > shared_->options.stream_buffer_bytes)
+      lagged();
+    else
+      write(http_1_0_ ? std::string(data) : http_chunk(data));
+  });
   return phase_ == Phase::kStreaming;
 }
 
 void ServerConnection::end_stream(std::uint64_t serial) {
   if (!serves(serial) || phase_ != Phase::kStreaming) return;
-  finish_with(http_1_0_ ? std::string() : std::string(kHttpLastChunk), keep_alive_ && !close_after_write_);
+  or_close([&] { finish_with(http_1_0_ ? std::string() : std::string(kHttpLastChunk), keep_alive_ && !close_after_write_); });
 }
 
 void ServerConnection::lagged() {
@@ -246,7 +266,7 @@ void ServerConnection::lagged() {
   finish_with(http_1_0_ ? std::string(kLagged) : http_chunk(kLagged) + std::string(kHttpLastChunk), false);
 }
 
-bool ServerConnection::on_gone(std::uint64_t serial, std::function<void()>& gone) {
+bool ServerConnection::on_gone(std::uint64_t serial, LoopPoster::Prepared& gone) {
   if (!serves(serial)) return false;
   gone_ = std::move(gone);
   return true;
@@ -257,13 +277,13 @@ void ServerConnection::dropped(std::uint64_t serial) {
   if (phase_ == Phase::kStreaming)
     close();
   else
-    reply(serial, ServerResponse::error(500, "internal", "the request was dropped without an answer"));
+    or_close([&] { do_reply(ServerResponse::error(500, "internal", "the request was dropped without an answer")); });
 }
 
 // Writes the last bytes of an answer.
 void ServerConnection::finish_with(std::string data, bool keep_alive) {
   phase_ = Phase::kWriting;
-  gone_ = nullptr;
+  gone_.clear();
   release_body();
   if (!keep_alive || shared_->shutting_down) close_after_write_ = true;
   write(std::move(data));
@@ -291,7 +311,7 @@ void ServerConnection::write(std::string data) {
   const auto done = [](uv_write_t* request, int status) {
     auto* self = static_cast<ServerConnection*>(request->handle->data);
     delete static_cast<Write*>(request->data);
-    self->on_written(status);
+    self->or_close([self, status] { self->on_written(status); });
   };
   if (uv_write(&write->request, stream(), &buffer, 1, done) != 0) {
     delete write;
@@ -379,7 +399,10 @@ void ServerConnection::arm_deadline() {
   body_before_ = parser_.body_bytes();
   written_before_ = written_bytes();
   waits_since_ = ++shared_->deadlines_set;
-  const auto expired = [](uv_timer_t* timer) { static_cast<ServerConnection*>(timer->data)->on_deadline(); };
+  const auto expired = [](uv_timer_t* timer) {
+    auto* self = static_cast<ServerConnection*>(timer->data);
+    self->or_close([self] { self->on_deadline(); });
+  };
   uv_timer_start(&timer_, expired, static_cast<std::uint64_t>(ms), 0);
 }
 
@@ -431,8 +454,7 @@ void ServerConnection::finish() {
 
 // Never from within the caller's call: it may be in the middle of what it would end.
 void ServerConnection::tell_gone() {
-  if (gone_) shared_->poster.post(std::move(gone_));
-  gone_ = nullptr;
+  if (!gone_.empty()) shared_->poster.post(std::exchange(gone_, {}));
 }
 
 void ServerConnection::close() {

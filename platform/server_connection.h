@@ -53,16 +53,21 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   bool idle() const { return phase_ == Phase::kReading && parser_.state() == RequestParser::State::kIdle && input_.empty(); }
   std::uint64_t waits_since() const { return waits_since_; }
 
-  // ---- for the Responder; `serial` tells a late answer from the present request's
+  // ---- for the Responder; `serial` tells a late answer from the present request's. Without memory for what is to be done
+  // the connection is closed.
   void reply(std::uint64_t serial, const ServerResponse& response);
   bool open_stream(std::uint64_t serial, std::string_view content_type);
   bool send(std::uint64_t serial, std::string_view data);
   void end_stream(std::uint64_t serial);
-  bool on_gone(std::uint64_t serial, std::function<void()>& gone);  // false if it is over
+  bool on_gone(std::uint64_t serial, LoopPoster::Prepared& gone);  // false if it is over
   void dropped(std::uint64_t serial);  // nobody will answer, or end the stream
   bool serves(std::uint64_t serial) const { return serial_ == serial && under_way(); }
 
  private:
+  // What C calls, and the Responder: a client for whom there is no memory is cut off.
+  template <class F>
+  void or_close(F&& f) noexcept;
+
   enum class Phase { kReading, kHandling, kStreaming, kWriting, kLingering, kClosed };
   enum class Deadline { kNone, kHead, kBody, kIdle, kStall, kLinger };
   struct Write;
@@ -70,6 +75,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   bool under_way() const { return phase_ == Phase::kHandling || phase_ == Phase::kStreaming; }
   uv_stream_t* stream() { return reinterpret_cast<uv_stream_t*>(&pipe_); }
 
+  void do_reply(const ServerResponse& response);
+  void do_open_stream(std::string_view content_type);
   void on_read(ssize_t length);
   void on_input_end();
   void advance();
@@ -115,7 +122,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   bool http_1_0_ = false;
   bool event_stream_ = false;
   bool close_after_write_ = false;
-  std::function<void()> gone_;
+  LoopPoster::Prepared gone_;
 
   int writes_ = 0;                    // in libuv's queue
   std::uint64_t queued_bytes_ = 0;    // ever given to that queue

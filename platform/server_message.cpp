@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/names.h"
+#include "platform/json_text.h"
 
 namespace hf {
 namespace {
@@ -76,11 +76,13 @@ const std::string* ServerRequest::parameter(const std::string& name) const {
 }
 
 ServerResponse ServerResponse::error(int status, std::string_view code, std::string_view message) {
-  using nlohmann::json;
   ServerResponse response;
   response.status = status;
-  const json body = {{"error", {{"code", code}, {"message", message}}}};
-  response.body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  JsonObject body, inside;
+  inside["code"] = code;
+  inside["message"] = message;
+  body["error"] = inside;
+  response.body = body.text() + "\n";
   return response;
 }
 

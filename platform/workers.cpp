@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <deque>
+#include <iterator>
+#include <list>
 #include <mutex>
 
 #include "platform/thread.h"
@@ -16,7 +17,7 @@ struct Workers::State {
   mutable std::mutex mutex;
   std::condition_variable work;
   // all below: guarded by mutex
-  std::deque<std::function<void()>> tasks;
+  std::list<std::function<void()>> tasks;
   std::vector<Thread> threads;
   std::size_t parked = 0;  // threads in wait()
   std::size_t called = 0;    // of these, woken but not yet running
@@ -24,7 +25,7 @@ struct Workers::State {
   std::size_t running = 0;
   bool joining = false;
 
-  Status submit(std::vector<std::function<void()>>& added);
+  Status submit(std::list<std::function<void()>> added);
   void body();
 };
 
@@ -50,7 +51,7 @@ void Workers::State::body() {
   }
 }
 
-Status Workers::State::submit(std::vector<std::function<void()>>& added) {
+Status Workers::State::submit(std::list<std::function<void()>> added) {
   std::size_t calls = 0;
   {
     const std::lock_guard lock(mutex);
@@ -61,6 +62,7 @@ Status Workers::State::submit(std::vector<std::function<void()>>& added) {
     calls = std::min(parked - std::min(called, parked), wanted - std::min(coming, wanted));
     coming += calls;
     while (coming < wanted && threads.size() < most) {
+      threads.reserve(threads.size() + 1);  // what throws does so before there is a thread
       auto thread = Thread::start("hf-worker", [this] { body(); });
       if (!thread) {
         if (threads.empty()) return thread.error();
@@ -70,7 +72,7 @@ Status Workers::State::submit(std::vector<std::function<void()>>& added) {
       ++starting;
       ++coming;
     }
-    for (auto& task : added) tasks.push_back(std::move(task));
+    tasks.splice(tasks.end(), added);
     called += calls;
   }
   // Outside of the lock, so that the woken thread does not run into it.
@@ -83,12 +85,14 @@ Workers::Workers(int threads) : state_(std::make_unique<State>(std::clamp(thread
 Workers::~Workers() { join(); }
 
 Status Workers::submit(std::function<void()> task) {
-  std::vector<std::function<void()>> one;
+  std::list<std::function<void()>> one;
   one.push_back(std::move(task));
-  return state_->submit(one);
+  return state_->submit(std::move(one));
 }
 
-Status Workers::submit(std::vector<std::function<void()>> tasks) { return state_->submit(tasks); }
+Status Workers::submit(std::vector<std::function<void()>> tasks) {
+  return state_->submit({std::make_move_iterator(tasks.begin()), std::make_move_iterator(tasks.end())});
+}
 
 void Workers::join() {
   std::vector<Thread> threads;

@@ -30,7 +30,7 @@
 #include <vector>
 
 #include "ends.h"
-#include "failing_new.h"
+#include "../faults/failing_new.h"
 
 namespace {
 

@@ -3,13 +3,21 @@
 #include <cstdlib>
 #include <new>
 
+namespace {
+void* allocate(std::size_t n) {
+  if (failing_new::refuse()) return nullptr;
+  failing_new::Spare counted;  // where malloc is wrapped as well
+  return std::malloc(n != 0 ? n : 1);
+}
+}  // namespace
+
 void* operator new(std::size_t n) {
-  void* p = failing_new::refuse() ? nullptr : std::malloc(n != 0 ? n : 1);
+  void* p = allocate(n);
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }
 void* operator new[](std::size_t n) { return operator new(n); }
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return failing_new::refuse() ? nullptr : std::malloc(n != 0 ? n : 1); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return allocate(n); }
 void* operator new[](std::size_t n, const std::nothrow_t& t) noexcept { return operator new(n, t); }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
