@@ -1,26 +1,22 @@
 #include "core/page_image.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "core/schema.h"
 #include "core/store.h"
+#include "core/wal_format.h"
 
 namespace hf {
 namespace {
 
 constexpr size_t kLookBytes = 1 << 20;  // in which a sign of ours is looked for
 constexpr std::string_view kMagic{"SQLite format 3\0", 16};
-constexpr size_t kWalHeader = 32, kFrameHeader = 24;
+using wal::kFrameHeader, wal::u16, wal::u32;
+constexpr size_t kWalHeader = wal::kHeader;
 enum PageType : uint8_t { kIndexInterior = 2, kTableInterior = 5, kIndexLeaf = 10, kTableLeaf = 13 };
 enum PointerKind { kRootPage = 1, kFreePage = 2, kFirstOverflow = 3, kNextOverflow = 4, kTreePage = 5 };
 
-uint32_t u16(std::string_view s, size_t at) {
-  if (at + 2 > s.size()) return 0;
-  return static_cast<uint32_t>(static_cast<uint8_t>(s[at])) << 8 | static_cast<uint8_t>(s[at + 1]);
-}
-uint32_t u32(std::string_view s, size_t at) { return u16(s, at) << 16 | u16(s, at + 2); }
 uint8_t u8(std::string_view s, size_t at) { return at < s.size() ? static_cast<uint8_t>(s[at]) : 0; }
 
 bool varint(std::string_view s, size_t& at, uint64_t& v) {
@@ -61,18 +57,6 @@ bool plausible(std::string_view page) {
   const std::vector<size_t> at = cells(page, 2);
   if (at.empty() || at.size() != u16(page, 3)) return false;
   return *std::max_element(at.begin(), at.end()) >= page.size() / 2;
-}
-
-// The running checksum of the log: over 8 bytes at a time, in the byte order that its magic names.
-void add_checksum(std::string_view bytes, bool big, std::array<uint32_t, 2>& sum) {
-  auto word = [&](size_t at) {
-    const uint32_t v = u32(bytes, at);
-    return big ? v : __builtin_bswap32(v);
-  };
-  for (size_t at = 0; at + 8 <= bytes.size(); at += 8) {
-    sum[0] += word(at) + sum[1];
-    sum[1] += word(at + 4) + sum[0];
-  }
 }
 
 std::vector<std::string> statements() {
@@ -147,10 +131,10 @@ void PageImage::look_at_log() {
   log_state_.present = true;
   const std::string header = wal_->read(0, kWalHeader);
   int64_t size = u32(header, 8);
-  std::array<uint32_t, 2> sum{};
+  wal::Sum sum{};
   bool big = u32(header, 0) & 1;
-  add_checksum(std::string_view(header).substr(0, 24), big, sum);
-  const bool sound = (u32(header, 0) & ~1u) == 0x377f0682 && is_page_size(size) && sum[0] == u32(header, 24) && sum[1] == u32(header, 28);
+  wal::add(std::string_view(header).substr(0, 24), big, sum);
+  const bool sound = (u32(header, 0) & ~1u) == 0x377f0682 && is_page_size(size) && sum == wal::sum_in_header(header);
   if (sound && (blank_ || pages_ <= 1)) page_size_ = static_cast<int>(size);
   if (!sound) size = page_size_;
   if (size != page_size_) {
@@ -159,7 +143,7 @@ void PageImage::look_at_log() {
   }
   const size_t step = kFrameHeader + static_cast<size_t>(size);
   if (!sound) {
-    sum = {u32(header, 24), u32(header, 28)};
+    sum = wal::sum_in_header(header);
     big = false;  // of this machine: it wrote it
     const uint16_t probe = 1;
     big = *reinterpret_cast<const uint8_t*>(&probe) == 0;
@@ -174,14 +158,12 @@ void PageImage::look_at_log() {
     const std::string_view view = frame;
     if (view.substr(8, 8) != salts) {
       broken = true;  // one of an earlier round of the log, or one whose header is damaged
-      sum = {u32(view, 16), u32(view, 20)};
+      sum = wal::sum_in_frame(view);
       open.clear();
       continue;
     }
-    std::array<uint32_t, 2> want = sum;
-    add_checksum(view.substr(0, 8), big, want);
-    add_checksum(view.substr(kFrameHeader), big, want);
-    sum = {u32(view, 16), u32(view, 20)};
+    const wal::Sum want = wal::sum_after(sum, view, big);
+    sum = wal::sum_in_frame(view);
     const int64_t page = u32(view, 0);
     if (want != sum || page == 0 || page > INT32_MAX) {
       broken = true;

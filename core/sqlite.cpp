@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/names.h"
+#include "core/wal_format.h"
 
 namespace hf {
 
@@ -132,28 +133,30 @@ bool folder_is_read_only(const Db::Options& options) {
 // After a sync that failed, Linux takes the pages for clean: they can be read, a checkpoint would copy them, and no
 // later sync writes them (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So what
 // was not known to be safe is written again. What was safe is not touched: a power cut could spoil it.
-// The log's format: sqlite.org/fileformat2.html, "The Write-Ahead Log".
 Status Db::write_log_again(const Options& options, int64_t& frames) {
-  constexpr int64_t kHeader = 32, kFrameHeader = 24;
+  constexpr int64_t kHeader = wal::kHeader;
   frames = 0;
   Result<std::unique_ptr<RawFile>> opened = RawFile::open(options.path, options.vfs, true);
   if (!opened) return opened.error();
-  if (*opened == nullptr) return ok_status();
+  if (*opened == nullptr || (*opened)->size() < kHeader) return ok_status();
   RawFile& log = **opened;
-  unsigned char head[kHeader];
-  if (log.size() < kHeader) return ok_status();
-  HF_TRY(log.read_all_of(0, kHeader, head));
-  const int64_t frame_bytes = kFrameHeader + (int64_t{head[8]} << 24 | int64_t{head[9]} << 16 | int64_t{head[10]} << 8 | head[11]);
-  auto end_of = [&](int64_t n) { return kHeader + n * frame_bytes; };
-  // Frames of the present generation: those with the header's salts.
-  unsigned char frame[kFrameHeader];
-  for (; end_of(frames) + kFrameHeader <= log.size(); ++frames) {
-    HF_TRY(log.read_all_of(end_of(frames), kFrameHeader, frame));
-    if (std::memcmp(frame + 8, head + 16, 8) != 0) break;
+  std::string header(wal::kHeader, 0);
+  HF_TRY(log.read_all_of(0, static_cast<int>(kHeader), header.data()));
+  std::string frame(wal::kFrameHeader + std::min<uint32_t>(wal::u32(header, 8), 65536), 0);
+  auto end_of = [&](int64_t n) { return kHeader + n * static_cast<int64_t>(frame.size()); };
+  // Up to the end of the last transaction, as SQLite's recovery has it: what is behind that is no part of the log, and the
+  // next transaction is written over it.
+  const bool big = wal::u32(header, 0) & 1;
+  wal::Sum sum = wal::sum_in_header(header);
+  for (int64_t n = 0; end_of(n + 1) <= log.size(); ++n) {
+    HF_TRY(log.read_all_of(end_of(n), static_cast<int>(frame.size()), frame.data()));
+    sum = wal::sum_after(sum, frame, big);
+    if (frame.compare(8, 8, header, 16, 8) != 0 || sum != wal::sum_in_frame(frame)) break;
+    if (wal::u32(frame, 4) != 0) frames = n + 1;
   }
   if (frames == 0) return ok_status();
   const bool all = options.log_safe == 0 || options.log_safe > frames;
-  return log.write_again(all ? 0 : end_of(options.log_safe), std::min(end_of(frames), log.size()));
+  return log.write_again(all ? 0 : end_of(options.log_safe), end_of(frames));
 }
 
 Result<std::unique_ptr<Db>> Db::open(const Options& options) {
@@ -171,6 +174,8 @@ Result<std::unique_ptr<Db>> Db::open(const Options& options) {
     db->fail(read_only ? SQLITE_READONLY_DIRECTORY : rc, "open");
     return db->error();
   }
+  // No plan depends on a bound value; else some statements would be parsed anew each time that one is bound.
+  sqlite3_db_config(db->db_, SQLITE_DBCONFIG_ENABLE_QPSG, 1, nullptr);
   sqlite3_wal_hook(db->db_, on_commit, db.get());
   db->checkpoint_on_close(false);
   // The lock of the first read is kept: no other process can open the file, no -shm file is needed, and no

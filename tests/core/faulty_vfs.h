@@ -32,6 +32,7 @@ class FaultyVfs {
 
   int syncs = 0;
   bool fail_writes = false;  // SQLITE_FULL: as on a full disk
+  bool fail_pages = false;   // SQLITE_IOERR_WRITE, but not of the log's headers: a frame without its page is left
   bool fail_syncs = false;   // SQLITE_IOERR_FSYNC
 
  private:
@@ -63,6 +64,7 @@ class FaultyVfs {
     m.xRead = [](sqlite3_file* f, void* to, int n, sqlite3_int64 at) { return real_methods(f)->xRead(file(f).real(), to, n, at); };
     m.xWrite = [](sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
       if (file(f).vfs->fail_writes) return SQLITE_FULL;
+      if (file(f).vfs->fail_pages && n > 32) return SQLITE_IOERR_WRITE;
       return real_methods(f)->xWrite(file(f).real(), from, n, at);
     };
     m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) { return real_methods(f)->xTruncate(file(f).real(), size); };

@@ -5,6 +5,10 @@
 
 #include <doctest/doctest.h>
 
+#include "../platform/temp_folder.h"
+#include "core/schema.h"
+#include "faulty_vfs.h"
+
 using namespace hf;
 
 namespace {
@@ -60,6 +64,51 @@ TEST_CASE("the first error stays, and what follows it is nothing") {
   CHECK_FALSE(db->commit());
   db->clear_error();
   CHECK(db->query_i64("SELECT count(*) FROM t") == 0);
+}
+
+TEST_CASE("a statement is parsed once, whatever is bound to it, and uses its index") {
+  auto db = memory();
+  db->exec(kSchema);
+  const char* sql = "SELECT id FROM job WHERE state>=2 AND state=?1 AND (finished,id)>(?2,0) ORDER BY finished,id";
+  Stmt finished(*db, sql);
+  for (int state = 2; state < 5; ++state) CHECK_FALSE(finished.bind(state).bind(state * 1000).step());
+  CHECK(sqlite3_stmt_status(sqlite3_next_stmt(db->raw(), nullptr), SQLITE_STMTSTATUS_REPREPARE, 0) == 0);
+  const std::string explain = std::string("EXPLAIN QUERY PLAN ") + sql;
+  Stmt plan(*db, explain.c_str());
+  REQUIRE(plan.bind(2).bind(0).step());
+  CHECK(std::string(plan.text(3)).find("job_final (state=? AND finished>?)") != std::string::npos);
+}
+
+TEST_CASE("half a frame that a failed commit left behind the log is not one that is safe") {
+  TempFolder folder;
+  hf::test::FaultyVfs disk;
+  const std::string path = folder / "q.db";
+  auto open = [&](int64_t log_safe) {
+    auto db = Db::open({.path = path, .vfs = disk.name(), .log_safe = log_safe});
+    REQUIRE(db.ok());
+    (*db)->exec("PRAGMA journal_mode=WAL");
+    return std::move(*db);
+  };
+  auto insert = [](Db& db) {
+    db.begin();
+    db.exec("INSERT INTO t VALUES(zeroblob(100))");
+    return db.commit();
+  };
+  auto db = open(-1);
+  db->exec("CREATE TABLE t(a)");
+  REQUIRE(insert(*db));
+  const int64_t safe = db->log_safe();
+  REQUIRE(safe > 0);
+  disk.fail_pages = true;
+  REQUIRE_FALSE(insert(*db));
+  disk.fail_pages = false;
+  db = nullptr;
+  db = open(safe);
+  CHECK(db->log_safe() == safe);
+  CHECK(insert(*db));
+  CHECK(db->log_safe() > safe);
+  db = nullptr;
+  CHECK(open(-1)->query_i64("SELECT count(*) FROM t") == 2);
 }
 
 TEST_CASE("SQLite's codes as a user knows them") {

@@ -3,8 +3,13 @@
 #include <malloc.h>
 #include <sqlite3.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <cstring>
 #include <new>
+
+#include "pool.h"
+
+using hf::sim::Pool;
 
 namespace {
 
@@ -22,25 +27,23 @@ bool refuse() {
   return no;
 }
 
-sqlite3_mem_methods real;
-
 }  // namespace
 
 void* operator new(std::size_t n) {
   if (refuse()) throw std::bad_alloc();
-  void* p = std::malloc(n != 0 ? n : 1);
+  void* p = Pool::get(n);
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }
 void* operator new[](std::size_t n) { return operator new(n); }
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return refuse() ? nullptr : std::malloc(n != 0 ? n : 1); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return refuse() ? nullptr : Pool::get(n); }
 void* operator new[](std::size_t n, const std::nothrow_t& t) noexcept { return operator new(n, t); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete(void* p) noexcept { Pool::put(p); }
+void operator delete[](void* p) noexcept { Pool::put(p); }
+void operator delete(void* p, std::size_t) noexcept { Pool::put(p); }
+void operator delete[](void* p, std::size_t) noexcept { Pool::put(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { Pool::put(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { Pool::put(p); }
 
 namespace hf::sim {
 
@@ -51,10 +54,20 @@ void install_allocator() {
   // The files of a disk grow and go by the thousand: their memory is kept, not given back and faulted in again.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
-  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real);
-  static sqlite3_mem_methods failing = real;
-  failing.xMalloc = [](int n) { return refuse() ? nullptr : real.xMalloc(n); };
-  failing.xRealloc = [](void* p, int n) { return refuse() ? nullptr : real.xRealloc(p, n); };
+  static sqlite3_mem_methods failing{};
+  failing.xMalloc = [](int n) { return refuse() ? nullptr : Pool::get(static_cast<size_t>(n)); };
+  failing.xFree = [](void* p) { Pool::put(p); };
+  failing.xRealloc = [](void* p, int n) -> void* {
+    void* larger = refuse() ? nullptr : Pool::get(static_cast<size_t>(n));
+    if (larger == nullptr) return nullptr;
+    std::memcpy(larger, p, std::min(Pool::size(p), static_cast<size_t>(n)));
+    Pool::put(p);
+    return larger;
+  };
+  failing.xSize = [](void* p) { return static_cast<int>(Pool::size(p)); };
+  failing.xRoundup = [](int n) { return (n + 7) & ~7; };
+  failing.xInit = [](void*) { return SQLITE_OK; };
+  failing.xShutdown = [](void*) {};
   sqlite3_config(SQLITE_CONFIG_MALLOC, &failing);
 }
 

@@ -1,6 +1,7 @@
 // What people ask of the device, at random.
 #pragma once
 
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -112,7 +113,13 @@ class Workload {
     if (ledger.size() == 0) return 1;
     auto& jobs = ledger.jobs();
     auto it = jobs.lower_bound(jobs.begin()->first + static_cast<JobId>(below(static_cast<uint64_t>(jobs.rbegin()->first - jobs.begin()->first) + 1)));
-    return it == jobs.end() ? jobs.rbegin()->first : it->first;
+    if (it == jobs.end()) it = std::prev(it);
+    // Most have ended: mostly one that has not is meant, if there is one near.
+    if (one_in(4)) return it->first;
+    for (auto near = it; near != jobs.end(); ++near) {
+      if (!is_final(near->second.state)) return near->first;
+    }
+    return it->first;
   }
 
   Random& random_;
