@@ -1,25 +1,29 @@
 #include "handlers/end_run.h"
 
 #include "core/units.h"
+#include "platform/memory.h"
 
 namespace hf {
 
 RunEnded ended_by_stop(StopReason reason, int64_t timeout_ms) {
   RunEnded ended;
-  switch (reason) {
-    case StopReason::timeout:
-      ended.outcome = Outcome::retry;
-      ended.error = timeout_ms > 0 ? "timed out after " + format_duration(timeout_ms) : "timed out";
-      break;
-    case StopReason::cancel:
-      ended.outcome = Outcome::cancelled;
-      ended.error = "cancelled while it ran";
-      break;
-    case StopReason::shutdown:
-      ended.outcome = Outcome::handed_back;
-      ended.error = "stopped: Holdfast is stopping";
-      break;
-  }
+  ended.outcome = reason == StopReason::timeout  ? Outcome::retry
+                  : reason == StopReason::cancel ? Outcome::cancelled
+                                                 : Outcome::handed_back;
+  // The outcome counts; without memory for the words it has none.
+  (void)guarded([&] {
+    ended.error = reason == StopReason::timeout
+                      ? (timeout_ms > 0 ? "timed out after " + format_duration(timeout_ms) : "timed out")
+                  : reason == StopReason::cancel ? "cancelled while it ran"
+                                                 : "stopped: Holdfast is stopping";
+  });
+  return ended;
+}
+
+RunEnded ended_without_memory() {
+  RunEnded ended;
+  ended.outcome = Outcome::defer;
+  ended.error = "out of memory";  // so short that it needs none
   return ended;
 }
 

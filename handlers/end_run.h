@@ -11,13 +11,16 @@
 
 namespace hf {
 
-// Host::end_run, or what a test puts in its place. Called on the loop thread, once for each job of
+// Host::end_run, or what a test puts in its place; it does not throw. Called on the loop thread, once for each job of
 // each StartRun; never from within the runner's start().
 using EndRun = std::function<void(RunEnded)>;
 
 // The end of a run that was ended because the engine asked for it; without id and attempt.
 // `timeout_ms` is that of its StartRun.
 RunEnded ended_by_stop(StopReason reason, int64_t timeout_ms);
+
+// The end of a run of which there is no memory to say more: it comes again, no attempt spent.
+RunEnded ended_without_memory();
 
 // The end of a run that succeeded, but whose result ("its output", "the response") is longer than
 // is kept.

@@ -11,6 +11,7 @@
 #include "core/units.h"
 #include "handlers/error_text.h"
 #include "handlers/next_turn.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -62,11 +63,11 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
   if (end.not_started) {
     // No room for a process is the device's trouble and that of every job of this runner. A program
     // that is not there is this handler's: it spends attempts, and the dead letters show it.
-    if (end.not_started->code == HF_E_FULL) {
+    if (end.not_started->code == HF_E_FULL || end.not_started->code == HF_E_NO_MEMORY) {
       ended.outcome = Outcome::defer;
       ended.park_runner = true;
     }
-    ended.error = end.not_started->message;
+    ended.error = std::move(end.not_started->message);
     return ended;
   }
   if (end.unknown) {
@@ -80,6 +81,10 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
   }
   switch (end.exit_code) {
     case EX_OK:
+      if (end.output_lost) {
+        ended.error = "there was no memory for its output";
+        return ended;
+      }
       if (end.output_over) return ended_too_long("its output", max_result);
       ended.outcome = Outcome::done;
       ended.result = std::move(end.output);
@@ -148,8 +153,13 @@ void ExecRunner::start(StartRun run) {
     spec.output_max = static_cast<size_t>(options_.max_result);
     Run& entry = running_[fence];
     entry.timeout_ms = run.timeout_ms;
-    entry.process = Process::start(loop_, std::move(spec),
-                                   [this, fence](ProcessEnd end) { ended(fence, std::move(end)); });
+    const bool begun = guarded([&] {
+      entry.process = Process::start(loop_, std::move(spec),
+                                     [this, fence](ProcessEnd end) { ended(fence, std::move(end)); });
+    });
+    if (begun) continue;
+    running_.erase(fence);
+    throw std::bad_alloc();  // the run has not begun
   }
 }
 
@@ -163,8 +173,12 @@ void ExecRunner::stop(JobId id, int attempt, StopReason reason) {
 void ExecRunner::ended(const Fence& fence, ProcessEnd end) {
   const auto node = running_.extract(fence);
   const Run& run = node.mapped();
-  RunEnded ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
-                               : exec_outcome(std::move(end), options_.max_result);
+  RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
+  if (!end.not_started && !run.stopped) ended.outcome = Outcome::retry;  // it ran: an attempt is spent
+  (void)guarded([&] {
+    ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
+                        : exec_outcome(std::move(end), options_.max_result);
+  });
   end_run_(with_fence(std::move(ended), fence));
   if (running_.empty() && closed_) std::exchange(closed_, nullptr)();
 }

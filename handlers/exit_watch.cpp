@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/memory.h"
+
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434  // Linux 5.3, the same number on every architecture
 #endif
@@ -44,12 +46,15 @@ Status ExitWatch::watch_thread(uv_loop_t* loop) {
     delete this;
     return Error{HF_E_FULL, std::string("cannot watch a process: ") + uv_strerror(error)};
   }
-  auto thread = Thread::start("hf-wait", [this] {
-    siginfo_t info;
-    while (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) != 0 &&
-           errno == EINTR) {
-    }
-    uv_async_send(&async_);
+  Result<Thread> thread = Error{HF_E_NO_MEMORY, "out of memory"};
+  (void)guarded([&] {
+    thread = Thread::start("hf-wait", [this] {
+      siginfo_t info;
+      while (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) != 0 &&
+             errno == EINTR) {
+      }
+      uv_async_send(&async_);
+    });
   });
   if (!thread) {
     uv_close(&handle_, closed);

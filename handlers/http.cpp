@@ -4,6 +4,7 @@
 
 #include "handlers/http_outcome.h"
 #include "handlers/next_turn.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -29,14 +30,19 @@ void HttpRunner::start(StartRun run) {
     deadlines.first_byte_ms = deadlines.whole_ms = run.timeout_ms + kAfterTimeoutMs;
   for (RunJob& job : run.jobs) {
     const Fence fence = fence_of(job);
-    running_[fence].timeout_ms = run.timeout_ms;
-    HttpHeaders headers;
-    headers.add("Idempotency-Key", job.key);
-    headers.add("Holdfast-Job-Id", std::to_string(job.id));
-    headers.add("Holdfast-Attempt", std::to_string(job.attempt));
-    running_[fence].request =
-        peer_.send(headers, "application/json", std::move(job.bytes), deadlines, max_result_,
-                   [this, fence](HttpResult result) { answered(fence, std::move(result)); });
+    Run& entry = running_[fence];
+    entry.timeout_ms = run.timeout_ms;
+    const bool begun = guarded([&] {
+      HttpHeaders headers;
+      headers.add("Idempotency-Key", job.key);
+      headers.add("Holdfast-Job-Id", std::to_string(job.id));
+      headers.add("Holdfast-Attempt", std::to_string(job.attempt));
+      entry.request = peer_.send(headers, "application/json", std::move(job.bytes), deadlines, max_result_,
+                                 [this, fence](HttpResult result) { answered(fence, std::move(result)); });
+    });
+    if (begun) continue;
+    running_.erase(fence);
+    throw std::bad_alloc();  // the run has not begun
   }
 }
 
@@ -49,15 +55,14 @@ void HttpRunner::stop(JobId id, int attempt, StopReason reason) {
 void HttpRunner::answered(const Fence& fence, HttpResult result) {
   const auto node = running_.extract(fence);
   const Run& run = node.mapped();
-  RunEnded ended;
-  if (run.stopped) {
-    ended = ended_by_stop(*run.stopped, run.timeout_ms);
-  } else {
-    ended = http_outcome(result, peer_.name());
-    if (ended.outcome == Outcome::done && result.response.body_cut)
-      ended = ended_too_long("the response of " + peer_.name(), max_result_);
-    if (ended.outcome == Outcome::done) ended.result = std::move(result.response.body);
-  }
+  RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
+  if (!run.stopped) (void)guarded([&] {
+    RunEnded told = http_outcome(result, peer_.name());
+    if (told.outcome == Outcome::done && result.response.body_cut)
+      told = ended_too_long("the response of " + peer_.name(), max_result_);
+    if (told.outcome == Outcome::done) told.result = std::move(result.response.body);
+    ended = std::move(told);
+  });
   end_run_(with_fence(std::move(ended), fence));
   if (!running_.empty() || !closed_) return;
   peer_.release();

@@ -68,7 +68,8 @@ RunEnded http_outcome(const HttpResult& result, const std::string& peer) {
   const bool alert = error.kind == NetErrorKind::kTlsProtocol && error.phase != NetPhase::kReceive;
   // Ours to refuse, before any address was looked at: the URL or a header.
   const bool unsendable = error.kind == NetErrorKind::kRefused && error.phase == NetPhase::kNone;
-  if ((!result.sent && !unsendable) || alert || world_not_ready(error))
+  const bool ours = error.kind == NetErrorKind::kLocal;  // memory
+  if ((!result.sent && !unsendable) || alert || ours || world_not_ready(error))
     return parked(error.message);
   RunEnded ended;
   ended.outcome = unsendable ? Outcome::dead : Outcome::retry;

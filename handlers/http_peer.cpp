@@ -21,7 +21,7 @@ RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std:
     if (!added) {
       HttpResult failed;
       failed.error = net_error(NetErrorKind::kLocal, added.error().message);
-      on_next_turn(loop_, [done = std::move(done), failed] { done(failed); });
+      on_next_turn(loop_, [done = std::move(done), failed]() mutable { done(std::move(failed)); });
       return 0;
     }
     tls_ = added.value();
@@ -44,7 +44,7 @@ RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std:
   const RequestId id = client_.send(
       std::move(request), [loop = loop_, within, done = std::move(done)](HttpResult result) {
         if (!*within) return done(std::move(result));
-        on_next_turn(loop, [done, result = std::move(result)] { done(result); });
+        on_next_turn(loop, [done, result = std::move(result)]() mutable { done(std::move(result)); });
       });
   *within = false;
   return id;

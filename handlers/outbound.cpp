@@ -1,11 +1,13 @@
 #include "handlers/outbound.h"
 
 #include "handlers/next_turn.h"
+#include "platform/memory.h"
 
 namespace hf {
 
 HttpClient& SharedClient::acquire() {
-  if (++users_ == 1) client_ = std::make_unique<HttpClient>(loop_.uv(), options_);
+  if (users_ == 0) client_ = std::make_unique<HttpClient>(loop_.uv(), options_);
+  ++users_;
   return *client_;
 }
 
@@ -16,7 +18,13 @@ void SharedClient::release(std::function<void()> closed) {
 }
 
 void OutboundRunner::start(StartRun run) {
-  if (!runner_) runner_ = make_(client_->acquire());
+  if (!runner_) {
+    HttpClient& client = client_->acquire();
+    if (!guarded([&] { runner_ = make_(client); })) {
+      client_->release([] {});
+      throw std::bad_alloc();
+    }
+  }
   runner_->start(std::move(run));
 }
 
@@ -25,12 +33,14 @@ void OutboundRunner::stop(JobId id, int attempt, StopReason reason) {
 }
 
 void OutboundRunner::shutdown(std::function<void()> closed) {
-  if (!runner_) return on_next_turn(loop_.uv(), std::move(closed));
+  closed_ = std::move(closed);
+  if (!runner_) return on_next_turn(loop_.uv(), std::move(closed_));
   // The callback runs within the runner: it is destroyed after that has returned.
-  runner_->shutdown([this, closed = std::move(closed)] {
-    on_next_turn(loop_.uv(), [this, closed] {
+  runner_->shutdown([this] {
+    on_next_turn(loop_.uv(), [this] {
       runner_.reset();
-      client_->release(closed);
+      const auto client = client_;  // *this may go
+      client->release(std::move(closed_));
     });
   });
 }

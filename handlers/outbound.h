@@ -44,6 +44,7 @@ class OutboundRunner : public Runner {
   const std::shared_ptr<SharedClient> client_;
   const Make make_;
   std::unique_ptr<Runner> runner_;
+  std::function<void()> closed_;
 };
 
 }  // namespace hf

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "handlers/spawn.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -66,8 +67,11 @@ Process::~Process() = default;
 
 Process* Process::start(uv_loop_t* loop, ProcessSpec spec, Ended ended, ExitWatch::How watch) {
   auto* process = new Process(loop, std::move(spec), std::move(ended));
-  if (Status begun = process->begin(watch); !begun) {
-    process->end_.not_started = begun.error();
+  Status begun = Error{HF_E_NO_MEMORY, "out of memory"};
+  if (!guarded([&] { begun = process->begin(watch); }) || !begun) {
+    process->end_.not_started.emplace();
+    process->end_.not_started->code = begun.error().code;
+    (void)guarded([&] { process->end_.not_started->message = begun.error().message; });
     process->close_all();
   }
   return process;
@@ -86,7 +90,8 @@ Status Process::begin(ExitWatch::How watch) {
   HF_TRY(open_pipe(&err_, &err.fd));
   auto pid = spawn({spec_.argv, spec_.env, spec_.cwd, in.fd, out.fd, err.fd});
   if (!pid) return pid.error();
-  auto exit = ExitWatch::create(loop_, pid.value(), watch, [this] { on_exit(); });
+  Result<ExitWatch*> exit = Error{HF_E_NO_MEMORY, "out of memory"};
+  (void)guarded([&] { exit = ExitWatch::create(loop_, pid.value(), watch, [this] { on_exit(); }); });
   if (!exit) {
     kill(-pid.value(), SIGKILL);
     while (waitpid(pid.value(), nullptr, 0) < 0 && errno == EINTR) {
@@ -138,10 +143,14 @@ void Process::read(Pipe* pipe, size_t at_most) {
 void Process::take(const Pipe* pipe, const char* bytes, size_t size) {
   if (pipe == &out_) {
     const size_t kept = std::min(size, spec_.output_max - end_.output.size());
-    end_.output.append(bytes, kept);
+    if (!guarded([&] { end_.output.append(bytes, kept); })) end_.output_lost = true;
     end_.output_over |= kept < size;
     return;
   }
+  if (!guarded([&] { take_error(bytes, size); })) end_.error_tail_cut = true;
+}
+
+void Process::take_error(const char* bytes, size_t size) {
   std::string& tail = end_.error_tail;
   tail.append(bytes + (size - std::min(size, spec_.error_tail_max)),
               std::min(size, spec_.error_tail_max));

@@ -31,6 +31,7 @@ struct ProcessEnd {
   bool unknown = false;  // the host ignores SIGCHLD, or reaped our child with a wait of its own
   std::string output;
   bool output_over = false;  // there was more than output_max
+  bool output_lost = false;  // there was no memory for it
   std::string error_tail;
   bool error_tail_cut = false;  // there was more than error_tail_max
 };
@@ -46,6 +47,7 @@ class Process {
 
   // `ended` is called once, from the loop, when nothing of the Process is left there; the Process
   // deletes itself just before.
+  // Throws std::bad_alloc if nothing was begun and `ended` will not be called.
   static Process* start(uv_loop_t* loop, ProcessSpec spec, Ended ended,
                         ExitWatch::How watch = ExitWatch::How::pidfd);
   Process(const Process&) = delete;
@@ -70,6 +72,7 @@ class Process {
   Status open_pipe(Pipe* pipe, int* child_end);
   void read(Pipe* pipe, size_t at_most);
   void take(const Pipe* pipe, const char* bytes, size_t size);
+  void take_error(const char* bytes, size_t size);
   void on_exit();
   void close_pipe(Pipe* pipe);
   void close_all();

@@ -9,6 +9,7 @@
 #include "handlers/http_outcome.h"
 #include "handlers/ndjson.h"
 #include "handlers/next_turn.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -39,11 +40,15 @@ SinkRunner::~SinkRunner() {
 
 void SinkRunner::start(StartRun run) {
   if (run.jobs.empty()) return;
-  Batch batch;
+  std::list<Batch> one(1);
+  Batch& batch = one.front();
   batch.timeout_ms = run.timeout_ms;
+  batch.cancelled.reserve(run.jobs.size());
   batch.parts.push_back(std::move(run.jobs));
-  batches_.push_back(std::move(batch));
-  send_next(std::prev(batches_.end()));
+  batches_.splice(batches_.end(), one);
+  if (guarded([&] { send_next(std::prev(batches_.end())); })) return;
+  batches_.pop_back();
+  throw std::bad_alloc();  // the batch has not begun
 }
 
 void SinkRunner::send_next(Position batch) {
@@ -59,6 +64,24 @@ void SinkRunner::send_next(Position batch) {
 }
 
 void SinkRunner::answered(Position batch, HttpResult result) {
+  if (!guarded([&] { go_on(batch, result); })) end_without_memory(*batch);
+  if (!batch->parts.empty()) return;
+  batches_.erase(batch);
+  if (!batches_.empty() || !closed_) return;
+  peer_.release();
+  std::exchange(closed_, nullptr)();
+}
+
+// Also if the server has them: they are sent again, with the same keys.
+void SinkRunner::end_without_memory(Batch& batch) noexcept {
+  for (; !batch.parts.empty(); batch.parts.pop_front())
+    for (const RunJob& job : batch.parts.front())
+      end(job, batch.stopped               ? ended_by_stop(*batch.stopped, batch.timeout_ms)
+               : is_cancelled(batch, job) ? ended_by_stop(StopReason::cancel, batch.timeout_ms)
+                                          : ended_without_memory());
+}
+
+void SinkRunner::go_on(Position batch, const HttpResult& result) {
   Jobs& first = batch->parts.front();
   const bool stopped = batch->stopped.has_value();
   const bool broken_off = result.error.kind == NetErrorKind::kCanceled;
@@ -67,9 +90,11 @@ void SinkRunner::answered(Position batch, HttpResult result) {
   const bool refused = how.outcome == Outcome::dead && about_content(result);
   if (refused && !stopped && first.size() > 1) {
     const auto middle = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);
-    Jobs second(std::make_move_iterator(middle), std::make_move_iterator(first.end()));
+    std::list<Jobs> second(1);
+    second.front().reserve(first.size());  // nothing is in two places, or in none, when this throws
+    second.front().assign(std::make_move_iterator(middle), std::make_move_iterator(first.end()));
     first.erase(middle, first.end());
-    batch->parts.insert(std::next(batch->parts.begin()), std::move(second));
+    batch->parts.splice(std::next(batch->parts.begin()), second);
     leave_out_cancelled(*batch);
   } else {
     const bool lone_cancel = broken_off && is_cancelled(*batch, first[0]);
@@ -80,11 +105,7 @@ void SinkRunner::answered(Position batch, HttpResult result) {
       end_all(*batch, how);  // what befell this request would befall the next one too
     }
   }
-  if (!batch->parts.empty()) return send_next(batch);
-  batches_.erase(batch);
-  if (!batches_.empty() || !closed_) return;
-  peer_.release();
-  std::exchange(closed_, nullptr)();
+  if (!batch->parts.empty()) send_next(batch);
 }
 
 bool SinkRunner::is_cancelled(const Batch& batch, const RunJob& job) {
@@ -94,12 +115,13 @@ bool SinkRunner::is_cancelled(const Batch& batch, const RunJob& job) {
 }
 
 void SinkRunner::end_first(Batch& batch, const RunEnded& how) {
-  const Jobs jobs = std::move(batch.parts.front());
-  batch.parts.pop_front();
-  for (const RunJob& job : jobs) {
+  std::vector<RunEnded> ends;  // all of them, before the first is told
+  for (const RunJob& job : batch.parts.front()) {
     const bool cancelled = how.outcome != Outcome::done && is_cancelled(batch, job);
-    end(job, cancelled ? ended_by_stop(StopReason::cancel, batch.timeout_ms) : how);
+    ends.push_back(with_fence(cancelled ? ended_by_stop(StopReason::cancel, batch.timeout_ms) : how, fence_of(job)));
   }
+  batch.parts.pop_front();
+  for (RunEnded& ended : ends) end_run_(std::move(ended));
 }
 
 void SinkRunner::end_all(Batch& batch, const RunEnded& how) {
@@ -125,8 +147,8 @@ void SinkRunner::stop(JobId id, int attempt, StopReason reason) {
   // The newest first: an older run of the job was handed back.
   for (auto at = batches_.rbegin(); at != batches_.rend(); ++at) {
     Batch& batch = *at;
-    for (size_t i = 0; i < batch.parts.size(); ++i) {
-      Jobs& part = batch.parts[i];
+    for (auto at_part = batch.parts.begin(); at_part != batch.parts.end(); ++at_part) {
+      Jobs& part = *at_part;
       const auto job = std::find_if(part.begin(), part.end(), [&](const RunJob& candidate) {
         return candidate.id == id && candidate.attempt == attempt;
       });
@@ -134,13 +156,13 @@ void SinkRunner::stop(JobId id, int attempt, StopReason reason) {
       if (reason != StopReason::cancel) {
         if (!batch.stopped) batch.stopped = reason;
         peer_.cancel(batch.request);  // if the answer is there already, it counts
-      } else if (i == 0) {
+      } else if (at_part == batch.parts.begin()) {
         batch.cancelled.emplace_back(id, attempt);
         if (part.size() == 1) peer_.cancel(batch.request);
       } else {
         end(*job, ended_by_stop(reason, batch.timeout_ms));
         part.erase(job);
-        if (part.empty()) batch.parts.erase(batch.parts.begin() + static_cast<std::ptrdiff_t>(i));
+        if (part.empty()) batch.parts.erase(at_part);
       }
       return;
     }

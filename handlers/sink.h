@@ -3,7 +3,6 @@
 
 #include <uv.h>
 
-#include <deque>
 #include <list>
 #include <optional>
 #include <utility>
@@ -40,7 +39,7 @@ class SinkRunner : public Runner {
  private:
   using Jobs = std::vector<RunJob>;
   struct Batch {
-    std::deque<Jobs> parts;                        // the first is on the way
+    std::list<Jobs> parts;                         // the first is on the way
     std::vector<std::pair<JobId, int>> cancelled;  // of that first part
     RequestId request = 0;
     int64_t timeout_ms = -1;
@@ -50,6 +49,8 @@ class SinkRunner : public Runner {
 
   void send_next(Position batch);
   void answered(Position batch, HttpResult result);
+  void go_on(Position batch, const HttpResult& result);
+  void end_without_memory(Batch& batch) noexcept;
   static bool is_cancelled(const Batch& batch, const RunJob& job);
   void end_first(Batch& batch, const RunEnded& how);  // the first part
   void end_all(Batch& batch, const RunEnded& how);

@@ -155,6 +155,8 @@ Result<pid_t> spawn(const SpawnSpec& spec) {
                    "cannot run " + quoted(spec.argv[0], 256) + ": not found in PATH"};
     }
   }
+  const std::vector<char*> argv = pointers(spec.argv);
+  const std::vector<char*> envp = pointers(spec.env);
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) return failure(path, spec.cwd, kNone, errno);
   if (report[1] < 3) {  // the host closed its own standard descriptors
@@ -168,8 +170,6 @@ Result<pid_t> spawn(const SpawnSpec& spec) {
     report[1] = moved;
   }
 
-  const std::vector<char*> argv = pointers(spec.argv);
-  const std::vector<char*> envp = pointers(spec.env);
   Plan plan{path.c_str(),
             argv.data(),
             envp.data(),

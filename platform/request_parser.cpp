@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "platform/memory.h"
+
 namespace hf {
 namespace {
 
@@ -16,16 +18,24 @@ std::string lower(std::string text) {
 
 RequestParser::RequestParser(const RequestLimits& limits) : limits_(limits) { start(); }
 
+// What throws does so in feed(), not through llhttp.
+template <auto callback, class... A>
+int RequestParser::within(llhttp_t* parser, A... rest) noexcept {
+  int code = HPE_USER;
+  if (!guarded([&] { code = callback(parser, rest...); })) of(parser).no_memory_ = true;
+  return code;
+}
+
 const llhttp_settings_t& RequestParser::settings() {
   static const llhttp_settings_t table = [] {
     llhttp_settings_t set;
     llhttp_settings_init(&set);
-    set.on_url = on_url;
-    set.on_header_field = on_field;
-    set.on_header_value = on_value;
-    set.on_header_value_complete = on_value_complete;
-    set.on_headers_complete = on_head;
-    set.on_body = on_body;
+    set.on_url = within<on_url>;
+    set.on_header_field = within<on_field>;
+    set.on_header_value = within<on_value>;
+    set.on_header_value_complete = within<on_value_complete>;
+    set.on_headers_complete = within<on_head>;
+    set.on_body = within<on_body>;
     set.on_message_complete = on_complete;
     return set;
   }();
@@ -55,6 +65,7 @@ std::size_t RequestParser::feed(std::string_view data) {
     if (in_head) part = part.substr(0, limits_.head_bytes - head_bytes_);
     const std::size_t body_before = request_.body.size();
     const llhttp_errno_t error = llhttp_execute(&parser_, part.data(), part.size());
+    if (no_memory_) throw std::bad_alloc();
     std::size_t taken = part.size();
     if (error != HPE_OK) {
       const char* stop = llhttp_get_error_pos(&parser_);

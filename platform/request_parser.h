@@ -55,6 +55,8 @@ class RequestParser {
  private:
   static const llhttp_settings_t& settings();
   static RequestParser& of(llhttp_t* parser) { return *static_cast<RequestParser*>(parser->data); }
+  template <auto callback, class... A>
+  static int within(llhttp_t* parser, A... rest) noexcept;
   static int on_url(llhttp_t* parser, const char* at, std::size_t length);
   static int on_field(llhttp_t* parser, const char* at, std::size_t length);
   static int on_value(llhttp_t* parser, const char* at, std::size_t length);
@@ -79,6 +81,7 @@ class RequestParser {
   bool keep_alive_ = false;
   bool is_head_ = false;
   bool http_1_0_ = false;
+  bool no_memory_ = false;  // the connection is closed for it
 };
 
 }  // namespace hf

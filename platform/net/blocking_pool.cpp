@@ -1,10 +1,11 @@
 #include "platform/net/blocking_pool.h"
 
 #include <algorithm>
-#include <deque>
+#include <list>
 #include <utility>
 #include <vector>
 
+#include "platform/memory.h"
 #include "platform/thread.h"
 
 namespace hf {
@@ -28,9 +29,11 @@ struct Task {
   bool abandoned = false;
 };
 
+using Tasks = std::list<Task>;  // they move from one to the next, which needs no memory
+
 struct Worker {
   Thread thread;
-  std::unique_ptr<Task> task;  // what it runs
+  Tasks task;                  // what it runs: one, or none
   bool ended = false;          // past its last lock of the mutex: to be joined
 };
 
@@ -47,8 +50,8 @@ struct BlockingPool::Shared {
   uv_mutex_t mutex;
   uv_cond_t work_or_stop;
   // Guarded by `mutex`.
-  std::deque<std::unique_ptr<Task>> waiting;
-  std::vector<std::unique_ptr<Task>> finished;
+  Tasks waiting;
+  Tasks finished;
   std::vector<std::shared_ptr<Worker>> workers;
   int idle = 0;
   int hung = 0;
@@ -93,15 +96,14 @@ bool BlockingPool::Shared::wait_for_task(int64_t idle_exit_ms) {
 void BlockingPool::Shared::run(Worker* self, int64_t idle_exit_ms) {
   const Lock lock(&mutex);
   while (wait_for_task(idle_exit_ms)) {
-    self->task = std::move(waiting.front());
-    waiting.pop_front();
-    Task* task = self->task.get();
+    self->task.splice(self->task.end(), waiting, waiting.begin());
+    Task& task = self->task.front();
     uv_mutex_unlock(&mutex);
-    task->work();
+    (void)guarded(task.work);
     uv_mutex_lock(&mutex);
-    if (task->abandoned) --hung;
+    if (task.abandoned) --hung;
     // Also an abandoned task goes back: its functions hold things of the loop's thread.
-    finished.push_back(std::move(self->task));
+    finished.splice(finished.end(), self->task);
     wake_loop();
   }
   self->ended = true;
@@ -127,9 +129,7 @@ BlockingPool::BlockingPool(uv_loop_t* loop, HandleCountPtr handles, BlockingPool
 
 BlockingPool::~BlockingPool() {
   std::vector<std::shared_ptr<Worker>> workers;
-  std::deque<std::unique_ptr<Task>> waiting;
-  std::vector<std::unique_ptr<Task>> finished;
-  std::vector<std::shared_ptr<Worker>> in_task;
+  Tasks waiting, finished;
   Shared::Async* async;
   {
     const Lock lock(&shared_->mutex);
@@ -137,12 +137,13 @@ BlockingPool::~BlockingPool() {
     async = std::exchange(shared_->async, nullptr);
     waiting.swap(shared_->waiting);
     finished.swap(shared_->finished);
-    for (auto& worker : shared_->workers) (worker->task ? in_task : workers).push_back(worker);
-    shared_->workers.clear();
+    workers.swap(shared_->workers);
+    for (auto& worker : workers) {
+      if (!worker->task.empty()) worker->thread.detach();
+    }
     uv_cond_broadcast(&shared_->work_or_stop);
   }
-  for (auto& worker : workers) worker->thread.join();
-  for (auto& worker : in_task) worker->thread.detach();
+  for (auto& worker : workers) worker->thread.join();  // nothing, for those that were detached
   if (!async) return;
   async->pool = nullptr;
   uv_close(reinterpret_cast<uv_handle_t*>(&async->handle), [](uv_handle_t* handle) {
@@ -155,6 +156,7 @@ BlockingPool::~BlockingPool() {
 
 Status BlockingPool::start_thread() {
   auto worker = std::make_shared<Worker>();
+  shared_->workers.reserve(shared_->workers.size() + 1);  // what throws does so before there is a thread
   auto thread = Thread::start("hf-blocking", [shared = shared_, worker, idle_exit_ms = options_.idle_exit_ms] {
     shared->run(worker.get(), idle_exit_ms);
   });
@@ -166,6 +168,8 @@ Status BlockingPool::start_thread() {
 
 Result<BlockingPool::TaskId> BlockingPool::submit(std::function<void()> work,
                                                   std::function<void()> done) {
+  Tasks task;
+  task.push_back({0, std::move(work), std::move(done)});
   const Lock lock(&shared_->mutex);
   if (!shared_->async) return Error{HF_E_NO_MEMORY, "the event loop has no descriptor left"};
   const int threads = static_cast<int>(shared_->workers.size());
@@ -178,18 +182,17 @@ Result<BlockingPool::TaskId> BlockingPool::submit(std::function<void()> work,
     const Status started = start_thread();
     if (!started && threads == 0) return started.error();
   }
-  const TaskId id = ++shared_->last_id;
-  shared_->waiting.push_back(
-      std::make_unique<Task>(Task{id, std::move(work), std::move(done)}));
+  const TaskId id = task.front().id = ++shared_->last_id;
+  shared_->waiting.splice(shared_->waiting.end(), task);
   if (shared_->pending++ == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&shared_->async->handle));
   uv_cond_signal(&shared_->work_or_stop);
   return id;
 }
 
 void BlockingPool::abandon(TaskId id) {
-  std::unique_ptr<Task> dropped;  // destroyed without the lock: it is the caller's code
+  Tasks dropped;  // destroyed without the lock: it is the caller's code
   const Lock lock(&shared_->mutex);
-  const auto has_id = [id](const std::unique_ptr<Task>& task) { return task && task->id == id; };
+  const auto has_id = [id](const Task& task) { return task.id == id; };
   const auto owed = [this](Task& task) {
     if (task.abandoned) return false;
     task.abandoned = true;
@@ -198,42 +201,43 @@ void BlockingPool::abandon(TaskId id) {
   };
   const auto it = std::find_if(shared_->waiting.begin(), shared_->waiting.end(), has_id);
   if (it != shared_->waiting.end()) {
-    owed(**it);
-    dropped = std::move(*it);
-    shared_->waiting.erase(it);
+    owed(*it);
+    dropped.splice(dropped.end(), shared_->waiting, it);
     return;
   }
   for (auto& worker : shared_->workers)
-    if (has_id(worker->task) && owed(*worker->task)) ++shared_->hung;
-  for (auto& task : shared_->finished)
-    if (has_id(task)) owed(*task);
+    for (Task& task : worker->task)
+      if (has_id(task) && owed(task)) ++shared_->hung;
+  for (Task& task : shared_->finished)
+    if (has_id(task)) owed(task);
 }
 
 void BlockingPool::deliver() {
-  std::vector<std::unique_ptr<Task>> finished;
-  std::vector<std::shared_ptr<Worker>> ended;
-  {
-    const Lock lock(&shared_->mutex);
-    auto& workers = shared_->workers;
-    const auto still = std::stable_partition(workers.begin(), workers.end(),
-                                             [](const auto& worker) { return !worker->ended; });
-    ended.assign(std::make_move_iterator(still), std::make_move_iterator(workers.end()));
-    workers.erase(still, workers.end());
+  for (;;) {
+    std::shared_ptr<Worker> ended;
+    {
+      const Lock lock(&shared_->mutex);
+      auto& workers = shared_->workers;
+      const auto it = std::find_if(workers.begin(), workers.end(), [](const auto& worker) { return worker->ended; });
+      if (it == workers.end()) break;
+      ended = std::move(*it);
+      workers.erase(it);
+    }
+    ended->thread.join();
   }
-  for (auto& worker : ended) worker->thread.join();
   // One at a time: `done` may abandon another one, or destroy the pool.
   const std::shared_ptr<Shared> shared = shared_;
+  const HandleCountPtr handles = shared->async->handles;
   for (;;) {
-    std::unique_ptr<Task> task;
+    Tasks task;
     {
       const Lock lock(&shared->mutex);
       if (!shared->async || shared->finished.empty()) return;
-      task = std::move(shared->finished.front());
-      shared->finished.erase(shared->finished.begin());
-      if (!task->abandoned && --shared->pending == 0)
+      task.splice(task.end(), shared->finished, shared->finished.begin());
+      if (!task.front().abandoned && --shared->pending == 0)
         uv_unref(reinterpret_cast<uv_handle_t*>(&shared->async->handle));
     }
-    if (!task->abandoned) task->done();
+    if (!task.front().abandoned) handles->guard(task.front().done);
   }
 }
 

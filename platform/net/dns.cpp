@@ -3,7 +3,10 @@
 #include <netdb.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
+
+#include "platform/memory.h"
 
 namespace hf {
 
@@ -41,9 +44,9 @@ LookupFn system_lookup() {
     addrinfo* list = nullptr;
     const int code = getaddrinfo(host.c_str(), nullptr, &hints, &list);
     if (code != 0) return code;
+    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> own(list, freeaddrinfo);
     for (const addrinfo* it = list; it && out->size() < kAddressesMax; it = it->ai_next)
       if (const auto address = Address::from(it->ai_addr, 0)) out->push_back(*address);
-    freeaddrinfo(list);
     return out->empty() ? EAI_NONAME : 0;
   };
 }
@@ -72,13 +75,17 @@ Resolver::LookupId Resolver::resolve(const std::string& host, uint16_t port, int
   } else {
     auto answer = std::make_shared<Lookup::Answer>();
     const auto task = threads_.submit(
-        [answer, host, lookup = lookup_] { answer->code = lookup(host, &answer->addresses); },
+        [answer, host, lookup = lookup_] {
+          if (!guarded([&] { answer->code = lookup(host, &answer->addresses); })) answer->code = EAI_MEMORY;
+        },
         [this, id, answer] {
-          lookups_.at(id)->task = 0;
+          const auto asked = lookups_.find(id);
+          if (asked == lookups_.end()) return;  // resolve() ran out of memory after this was on its way
+          asked->second->task = 0;
           Resolved resolved;
           resolved.addresses = std::move(answer->addresses);
           if (answer->code != 0 || resolved.addresses.empty())
-            resolved.error = lookup_error(lookups_.at(id)->host, answer->code ? answer->code : EAI_NONAME);
+            resolved.error = lookup_error(asked->second->host, answer->code ? answer->code : EAI_NONAME);
           finish(id, std::move(resolved));
         });
     if (task) {

@@ -1,8 +1,7 @@
 #include "platform/net/http_client.h"
 
 #include <algorithm>
-#include <deque>
-#include <map>
+#include <list>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -50,7 +49,9 @@ struct Call {
   std::unique_ptr<LoopTimer> timer;
   ClientConnection* connection = nullptr;  // nullptr: it waits
   bool retried = false;
+  HttpResult result;  // once on_done is due
 };
+using Calls = std::list<Call>;  // they move from one to the next, which needs no memory
 
 }  // namespace
 
@@ -67,15 +68,11 @@ class HttpClient::Pool final : public std::enable_shared_from_this<Pool>, public
   bool is_shut() const { return shut_; }
 
  private:
-  struct Due {
-    HttpDoneFn on_done;
-    HttpResult result;
-  };
-
   // What is due is done from a callback of its own, so that no caller's code runs amid ours.
   void run_soon();
-  void finish(RequestId id, HttpResult result);
-  void finish(Call& call, HttpResult result) { finish(call.id, std::move(result)); }
+  void finish(Call& call, HttpResult result) noexcept;
+  void do_due();
+  void give_up() noexcept;
 
   void dispatch();
   bool assign(Call& call);
@@ -84,6 +81,7 @@ class HttpClient::Pool final : public std::enable_shared_from_this<Pool>, public
   void begin_exchange(Call& call, ClientConnection& connection);
   void expire_idle();
   Call* call_of(const ClientConnection& connection);
+  Call* find(RequestId id);
 
   void enter_phase(Call& call, NetPhase phase);
   void arm(Call& call);
@@ -101,10 +99,9 @@ class HttpClient::Pool final : public std::enable_shared_from_this<Pool>, public
   HttpNet net_;
   std::unique_ptr<LoopTimer> soon_;
   std::unique_ptr<LoopTimer> idle_timer_;
-  std::map<RequestId, std::unique_ptr<Call>> calls_;
-  std::deque<RequestId> waiting_;
+  Calls waiting_, active_;  // for a connection, on one
+  Calls due_;
   std::vector<std::unique_ptr<ClientConnection>> connections_;  // closed ones are dropped in run_soon
-  std::deque<Due> due_;
   RequestId last_id_ = 0;
   bool shut_ = false;
   HttpClientStats stats_;
@@ -119,14 +116,20 @@ HttpClient::Pool::Pool(uv_loop_t* loop, HttpClientOptions options) : options_(st
   if (!net_.cert_clock) net_.cert_clock = [] { return CertClock{true, wall_ms()}; };
   soon_ = std::make_unique<LoopTimer>(loop, net_.handles, [this] { run_soon(); });
   idle_timer_ = std::make_unique<LoopTimer>(loop, net_.handles, [this] { expire_idle(); });
+  net_.handles->no_memory = [this] { give_up(); };
 }
 
 // ---- requests
 
 RequestId HttpClient::Pool::send(HttpRequest request, HttpDoneFn on_done) {
   const RequestId id = ++last_id_;
+  Calls one(1);
+  Call& call = one.front();
+  call.id = id;
+  call.on_done = std::move(on_done);
   const auto refuse = [&](NetErrorKind kind, std::string text) {
-    due_.push_back({std::move(on_done), failure(net_error(kind, std::move(text)))});
+    call.result = failure(net_error(kind, std::move(text)));
+    due_.splice(due_.end(), one);
     soon_->start(0);
     return id;
   };
@@ -139,59 +142,76 @@ RequestId HttpClient::Pool::send(HttpRequest request, HttpDoneFn on_done) {
   if (waiting_.size() >= options_.max_waiting)
     return refuse(NetErrorKind::kLocal, std::to_string(options_.max_waiting) + " requests wait already");
 
-  auto call = std::make_unique<Call>();
-  call->id = id;
-  call->origin = origin_of(request);
-  call->request = std::move(request);
-  call->head = std::make_shared<const std::string>(std::move(*head));
-  call->on_done = std::move(on_done);
-  call->whole_until_ms = now_ms() + call->request.deadlines.whole_ms;
-  call->timer = std::make_unique<LoopTimer>(net_.loop, net_.handles, [this, id] { deadline(id); });
-  enter_phase(*call, NetPhase::kQueue);
-  calls_.emplace(id, std::move(call));
-  waiting_.push_back(id);
+  call.origin = origin_of(request);
+  call.request = std::move(request);
+  call.head = std::make_shared<const std::string>(std::move(*head));
+  call.whole_until_ms = now_ms() + call.request.deadlines.whole_ms;
+  call.timer = std::make_unique<LoopTimer>(net_.loop, net_.handles, [this, id] { deadline(id); });
+  enter_phase(call, NetPhase::kQueue);
+  waiting_.splice(waiting_.end(), one);
   ++stats_.requests;
   soon_->start(0);
   return id;
 }
 
 bool HttpClient::Pool::cancel(RequestId id) {
-  const auto it = calls_.find(id);
-  if (it == calls_.end()) return false;
-  finish(id, failure(net_error(NetErrorKind::kCanceled,
-                               "the request to " + it->second->origin.name() + " was cancelled")));
+  Call* call = find(id);
+  if (!call) return false;
+  NetError error = net_error(NetErrorKind::kCanceled, {});
+  (void)guarded([&] { error.message = "the request to " + call->origin.name() + " was cancelled"; });
+  finish(*call, failure(std::move(error)));
   return true;
 }
 
-// Takes the call out. A connection that was at work for it is closed: what is under way cannot be told apart.
-void HttpClient::Pool::finish(RequestId id, HttpResult result) {
-  const auto it = calls_.find(id);
-  const std::unique_ptr<Call> call = std::move(it->second);
-  calls_.erase(it);
-  if (call->connection) {
-    if (!call->connection->idle() && !call->connection->closed()) {
-      result.sent = call->phase >= NetPhase::kSend;
-      call->connection->close();
-    }
-  } else {
-    std::erase(waiting_, id);
+Call* HttpClient::Pool::find(RequestId id) {
+  for (Calls* calls : {&active_, &waiting_})
+    for (Call& call : *calls)
+      if (call.id == id) return &call;
+  return nullptr;
+}
+
+// A connection that was at work for the call is closed: what is under way cannot be told apart.
+void HttpClient::Pool::finish(Call& call, HttpResult result) noexcept {
+  if (call.connection && !call.connection->idle() && !call.connection->closed()) {
+    result.sent = call.phase >= NetPhase::kSend;
+    call.connection->close();
   }
-  if (result.error && result.error.phase == NetPhase::kNone) result.error.phase = call->phase;
-  result.retried = call->retried;
-  result.sent = result.sent || call->retried;
-  due_.push_back({std::move(call->on_done), std::move(result)});
+  if (result.error && result.error.phase == NetPhase::kNone) result.error.phase = call.phase;
+  result.retried = call.retried;
+  result.sent = result.sent || call.retried;
+  call.result = std::move(result);
+  call.timer.reset();
+  call.connection = nullptr;
+  for (Calls* calls : {&active_, &waiting_}) {
+    const auto is_it = [&](const Call& other) { return &other == &call; };
+    const auto it = std::find_if(calls->begin(), calls->end(), is_it);
+    if (it == calls->end()) continue;
+    due_.splice(due_.end(), *calls, it);
+    break;
+  }
+  if (soon_) soon_->start(0);
+}
+
+// Memory ran out in a callback, and nobody knows how far it had come: every request under way ends, unanswered.
+void HttpClient::Pool::give_up() noexcept {
+  if (shut_) return;
+  for (Calls* calls : {&active_, &waiting_})
+    while (!calls->empty()) finish(calls->front(), failure(net_error(NetErrorKind::kLocal, "out of memory")));
+  for (auto& connection : connections_) connection->close();
   soon_->start(0);
+}
+
+void HttpClient::Pool::do_due() {
+  Calls one;
+  one.splice(one.end(), due_, due_.begin());
+  one.front().on_done(std::move(one.front().result));
 }
 
 void HttpClient::Pool::run_soon() {
   const std::shared_ptr<Pool> self = shared_from_this();  // an on_done may destroy the client
   std::erase_if(connections_, [](const auto& connection) { return connection->closed(); });
   // Only what is due now: an on_done that sends a request which is refused at once cannot hold the loop.
-  for (size_t left = due_.size(); left > 0 && !due_.empty(); --left) {
-    Due due = std::move(due_.front());
-    due_.pop_front();
-    due.on_done(std::move(due.result));
-  }
+  for (size_t left = due_.size(); left > 0 && !due_.empty(); --left) do_due();
   if (shut_) return;
   if (!due_.empty()) soon_->start(0);
   dispatch();
@@ -201,18 +221,16 @@ void HttpClient::Pool::shutdown(std::function<void()> when_closed) {
   const std::shared_ptr<Pool> self = shared_from_this();
   if (!shut_) {
     shut_ = true;
-    while (!calls_.empty()) cancel(calls_.begin()->first);
+    net_.handles->no_memory = nullptr;
+    for (Calls* calls : {&active_, &waiting_})
+      while (!calls->empty()) cancel(calls->front().id);
     soon_.reset();
     idle_timer_.reset();
     for (auto& connection : connections_) connection->close();
     // The closed connections themselves stay until the pool goes: this may be called within one's event.
     net_.resolver.reset();
     net_.tls.reset();
-    while (!due_.empty()) {
-      Due due = std::move(due_.front());
-      due_.pop_front();
-      due.on_done(std::move(due.result));
-    }
+    while (!due_.empty()) do_due();
   }
   if (when_closed) net_.handles->when_none(std::move(when_closed));
 }
@@ -240,7 +258,7 @@ void HttpClient::Pool::arm(Call& call) {
 }
 
 void HttpClient::Pool::deadline(RequestId id) {
-  Call& call = *calls_.at(id);
+  Call& call = *find(id);
   const bool whole = now_ms() >= call.whole_until_ms;
   if (!whole && (call.phase_limit_ms == 0 || now_ms() < call.phase_until_ms)) return arm(call);
   const std::string name = call.origin.name();
@@ -256,12 +274,9 @@ void HttpClient::Pool::deadline(RequestId id) {
 
 // Gives waiting requests their connections, in order; one that must wait does not hold up those to other origins.
 void HttpClient::Pool::dispatch() {
-  for (size_t i = 0; i < waiting_.size();) {
-    Call& call = *calls_.at(waiting_[i]);
-    if (assign(call))
-      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
-    else
-      ++i;
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    const auto call = it++;
+    if (assign(*call)) active_.splice(active_.end(), waiting_, call);
   }
 }
 
@@ -334,8 +349,9 @@ void HttpClient::Pool::expire_idle() {
 }
 
 Call* HttpClient::Pool::call_of(const ClientConnection& connection) {
-  for (auto& [id, call] : calls_)
-    if (call->connection == &connection) return call.get();
+  for (Calls* calls : {&active_, &waiting_})  // it is waiting while its connection is made
+    for (Call& call : *calls)
+      if (call.connection == &connection) return &call;
   return nullptr;
 }
 
@@ -369,7 +385,8 @@ void HttpClient::Pool::on_connection_done(ClientConnection& connection, HttpResu
     call.connection = nullptr;
     ++stats_.retried;
     enter_phase(call, NetPhase::kQueue);
-    waiting_.push_front(call.id);
+    const auto is_it = [&](const Call& other) { return &other == &call; };
+    waiting_.splice(waiting_.begin(), active_, std::find_if(active_.begin(), active_.end(), is_it));
     soon_->start(0);
     return;
   }

@@ -1,30 +1,47 @@
 #include "platform/net/http_parser.h"
 
+#include "platform/memory.h"
+
 namespace hf {
+
+// What throws does so in feed(), not through llhttp.
+template <class F>
+int HttpParser::within(llhttp_t* parser, F f) noexcept {
+  int code = HPE_USER;
+  if (!guarded([&] { code = f(of(parser)); })) of(parser).no_memory_ = true;
+  return code;
+}
+
 const llhttp_settings_t& HttpParser::settings() {
   static const llhttp_settings_t kSettings = [] {
     llhttp_settings_t s;
     llhttp_settings_init(&s);
     s.on_header_field = [](llhttp_t* p, const char* at, size_t size) {
-      of(p).field_.append(at, size);
-      return of(p).count_header_bytes(size);
+      return within(p, [&](HttpParser& self) {
+        self.field_.append(at, size);
+        return self.count_header_bytes(size);
+      });
     };
     s.on_header_value = [](llhttp_t* p, const char* at, size_t size) {
-      of(p).value_.append(at, size);
-      return of(p).count_header_bytes(size);
+      return within(p, [&](HttpParser& self) {
+        self.value_.append(at, size);
+        return self.count_header_bytes(size);
+      });
     };
     s.on_header_value_complete = [](llhttp_t* p) {
-      of(p).flush_field();
-      return of(p).count_header_bytes(4);  // ": " and CR LF
+      return within(p, [](HttpParser& self) {
+        self.flush_field();
+        return self.count_header_bytes(4);  // ": " and CR LF
+      });
     };
     const auto count = [](llhttp_t* p, const char*, size_t size) {
-      return of(p).count_header_bytes(size);
+      return within(p, [&](HttpParser& self) { return self.count_header_bytes(size); });
     };
     s.on_status = count;
     s.on_chunk_extension_name = count;
     s.on_chunk_extension_value = count;
-    s.on_headers_complete = [](llhttp_t* p) { return of(p).on_headers_complete(); };
-    s.on_body = [](llhttp_t* p, const char* at, size_t size) { return of(p).on_body(at, size); };
+    s.on_headers_complete = [](llhttp_t* p) { return within(p, [](HttpParser& self) { return self.on_headers_complete(); }); };
+    s.on_body = [](llhttp_t* p, const char* at, size_t size) { return within(p, [&](HttpParser& self) { return self.on_body(at, size); }); };
     s.on_message_complete = [](llhttp_t* p) { return of(p).on_message_complete(); };
     return s;
   }();
@@ -104,6 +121,7 @@ HttpParser::State HttpParser::feed(std::string_view bytes) {
   if (state_ != State::kReading || bytes.empty()) return state_;
   started_ = true;
   const llhttp_errno_t code = llhttp_execute(&parser_, bytes.data(), bytes.size());
+  if (no_memory_) throw std::bad_alloc();
   if (state_ == State::kDone) {
     const auto used = static_cast<size_t>(llhttp_get_error_pos(&parser_) - bytes.data());
     if (used < bytes.size()) keep_alive_ = false;  // bytes that nobody asked for

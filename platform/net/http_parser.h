@@ -38,6 +38,8 @@ class HttpParser {
   static HttpParser& of(llhttp_t* parser) { return *static_cast<HttpParser*>(parser->data); }
   static const llhttp_settings_t& settings();
   void flush_field();
+  template <class F>
+  static int within(llhttp_t* parser, F f) noexcept;
   int count_header_bytes(size_t size);
   int fail(std::string message);
   int on_headers_complete();
@@ -57,6 +59,7 @@ class HttpParser {
   std::string field_, value_;
   HttpResponse response_;
   std::string error_;
+  bool no_memory_ = false;
 };
 
 }  // namespace hf

@@ -42,7 +42,11 @@ LoopTimer::~LoopTimer() {
 }
 
 void LoopTimer::start(int64_t delay_ms) {
-  const auto fire = [](uv_timer_t* timer) { static_cast<Block*>(timer->data)->on_fire(); };
+  const auto fire = [](uv_timer_t* timer) {
+    auto* block = static_cast<Block*>(timer->data);
+    const HandleCountPtr handles = block->handles;
+    handles->guard(block->on_fire);
+  };
   uv_timer_start(&block_->timer, fire, static_cast<uint64_t>(std::max<int64_t>(delay_ms, 0)), 0);
 }
 

@@ -11,6 +11,8 @@
 #include <functional>
 #include <memory>
 
+#include "platform/memory.h"
+
 namespace hf {
 
 // Loop thread only. Shared by its owner and by every handle block.
@@ -21,6 +23,14 @@ class HandleCount {
   size_t open() const { return open_; }
   // Calls `f` once, when no handle is left: at once if there is none. REQUIRES: no `f` is waiting.
   void when_none(std::function<void()> f);
+
+  // Each callback that C makes into the owner's objects passes here. When memory runs out in one, the owner gives up all
+  // that is under way: nobody knows how far it had come.
+  template <class F>
+  void guard(F&& f) noexcept {
+    if (!guarded(std::forward<F>(f)) && no_memory) no_memory();
+  }
+  std::function<void()> no_memory;  // the owner's; does not throw
 
  private:
   size_t open_ = 0;

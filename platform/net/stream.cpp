@@ -30,7 +30,9 @@ NetError Stream::start(TcpSocketPtr socket, std::unique_ptr<TlsSession> tls) {
     *out = uv_buf_init(buffer.wire, sizeof buffer.wire);
   };
   const auto on_data = [](uv_stream_t* stream, ssize_t size, const uv_buf_t*) {
-    static_cast<Stream*>(static_cast<TcpSocket*>(stream->data)->owner)->on_read(size);
+    auto* self = static_cast<TcpSocket*>(stream->data);
+    const HandleCountPtr handles = self->handles;
+    handles->guard([self, size] { static_cast<Stream*>(self->owner)->on_read(size); });
   };
   uv_read_start(socket_->stream(), on_alloc, on_data);  // cannot fail on a connected stream
   if (!tls_) return {};
@@ -156,7 +158,9 @@ void Stream::write(std::string owned, std::shared_ptr<const std::string> shared,
       uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
   const auto on_written = [](uv_write_t* request, int code) {
     const std::unique_ptr<Write> own(static_cast<Write*>(request->data));
-    if (own->owner) own->owner->written(code);
+    if (!own->owner) return;
+    const HandleCountPtr handles = static_cast<TcpSocket*>(request->handle->data)->handles;
+    handles->guard([&] { own->owner->written(code); });
   };
   if (uv_write(&writing_->request, socket_->stream(), &buf, 1, on_written) == 0) return;
   delete std::exchange(writing_, nullptr);

@@ -65,18 +65,9 @@ void TcpConnect::try_next() {
   attempt->request.data = attempt;
   const auto on_connect = [](uv_connect_t* request, int code) {
     const std::unique_ptr<Attempt> own(static_cast<Attempt*>(request->data));
-    TcpConnect* self = own->owner;
-    if (!self) return;
-    self->attempt_ = nullptr;
-    self->timer_.stop();
-    if (code != 0) {
-      own->socket.reset();
-      return self->attempt_failed(code);
-    }
-    uv_tcp_nodelay(&own->socket->tcp, 1);
-    const DoneFn done = self->on_done_;  // it may destroy us
-    const Address connected = self->addresses_[self->next_ - 1];
-    done({}, std::move(own->socket), connected);
+    if (!own->owner) return;
+    const HandleCountPtr handles = own->owner->handles_;
+    handles->guard([&] { own->owner->attempt_done(*own, code); });
   };
   const int code = uv_tcp_connect(&attempt->request, &attempt->socket->tcp, &address.any, on_connect);
   if (code != 0) {
@@ -87,6 +78,19 @@ void TcpConnect::try_next() {
   const int64_t left_ms = give_up_at_ms_ - loop_now_ms(loop_);
   const auto waiting = static_cast<int64_t>(addresses_.size() - next_ + 1);
   timer_.start(left_ms / waiting);
+}
+
+void TcpConnect::attempt_done(Attempt& attempt, int code) {
+  attempt_ = nullptr;
+  timer_.stop();
+  if (code != 0) {
+    attempt.socket.reset();
+    return attempt_failed(code);
+  }
+  uv_tcp_nodelay(&attempt.socket->tcp, 1);
+  const DoneFn done = on_done_;  // it may destroy us
+  const Address connected = addresses_[next_ - 1];
+  done({}, std::move(attempt.socket), connected);
 }
 
 void TcpConnect::attempt_failed(int code) {

@@ -44,6 +44,7 @@ class TcpConnect {
  private:
   struct Attempt;
   void try_next();
+  void attempt_done(Attempt& attempt, int code);
   void attempt_failed(int code);
   void give_up_attempt();
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "platform/memory.h"
+
 namespace hf {
 namespace {
 
@@ -74,8 +76,10 @@ NetError TlsSession::create(std::shared_ptr<TlsContext> context, const std::stri
   mbedtls_ssl_set_verify(
       ssl,
       [](void* self, mbedtls_x509_crt* certificate, int depth, uint32_t* flags) {
-        static_cast<TlsSession*>(self)->check_.check(*certificate, depth, flags);
-        return 0;
+        // What could not be checked is not accepted.
+        const bool checked = guarded([&] { static_cast<TlsSession*>(self)->check_.check(*certificate, depth, flags); });
+        if (!checked) *flags |= MBEDTLS_X509_BADCERT_OTHER;
+        return checked ? 0 : MBEDTLS_ERR_X509_ALLOC_FAILED;
       },
       session.get());
   mbedtls_ssl_set_bio(
@@ -102,7 +106,7 @@ int TlsSession::take_input(unsigned char* out, size_t max) {
 
 int TlsSession::put_output(const unsigned char* bytes, size_t size) {
   if (output_.size() >= kTlsOutputMax) return MBEDTLS_ERR_SSL_WANT_WRITE;
-  output_.append(reinterpret_cast<const char*>(bytes), size);
+  if (!guarded([&] { output_.append(reinterpret_cast<const char*>(bytes), size); })) return MBEDTLS_ERR_SSL_ALLOC_FAILED;
   return static_cast<int>(size);
 }
 

@@ -50,7 +50,7 @@ Result<TlsStore::TicketId> TlsStore::get(TlsConfigId id, ReadyFn ready) {
   Entry& entry = *it->second;
   if (entry.loading == 0) {
     using Loaded = Result<std::shared_ptr<TlsContext>>;
-    auto result = std::make_shared<Loaded>(Error{});
+    auto result = std::make_shared<Loaded>(Error{HF_E_NO_MEMORY, "out of memory"});
     const auto task = thread_.submit(
         [result, config = entry.config, old = entry.context] {
           *result = old && !old->files_changed() ? Loaded(old) : TlsContext::load(config);

@@ -3,22 +3,109 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <mbedtls/pk.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509_crt.h>
 #include <poll.h>
+#include <psa/crypto.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 
 #include "failing_new.h"
+#include "tls_fixture.h"
 
 namespace hf::test {
 
+// The server's side of TLS.
+class ServerTls {
+ public:
+  explicit ServerTls(const TestCa::Pair& pair) {
+    mbedtls_ssl_config_init(&config_);
+    mbedtls_x509_crt_init(&cert_);
+    mbedtls_pk_init(&key_);
+    REQUIRE(psa_crypto_init() == PSA_SUCCESS);
+    REQUIRE(mbedtls_x509_crt_parse_file(&cert_, pair.cert.c_str()) == 0);
+    REQUIRE(mbedtls_pk_parse_keyfile(&key_, pair.key.c_str(), nullptr, random, nullptr) == 0);
+    REQUIRE(mbedtls_ssl_config_defaults(&config_, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT) == 0);
+    mbedtls_ssl_conf_rng(&config_, random, nullptr);
+    REQUIRE(mbedtls_ssl_conf_own_cert(&config_, &cert_, &key_) == 0);
+  }
+  ~ServerTls() {
+    mbedtls_ssl_config_free(&config_);
+    mbedtls_x509_crt_free(&cert_);
+    mbedtls_pk_free(&key_);
+  }
+  ServerTls(const ServerTls&) = delete;
+  ServerTls& operator=(const ServerTls&) = delete;
+  const mbedtls_ssl_config* config() const { return &config_; }
+
+ private:
+  static int random(void*, unsigned char* out, size_t size) { return getrandom(out, size, 0) == static_cast<ssize_t>(size) ? 0 : -1; }
+  mbedtls_ssl_config config_;
+  mbedtls_x509_crt cert_;
+  mbedtls_pk_context key_;
+};
+
+// A client, with TLS or without.
+class Wire {
+ public:
+  Wire(int fd, const ServerTls* tls) : fd_(fd), tls_(tls != nullptr) {
+    mbedtls_ssl_init(&ssl_);
+    const timeval limit{2, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (!tls_) return;
+    broken_ = mbedtls_ssl_setup(&ssl_, tls->config()) != 0;
+    mbedtls_ssl_set_bio(
+        &ssl_, &fd_,
+        [](void* to, const unsigned char* bytes, size_t size) {
+          const ssize_t n = ::send(*static_cast<int*>(to), bytes, size, MSG_NOSIGNAL);
+          return n < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : static_cast<int>(n);
+        },
+        [](void* from, unsigned char* out, size_t max) {
+          const ssize_t n = recv(*static_cast<int*>(from), out, max, 0);
+          return n < 0 ? MBEDTLS_ERR_SSL_INTERNAL_ERROR : static_cast<int>(n);
+        },
+        nullptr);
+    broken_ = broken_ || mbedtls_ssl_handshake(&ssl_) != 0;
+  }
+  ~Wire() {
+    if (tls_ && !broken_) mbedtls_ssl_close_notify(&ssl_);
+    mbedtls_ssl_free(&ssl_);
+    close(fd_);
+  }
+  Wire(const Wire&) = delete;
+  Wire& operator=(const Wire&) = delete;
+
+  ssize_t read(char* out, size_t max) {
+    if (broken_) return -1;
+    return tls_ ? mbedtls_ssl_read(&ssl_, reinterpret_cast<unsigned char*>(out), max) : recv(fd_, out, max, 0);
+  }
+  void write(const char* bytes, size_t size) {
+    if (tls_)
+      (void)mbedtls_ssl_write(&ssl_, reinterpret_cast<const unsigned char*>(bytes), size);
+    else
+      (void)!::send(fd_, bytes, size, MSG_NOSIGNAL);
+  }
+
+ private:
+  int fd_;
+  const bool tls_;
+  bool broken_ = false;
+  mbedtls_ssl_context ssl_;
+};
+
 class RememberingPeer {
  public:
-  RememberingPeer() {
+  RememberingPeer() : RememberingPeer(nullptr) {}
+  explicit RememberingPeer(const TestCa::Pair& pair) : RememberingPeer(std::make_unique<ServerTls>(pair)) {}
+  explicit RememberingPeer(std::unique_ptr<ServerTls> tls) : tls_(std::move(tls)) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -35,10 +122,14 @@ class RememberingPeer {
     thread_.join();
     close(listener_);
   }
-  uint16_t port() const { return port_; }
+  std::string port() const { return std::to_string(port_); }
   bool has(const std::string& text) {
     std::lock_guard lock(mutex_);
     return bodies_.find(text) != std::string::npos;
+  }
+  bool has_something() {
+    std::lock_guard lock(mutex_);
+    return !bodies_.empty();
   }
   void forget() {
     std::lock_guard lock(mutex_);
@@ -53,19 +144,17 @@ class RememberingPeer {
       if (poll(&wait, 1, 20) < 1) continue;
       const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
       if (client < 0) continue;
-      answer(client);
-      close(client);
+      Wire wire(client, tls_.get());
+      answer(wire);
     }
   }
   // One request. A client that goes away in the middle gets no yes.
-  void answer(int client) {
-    const timeval limit{2, 0};
-    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  void answer(Wire& client) {
     std::string got;
     size_t head = 0, length = 0;
     while (head == 0 || got.size() < head + length) {
       char data[4096];
-      const ssize_t n = recv(client, data, sizeof data, 0);
+      const ssize_t n = client.read(data, sizeof data);
       if (n <= 0) return;
       got.append(data, static_cast<size_t>(n));
       if (head != 0 || got.find("\r\n\r\n") == std::string::npos) continue;
@@ -78,9 +167,10 @@ class RememberingPeer {
       bodies_ += got.substr(head);
     }
     constexpr char kYes[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    (void)!send(client, kYes, sizeof kYes - 1, MSG_NOSIGNAL);
+    client.write(kYes, sizeof kYes - 1);
   }
 
+  const std::unique_ptr<ServerTls> tls_;
   int listener_ = -1;
   uint16_t port_ = 0;
   std::atomic<bool> over_{false};

@@ -72,7 +72,7 @@ TEST_SUITE("http_outcome") {
     }
   }
 
-  TEST_CASE("what was not sent spends no attempt and parks the runner") {
+  TEST_CASE("what was not sent, or failed here, spends no attempt and parks the runner") {
     const HttpResult table[] = {
         failure(NetErrorKind::kDns, NetPhase::kDns, false),
         failure(NetErrorKind::kConnect, NetPhase::kConnect, false),
@@ -84,6 +84,7 @@ TEST_SUITE("http_outcome") {
         failure(NetErrorKind::kTlsProtocol, NetPhase::kTls, false),
         failure(NetErrorKind::kRefused, NetPhase::kConnect, false),  // a name that became private
         failure(NetErrorKind::kLocal, NetPhase::kNone, false),
+        failure(NetErrorKind::kLocal, NetPhase::kFirstByte, true),  // memory; it is sent again with the same key
     };
     for (const HttpResult& result : table) {
       CAPTURE(net_error_name(result.error.kind));
