@@ -158,7 +158,8 @@ void AdminDesk::on_transition(const Transition& transition) {
   std::string event[2];  // by Sight, made when it is first needed
   for (auto at = watchers_.begin(); at != watchers_.end();) {
     const auto watcher = at++;
-    const auto& [responder, filter, sight] = watcher->second;
+    const auto& [responder, filter, seen] = watcher->second;
+    const Sight sight = seen;  // a lambda cannot have a structured binding (Clang before 16)
     if (filter.id != 0 && filter.id != transition.id) continue;
     if (!filter.queue.empty() && filter.queue != transition.queue) continue;
     if (!filter.type.empty() && filter.type != transition.type) continue;
