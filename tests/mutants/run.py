@@ -89,11 +89,18 @@ class Mutants:
     def __init__(self, build, jobs):
         self.base = pathlib.Path(build).resolve() / "mutants"
         self.source, self.build, self.jobs = self.base / "source", self.base / "build", jobs
-        shutil.rmtree(self.source, ignore_errors=True)
-        for file in subprocess.check_output(["git", "ls-files", "-z"], cwd=SOURCE, text=True).split("\0"):
-            if file and (SOURCE / file).is_file():
-                (self.source / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(SOURCE / file, self.source / file)
+        files = subprocess.check_output(["git", "ls-files", "-z"], cwd=SOURCE, text=True).split("\0")
+        files = {file for file in files if file and (SOURCE / file).is_file()}
+        for old in self.source.rglob("*"):
+            if old.is_file() and str(old.relative_to(self.source)) not in files:
+                old.unlink()
+        for file in files:
+            copy, sound = self.source / file, (SOURCE / file).read_bytes()
+            # What is the same stays: its time says whether it was built since the last bug in it.
+            if not copy.is_file() or copy.read_bytes() != sound:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(sound)
+                shutil.copymode(SOURCE / file, copy)
         self.quiet("cmake", "--preset", "release", "-B", str(self.build))
 
     def quiet(self, *argv):
