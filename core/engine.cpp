@@ -185,6 +185,7 @@ Status Engine::State::open() {
   running.number_from(static_cast<uint64_t>(opens) << 32);
   running.number_from(options.next_run);
   turn.room = options.room;
+  store->set_room(turn.room, limits.ballast);
   const bool writes = options.room != Room::none;
   jobs.open({options.live, clean, options.reopened, same_boot, log_lost, writes});
   if (writes) safe_mode.open({options.reopened, left != kUnclean, stats.recovered > 0});
@@ -200,6 +201,7 @@ Status Engine::State::open() {
   if (writes) load_salvage();
   if (!store->commit()) return store->error();
   if (options.room == Room::little) store->shrink_log();
+  if (!store->ok()) return store->error();
   opening_feed = std::move(tick.feed);
   stats.unclean_start = !clean;
   if (stats.recovered != 0) note = std::to_string(stats.recovered - stats.quarantined) + " jobs that ran when the last process ended were put back";
@@ -301,6 +303,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   bool committed = store->ok() && store->commit();
   // On a full disk the log is emptied each time, so that the next commit finds room in it.
   if (committed && ((out.must_sync && !wait) || turn.room == Room::little)) committed = store->sync_log();
+  if (committed && turn.room == Room::little) store->keep_room();
   if (!committed) {
     Error error = store->ok() ? Error{HF_E_IO, "the commit failed"} : store->error();
     store->rollback();
@@ -441,6 +444,7 @@ Reply Engine::State::apply(Request& request) {
             Result<Limits> resolved = resolve(l.limits);
             if (!resolved) return Reply(resolved.error());
             limits = *resolved;
+            store->set_room(turn.room, limits.ballast);
             jobs.limits_changed();
             retention.changed();
             return Reply(Done{});
@@ -456,7 +460,11 @@ Reply Engine::State::apply(Request& request) {
           [&](Prune&) { return Reply(retention.prune_all()); },
           [&](Backup&) { return Reply(Done{}); },
           [&](Check&) { return Reply(Done{}); },
-          [&](SetRoom& r) { return turn.room = r.room, Reply(Done{}); },
+          [&](SetRoom& r) {
+            turn.room = r.room;
+            store->set_room(turn.room, limits.ballast);
+            return Reply(Done{});
+          },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
           [&](ClockStepped&) { return Reply(Done{}); },
       },

@@ -379,7 +379,7 @@ Status Jobs::retry(JobId id) {
 int64_t Jobs::retry_all_dead(int limit) {
   flush();
   int64_t n = 0;
-  for (const Store::Finished& dead : turn_.store.finished(State::dead, 0, 0, kNever, std::clamp(limit, 1, 10000))) {
+  for (const Store::Finished& dead : turn_.store.finished(State::dead, 0, 0, kNever, turn_.rows(std::clamp(limit, 1, 10000)))) {
     FullRow row = turn_.store.read(dead.id, false);
     if (row.found && requeue(row)) ++n;  // one whose unique key another job holds now stays
   }
@@ -447,7 +447,7 @@ void Jobs::wake_wall_jobs() {
     wall_jobs_next_ = turn_.store.next_wall_due();
   }
   if (!turn_.wall_trusted || wall_jobs_next_ > turn_.wall_ms) return;
-  for (JobId id : turn_.store.wall_due(turn_.wall_ms, kSweep)) {
+  for (JobId id : turn_.store.wall_due(turn_.wall_ms, turn_.rows(kSweep))) {
     FullRow row = turn_.store.read(id, false);
     Lane& lane = *turn_.lanes.by_id(row.job.lane);
     turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, row.job.attempts);
@@ -462,7 +462,7 @@ void Jobs::expire() {
     expiry_next_ = turn_.store.next_expiry();
   }
   if (expiry_next_ > turn_.now_ms) return;
-  for (JobId id : turn_.store.expired(turn_.now_ms, kSweep)) {
+  for (JobId id : turn_.store.expired(turn_.now_ms, turn_.rows(kSweep))) {
     FullRow row = turn_.store.read(id, false);
     Lane& lane = *turn_.lanes.by_id(row.job.lane);
     turn_.lanes.removed(lane, id);

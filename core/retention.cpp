@@ -79,8 +79,7 @@ void Retention::sweep() {
     }
     return;
   }
-  // On a full disk few at a time: their pages have to fit into the log.
-  const int limit = turn_.room == Room::enough ? kRetentionBatch : kRetentionFullBatch;
+  const int limit = turn_.rows(kRetentionBatch);
   if (sweep_once(limit) >= limit) {
     next_ms_ = turn_.now_ms + 10;  // there is more: soon, but not now, so that it does not hold up the work
     return;
@@ -94,13 +93,13 @@ void Retention::sweep() {
 
 int64_t Retention::prune_all() {
   int64_t removed = 0;
-  const int limit = turn_.room == Room::enough ? kRetentionBatch : kRetentionFullBatch;
+  const int limit = turn_.rows(kRetentionBatch);
   while (turn_.store.ok()) {
     int64_t n = sweep_once(limit);
     removed += n;
     if (n < limit || turn_.room != Room::enough) break;  // full: the sweeps of the next turns go on with it
   }
-  turn_.store.vacuum_some(turn_.room == Room::enough ? 1000000 : kRetentionFullBatch);
+  turn_.store.vacuum_some(turn_.rows(1000000));
   next_ms_ = 0;
   return removed;
 }

@@ -8,7 +8,6 @@
 namespace hf {
 
 inline constexpr int kRetentionBatch = 200;    // rows that leave in one turn
-inline constexpr int kRetentionFullBatch = 20;  // ... on a full disk: their pages have to fit into the log
 inline constexpr int kRetentionLookMax = 2000;  // rows that one turn looks at: those whose unique key is held stay
 
 class Retention {

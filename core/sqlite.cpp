@@ -194,6 +194,7 @@ Db::~Db() { close(); }
 void Db::close() {
   begin_.reset();
   commit_.reset();
+  pages_.reset();
   // Other statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
   if (db_ != nullptr) sqlite3_close_v2(db_);
   db_ = nullptr;
@@ -251,17 +252,25 @@ bool Db::commit() {
   return false;
 }
 
+sqlite3_file* Db::file(int which) {
+  sqlite3_file* file = nullptr;
+  const int rc = sqlite3_file_control(db_, "main", which, &file);
+  return rc == SQLITE_OK && file != nullptr && file->pMethods != nullptr ? file : nullptr;
+}
+
+void Db::fail_beside(int code, const char* end) {
+  if (error_code_ != 0) return;
+  error_code_ = code;
+  error_text_ = path_ + end + ": " + sqlite3_errstr(code);
+}
+
 // What synchronous=FULL does at the end of a commit. Here, since to change that setting for each transaction is to
 // parse a PRAGMA each time.
 void Db::sync_wal() {
-  sqlite3_file* log = nullptr;
-  int rc = sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-  if (rc == SQLITE_OK && (log == nullptr || log->pMethods == nullptr)) rc = SQLITE_ERROR;
-  if (rc == SQLITE_OK) rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
-  if (rc == SQLITE_OK) log_safe_ = log_frames_;
-  if (rc == SQLITE_OK) return;
-  error_code_ = rc;  // not from the connection, which knows nothing of it
-  error_text_ = path_ + "-wal: " + sqlite3_errstr(rc);
+  sqlite3_file* log = file(SQLITE_FCNTL_JOURNAL_POINTER);
+  const int rc = log == nullptr ? SQLITE_ERROR : log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  if (rc != SQLITE_OK) return fail_beside(rc, "-wal");
+  log_safe_ = log_frames_;
 }
 
 // As SQLite's own automatic checkpoint, which keeps a failed sync to itself.
@@ -274,6 +283,7 @@ int Db::on_commit(void* self, sqlite3*, const char*, int frames) {
 
 void Db::checkpoint() {
   if (!ok()) return;
+  file_has_ = 0;
   int in_log = 0;
   int moved = 0;
   int rc = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
@@ -284,16 +294,60 @@ void Db::checkpoint() {
   log_safe_ = in_log == moved ? 0 : log_frames_;
 }
 
-int64_t Db::log_bytes() {
-  sqlite3_file* log = nullptr;
+// Zeros at the end, of which SQLite sees nothing: how many pages there are says the header, or the log's last commit,
+// and frames of the log count by their salts. (SQLITE_FCNTL_CHUNK_SIZE makes files longer in the same way.)
+int Db::fill(sqlite3_file* file, int64_t from, int64_t to) {
+  constexpr int64_t kPart = 65536;
+  const std::vector<char> zeros(static_cast<size_t>(std::clamp<int64_t>(to - from, 0, kPart)));
+  int rc = SQLITE_OK;
+  for (int64_t at = from; at < to && rc == SQLITE_OK; at += kPart) {
+    rc = file->pMethods->xWrite(file, zeros.data(), static_cast<int>(std::min(kPart, to - at)), at);
+  }
+  return rc;
+}
+
+void Db::reserve(int64_t owed) {
+  if (!pages_) pages_ = std::make_unique<Stmt>(*this, "PRAGMA page_count");
+  const int64_t bytes = pages_->step() ? pages_->i64(0) * page_size_ : 0;  // with those of the open transaction
+  pages_->reset();
+  const int64_t wanted = bytes - owed;
+  if (!ok() || (length_safe_ && wanted <= file_has_)) return;
+  sqlite3_file* db = file(SQLITE_FCNTL_FILE_POINTER);
   sqlite3_int64 size = 0;
-  int rc = sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-  if (rc == SQLITE_OK && log != nullptr && log->pMethods != nullptr) rc = log->pMethods->xFileSize(log, &size);
-  return rc == SQLITE_OK ? size : 0;
+  int rc = db == nullptr ? SQLITE_ERROR : db->pMethods->xFileSize(db, &size);
+  // Beside a log without a commit SQLite takes the number of pages from the file's length, which the next commit then
+  // says too. If a killed process left it longer, and a power cut took that back, the log would be taken for damaged.
+  if (rc == SQLITE_OK && !length_safe_ && size > bytes) rc = db->pMethods->xSync(db, SQLITE_SYNC_NORMAL);
+  length_safe_ = rc == SQLITE_OK;
+  if (rc == SQLITE_OK && size < wanted) {
+    const int64_t to = owed > 0 ? wanted + kReserveStep : wanted;
+    rc = fill(db, size, to);
+    if (rc == SQLITE_OK) size = to;
+    else db->pMethods->xTruncate(db, size);
+  }
+  if (rc != SQLITE_OK) return fail_beside(rc, "");
+  file_has_ = size;
+}
+
+int64_t Db::log_bytes() {
+  sqlite3_file* log = file(SQLITE_FCNTL_JOURNAL_POINTER);
+  sqlite3_int64 size = 0;
+  return log != nullptr && log->pMethods->xFileSize(log, &size) == SQLITE_OK ? size : 0;
+}
+
+// What finds no room is missing. The database's part is for pages that a cancel splits; each checkpoint cuts it off.
+void Db::keep_room(int64_t bytes) {
+  if (!ok()) return;
+  sqlite3_file* log = file(SQLITE_FCNTL_JOURNAL_POINTER);
+  const int64_t size = log_bytes();
+  if (size > 0) fill(log, size, bytes);  // 0: its header is to come, and must not be zeros
+  if (file_has_ == 0) reserve(-kReserveStep);
+  if (error_code_ == SQLITE_FULL) clear_error();
 }
 
 void Db::truncate_log() {
   if (!ok()) return;
+  file_has_ = 0;
   const int rc = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   if (rc == SQLITE_FULL) return;
   if (rc != SQLITE_OK) return fail(rc, "checkpoint");
@@ -303,18 +357,14 @@ void Db::truncate_log() {
 void Db::read_all() {
   std::vector<char> bytes(65536);
   for (int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
-    sqlite3_file* file = nullptr;
+    sqlite3_file* one = file(which);
+    if (one == nullptr) continue;
     sqlite3_int64 size = 0;
-    int rc = sqlite3_file_control(db_, "main", which, &file);
-    if (rc == SQLITE_OK && (file == nullptr || file->pMethods == nullptr)) continue;
-    if (rc == SQLITE_OK) rc = file->pMethods->xFileSize(file, &size);
+    int rc = one->pMethods->xFileSize(one, &size);
     for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += 65536) {
-      rc = file->pMethods->xRead(file, bytes.data(), static_cast<int>(std::min<sqlite3_int64>(65536, size - at)), at);
+      rc = one->pMethods->xRead(one, bytes.data(), static_cast<int>(std::min<sqlite3_int64>(65536, size - at)), at);
     }
-    if (rc == SQLITE_OK) continue;
-    fail(rc, "read");
-    error_text_ = path_ + ": " + sqlite3_errstr(rc);  // the connection knows nothing of it
-    return;
+    if (rc != SQLITE_OK) return fail_beside(rc, "");
   }
 }
 

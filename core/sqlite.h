@@ -62,6 +62,8 @@ class Stmt {
   bool stepping_ = false;
 };
 
+inline constexpr int64_t kReserveStep = 65536;  // bytes: not each commit makes the file longer
+
 class Db {
  public:
   struct Options {
@@ -93,7 +95,13 @@ class Db {
 
   // Syncs the log, moves its pages to the database and syncs that.
   void checkpoint();
+  // Before a commit: the file itself has blocks for all of its pages but for `owed` bytes, so that a checkpoint which
+  // finds no room for more than that can still move the log into it. HF_E_FULL if not, and nothing is to be committed.
+  void reserve(int64_t owed);
   int64_t log_bytes();   // of the file that the log is in
+  // With little room, after a checkpoint: the log's file has `bytes`, and the database kReserveStep behind its end, as far
+  // as there is room. These blocks are nobody else's.
+  void keep_room(int64_t bytes);
   void truncate_log();   // as checkpoint(), and its file has no byte then; not if there is no room in the database
   // So many frames of the log, from its beginning, are on the disk. When a sync has failed, nobody knows of the others,
   // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe).
@@ -122,15 +130,21 @@ class Db {
   static int on_commit(void* self, sqlite3*, const char*, int frames);
   static Status write_log_again(const Options& options, int64_t& frames);
   void sync_wal();
+  // SQLITE_FCNTL_FILE_POINTER: of the database, ..._JOURNAL_POINTER: of its log. Null if there is none.
+  sqlite3_file* file(int which);
+  static int fill(sqlite3_file* file, int64_t from, int64_t to);
+  void fail_beside(int code, const char* end);  // not from the connection, which knows nothing of it
 
   sqlite3* db_ = nullptr;
-  std::unique_ptr<Stmt> begin_, commit_;
+  std::unique_ptr<Stmt> begin_, commit_, pages_;
   std::string path_;
   int error_code_ = 0;  // extended SQLite code
   std::string error_text_;
   bool wait_for_disk_ = true;
   int64_t changes_before_ = 0;
   int64_t page_size_ = 0;
+  int64_t file_has_ = 0;    // bytes, at least; 0 after what may have made it shorter
+  bool length_safe_ = false;  // what was there at the opening is on the disk
   int64_t log_frames_ = 0, log_safe_ = 0;
 };
 

@@ -127,6 +127,7 @@ void Store::begin(bool wait_for_disk) {
 }
 
 bool Store::commit() {
+  if (owed_ >= 0) db_->reserve(owed_);
   if (!db_->commit()) return false;
   ++commits_;
   const bool wrote = db_->total_changes() != changes_before_;
@@ -138,9 +139,22 @@ bool Store::commit() {
   return true;
 }
 
-void Store::shrink_log() {
-  if (db_->log_bytes() > kLogKeep) db_->truncate_log();
+void Store::set_room(Room room, int64_t ballast) {
+  owed_ = room == Room::none || ballast <= 0 ? -1 : room == Room::enough ? ballast / 2 : 0;
+  log_room_ = std::min(std::max<int64_t>(ballast, 0) / 2, kLogKeep);
 }
+
+void Store::shrink_log() {
+  if (db_->log_bytes() > kLogKeep) {
+    db_->truncate_log();
+    // A log without a header cannot keep room: one page is written as it is.
+    if (db_->log_bytes() == 0) db_->exec(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());
+  }
+  db_->checkpoint();
+  keep_room();
+}
+
+void Store::keep_room() { db_->keep_room(log_room_); }
 
 bool Store::sync_log() {
   db_->checkpoint();

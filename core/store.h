@@ -135,9 +135,13 @@ class Store {
   void begin(bool wait_for_disk);
   bool commit();
   void rollback() { db_->rollback(); }
-  bool sync_log();
-  // Whatever the log grew to beyond what it keeps is given back, if all of it can be moved into the file.
-  void shrink_log();  // what was committed without waiting is on the disk when it returns true
+  bool sync_log();  // what was committed without waiting is on the disk when it returns true
+  // The halves of the ballast (-1: there is none): so much at most the file owes to what is committed, and so much is the
+  // log's. With little room nothing more is owed: the log can always be moved into the file, and begins anew in its blocks.
+  void set_room(Room room, int64_t ballast);
+  // At an opening with little room: the log is moved into the file, and what it grew to beyond what it keeps given back.
+  void shrink_log();
+  void keep_room();  // after each turn with little room: the log has its half, as far as there is room
   uint32_t file_id() const { return file_id_; }
   Left left() const { return left_; }  // kUnclean too if it says kClean and a log is there
   bool made() const { return made_; }  // the opening made the tables
@@ -235,6 +239,7 @@ class Store {
   Left left_ = kClean;
   bool made_ = false;
   int64_t page_size_ = 0;
+  int64_t owed_ = -1, log_room_ = 0;  // set_room(); -1: any
   int64_t commits_ = 0, synced_commits_ = 0;
   int64_t changes_before_ = 0;
   bool waits_ = false;

@@ -102,6 +102,8 @@ class Running {
   std::vector<LiveRun> ended_;   // in this turn, begun before
 };
 
+inline constexpr int kRowsFull = 20;  // Turn::rows()
+
 struct Turn {
   Store& store;
   Lanes& lanes;
@@ -116,6 +118,10 @@ struct Turn {
   bool wall_trusted = false;
   Room room = Room::enough;
   Tick* out = nullptr;
+
+  // Rows that this turn changes at most of what it would change together: on a full disk few, as their pages have to fit
+  // into the log.
+  int rows(int most) const { return room == Room::enough ? most : std::min(most, kRowsFull); }
 
   // A time on the elapsed axis as wall time, by the present mapping; never 0, which means "none".
   int64_t wall_of(int64_t elapsed_ms) const { return wall_ms - (now_ms - std::min(elapsed_ms, kTimeMax)); }

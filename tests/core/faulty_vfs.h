@@ -6,6 +6,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -33,6 +35,7 @@ class FaultyVfs {
   int syncs = 0;
   bool fail_writes = false;  // SQLITE_FULL: as on a full disk
   bool fail_pages = false;   // SQLITE_IOERR_WRITE, but not of the log's headers: a frame without its page is left
+  int64_t room = INT64_MAX;  // bytes by which files can still grow; what a truncation gives back is added
   bool fail_syncs = false;   // SQLITE_IOERR_FSYNC
 
  private:
@@ -57,6 +60,11 @@ class FaultyVfs {
     mine.base.pMethods = &methods;
     return rc;
   }
+  static int64_t size_of(sqlite3_file* f) {
+    sqlite3_int64 size = 0;
+    real_methods(f)->xFileSize(file(f).real(), &size);
+    return size;
+  }
   static sqlite3_io_methods make_methods() {
     sqlite3_io_methods m{};
     m.iVersion = 1;  // no shared memory: the engine needs none
@@ -65,9 +73,15 @@ class FaultyVfs {
     m.xWrite = [](sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
       if (file(f).vfs->fail_writes) return SQLITE_FULL;
       if (file(f).vfs->fail_pages && n > 32) return SQLITE_IOERR_WRITE;
+      const int64_t more = at + n - size_of(f);
+      if (more > file(f).vfs->room) return SQLITE_FULL;
+      if (more > 0) file(f).vfs->room -= more;
       return real_methods(f)->xWrite(file(f).real(), from, n, at);
     };
-    m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) { return real_methods(f)->xTruncate(file(f).real(), size); };
+    m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {
+      file(f).vfs->room += std::max<int64_t>(size_of(f) - size, 0);
+      return real_methods(f)->xTruncate(file(f).real(), size);
+    };
     m.xSync = [](sqlite3_file* f, int) {
       ++file(f).vfs->syncs;
       return file(f).vfs->fail_syncs ? SQLITE_IOERR_FSYNC : SQLITE_OK;
