@@ -82,7 +82,7 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
   switch (end.exit_code) {
     case EX_OK:
       if (end.output_lost) {
-        ended.error = "there was no memory for its output";
+        ended.error = "its output could not be read";
         return ended;
       }
       if (end.output_over) return ended_too_long("its output", max_result);

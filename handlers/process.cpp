@@ -134,6 +134,7 @@ void Process::read(Pipe* pipe, size_t at_most) {
     const ssize_t n = ::read(pipe->fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
+    if (n < 0 && pipe == &out_) end_.output_lost = true;
     if (n <= 0) return close_pipe(pipe);
     take(pipe, buffer, static_cast<size_t>(n));
     done += static_cast<size_t>(n);

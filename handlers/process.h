@@ -31,7 +31,7 @@ struct ProcessEnd {
   bool unknown = false;  // the host ignores SIGCHLD, or reaped our child with a wait of its own
   std::string output;
   bool output_over = false;  // there was more than output_max
-  bool output_lost = false;  // there was no memory for it
+  bool output_lost = false;  // there was no memory for it, or it could not be read
   std::string error_tail;
   bool error_tail_cut = false;  // there was more than error_tail_max
 };

@@ -129,8 +129,10 @@ Result<std::unique_ptr<Loop>> Loop::create() {
   auto mailbox = std::make_shared<Mailbox>();
   loop->poster_ = LoopPoster(mailbox);
   make_libuv_patient();
-  if (const int error = uv_loop_init(&loop->loop_); error != 0)
+  if (const int error = uv_loop_init(&loop->loop_); error != 0) {
+    if (loop->loop_.backend_fd > 0) ::close(loop->loop_.backend_fd);  // libuv 1.50 forgets it; 0: it has none yet
     return Error{HF_E_IO, std::string("cannot make an event loop: ") + uv_strerror(error)};
+  }
   loop->initialised_ = true;
   grow_watched(&loop->loop_);
   loop->wake_.data = loop.get();

@@ -30,7 +30,7 @@
 #include <vector>
 
 #include "ends.h"
-#include "../faults/failing_new.h"
+#include "../faults/fault.h"
 
 namespace {
 
@@ -84,7 +84,7 @@ class Held {  // runs of kind `a`
 } held;
 
 int run(hf_job* job, void*) {
-  failing_new::Spare mine(true);
+  fault::Spare mine(true);
   size_t size = 0;
   const void* payload = hf_job_payload(job, &size);
   std::string token(static_cast<const char*>(payload), size);
@@ -125,7 +125,7 @@ int run(hf_job* job, void*) {
 }
 
 void enqueue_for_ever(hf_engine* engine, unsigned seed, int thread) {
-  failing_new::Spare mine(true);
+  fault::Spare mine(true);
   std::mt19937 random(seed * 4 + static_cast<unsigned>(thread));
   for (int n = 0;; ++n) {
     size_t count = random() % 8 == 0 ? 1 + random() % 20 : 1;
@@ -150,7 +150,7 @@ void enqueue_for_ever(hf_engine* engine, unsigned seed, int thread) {
       s.durability = random() % 8 == 0 ? HF_DURABLE_GROUPED : HF_DURABLE_SYNC;  // a kill takes neither
     }
     std::vector<hf_job_id> ids(count);
-    const int code = failing_new::library([&] { return hf_enqueue_many(engine, specs.data(), count, ids.data()); });
+    const int code = fault::library([&] { return hf_enqueue_many(engine, specs.data(), count, ids.data()); });
     if (code == HF_E_NO_MEMORY) continue;
     check(code, "hf_enqueue_many", engine);
     for (size_t i = 0; i < count; ++i) put_line(STDOUT_FILENO, "ack " + std::to_string(ids[i]) + " " + tokens[i]);
@@ -168,7 +168,7 @@ int main(int argc, char** argv) {
   unsigned seed = static_cast<unsigned>(std::strtoul(argv[4], nullptr, 10));
   if (const char* n = std::getenv("VICTIM_ALLOCATION")) {
     std::set_terminate(std::abort);  // without words: it is expected
-    failing_new::left = std::strtoll(n, nullptr, 10);
+    fault::left = std::strtoll(n, nullptr, 10);
   }
   hf_engine* engine = nullptr;
   hf_options options = HF_OPTIONS_INIT;

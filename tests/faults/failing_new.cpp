@@ -1,12 +1,12 @@
-#include "failing_new.h"
+#include "fault.h"
 
 #include <cstdlib>
 #include <new>
 
 namespace {
 void* allocate(std::size_t n) {
-  if (failing_new::refuse()) return nullptr;
-  failing_new::Spare counted;  // where malloc is wrapped as well
+  if (fault::refuse()) return nullptr;
+  fault::Spare counted;  // where malloc is wrapped as well
   return std::malloc(n != 0 ? n : 1);
 }
 }  // namespace

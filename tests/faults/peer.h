@@ -18,7 +18,7 @@
 #include <string>
 #include <thread>
 
-#include "failing_new.h"
+#include "fault.h"
 #include "tls_fixture.h"
 
 namespace hf::test {
@@ -138,7 +138,7 @@ class RememberingPeer {
 
  private:
   void serve() {
-    failing_new::Spare mine;
+    fault::Spare mine;
     while (!over_) {
       pollfd wait{listener_, POLLIN, 0};
       if (poll(&wait, 1, 20) < 1) continue;

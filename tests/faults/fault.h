@@ -1,4 +1,5 @@
-// One allocation fails, on whichever thread it is: the n-th of those that are not spared; or all for a while from there on.
+// One allocation, or one call of the system, fails, on whichever thread it is: the n-th of those that are not spared; or all
+// for a while from there on. What counts is what is linked: failing_new.cpp and failing_malloc.cpp, or failing_calls.cpp.
 #pragma once
 
 #include <time.h>
@@ -6,7 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace failing_new {
+namespace fault {
 
 inline std::atomic<int64_t> left{-1};    // until it fails; below 0: never
 inline std::atomic<int64_t> for_ms{0};   // 0: this one alone
@@ -34,7 +35,7 @@ inline bool refuse() {
   return no;
 }
 
-// The n-th (from 1) allocation from now on fails, and with `ms` all others for so long. 0: none.
+// The n-th (from 1) from now on fails, and with `ms` all others for so long. 0: none.
 inline void set(int64_t n, int64_t ms) {
   left.store(-1);
   until_ms.store(0);
@@ -62,4 +63,4 @@ auto library(F call) {
   return call();
 }
 
-}  // namespace failing_new
+}  // namespace fault
