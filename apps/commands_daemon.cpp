@@ -74,6 +74,9 @@ struct ShowStats {
                         grouped(stats.value("syncs_total", int64_t{0})) + " waited for the disk");
     line("clock",
          stats.value("clock_trusted", false) ? "trusted" : "not trusted: cron and --at wait");
+    const int64_t disk = stats.value("disk_full", int64_t{0});
+    const char* const troubles[] = {"full: new jobs are refused, and nothing but deliveries runs", "full: nothing can be written", "the file system is read-only"};
+    if (disk >= 1 && disk <= 3) line("disk", session.out.paint(troubles[disk - 1], Colour::red) + ": see holdfast health");
     const int64_t safe = stats.value("safe_mode_left_ms", int64_t{0});
     if (safe > 0) {
       line("safe mode", session.out.paint("nothing runs", Colour::red) + " for " + format_duration_human(safe) + ", after " +
@@ -111,7 +114,7 @@ class EventReader {
 
 Colour change_colour(std::string_view change) {
   if (change == "completed") return Colour::green;
-  if (change == "died" || change == "expired") return Colour::red;
+  if (change == "died" || change == "expired" || change == "disk_full" || change == "file_system_read_only") return Colour::red;
   if (change == "retried" || change == "deferred" || change == "runner_parked")
     return Colour::yellow;
   if (change == "started" || change == "delivering") return Colour::cyan;

@@ -19,6 +19,7 @@ ExitCode exit_code_of(int code) {
       return kNotFound;
     case HF_E_DENIED:
     case HF_E_FULL:
+    case HF_E_READ_ONLY:
     case HF_E_TOO_LARGE:
     case HF_E_CONFLICT:
     case HF_E_BUSY:

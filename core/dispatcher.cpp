@@ -264,7 +264,9 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     closed("safe_mode", "the process ended " + std::to_string(safe_mode_.crashes()) + " times in a row while jobs ran: nothing runs for a while; `holdfast end-safe-mode` ends it",
            turn_.wall_of(safe_mode_.until_ms()));
   }
-  if (turn_.room == Room::none || (turn_.room == Room::little && !lane.delivery())) {
+  if (turn_.room == Room::read_only) {
+    closed("read_only", "the file system is read-only: runs wait until it can be written again");
+  } else if (turn_.room == Room::none || (turn_.room == Room::little && !lane.delivery())) {
     closed("disk_full", "the disk is full: runs wait until there is room again; deliveries go on while the ballast has room for them");
   }
   if (queue.paused) closed("queue", "queue " + queue.name + " is paused");

@@ -36,7 +36,7 @@ bool adds(const Request& r) {
   return std::holds_alternative<RetryAllDead>(r.op) || std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) ||
          std::holds_alternative<SchedulePut>(r.op) || std::holds_alternative<ScheduleRun>(r.op);
 }
-bool only_reads(const Request& r) {
+bool reads(const Request& r) {
   return std::holds_alternative<Get>(r.op) || std::holds_alternative<List>(r.op) || std::holds_alternative<Why>(r.op) ||
          std::holds_alternative<GetStats>(r.op) || std::holds_alternative<ScheduleList>(r.op) || std::holds_alternative<QueueList>(r.op) ||
          std::holds_alternative<Progress>(r.op) || std::holds_alternative<SetRunner>(r.op) || std::holds_alternative<RemoveRunner>(r.op) ||
@@ -44,7 +44,10 @@ bool only_reads(const Request& r) {
          std::holds_alternative<SetRoom>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Check>(r.op) ||
          std::holds_alternative<ClockStepped>(r.op);
 }
-Error no_room() { return Error{HF_E_FULL, "the disk is full: nothing is added until there is room again; what is there can be read, cancelled and deleted"}; }
+Error no_room(Room room) {
+  if (room == Room::read_only) return Error{HF_E_READ_ONLY, "the file system is read-only: nothing is recorded until it can be written again; what is there can be read"};
+  return Error{HF_E_FULL, "the disk is full: nothing is added until there is room again; what is there can be read, cancelled and deleted"};
+}
 
 template <class T>
 Reply reply_of(Result<T> r) {
@@ -98,7 +101,7 @@ struct Engine::State {
   void save_clock(const Now& now);
   void load_salvage();
   bool has_room_for(const Request& r) const {
-    return turn.room == Room::enough || (turn.room == Room::little ? !adds(r) : only_reads(r));
+    return turn.room == Room::enough || (turn.room == Room::little ? !adds(r) : reads(r));
   }
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
@@ -138,13 +141,18 @@ struct Engine::State {
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) try {
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, std::unique_ptr<Store> given) try {
   Result<Limits> limits = resolve(options.limits);
   if (!limits) return limits.error();
   if (options.page_size < 512 || options.page_size > 65536 || (options.page_size & (options.page_size - 1)) != 0) {
     return Error{HF_E_INVALID, "page_size is " + std::to_string(options.page_size) + "; allowed is a power of two, 512 to 65536"};
   }
-  auto store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id, options.log_safe, options.log});
+  Result<std::unique_ptr<Store>> store(std::move(given));
+  if (*store) {
+    (*store)->resume();
+  } else {
+    store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id, options.log_safe, options.log});
+  }
   if (!store) return store.error();
   auto state = std::make_unique<State>(std::move(options), std::move(*store));
   state->limits = *limits;
@@ -186,7 +194,7 @@ Status Engine::State::open() {
   running.number_from(options.next_run);
   turn.room = options.room;
   store->set_room(turn.room, limits.ballast);
-  const bool writes = options.room != Room::none;
+  const bool writes = !only_reads(options.room);
   jobs.open({options.live, clean, options.reopened, same_boot, log_lost, writes});
   if (writes) safe_mode.open({options.reopened, left != kUnclean, stats.recovered > 0});
   running.turn_committed();
@@ -246,6 +254,7 @@ Status Engine::close(const Now& now) try {
   s.set_time(now);
   Tick tick;
   s.turn.out = &tick;
+  if (s.turn.room == Room::read_only) return ok_status();  // as a kill leaves it
   if (s.turn.room == Room::none) return s.store->close(true);
   s.store->begin(true);
   s.jobs.flush();
@@ -296,9 +305,9 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   wall_offset_ms = offset;
   wall_was_trusted = now.wall_trusted;
   for (Request* request : requests) {
-    request->reply = has_room_for(*request) ? apply(*request) : Reply(no_room());
+    request->reply = has_room_for(*request) ? apply(*request) : Reply(no_room(turn.room));
   }
-  if (turn.room != Room::none) work();
+  if (!only_reads(turn.room)) work();
   if (turn.now_ms - saved_clock_ms > kClockSaveMs && !out.feed.empty()) save_clock(now);
   bool committed = store->ok() && store->commit();
   // On a full disk the log is emptied each time, so that the next commit finds room in it.
@@ -323,7 +332,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
       request->reply = out.damage;
     }
   }
-  if (turn.room != Room::none) {
+  if (!only_reads(turn.room)) {
     const int64_t firing = turn.room == Room::enough ? scheduler.next_wake_ms() : kNever;
     out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), safe_mode.next_wake_ms(), dispatcher.next_wake_ms(), firing, retention.next_wake_ms()});
   }
@@ -472,6 +481,12 @@ Reply Engine::State::apply(Request& request) {
 }
 
 int64_t Engine::log_safe() const { return state_->store->log_safe(); }
+Status Engine::try_write() try {
+  return state_->store->try_write();
+} catch (const std::bad_alloc&) {
+  return Error{HF_E_NO_MEMORY, "out of memory"};
+}
+std::unique_ptr<Store> Engine::give_store() { return std::move(state_->store); }
 std::vector<LiveRun> Engine::live_runs() const { return state_->running.committed(); }
 
 }  // namespace hf

@@ -40,14 +40,16 @@ struct EngineOptions {
   int64_t log_safe = -1;      // ... and this is log_safe() of the engine before
   uint64_t next_run = 0;      // ... and these are next_run() and recorded() of it
   bool recorded = false;
-  Room room = Room::enough;   // none: the file is opened without a write, and says what it says
+  Room room = Room::enough;   // none, read_only: the file is opened without a write, and says what it says
   Store::LogFile log = Store::LogFile::unknown;
   bool log_lost = false;      // some of what was in the log is lost, or may be
 };
 
 class Engine {
  public:
-  static Result<std::unique_ptr<Engine>> open(EngineOptions options);
+  // `store`: of an engine that failed with HF_E_READ_ONLY, since the file itself cannot be opened then. With room
+  // read_only.
+  static Result<std::unique_ptr<Engine>> open(EngineOptions options, std::unique_ptr<Store> store = nullptr);
   ~Engine();
 
   // The requests' replies are filled; they may be given out once tick() has returned.
@@ -63,6 +65,9 @@ class Engine {
   int64_t log_safe() const;
   // Also after a failed tick, for the next open(): larger than the number of every run so far.
   uint64_t next_run() const;
+  // Also: whether the file can be written now. HF_E_READ_ONLY if its file system is read-only. No turn is under way.
+  Status try_write();
+  std::unique_ptr<Store> give_store();  // the last thing that is asked of it
   bool recorded() const;  // the file knows that this process has it open; it does not if there was no room to say so
   // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
   const std::string& opening_note() const;

@@ -27,7 +27,8 @@ const char* state_name(State s) {
 const char* change_name(Change c) {
   static constexpr const char* kNames[] = {"enqueued", "started", "completed", "delivering", "retried",
       "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "edited",
-      "fired", "runner_parked", "safe_mode", "safe_mode_over"};
+      "fired", "runner_parked", "safe_mode", "safe_mode_over",
+      "disk_full", "disk_full_over", "file_system_read_only", "file_system_read_only_over"};
   return kNames[static_cast<int>(c)];
 }
 

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "core/names.h"
@@ -206,6 +207,7 @@ void Db::checkpoint_on_close(bool on) {
 
 void Db::fail(int code, std::string_view doing) {
   if (error_code_ != 0) return;
+  if ((code & 0xff) == SQLITE_IOERR && db_ != nullptr && sqlite3_system_errno(db_) == EROFS) return fail_read_only();
   error_code_ = code == SQLITE_OK ? SQLITE_ERROR : code;
   const char* text = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
   error_text_ = one_line(path_ + ": " + (text != nullptr ? text : "error"));  // it may quote a damaged schema
@@ -258,8 +260,15 @@ sqlite3_file* Db::file(int which) {
   return rc == SQLITE_OK && file != nullptr && file->pMethods != nullptr ? file : nullptr;
 }
 
+// Linux makes a file system read-only when it meets an error in it. To SQLite that is an I/O error like others.
+void Db::fail_read_only() {
+  error_code_ = SQLITE_READONLY;
+  error_text_ = path_ + ": the file system is read-only";
+}
+
 void Db::fail_beside(int code, const char* end) {
   if (error_code_ != 0) return;
+  if ((code & 0xff) == SQLITE_IOERR && errno == EROFS) return fail_read_only();
   error_code_ = code;
   error_text_ = path_ + end + ": " + sqlite3_errstr(code);
 }
@@ -352,6 +361,25 @@ void Db::truncate_log() {
   if (rc == SQLITE_FULL) return;
   if (rc != SQLITE_OK) return fail(rc, "checkpoint");
   log_safe_ = log_frames_ = 0;
+}
+
+Status Db::try_write() {
+  rollback();
+  clear_error();
+  // What a failed sync lost is not made safe by one that follows, and must not be moved into the file.
+  const int64_t safe = log_safe_;
+  sqlite3_wal_hook(db_, nullptr, nullptr);
+  const std::string same = "PRAGMA application_id=" + std::to_string(query_i64("PRAGMA application_id"));
+  begin();
+  exec(same.c_str());
+  if (ok()) commit();
+  if (ok()) sync_wal();
+  rollback();
+  sqlite3_wal_hook(db_, on_commit, this);
+  log_safe_ = safe;
+  const Status status = ok() ? ok_status() : Status(error());
+  clear_error();
+  return status;
 }
 
 void Db::read_all() {

@@ -81,6 +81,9 @@ class Db {
   Error error() const;            // REQUIRES: !ok(); the first failure, with an HF_E_* code
   void fail(int sqlite_code, std::string_view doing);
   void clear_error() { error_code_ = 0; error_text_.clear(); }
+  // After a failed commit and its rollback: whether the file can be written, tried with a page as it is. There is no
+  // error() after it.
+  Status try_write();
 
   void exec(const char* sql);                 // no rows wanted
   int64_t query_i64(const char* sql);         // first column of the first row; 0 if none
@@ -134,6 +137,7 @@ class Db {
   sqlite3_file* file(int which);
   static int fill(sqlite3_file* file, int64_t from, int64_t to);
   void fail_beside(int code, const char* end);  // not from the connection, which knows nothing of it
+  void fail_read_only();
 
   sqlite3* db_ = nullptr;
   std::unique_ptr<Stmt> begin_, commit_, pages_;

@@ -106,6 +106,14 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options) {
 
 Store::~Store() = default;
 
+void Store::resume() {
+  sql_ = std::make_unique<Statements>(*db_);  // none is in the middle of its rows
+  db_->rollback();
+  db_->clear_error();
+  left_ = kUnclean;
+  unsynced_ = false;  // what was read since is said by an engine that acknowledges nothing
+}
+
 Status Store::close(bool keep_log) {
   sql_.reset();
   db_->set_synchronous(true);
@@ -140,7 +148,7 @@ bool Store::commit() {
 }
 
 void Store::set_room(Room room, int64_t ballast) {
-  owed_ = room == Room::none || ballast <= 0 ? -1 : room == Room::enough ? ballast / 2 : 0;
+  owed_ = only_reads(room) || ballast <= 0 ? -1 : room == Room::enough ? ballast / 2 : 0;
   log_room_ = std::min(std::max<int64_t>(ballast, 0) / 2, kLogKeep);
 }
 

@@ -127,6 +127,9 @@ class Store {
   // kQuickCheckMax without its indexes, a larger one when damage is met (HF_E_FOREIGN, HF_E_VERSION, HF_E_CORRUPT, HF_E_LOCKED, HF_E_READ_ONLY).
   static Result<std::unique_ptr<Store>> open(const Options& options);
   ~Store();
+  // After an error, in place of an opening: the file is what was committed.
+  void resume();
+  Status try_write() { return db_->try_write(); }
 
   bool ok() const { return db_->ok(); }
   Error error() const { return db_->error(); }

@@ -29,11 +29,13 @@ struct Now {
   bool wall_trusted = false;
 };
 
-// Numbers are on the disk (docs/disk-format.md) and in holdfast.h.
-// What the disk has room for. `little`: for what the ballast was kept: ends of runs, cancelling, deleting; nothing is
-// added, and of the runs deliveries alone go on, which make room in the end. `none`: for reading.
-enum class Room : uint8_t { enough, little, none };
+// What the disk has room for; numbers are in holdfast.h. `little`: for what the ballast was kept: ends of runs,
+// cancelling, deleting; nothing is added, and of the runs deliveries alone go on, which make room in the end. `none`: for
+// reading. `read_only`: the same, since the file system cannot be written, full or not.
+enum class Room : uint8_t { enough, little, none, read_only };
+inline bool only_reads(Room r) { return r >= Room::none; }
 
+// Numbers are on the disk (docs/disk-format.md) and in holdfast.h.
 enum class State : uint8_t { pending = 0, running = 1, completed = 2, dead = 3, cancelled = 4 };
 inline constexpr int kStates = 5;
 const char* state_name(State s);

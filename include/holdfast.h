@@ -416,7 +416,7 @@ typedef struct hf_stats_info {
   int clock_trusted; /* 1: wall-clock work goes on */
   int64_t safe_mode_left_ms; /* so long nothing runs, after repeated crashes (hf_options.crash_loop); 0: it is not on */
   int disk_full;     /* 0: no; 1: nothing is added and nothing but deliveries runs, the rest works; 2: there is no room
-                        even for that, and jobs can only be read */
+                        even for that, and jobs can only be read; 3: the same, as the file system is read-only */
 } hf_stats_info;
 #define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 HF_API int hf_stats(hf_engine *engine, hf_stats_info *out);

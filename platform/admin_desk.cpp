@@ -32,6 +32,7 @@ int status_of(int code) {
     case HF_E_UNREACHABLE:
       return 504;
     case HF_E_FULL:
+    case HF_E_READ_ONLY:
       return 507;
     default:
       return 500;

@@ -35,11 +35,12 @@ HealthCheck runs(const Stats& stats) {
   return check;
 }
 
-// "disk": full.
+// "disk": full, or not to be written.
 HealthCheck disk(const Stats& stats) {
   HealthCheck check{"disk", stats.room == Room::enough, true, ""};
   if (stats.room == Room::little) check.why = "the disk is full, new jobs are refused and nothing but deliveries runs: make room; it goes on by itself, within 10 s";
   if (stats.room == Room::none) check.why = "the disk is full, nothing can be written, and jobs can only be read: make room; it goes on by itself, within 20 s";
+  if (stats.room == Room::read_only) check.why = "the file system is read-only, nothing can be recorded, and jobs can only be read: the kernel does that after an error of the medium, see dmesg; it goes on by itself, within 10 s, when it can be written";
   return check;
 }
 

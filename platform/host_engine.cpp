@@ -78,11 +78,16 @@ void Host::State::run_engine() {
       // Results first: what they free is claimed in this turn.
       batch.splice(batch.begin(), unanswered);
     }
+    if (Requests rest; few_at_once(batch, rest)) {
+      std::lock_guard lock(mutex);
+      inbox.splice(inbox.begin(), rest);
+      inbox_size.store(inbox.size(), std::memory_order_relaxed);
+    }
     if (engine == nullptr && !reopen()) {
       if (reopen_at_ms <= boot_ms()) {  // at once, with less room
         unanswered.splice(unanswered.begin(), batch);
       } else {
-        const bool known = away_code == HF_E_FULL || away_code == HF_E_NO_MEMORY;
+        const bool known = away_code == HF_E_FULL || away_code == HF_E_READ_ONLY || away_code == HF_E_NO_MEMORY;
         answer_all(batch, patient([&] { return Error{known ? away_code : HF_E_IO, "the database cannot be used at the moment: " + last_error}; }));
       }
       continue;
@@ -96,8 +101,13 @@ void Host::State::save_results() {
   results_wait = false;
   for (int tries = 0; tries < 3 && !unanswered.empty(); ++tries) {  // 3: each may find less room
     reopen_at_ms = 0;
-    int64_t ignored_boot = 0, ignored_wall = 0;
-    if ((engine != nullptr || reopen()) && turn(unanswered, ignored_boot, ignored_wall)) unanswered.clear();
+    bool going = engine != nullptr || reopen();
+    while (going && !results_wait && !unanswered.empty()) {
+      Requests batch = std::exchange(unanswered, {});
+      few_at_once(batch, unanswered);
+      int64_t ignored_boot = 0, ignored_wall = 0;
+      going = turn(batch, ignored_boot, ignored_wall);
+    }
   }
 }
 
@@ -122,8 +132,8 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
   for (Request& request : batch) events.push_back(&request);
   Result<Tick> ticked = engine->tick(now(), events);
   if (!ticked) {
-    failed(ticked.error());
-    if (ticked.error().code == HF_E_FULL && less_room(batch)) return false;
+    const int code = failed(ticked.error());
+    if ((code == HF_E_FULL || code == HF_E_READ_ONLY) && less_room(batch, code)) return false;
     Requests told = std::exchange(batch, {});  // `batch` may be what answer_all() adds to
     answer_all(told, ticked.error());
     return false;
@@ -162,16 +172,22 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
   set_running_count();
   publish(std::move(ticked->feed));
   if (ticked->damage.empty()) return true;
-  failed(patient([&] { return Error{HF_E_CORRUPT, "a check found damage: " + ticked->damage}; }));
+  (void)failed(patient([&] { return Error{HF_E_CORRUPT, "a check found damage: " + ticked->damage}; }));
   return false;
 }
 
-void Host::State::failed(const Error& error) {
+int Host::State::failed(const Error& error) {
   options.log.error("engine_failed", {{"error", error.message}});
   patient([&] { last_error = error.message; });
-  last_error_code = error.code;
+  int code = error.code;
+  // The kernel may have made the file system read-only for the very error that was met.
+  if (code == HF_E_IO) {
+    if (const Status tried = engine->try_write(); !tried && tried.error().code == HF_E_READ_ONLY) code = HF_E_READ_ONLY;
+  }
+  last_error_code = code;
   drop_engine();
   set_reopen_time();
+  return code;
 }
 
 void Host::State::drop_engine() {
@@ -179,6 +195,7 @@ void Host::State::drop_engine() {
   log_safe = engine->log_safe();
   next_run = engine->next_run();
   recorded = engine->recorded();
+  if (last_error_code == HF_E_READ_ONLY) read_only_store = engine->give_store();
   engine.reset();
 }
 
@@ -312,6 +329,7 @@ void Host::State::publish(std::vector<Transition>&& feed) {
 }
 
 void Host::State::log_transition(const Transition& t) const {
+  if (t.change >= Change::disk_full) return;  // set_room() says it, watched or not
   bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over;
   LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired ? LogLevel::kInfo : LogLevel::kDebug;
   if (!options.log.enabled(level)) return;

@@ -53,6 +53,7 @@ struct Host::State {
   Requests unanswered;  // results that wait for the file to come back
   std::unique_ptr<Ballast> ballast;                  // host_room.cpp, as what follows
   Room room = Room::enough;
+  std::unique_ptr<Store> read_only_store;            // of the engine that found it so, for the next one
   bool results_wait = false;                         // those of `unanswered`, for the next look at the room
   int64_t look_at_ms = 0, look_wait_ms = 0, over_at_ms = -(1 << 30);
   struct Live {
@@ -114,10 +115,12 @@ struct Host::State {
   void save_results();
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
   bool turn(Requests& batch, int64_t& next_boot, int64_t& next_wall);
-  void failed(const Error& error);
+  int failed(const Error& error);  // the code by which to go on
   void drop_engine();
   void keep_ballast();                  // as the limits say, while there is room
-  bool less_room(Requests& batch);  // true: `batch` is in `unanswered`, to be asked again
+  bool less_room(Requests& batch, int code);  // true: `batch` is in `unanswered`, to be asked again
+  // With little room: moves to the front of `rest` what one turn does not take; false if it takes all.
+  bool few_at_once(Requests& batch, Requests& rest) const;
   void keep_refused_results(Requests& batch);
   void look_for_room();
   void set_room(Room to);

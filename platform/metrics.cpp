@@ -115,7 +115,7 @@ void add_engine(Exposition& out, const Stats& stats) {
           stats.clock_steps);
   out.one("unclean_start", "gauge", "1 if the last process did not close the file.",
           stats.unclean_start ? 1 : 0);
-  out.one("disk_full", "gauge", "1 while nothing is added for want of room, 2 while nothing can be written.", static_cast<int>(stats.room));
+  out.one("disk_full", "gauge", "1 while nothing is added for want of room, 2 while nothing can be written for want of it, 3 while the file system is read-only.", static_cast<int>(stats.room));
   out.one("safe_mode", "gauge", "1 while nothing runs, because the process ended again and again.",
           stats.safe_mode_left_ms > 0 ? 1 : 0);
   out.one("salvages_total", "counter", "Times that the file was found damaged and healed.", stats.salvages);

@@ -1,6 +1,8 @@
 // A disk that can be broken and healed: a SQLite VFS over the system's whose writes, syncs and opens fail while it is
-// broken, and whose syncs wait while it is stalled. The library gets it by name (hf_options.vfs).
+// broken or read-only, and whose syncs wait while it is stalled. The library gets it by name (hf_options.vfs).
 #pragma once
+
+#include <errno.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -19,6 +21,11 @@ class BrokenDisk {
     return flag;
   }
 
+  static std::atomic<bool>& read_only() {
+    static std::atomic<bool> flag{false};
+    return flag;
+  }
+
   static void stall(bool on) {
     std::lock_guard lock(gate().mutex);
     gate().closed = on;
@@ -33,11 +40,16 @@ class BrokenDisk {
   static void install() {
     Shim::install(kName, [](sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
       file->pMethods = nullptr;
-      return broken() ? SQLITE_CANTOPEN : Shim::open(name, file, flags, out, methods());
+      return fails() ? SQLITE_CANTOPEN : Shim::open(name, file, flags, out, methods());
     });
   }
 
  private:
+  static bool fails() {
+    if (broken()) errno = EIO;
+    if (read_only()) errno = EROFS;
+    return broken() || read_only();
+  }
   struct Gate {
     std::mutex mutex;
     std::condition_variable changed;
@@ -62,16 +74,16 @@ class BrokenDisk {
       sqlite3_io_methods f = Shim::methods();
       f.xWrite = [](sqlite3_file* p, const void* from, int n, sqlite3_int64 at) {
         sqlite3_file* file = Shim::inner(p);
-        return broken() ? SQLITE_IOERR_WRITE : file->pMethods->xWrite(file, from, n, at);
+        return fails() ? SQLITE_IOERR_WRITE : file->pMethods->xWrite(file, from, n, at);
       };
       f.xTruncate = [](sqlite3_file* p, sqlite3_int64 size) {
         sqlite3_file* file = Shim::inner(p);
-        return broken() ? SQLITE_IOERR_TRUNCATE : file->pMethods->xTruncate(file, size);
+        return fails() ? SQLITE_IOERR_TRUNCATE : file->pMethods->xTruncate(file, size);
       };
       f.xSync = [](sqlite3_file* p, int flags) {
         gate().pass();
         sqlite3_file* file = Shim::inner(p);
-        return broken() ? SQLITE_IOERR_FSYNC : file->pMethods->xSync(file, flags);
+        return fails() ? SQLITE_IOERR_FSYNC : file->pMethods->xSync(file, flags);
       };
       return f;
     }();

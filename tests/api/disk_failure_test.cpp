@@ -18,7 +18,7 @@ class OnBrokenDisk : public ApiFixture {
     BrokenDisk::install();
     open_there();
   }
-  ~OnBrokenDisk() { BrokenDisk::broken() = false; }
+  ~OnBrokenDisk() { BrokenDisk::broken() = BrokenDisk::read_only() = false; }
 
   void open_there() {
     hf_options options = HF_OPTIONS_INIT;
@@ -199,4 +199,48 @@ TEST_CASE_FIXTURE(OnBrokenDisk, "what is said to the engine meanwhile holds when
   back.wait(1);
   wait_final(add("x"));
   CHECK(runs == 1);
+}
+
+TEST_CASE_FIXTURE(OnBrokenDisk, "a file system that becomes read-only: jobs are read, nothing is taken or lost, and it goes on by itself") {
+  auto disk_full = [&] {
+    hf_stats_info stats = HF_STATS_INFO_INIT;
+    REQUIRE(hf_stats(engine, &stats) == HF_OK);
+    return stats.disk_full;
+  };
+  Signal begun, go;
+  on("slow", [&](hf_job* job) {
+    begun.set();
+    go.wait();
+    CHECK(hf_job_result(job, "r", 1) == HF_OK);
+    return HF_OK;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  const hf_job_id kept = add("x", "kept"), slow = add("slow");
+  begun.wait();
+  for (bool ends : {false, true}) {
+    CAPTURE(ends);
+    BrokenDisk::read_only() = true;
+    CHECK(try_add("x") == HF_E_READ_ONLY);
+    CHECK(std::string(hf_errmsg(engine)).find("read-only") != std::string::npos);
+    CHECK(disk_full() == 3);
+    CHECK(get(kept).payload == "kept");
+    CHECK(hf_cancel(engine, kept) == HF_E_READ_ONLY);
+    CHECK(hf_pause(engine, "default") == HF_E_READ_ONLY);
+    CHECK(get(kept).state == HF_STATE_PENDING);
+    if (ends) {
+      go.set();
+      CHECK(get(slow).state == HF_STATE_RUNNING);
+    }
+    BrokenDisk::read_only() = false;
+    while (disk_full() != 0) {  // a turn each; it looks after 1 s, 2 s, ...
+    }
+    CHECK(try_add("x") == HF_OK);
+    CHECK(away.count() == 0);
+  }
+  CHECK(wait_final(slow).result == "r");
+  CHECK(get(slow).attempts == 1);
+  CHECK(hf_cancel(engine, kept) == HF_OK);
+  close();
+  open_there();
+  CHECK(get(kept).state == HF_STATE_CANCELLED);
 }

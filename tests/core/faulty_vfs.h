@@ -4,6 +4,7 @@
 // every write or sync fails. It does not really sync: what a killed process wrote is in the system's cache.
 #pragma once
 
+#include <errno.h>
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -35,8 +36,10 @@ class FaultyVfs {
   int syncs = 0;
   bool fail_writes = false;  // SQLITE_FULL: as on a full disk
   bool fail_pages = false;   // SQLITE_IOERR_WRITE, but not of the log's headers: a frame without its page is left
-  int64_t room = INT64_MAX;  // bytes by which files can still grow; what a truncation gives back is added
+  int64_t room = INT64_MAX / 2;  // bytes by which files can still grow; what a truncation gives back is added
   bool fail_syncs = false;   // SQLITE_IOERR_FSYNC
+  bool read_only = false;    // EROFS: as when the kernel met an error in the file system
+  bool writes_land = false;  // ... and writes reach the system's cache still
 
  private:
   // The real file's object lies behind ours.
@@ -60,6 +63,11 @@ class FaultyVfs {
     mine.base.pMethods = &methods;
     return rc;
   }
+  bool refuses(bool this_call) const {
+    if (!read_only || !this_call) return false;
+    errno = EROFS;
+    return true;
+  }
   static int64_t size_of(sqlite3_file* f) {
     sqlite3_int64 size = 0;
     real_methods(f)->xFileSize(file(f).real(), &size);
@@ -72,18 +80,22 @@ class FaultyVfs {
     m.xRead = [](sqlite3_file* f, void* to, int n, sqlite3_int64 at) { return real_methods(f)->xRead(file(f).real(), to, n, at); };
     m.xWrite = [](sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
       if (file(f).vfs->fail_writes) return SQLITE_FULL;
-      if (file(f).vfs->fail_pages && n > 32) return SQLITE_IOERR_WRITE;
+      if (file(f).vfs->refuses(!file(f).vfs->writes_land)) return SQLITE_IOERR_WRITE;
+      if (file(f).vfs->fail_pages && n > 32) return errno = EIO, SQLITE_IOERR_WRITE;
       const int64_t more = at + n - size_of(f);
       if (more > file(f).vfs->room) return SQLITE_FULL;
       if (more > 0) file(f).vfs->room -= more;
       return real_methods(f)->xWrite(file(f).real(), from, n, at);
     };
     m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {
+      if (file(f).vfs->refuses(true)) return SQLITE_IOERR_TRUNCATE;
       file(f).vfs->room += std::max<int64_t>(size_of(f) - size, 0);
       return real_methods(f)->xTruncate(file(f).real(), size);
     };
     m.xSync = [](sqlite3_file* f, int) {
       ++file(f).vfs->syncs;
+      if (file(f).vfs->refuses(true)) return SQLITE_IOERR_FSYNC;
+      if (file(f).vfs->fail_syncs) errno = EIO;
       return file(f).vfs->fail_syncs ? SQLITE_IOERR_FSYNC : SQLITE_OK;
     };
     m.xFileSize = [](sqlite3_file* f, sqlite3_int64* size) { return real_methods(f)->xFileSize(file(f).real(), size); };

@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "engine_fixture.h"
+#include "raw_db.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
+using hf::test::RawDb;
 
 namespace {
 
@@ -23,7 +25,7 @@ class FullDisk : public EngineFixture {
     std::filesystem::remove(path + "-wal");
     acknowledged.clear();
     reopened_with = 0;
-    disk.room = INT64_MAX;
+    disk.room = INT64_MAX / 2;
     open_with(Room::enough);
   }
 
@@ -31,9 +33,9 @@ class FullDisk : public EngineFixture {
     EngineOptions o = options();
     o.page_size = page_size;
     o.room = room;
-    o.reopened = reopened_with > 0;
+    o.reopened = reopened_with > 0 || !live.empty();
     o.log_safe = reopened_with++ > 0 ? log_safe : -1;
-    o.recorded = o.reopened;
+    o.recorded = reopened_with > 1;
     auto opened = Engine::open(std::move(o));
     REQUIRE_MESSAGE(opened.ok(), opened.error().message);
     engine = std::move(*opened);
@@ -142,4 +144,117 @@ TEST_CASE_FIXTURE(FullDisk, "few rows a turn, so that they fit into the log: wha
   CHECK(stats().by_state[static_cast<size_t>(State::dead)] >= 100 - 2 * kRowsFull);
   run_for(1000);
   CHECK(stats().by_state[static_cast<size_t>(State::dead)] == 0);
+}
+
+// The table of docs/reliability.md: what works on a full disk.
+TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is done, refused, or done with the room of the ballast") {
+  enum Word { does, refuses, reads };
+  ScheduleSpec schedule;
+  schedule.name = "daily";
+  schedule.cron = "@daily";
+  schedule.job = spec("x");
+  ScheduleSpec other = schedule;
+  other.name = "other";
+  Edit edit;
+  edit.payload = std::string(3000, 'e');
+  JobSpec child = spec("x", "c");
+  page_size = 1024;
+  struct Case {
+    const char* name;
+    Word word;
+    std::function<Op(const std::vector<JobId>&, const RunJob&)> make;
+  };
+  auto id = [](auto op, size_t n) { return [op, n](const std::vector<JobId>& ids, const RunJob&) mutable { return op.id = ids[n], Op(op); }; };
+  auto plain = [](auto op) { return [op](const std::vector<JobId>&, const RunJob&) { return Op(op); }; };
+  auto result = [&](Outcome outcome, size_t bytes, bool with_child) {
+    return [=](const std::vector<JobId>&, const RunJob& run) {
+      RunEnded end = ended(run, outcome, std::string(bytes, 'r'));
+      if (with_child) end.children.emplace_back(0, child);
+      return Op(end);
+    };
+  };
+  const Case cases[] = {
+      {"enqueue", refuses, plain(Enqueue{{spec("x", std::string(2000, 'n'))}})},
+      {"enqueue many", refuses, plain(Enqueue{std::vector<JobSpec>(50, spec("x", "n"))})},
+      {"reserve ids", refuses, plain(ReserveIds{1000})},
+      {"cancel", does, id(Cancel{}, 0)},
+      {"retry", does, id(Retry{}, 1)},
+      {"retry dead", refuses, plain(RetryAllDead{})},
+      {"remove", does, id(Remove{}, 2)},
+      {"edit", refuses, id(edit, 3)},
+      {"prune", does, plain(Prune{})},
+      {"end of a run", does, result(Outcome::done, 2000, false)},
+      {"failure", does, result(Outcome::retry, 300, false)},
+      {"large result", refuses, result(Outcome::done, 20000, false)},
+      {"result with a child", refuses, result(Outcome::done, 10, true)},
+      {"schedule put", refuses, plain(SchedulePut{other})},
+      {"schedule remove", does, plain(ScheduleRemove{"daily"})},
+      {"schedule pause", does, plain(SchedulePause{"daily", true})},
+      {"schedule run", refuses, plain(ScheduleRun{"daily"})},
+      {"queue pause", does, plain(QueuePause{"q", true})},
+      {"queue resume", does, plain(QueuePause{"q", false})},
+      {"queue set", does, plain(QueueSet{"q", {3}})},
+      {"queue drain", does, plain(QueueDrain{"q"})},
+      {"end safe mode", does, plain(EndSafeMode{})},
+      {"get", reads, id(Get{}, 0)},
+      {"list", reads, plain(List{{}})},
+      {"why", reads, id(Why{}, 0)},
+      {"stats", reads, plain(GetStats{})},
+      {"schedules", reads, plain(ScheduleList{})},
+      {"queues", reads, plain(QueueList{})},
+      {"check", reads, plain(Check{})},
+      {"progress", reads, [](const std::vector<JobId>&, const RunJob& run) { return Op(Progress{run.id, run.attempt, 50, "half"}); }},
+  };
+  anew();
+  tick({SetDispatch{true}});
+  handler("runs");
+  std::vector<JobId> ids;
+  for (int i = 0; i < 40; ++i) ids.push_back(add(spec("later", std::string(static_cast<size_t>(i) * 30, 'p'))));
+  ask<Done>(Cancel{ids[1]});
+  ask<Done>(SchedulePut{schedule});
+  const JobId running = add(spec("runs"));
+  const RunJob run = take_started();
+  engine.reset();
+  const std::string made = dir + "/made.db";
+  RawDb(path).query("PRAGMA wal_checkpoint(TRUNCATE)");  // a log that has blocks would not find the disk full
+  std::filesystem::copy_file(path, made);
+  int times_full = 0;
+  for (const Case& c : cases) {
+    CAPTURE(std::string(c.name));
+    // In steps smaller than a page: each write is the first that finds no room. The last is beyond what the turn needs.
+    for (int64_t bytes = 0; bytes < 12000; bytes += 500) {
+      CAPTURE(bytes);
+      engine.reset();
+      std::filesystem::remove(path + "-wal");
+      std::filesystem::copy_file(made, path, std::filesystem::copy_options::overwrite_existing);
+      disk.room = INT64_MAX / 2;
+      reopened_with = 0;
+      live = {LiveRun{run.id, run.attempt, run.run}};
+      open_with(Room::enough);
+      handler("runs");
+      others_leave(bytes);
+      bool little = false;
+      Result<std::vector<Reply>> replies = try_tick({c.make(ids, run)});
+      if (!replies) {
+        CHECK(c.word != reads);
+        CHECK(replies.error().code == HF_E_FULL);
+        little = true;
+        ++times_full;
+        less_room();
+        replies = try_tick({c.make(ids, run)});
+      }
+      REQUIRE_MESSAGE(replies.ok(), replies.error().message);
+      auto* error = std::get_if<Error>(&replies->front());
+      if (error != nullptr) CAPTURE(error->message);
+      CHECK((error == nullptr) == (!little || c.word != refuses));
+      if (error != nullptr) CHECK(error->code == HF_E_FULL);
+      // Nothing else is lost, by a kill.
+      engine.reset();
+      disk.room = INT64_MAX / 2;
+      open();
+      for (size_t i = 4; i < ids.size(); ++i) CHECK(get(ids[i]).payload.size() == i * 30);
+      CHECK(get(running).id == running);
+    }
+  }
+  CHECK(times_full > 100);
 }
