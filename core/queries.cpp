@@ -87,6 +87,7 @@ Result<JobPage> Queries::list(const ListQuery& q) {
     if (!from) return from.error();
     finished = *from;
   }
+  auto last = std::pair{finished, before == 0 ? kNever : before};
   for (int looked = 0; looked < kListScanMax && turn_.store.ok();) {
     constexpr int kChunk = 200;
     std::vector<JobId> ids = by_state ? turn_.store.ids_by_state(*q.state, finished, before, kChunk) : turn_.store.ids(before, kChunk);
@@ -95,7 +96,14 @@ Result<JobPage> Queries::list(const ListQuery& q) {
       before = id;
       FullRow row = turn_.store.read(id, false);
       finished = row.finished_ms;
-      if (!row.found || (q.state && row.job.state != *q.state)) continue;
+      // What names a job that is not there, in another state, or twice, is damaged.
+      const auto here = std::pair{by_state && is_final(*q.state) ? finished : kNever, id};
+      if (!row.found || (by_state && row.job.state != *q.state) || here >= last) {
+        turn_.store.damaged("a list of jobs has job " + std::to_string(id) + ", which does not belong there");
+        return turn_.store.error();
+      }
+      last = here;
+      if (q.state && row.job.state != *q.state) continue;
       const Lane& lane = *turn_.lanes.by_id(row.job.lane);
       const Lane& home = lane.delivery() ? *lane.origin : lane;
       if (!q.queue.empty() && home.queue->name != q.queue && lane.queue->name != q.queue) continue;

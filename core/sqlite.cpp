@@ -214,6 +214,12 @@ void Db::fail(int code, std::string_view doing) {
   if (error_code_of_sqlite(error_code_) == HF_E_INTERNAL) error_text_.append(" in ").append(doing);
 }
 
+void Db::damaged(std::string_view what) {
+  if (error_code_ != 0) return;
+  error_code_ = SQLITE_CORRUPT;
+  error_text_ = path_ + ": the file is damaged: " + std::string(what);
+}
+
 Error Db::error() const { return Error{error_code_of_sqlite(error_code_), error_text_}; }
 
 void Db::exec(const char* sql) {

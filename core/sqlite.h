@@ -80,6 +80,7 @@ class Db {
   bool ok() const { return error_code_ == 0; }
   Error error() const;            // REQUIRES: !ok(); the first failure, with an HF_E_* code
   void fail(int sqlite_code, std::string_view doing);
+  void damaged(std::string_view what);        // ... which SQLite cannot see: HF_E_CORRUPT
   void clear_error() { error_code_ = 0; error_text_.clear(); }
   // After a failed commit and its rollback: whether the file can be written, tried with a page as it is. There is no
   // error() after it.

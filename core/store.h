@@ -133,6 +133,7 @@ class Store {
 
   bool ok() const { return db_->ok(); }
   Error error() const { return db_->error(); }
+  void damaged(std::string_view what) { db_->damaged(what); }
   // wait_for_disk: the commit returns when the log is on the disk; else a power cut may take it back (it
   // survives a kill of the process all the same).
   void begin(bool wait_for_disk);

@@ -1,8 +1,10 @@
 // What get, list, why, stats and the queues answer.
 #include "engine_fixture.h"
+#include "raw_db.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
+using hf::test::RawDb;
 
 namespace {
 
@@ -214,4 +216,22 @@ TEST_CASE_FIXTURE(QueriesFixture, "backup: a copy that opens; check: a sound fil
   open();
   CHECK(get(a).payload == "p");
   CHECK(stats().by_state[0] == 1);
+}
+
+TEST_CASE_FIXTURE(QueriesFixture, "an index that names a job which is in another state is damage, not a job more") {
+  const std::vector<JobId> dead = make_dead(3);
+  close_cleanly();
+  // The index is away while a job changes.
+  for (const char* step : {"CREATE TABLE away AS SELECT * FROM sqlite_schema WHERE name='job_final'; DELETE FROM sqlite_schema WHERE name='job_final'",
+                           "UPDATE job SET state=4 WHERE id=(SELECT min(id) FROM job)",
+                           "INSERT INTO sqlite_schema SELECT * FROM away; DROP TABLE away"}) {
+    RawDb raw(path);
+    raw.run("PRAGMA writable_schema=ON");
+    raw.run(step);
+  }
+  open();
+  const auto ticked = try_tick({List{of(State::dead)}});
+  REQUIRE_FALSE(ticked.ok());
+  CHECK(ticked.error().code == HF_E_CORRUPT);
+  CHECK(ticked.error().message.find("a list of jobs has job " + std::to_string(dead.back())) != std::string::npos);
 }

@@ -31,6 +31,7 @@ class RawDb {
     sqlite3_finalize(s);
     return rows;
   }
+  void run(const std::string& sql) { REQUIRE_MESSAGE(sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK, sqlite3_errmsg(db_)); }
   int64_t number(const std::string& sql) {
     Rows rows = query(sql);
     return rows.empty() ? 0 : std::stoll(rows[0][0]);
