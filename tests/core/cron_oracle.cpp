@@ -40,7 +40,9 @@ bool item_matches(const std::string& item, int value, int lo, int hi) {
     const size_t dash = base.find('-');
     lo = value_of(base.substr(0, dash));
     if (dash != std::string::npos) {
-      hi = value_of(base.substr(dash + 1));
+      const std::string end = base.substr(dash + 1);
+      hi = value_of(end);
+      if (hi == 0 && lo > 0 && !std::isdigit(static_cast<unsigned char>(end[0]))) hi = 7;  // FRI-SUN: "0 or 7 is Sun"
     } else if (slash == std::string::npos) {
       hi = lo;
     }
