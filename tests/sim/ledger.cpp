@@ -153,6 +153,11 @@ void Ledger::apply(const Transition& t) {
 
 // ---- what is there --------------------------------------------------------------------------------------------
 
+namespace {
+// Of a turn that failed: the claim may be in the file, and nobody was told to run it. It is put back when there is room.
+bool claimed_by_nobody(const JobInfo& now, bool recovered) { return !recovered && now.state == State::running; }
+}  // namespace
+
 void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recovered) {
   std::set<JobId> seen;
   for (const JobInfo& now : there) {
@@ -168,7 +173,7 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
     if (!ever_.insert(now.id).second) violated(now.id, "this id was used before");
     Job& job = jobs_[now.id];
     job.tags.insert(now.tags);
-    job.state = now.state;
+    job.state = claimed_by_nobody(now, recovered) ? State::pending : now.state;
     job.max_attempts = static_cast<int>(now.max_attempts);
     job.expires = now.expires_wall_ms != 0;
   }
@@ -208,7 +213,7 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool r
   } else if (loss == Loss::turn && known.state == State::running && now.state != State::running && !doubted) {
     violated(id, "was running and is not after a failed turn");
   }
-  known.state = now.state;
+  if (!claimed_by_nobody(now, recovered)) known.state = now.state;
   known.max_attempts = std::max(known.max_attempts, static_cast<int>(now.max_attempts));
 }
 
