@@ -42,7 +42,7 @@ bool item_matches(const std::string& item, int value, int lo, int hi) {
     if (dash != std::string::npos) {
       const std::string end = base.substr(dash + 1);
       hi = value_of(end);
-      if (hi == 0 && !std::isdigit(static_cast<unsigned char>(end[0]))) hi = 7;  // FRI-SUN: "0 or 7 is Sun"
+      if (hi == 0 && lo > 0 && !std::isdigit(static_cast<unsigned char>(end[0]))) hi = 7;  // FRI-SUN: "0 or 7 is Sun"
     } else if (slash == std::string::npos) {
       hi = lo;
     }
