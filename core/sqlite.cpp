@@ -228,6 +228,8 @@ void Db::exec(const char* sql) {
   if (rc != SQLITE_OK) fail(rc, sql);
 }
 
+void Db::touch() { exec(("PRAGMA application_id=" + std::to_string(query_i64("PRAGMA application_id"))).c_str()); }
+
 int64_t Db::query_i64(const char* sql) {
   Stmt stmt(*this, sql);
   return stmt.step() ? stmt.i64(0) : 0;
@@ -375,9 +377,8 @@ Status Db::try_write() {
   // What a failed sync lost is not made safe by one that follows, and must not be moved into the file.
   const int64_t safe = log_safe_;
   sqlite3_wal_hook(db_, nullptr, nullptr);
-  const std::string same = "PRAGMA application_id=" + std::to_string(query_i64("PRAGMA application_id"));
   begin();
-  exec(same.c_str());
+  touch();
   if (ok()) commit();
   if (ok()) sync_wal();
   rollback();

@@ -87,6 +87,7 @@ class Db {
   Status try_write();
 
   void exec(const char* sql);                 // no rows wanted
+  void touch();                               // writes a page as it is
   int64_t query_i64(const char* sql);         // first column of the first row; 0 if none
   std::string query_text(const char* sql);
   std::vector<std::string> query_all_text(const char* sql, size_t limit);

@@ -156,7 +156,7 @@ void Store::shrink_log() {
   if (db_->log_bytes() > kLogKeep) {
     db_->truncate_log();
     // A log without a header cannot keep room: one page is written as it is.
-    if (db_->log_bytes() == 0) db_->exec(("PRAGMA application_id=" + std::to_string(kApplicationId)).c_str());
+    if (db_->log_bytes() == 0) db_->touch();
   }
   db_->checkpoint();
   keep_room();
