@@ -246,8 +246,8 @@ void fail_each(uint64_t at_least, uint64_t share, uint64_t share_if_slow) {
   const char* asked = std::getenv("HOLDFAST_FAULTS");
   const char* only = std::getenv("HOLDFAST_FAULT");
   World world;
-  uint64_t places = 0;
-  for (int i = 0; i < 3; ++i) places = std::max(places, world.live(0, 0));
+  uint64_t places = UINT64_MAX;  // that each life has: on a busy machine some have many more
+  for (int i = 0; i < 3; ++i) places = std::min(places, world.live(0, 0));
   REQUIRE(places > at_least);
   if (only != nullptr) {
     const char* ms = strchr(only, ':');
@@ -260,11 +260,15 @@ void fail_each(uint64_t at_least, uint64_t share, uint64_t share_if_slow) {
   const uint64_t step = std::max<uint64_t>(1, places / std::max<uint64_t>(tries, 1));
   uint64_t tried = 0;
   for (int64_t for_ms : {0, 15}) {
-    for (uint64_t n = 1 + static_cast<uint64_t>(for_ms) % step; n <= places; n += step, ++tried) world.live(static_cast<int64_t>(n), for_ms);
+    for (uint64_t n = 1 + static_cast<uint64_t>(for_ms) % step; n <= places; n += step, ++tried) {
+      const uint64_t missed = world.missed;
+      const uint64_t counted = world.live(static_cast<int64_t>(n), for_ms);
+      if (world.missed != missed) places = std::min(places, counted);
+    }
   }
   std::printf("%llu places, %llu lives, %llu jobs acknowledged, %llu lives without a failure\n", static_cast<unsigned long long>(places),
               static_cast<unsigned long long>(tried), static_cast<unsigned long long>(world.acknowledged), static_cast<unsigned long long>(world.missed));
-  CHECK(tried - world.missed >= tried / 4);  // a life on a busy machine makes other calls, and may end before its place
+  CHECK(world.missed <= tried / 4);
 }
 
 }  // namespace hf::test
