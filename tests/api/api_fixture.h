@@ -13,6 +13,8 @@
 #include <mutex>
 #include <string>
 
+#include "tests/temp_folder.h"
+
 namespace hf::test {
 
 inline std::string bytes(const void* data, size_t len) { return std::string(static_cast<const char*>(data), len); }
@@ -20,16 +22,11 @@ inline std::string bytes(const void* data, size_t len) { return std::string(stat
 class ApiFixture {
  public:
   ApiFixture() {
-    char name[] = "/tmp/hf-api-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    dir = name;
     path = dir + "/queue.db";
     open();
   }
   ~ApiFixture() {
     if (engine != nullptr) hf_close(engine);
-    std::error_code ignored;
-    std::filesystem::remove_all(dir, ignored);
   }
   void open(const hf_options* opts = nullptr) {
     hf_options defaults = HF_OPTIONS_INIT;
@@ -80,7 +77,9 @@ class ApiFixture {
     }
   }
 
-  std::string dir, path;
+  const TempFolder home;
+  const std::string dir = home.path();
+  std::string path;
   hf_engine* engine = nullptr;
   std::map<std::string, std::function<int(hf_job*)>> bodies;
 };

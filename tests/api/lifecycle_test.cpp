@@ -262,26 +262,23 @@ TEST_CASE_FIXTURE(ApiFixture, "a handler replaced while it runs ends its run; th
 }
 
 TEST_CASE("64 engines are open at once, and the 65th is refused") {
-  char name[] = "/tmp/hf-api-XXXXXX";
-  REQUIRE(mkdtemp(name) != nullptr);
-  std::string dir = name;
+  const hf::TempFolder dir;
   std::vector<hf_engine*> engines;
   for (int i = 0; i < HF_ENGINES_MAX; ++i) {
     hf_engine* engine = nullptr;
-    REQUIRE(hf_open((dir + "/" + std::to_string(i)).c_str(), nullptr, &engine) == HF_OK);
+    REQUIRE(hf_open((dir / std::to_string(i)).c_str(), nullptr, &engine) == HF_OK);
     engines.push_back(engine);
   }
   hf_engine* one_more = nullptr;
-  CHECK(hf_open((dir + "/64").c_str(), nullptr, &one_more) == HF_E_FULL);
+  CHECK(hf_open((dir / "64").c_str(), nullptr, &one_more) == HF_E_FULL);
   CHECK(one_more == nullptr);
-  CHECK_FALSE(std::filesystem::exists(dir + "/64"));
+  CHECK_FALSE(std::filesystem::exists(dir / "64"));
   for (hf_engine* engine : engines) CHECK(try_add(engine) == HF_OK);
   CHECK(hf_close(engines[17]) == HF_OK);
-  CHECK(hf_open((dir + "/64").c_str(), nullptr, &one_more) == HF_OK);
+  CHECK(hf_open((dir / "64").c_str(), nullptr, &one_more) == HF_OK);
   CHECK(one_more != engines[17]);
   engines[17] = one_more;
   for (hf_engine* engine : engines) CHECK(hf_close(engine) == HF_OK);
-  std::filesystem::remove_all(dir);
 }
 
 TEST_CASE_FIXTURE(ApiFixture, "the log tells one line at a time, without a newline") {

@@ -19,25 +19,15 @@ namespace {
 // A folder, and an engine of the wrapper in it.
 class WrapperFixture {
  public:
-  WrapperFixture() {
-    char name[] = "/tmp/hf-api-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    dir = name;
-    engine.emplace(path(), holdfast::Options{.device = "gw"});
-  }
-  ~WrapperFixture() {
-    engine.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(dir, ignored);
-  }
-  std::string path() const { return dir + "/queue.db"; }
+  WrapperFixture() { engine.emplace(path(), holdfast::Options{.device = "gw"}); }
+  std::string path() const { return dir / "queue.db"; }
   holdfast::JobInfo wait_final(holdfast::JobId id) {
     while (true) {
       holdfast::JobInfo info = engine->job(id);
       if (info.state != State::pending && info.state != State::running) return info;
     }
   }
-  std::string dir;
+  const hf::TempFolder dir;
   std::optional<Engine> engine;
 };
 
@@ -188,7 +178,7 @@ TEST_CASE_FIXTURE(WrapperFixture, "an engine is moved, with its handlers and its
   }
   CHECK(moved.job(id).result == "moved");
   CHECK(code_of([&] { engine->stats(); }) == HF_E_STATE);  // moved from
-  moved = Engine(dir + "/other.db");
+  moved = Engine(dir / "other.db");
   CHECK(moved.stats().completed == 0);
   CHECK(lines > 0);
 }

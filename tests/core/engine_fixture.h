@@ -10,24 +10,18 @@
 
 #include "core/engine.h"
 #include "faulty_vfs.h"
+#include "tests/temp_folder.h"
 
 namespace hf::test {
 
 class EngineFixture {
  public:
   EngineFixture() {
-    char name[] = "/tmp/hf-core-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    dir = name;
     path = dir + "/queue.db";
     vfs = disk.name();
     open();
   }
-  ~EngineFixture() {
-    engine.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(dir, ignored);
-  }
+  ~EngineFixture() { engine.reset(); }
 
   EngineOptions options() const {
     EngineOptions o;
@@ -198,7 +192,9 @@ class EngineFixture {
   }
 
   FaultyVfs disk;
-  std::string dir, path, vfs;
+  const TempFolder home;
+  const std::string dir = home.path();
+  std::string path, vfs;
   std::string boot_id = "boot-1";
   uint64_t seed = 1;
   Limits limits;

@@ -18,16 +18,8 @@ class LanesFixture {
     r.name = "x";
     lanes.set_runner(r);
   }
-  ~LanesFixture() {
-    store.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(dir, ignored);
-  }
   std::unique_ptr<Store> open_store() {
-    char name[] = "/tmp/hf-lanes-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    dir = name;
-    auto s = Store::open({.path = dir + "/queue.db", .vfs = disk.name(), .new_file_id = 1});
+    auto s = Store::open({.path = dir / "queue.db", .vfs = disk.name(), .new_file_id = 1});
     if (!s) FAIL(s.error().message);
     return std::move(*s);
   }
@@ -72,7 +64,7 @@ class LanesFixture {
     return id;
   }
   hf::test::FaultyVfs disk;
-  std::string dir;
+  const TempFolder dir;
   std::unique_ptr<Store> store;
   Lanes lanes;
   Lane* lane = nullptr;

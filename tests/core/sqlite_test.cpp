@@ -5,9 +5,9 @@
 
 #include <doctest/doctest.h>
 
-#include "../platform/temp_folder.h"
 #include "core/schema.h"
 #include "faulty_vfs.h"
+#include "tests/temp_folder.h"
 
 using namespace hf;
 

@@ -81,21 +81,13 @@ size_t descriptors_now() {
 }  // namespace
 
 World::World() {
-  char name[] = "/tmp/hf-faults-XXXXXX";
-  REQUIRE(mkdtemp(name) != nullptr);
-  dir_ = name;
   const std::string soon = R"("defer":"20ms","max_attempts":20,"backoff":{"base":"10ms","max":"20ms"})";
   const std::string tls = R"("allow_private":true,"tls":{"ca":")" + ca_.file() + R"("})";
-  std::ofstream(dir_ + "/config.json")
+  std::ofstream(dir_ / "config.json")
       << R"({"handlers":{"prog":{"exec":["/bin/cat"],)" << soon << R"(,"sink":"cloud"},)"
       << R"("call":{"http":{"url":"http://localhost:)" << plain_.port() << R"(/","allow_private":true},)" << soon << "},"
       << R"("trusting":{"http":{"url":"https://localhost:)" << stranger_.port() << R"(/",)" << tls << "}," << soon << "}},"
       << R"("sinks":{"cloud":{"url":"https://localhost:)" << cloud_.port() << R"(/",)" << tls << "," << soon << "}}}";
-}
-
-World::~World() {
-  std::error_code ignored;
-  std::filesystem::remove_all(dir_, ignored);
 }
 
 uint64_t World::live(int64_t n, int64_t for_ms) {
@@ -104,7 +96,7 @@ uint64_t World::live(int64_t n, int64_t for_ms) {
   std::snprintf(place, sizeof place, "HOLDFAST_FAULT=%lld:%lld\n", static_cast<long long>(n), static_cast<long long>(for_ms));
   alarm(kHangSeconds);
   Spare mine;
-  for (const char* suffix : {"", "-wal", "-shm", ".ballast"}) std::filesystem::remove(dir_ + "/queue.db" + suffix);
+  for (const char* suffix : {"", "-wal", "-shm", ".ballast"}) std::filesystem::remove(dir_ / "queue.db" + suffix);
   acknowledged_.clear();
   for (RememberingPeer* peer : {&plain_, &cloud_}) peer->forget();
   fault::set(n, for_ms);
@@ -145,7 +137,7 @@ void World::open() {
   options.crash_loop = -1;
   options.ballast = -1;
   options.workers = 2;
-  const std::string file = dir_ + "/queue.db", config = dir_ + "/config.json";
+  const std::string file = dir_ / "queue.db", config = dir_ / "config.json";
   must("hf_open", [&] { return hf_open(file.c_str(), &options, &engine_); });
   hf_handler_options handler = HF_HANDLER_OPTIONS_INIT;
   handler.defer_ms = 20;
@@ -192,7 +184,7 @@ void World::add_async(const std::string& token) {
 void World::work(int64_t n) {
   const std::string name = std::to_string(n) + "-";
   add("fn", "fn" + name + "1;");
-  const std::string socket = dir_ + "/admin";
+  const std::string socket = dir_ / "admin";
   must("hf_serve", [&] { return hf_serve(engine_, socket.c_str(), nullptr); });
   add_async("async" + name + "2;");
   add("send", "send" + name + "3;");

@@ -11,13 +11,13 @@
 #include <string>
 
 #include "peer.h"
+#include "tests/temp_folder.h"
 
 namespace hf::test {
 
 class World {
  public:
   World();
-  ~World();
   // A life of the program in which the n-th one fails; 0: none. How many there were.
   uint64_t live(int64_t n, int64_t for_ms);
   uint64_t missed = 0;  // lives in which none failed: there were fewer than thought
@@ -40,7 +40,7 @@ class World {
   struct Job {
     std::string type, token;
   };
-  std::string dir_;
+  const TempFolder dir_;
   TestCa ca_{"Test Root"}, others_{"Stranger"};
   RememberingPeer plain_, cloud_{ca_.issue("localhost", "DNS:localhost")}, stranger_{others_.issue("localhost", "DNS:localhost")};
   hf_engine* engine_ = nullptr;

@@ -14,24 +14,20 @@
 
 #include <string>
 
+#include "tests/temp_folder.h"
+
 namespace hf::test {
 
 // A named pipe through which a child says a line.
 class Fifo {
  public:
   Fifo() {
-    char name[] = "/tmp/hf-test-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    folder_ = name;
-    path_ = folder_ + "/fifo";
     REQUIRE(mkfifo(path_.c_str(), 0600) == 0);
     fd_ = open(path_.c_str(), O_RDWR | O_CLOEXEC);  // does not wait for the other side
     REQUIRE(fd_ >= 0);
   }
   ~Fifo() {
     close(fd_);
-    unlink(path_.c_str());
-    rmdir(folder_.c_str());
   }
   const std::string& path() const { return path_; }
 
@@ -48,7 +44,8 @@ class Fifo {
   }
 
  private:
-  std::string folder_, path_;
+  const TempFolder folder_;
+  const std::string path_ = folder_ / "fifo";
   int fd_;
 };
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "platform/http_server.h"
-#include "temp_folder.h"
+#include "tests/temp_folder.h"
 #include "unix_client.h"
 
 namespace hf {

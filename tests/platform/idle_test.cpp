@@ -13,7 +13,7 @@
 #include "platform/http_server.h"
 #include "platform/loop.h"
 #include "platform/workers.h"
-#include "temp_folder.h"
+#include "tests/temp_folder.h"
 #include "unix_client.h"
 
 using namespace hf;

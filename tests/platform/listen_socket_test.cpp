@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "temp_folder.h"
+#include "tests/temp_folder.h"
 
 using namespace hf;
 

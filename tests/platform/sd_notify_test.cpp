@@ -8,7 +8,7 @@
 
 #include <cstddef>
 
-#include "temp_folder.h"
+#include "tests/temp_folder.h"
 
 using namespace hf;
 

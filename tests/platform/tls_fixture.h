@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "net_fixture.h"
-#include "temp_folder.h"
+#include "tests/temp_folder.h"
 
 namespace hf::test {
 

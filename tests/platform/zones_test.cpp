@@ -10,7 +10,7 @@
 
 #include "core/random.h"
 #include "tests/core/table_zone.h"
-#include "tests/platform/temp_folder.h"
+#include "tests/temp_folder.h"
 
 using namespace hf;
 using namespace hf::test;
