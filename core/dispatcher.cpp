@@ -195,7 +195,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
     jobs_.flush();
     jobs_.end_unrun(entry.id, lane, run.opts,
                     late ? "expired: it was not run within its ttl"
-                         : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "); the last one did not end",
+                         : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "): it is not run again",
                     late ? Change::expired : Change::died);
     return Taken::ended;
   }

@@ -448,6 +448,7 @@ void Jobs::wake_wall_jobs() {
     wall_jobs_next_ = turn_.store.next_wall_due();
   }
   if (!turn_.wall_trusted || wall_jobs_next_ > turn_.wall_ms) return;
+  flush();
   for (JobId id : turn_.store.wall_due(turn_.wall_ms, turn_.rows(kSweep))) {
     FullRow row = turn_.store.read(id, false);
     Lane& lane = *turn_.lanes.by_id(row.job.lane);
@@ -463,6 +464,7 @@ void Jobs::expire() {
     expiry_next_ = turn_.store.next_expiry();
   }
   if (expiry_next_ > turn_.now_ms) return;
+  flush();
   for (JobId id : turn_.store.expired(turn_.now_ms, turn_.rows(kSweep))) {
     FullRow row = turn_.store.read(id, false);
     Lane& lane = *turn_.lanes.by_id(row.job.lane);

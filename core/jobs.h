@@ -97,7 +97,7 @@ class Jobs {
   std::vector<Fresh> fresh_;  // ids ascending
   JobId next_id_ = 1;
   JobId reserved_until_ = 1;  // ids below are on the disk as taken
-  int64_t wall_jobs_next_ = 0;  // cached next `at`; 0: not known
+  int64_t wall_jobs_next_ = 0;  // no job has an earlier `at`; 0: not known
   int64_t expiry_next_ = 0;
   std::vector<JobId> cancel_again_;  // adopted runs whose StopRun may have been lost
   // What has no choice (a result, a history) takes its room too.

@@ -61,6 +61,7 @@ Stmt& Stmt::bind(int64_t v) {
 
 Stmt& Stmt::bind_text(std::string_view v) {
   if (prepare()) {
+    db_.bytes_bound_ += static_cast<int64_t>(v.size());
     int rc = sqlite3_bind_text(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()),
                                SQLITE_STATIC);
     if (rc != SQLITE_OK) db_.fail(rc, sql_);
@@ -70,6 +71,7 @@ Stmt& Stmt::bind_text(std::string_view v) {
 
 Stmt& Stmt::bind_blob(std::string_view v) {
   if (prepare()) {
+    db_.bytes_bound_ += static_cast<int64_t>(v.size());
     int rc = sqlite3_bind_blob(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()),
                                SQLITE_STATIC);
     if (rc != SQLITE_OK) db_.fail(rc, sql_);
@@ -195,7 +197,6 @@ Db::~Db() { close(); }
 void Db::close() {
   begin_.reset();
   commit_.reset();
-  pages_.reset();
   // Other statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
   if (db_ != nullptr) sqlite3_close_v2(db_);
   db_ = nullptr;
@@ -323,10 +324,14 @@ int Db::fill(sqlite3_file* file, int64_t from, int64_t to) {
   return rc;
 }
 
+// To count them is a PRAGMA, which SQLite parses anew each time.
+int64_t Db::pages_at_most() const {
+  return pages_ + (total_changes() - changes_then_) * kPagesAChange + 2 * bytes_bound_ / std::max<int64_t>(page_size_, 512);
+}
+
 void Db::reserve(int64_t owed) {
-  if (!pages_) pages_ = std::make_unique<Stmt>(*this, "PRAGMA page_count");
-  const int64_t bytes = pages_->step() ? pages_->i64(0) * page_size_ : 0;  // with those of the open transaction
-  pages_->reset();
+  if (length_safe_ && pages_at_most() * page_size_ - owed <= file_has_) return;
+  const int64_t bytes = page_count() * page_size_;  // with those of the open transaction
   const int64_t wanted = bytes - owed;
   if (!ok() || (length_safe_ && wanted <= file_has_)) return;
   sqlite3_file* db = file(SQLITE_FCNTL_FILE_POINTER);
@@ -416,7 +421,10 @@ int64_t Db::total_changes() const { return sqlite3_total_changes64(db_); }
 
 int64_t Db::page_count() {
   if (page_size_ == 0) page_size_ = query_i64("PRAGMA page_size");
-  return query_i64("PRAGMA page_count");
+  pages_ = query_i64("PRAGMA page_count");
+  changes_then_ = total_changes();
+  bytes_bound_ = 0;
+  return pages_;
 }
 int64_t Db::free_pages() { return query_i64("PRAGMA freelist_count"); }
 

@@ -63,6 +63,8 @@ class Stmt {
 };
 
 inline constexpr int64_t kReserveStep = 65536;  // bytes: not each commit makes the file longer
+inline constexpr int64_t kPagesAChange = 32;    // that one row takes at most, beside those of its bytes: what it splits in
+                                                // each index
 
 class Db {
  public:
@@ -137,18 +139,21 @@ class Db {
   void sync_wal();
   // SQLITE_FCNTL_FILE_POINTER: of the database, ..._JOURNAL_POINTER: of its log. Null if there is none.
   sqlite3_file* file(int which);
+  int64_t pages_at_most() const;
   static int fill(sqlite3_file* file, int64_t from, int64_t to);
   void fail_beside(int code, const char* end);  // not from the connection, which knows nothing of it
   void fail_read_only();
 
   sqlite3* db_ = nullptr;
-  std::unique_ptr<Stmt> begin_, commit_, pages_;
+  std::unique_ptr<Stmt> begin_, commit_;
   std::string path_;
   int error_code_ = 0;  // extended SQLite code
   std::string error_text_;
   bool wait_for_disk_ = true;
   int64_t changes_before_ = 0;
   int64_t page_size_ = 0;
+  int64_t pages_ = 0, changes_then_ = 0;  // as last counted, and the changes until then
+  int64_t bytes_bound_ = 0;               // to statements since then
   int64_t file_has_ = 0;    // bytes, at least; 0 after what may have made it shorter
   bool length_safe_ = false;  // what was there at the opening is on the disk
   int64_t log_frames_ = 0, log_safe_ = 0;

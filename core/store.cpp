@@ -79,6 +79,7 @@ struct Store::Statements {
   HF_STMT(final_page,
           "SELECT id FROM job WHERE state>=2 AND state=?1 AND (finished,id)<(?2,?3)"
           " ORDER BY finished DESC,id DESC LIMIT ?4")
+  HF_STMT(count_final, "SELECT count(*) FROM job WHERE state>=2 AND state=?1")
   HF_STMT(running_page, "SELECT id FROM job WHERE state=1 AND id<?1 ORDER BY id DESC LIMIT ?2")
   HF_STMT(page, "SELECT id FROM job WHERE id<?1 ORDER BY id DESC LIMIT ?2")
   HF_STMT(insert_lane, "INSERT INTO lane(id,queue,type,key,origin) VALUES(?1,?2,?3,?4,?5)")
@@ -394,10 +395,8 @@ std::vector<Store::Finished> Store::finished(State state, int64_t after_ms, JobI
 
 int64_t Store::latest_time() {
   int64_t latest = db_->query_i64("SELECT created FROM job ORDER BY id DESC LIMIT 1");
-  for (const char* sql : {"SELECT max(finished) FROM job WHERE state>=2 AND state=2", "SELECT max(finished) FROM job WHERE state>=2 AND state=3",
-                          "SELECT max(finished) FROM job WHERE state>=2 AND state=4"}) {
-    latest = std::max(latest, db_->query_i64(sql));
-  }
+  Stmt finished(*db_, "SELECT max(finished) FROM job WHERE state>=2 AND state=?1");
+  for (State state : {State::completed, State::dead, State::cancelled}) latest = std::max(latest, first(finished.bind(static_cast<int64_t>(state)), 0));
   return std::min(latest, kTimeMax);
 }
 
@@ -413,12 +412,8 @@ std::vector<JobId> Store::ids(JobId before, int limit) {
 }
 
 int64_t Store::count(State state) {
-  const char* sql = state == State::pending   ? "SELECT count(*) FROM job WHERE state=0"
-                    : state == State::running ? "SELECT count(*) FROM job WHERE state=1"
-                                              : "SELECT count(*) FROM job WHERE state>=2 AND state=?1";
-  Stmt s(*db_, sql);
-  if (is_final(state)) s.bind(static_cast<int64_t>(state));
-  return first(s, 0);
+  if (is_final(state)) return first(sql_->count_final.bind(static_cast<int64_t>(state)), 0);
+  return db_->query_i64(state == State::pending ? "SELECT count(*) FROM job WHERE state=0" : "SELECT count(*) FROM job WHERE state=1");
 }
 
 std::vector<std::pair<int, int64_t>> Store::pending_by_lane() {

@@ -233,6 +233,7 @@ class Store {
   Status create(const Options& options);
   Status verify();
   Status check_unclean();
+  Result<std::string> find_damage(const char* check);
   int64_t level_after(int lane, int64_t level);
   bool write_body(int64_t body_id, std::string_view bytes);
   std::string read_body(int64_t body_id);

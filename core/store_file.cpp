@@ -1,5 +1,6 @@
 // The file as a whole: made, verified and checked at the opening, copied. The rows are in store.cpp.
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/schema.h"
 #include "core/store.h"
@@ -23,8 +24,10 @@ Status Store::create(const Options& options) {
   if (application == kApplicationId && empty) return Error{HF_E_CORRUPT, "the file is damaged: its tables are gone"};
   if (application == kApplicationId) HF_TRY(verify());
 
-  if (empty && db.page_count() > 0 && db.query_text("PRAGMA integrity_check(1)") != "ok") {
-    return db.ok() ? Error{HF_E_CORRUPT, "the file is damaged, and holds no tables"} : db.error();
+  if (empty && db.page_count() > 0) {
+    auto damage = find_damage("PRAGMA integrity_check(1)");
+    if (!damage) return damage.error();
+    if (!damage->empty()) return Error{HF_E_CORRUPT, "the file is damaged, and holds no tables"};
   }
   made_ = empty;
   if (empty) {
@@ -81,22 +84,41 @@ Status Store::verify() {
   return sound ? ok_status() : Status(Error{HF_E_CORRUPT, "the file is damaged: its description is not what was written"});
 }
 
+namespace {
+constexpr int kCheckTries = 3;
+
+// To SQLite's check what cannot be read, or finds no memory, looks like damage.
+bool says_unread(const std::string& found) {
+  if (found.find("failed to get page") != found.npos) return true;
+  constexpr std::string_view kCode = "error code=";
+  const size_t at = found.find(kCode);
+  return at != found.npos && error_code_of_sqlite(std::atoi(found.c_str() + at + kCode.size())) != HF_E_CORRUPT;
+}
+}  // namespace
+
+// "" if the file is sound. Damage is what two checks in a row say alike, while all bytes could be read.
+Result<std::string> Store::find_damage(const char* check) {
+  std::string before;
+  for (int i = 0; i < kCheckTries; ++i) {
+    std::string found = db_->query_text(check);
+    if (db_->ok() && found == "ok") return std::string();
+    db_->read_all();
+    if (!db_->ok()) return db_->error();
+    std::replace(found.begin(), found.end(), '\n', ' ');
+    if (found == before && !says_unread(found)) return found;
+    before = std::move(found);
+  }
+  return Error{HF_E_IO, "the file cannot be read to check it: " + before};
+}
+
 // What a power cut or a kill leaves is sound; what is not comes from the medium. Better found now than met by a job.
 Status Store::check_unclean() {
   const int64_t pages = db_->page_count();
   const int64_t size = pages * db_->page_size();
   if (size > kQuickCheckMax || !db_->ok()) return db_->ok() ? ok_status() : Status(db_->error());
-  // What cannot be read, or has no memory, looks like damage to the check ("failed to get page 57"). So it is damage
-  // only if all bytes can be read, and the check says so again.
-  std::string first;
-  for (int i = 0; i < 2; ++i) {
-    first = db_->query_text(size <= kCheckMax ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
-    if (db_->ok() && first == "ok") return ok_status();
-    db_->read_all();
-    if (!db_->ok()) return db_->error();
-  }
-  std::replace(first.begin(), first.end(), '\n', ' ');
-  return Error{HF_E_CORRUPT, "the file is damaged: " + first};
+  auto damage = find_damage(size <= kCheckMax ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
+  if (!damage) return damage.error();
+  return damage->empty() ? ok_status() : Status(Error{HF_E_CORRUPT, "the file is damaged: " + *damage});
 }
 
 void Store::vacuum_some(int pages) { db_->exec(("PRAGMA incremental_vacuum(" + std::to_string(pages) + ")").c_str()); }

@@ -9,6 +9,7 @@ namespace hf::sim {
 
 namespace {
 constexpr size_t kSector = 512;
+constexpr size_t kFirstRoom = 512 * 1024;  // in memory, so that a file which grows is not copied each time
 }
 
 Disk::Disk() {
@@ -131,7 +132,9 @@ void Disk::sync_folder() {
 void Disk::apply(std::string& bytes, const Change& change) {
   size_t at = static_cast<size_t>(change.at);
   if (change.truncation) return bytes.resize(at);
-  if (bytes.size() < at + change.bytes.size()) bytes.resize(at + change.bytes.size());
+  const size_t end = at + change.bytes.size();
+  if (bytes.capacity() < end) bytes.reserve(std::max(2 * end, kFirstRoom));
+  if (bytes.size() < end) bytes.resize(end);
   std::memcpy(bytes.data() + at, change.bytes.data(), change.bytes.size());
 }
 

@@ -30,8 +30,6 @@ void Ledger::in_doubt(const std::vector<Op>& ops) {
       doubt_.back.insert(retry->id);
     } else if (auto* remove = std::get_if<Remove>(&op)) {
       doubt_.removed.insert(remove->id);
-    } else if (auto* edit = std::get_if<Edit>(&op)) {
-      doubt_.edited.insert(edit->id);
     } else if (std::holds_alternative<RetryAllDead>(op) || std::holds_alternative<StopAll>(op)) {
       doubt_.any_back = true;
     }
@@ -205,9 +203,11 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool r
       violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state));
     }
   } else if (is_final(now.state)) {
-    bool may = doubted || (now.state == State::cancelled && known.cancel_asked) || (now.state == State::dead && (known.expires || now.expires_wall_ms != 0)) ||
+    // Its last run did not end, or an edit left it fewer attempts: a claim ends it.
+    bool used_up = known.state == State::pending && now.state == State::dead && now.attempts >= now.max_attempts;
+    bool may = doubted || used_up || (now.state == State::cancelled && known.cancel_asked) || (now.state == State::dead && (known.expires || now.expires_wall_ms != 0)) ||
                now.error.find("quarantined") != std::string::npos;
-    if (!may) violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state) + " without a reason");
+    if (!may) violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state) + " without a reason: " + now.error);
   } else if (loss != Loss::turn && recovered && known.cancel_owed && !doubted) {
     violated(id, std::string("its cancel was acknowledged, and it is ") + state_name(now.state));
   } else if (loss == Loss::turn && known.state == State::running && now.state != State::running && !doubted) {

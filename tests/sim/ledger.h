@@ -51,7 +51,7 @@ class Ledger {
  private:
   struct Doubt {
     std::set<std::string> tags;                    // of jobs that may have come in
-    std::set<JobId> ended, removed, back, edited;  // jobs that may have ...
+    std::set<JobId> ended, removed, back;  // jobs that may have ...
     bool any_back = false;
   };
   void synced();

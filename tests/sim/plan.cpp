@@ -17,8 +17,11 @@ Plan make_plan(uint64_t seed, int jobs) {
   plan.jobs = jobs;
   Random random(seed * 2 + 1);
   int64_t horizon = jobs * 1000LL;
+  // From one fault upon the next to long quiet times, in which the queue, the log and the history grow: each finds what the
+  // others do not (Groce et al., "Swarm Testing", ISSTA 2012).
+  const uint64_t gap_ms = 30000ULL << random.below(4);
   int64_t at = 0;
-  while ((at += 1 + static_cast<int64_t>(random.below(30000))) < horizon) {
+  while ((at += 1 + static_cast<int64_t>(random.below(gap_ms))) < horizon) {
     auto kind = static_cast<FaultKind>(random.below(kFaultKinds));
     uint64_t n = kind == FaultKind::no_memory ? random.below(400) : random.below(random.below(4) == 0 ? 300 : 25);
     plan.faults.push_back({at, kind, n, random.next()});

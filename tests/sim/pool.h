@@ -43,7 +43,7 @@ class Pool {
   static size_t size(void* p) { return p != nullptr ? (static_cast<Block*>(p) - 1)->bytes : 0; }
 
  private:
-  static constexpr size_t kStep = 32, kLists = 128;  // up to 4 KiB
+  static constexpr size_t kStep = 32, kLists = 512;  // up to 16 KiB
   struct alignas(std::max_align_t) Block {
     size_t bytes;  // asked for
   };

@@ -1,8 +1,10 @@
 // The share of the simulator that every push runs; `sim` goes on (make soak).
 #include <doctest/doctest.h>
 
+#include "alloc.h"
 #include "passes.h"
 
+using namespace hf;
 using namespace hf::sim;
 
 namespace {
@@ -23,7 +25,7 @@ void none(const PassReport& r) {
 
 TEST_CASE("random seeds with all faults: nothing that was acknowledged is lost, and every job comes to its end") {
   int64_t cuts = 0, kills = 0, failed = 0;
-  for (uint64_t seed = 1; seed <= 100 / kShare; ++seed) {
+  for (uint64_t seed = 1; seed <= 200 / kShare; ++seed) {
     Report r = simulate(make_plan(seed, 100));
     INFO("sim --seed " << seed << " --seeds 1");
     CHECK(r.violation == "");
@@ -56,6 +58,53 @@ TEST_CASE("each call of the disk fails, once and from then on") {
 
 TEST_CASE("each allocation fails, once and from then on") {
   for (bool on : {false, true}) none(fail_every_allocation(3, 25, 9 * kShare, on));
+}
+
+TEST_CASE("a file is not taken for damaged when any two calls of its opening fail") {
+  install_allocator();
+  sqlite3_initialize();
+  EngineOptions options;
+  options.path = "/sim/queue.db";
+  options.boot_id = "a";
+  options.now = {3000, 1790000000000, true};
+  Disk killed;
+  {
+    options.vfs = killed.vfs();
+    auto engine = Engine::open(options);
+    REQUIRE(engine);
+    JobSpec spec;
+    spec.type = "t";
+    spec.payload = std::string(400, 'p');
+    Request enqueue{Enqueue{std::vector<JobSpec>(150, spec)}, {}, {}};
+    Request* one = &enqueue;
+    REQUIRE((*engine)->tick(options.now, {&one, 1}));
+    killed.process_dies();
+  }
+  Random random(1);
+  Disk disk;
+  uint64_t calls = 0, first = 0, second = 0;
+  auto open = [&] {
+    killed.cut_into(disk, Cut::keep, random);
+    calls = 0;
+    auto engine = Engine::open(options);
+    return engine ? int{HF_OK} : engine.error().code;
+  };
+  options.vfs = disk.vfs();
+  disk.on_call = [&](Call) { return ++calls == first || calls == second ? Verdict::fail : Verdict::ok; };
+  CHECK(open() == HF_OK);
+  const uint64_t all = calls;
+  CHECK(all > 100);
+  int refused = 0;
+  for (first = 1; first <= all; first += kShare) {
+    for (second = first + 1; second <= all + 10; second += 7 * kShare) {
+      const int code = open();
+      refused += code != HF_OK ? 1 : 0;
+      CAPTURE(first);
+      CAPTURE(second);
+      CHECK((code == HF_OK || code == HF_E_IO));
+    }
+  }
+  CHECK(refused > 0);
 }
 
 TEST_CASE("the faults of a seed that fails are shortened") {

@@ -24,6 +24,8 @@ class Trouble {
         kind_ = fault.kind;
         wait_ = fault.n;
         calls_ = random.below(4) == 0 ? 5 + random.below(60) : 1 + random.below(4);
+        one_in_ = uint64_t{1} << random.below(7);
+        until_ = clock_() + kBrokenMs;
         break;
     }
   }
@@ -37,18 +39,19 @@ class Trouble {
 
   Verdict at(Call c, uint64_t number, Random& random) {
     if (plan_.fail_call != 0 && !healed_) {
-      if (number == plan_.fail_call) broken_until_ = clock_() + (plan_.on ? 20000 : 0);
+      if (number == plan_.fail_call) broken_until_ = clock_() + (plan_.on ? kBrokenMs : 0);
       if (number == plan_.fail_call || clock_() < broken_until_) return plan_.fail_how;
     }
     if (plan_.no_sync && c == Call::sync) return Verdict::lie;
     if (changes(c) && die_in_ != 0 && --die_in_ == 0) return Verdict::die;
-    if (calls_ == 0) return Verdict::ok;
+    if (calls_ == 0 || clock_() >= until_) return Verdict::ok;
     bool hit = kind_ == FaultKind::bad_sync ? c == Call::sync : kind_ == FaultKind::disk_full ? c == Call::write : true;
     if (!hit) return Verdict::ok;
     if (wait_ > 0) {
       --wait_;
       return Verdict::ok;
     }
+    if (random.below(one_in_) != 0) return Verdict::ok;  // so that an opening fails anywhere, not only at its first call
     --calls_;
     if (kind_ == FaultKind::disk_full) return Verdict::full;
     if (kind_ == FaultKind::bad_sync) {
@@ -70,17 +73,19 @@ class Trouble {
       return call();
     }();
     allocations_ += Failing::counted();
-    if (plan_.on && Failing::failed() && no_memory_until_ == 0) no_memory_until_ = clock_() + 20000;
+    if (plan_.on && Failing::failed() && no_memory_until_ == 0) no_memory_until_ = clock_() + kBrokenMs;
     return result;
   }
   uint64_t allocations() const { return allocations_; }
 
  private:
+  static constexpr int64_t kBrokenMs = 20000;
+
   const Plan& plan_;
   std::function<int64_t()> clock_;
   FaultKind kind_ = FaultKind::io_error;
-  uint64_t calls_ = 0, wait_ = 0, die_in_ = 0, memory_at_ = 0, allocations_ = 0;
-  int64_t broken_until_ = 0, no_memory_until_ = 0;
+  uint64_t calls_ = 0, wait_ = 0, one_in_ = 1, die_in_ = 0, memory_at_ = 0, allocations_ = 0;
+  int64_t until_ = 0, broken_until_ = 0, no_memory_until_ = 0;
   bool power_ = false, healed_ = false;
 };
 

@@ -1,10 +1,10 @@
 #include "world.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "agenda.h"
 #include "peer.h"
+#include "trace.h"
 #include "trouble.h"
 #include "verdict.h"
 #include "workload.h"
@@ -14,6 +14,7 @@ namespace hf::sim {
 namespace {
 
 constexpr int64_t kStartWall = 1790000000000;  // 2026-09-21
+constexpr int64_t kReopenFirstMs = 1000, kReopenMaxMs = 60000;  // as the Host waits
 std::string result_of(JobId id) { return "result of " + std::to_string(id) + std::string(static_cast<size_t>(id % 700), 'r'); }
 
 class World {
@@ -48,7 +49,7 @@ class World {
     out_.virtual_ms = clock() - start_ms_;
     out_.uploads = peer_.uploads;
     out_.jobs = static_cast<int64_t>(ledger_.size());
-    out_.hash = hash_;
+    out_.hash = trace_.hash();
     out_.calls = disk_.calls;
     out_.changes = disk_.changes_made;
     out_.allocations = trouble_.allocations();
@@ -66,10 +67,7 @@ class World {
   void at(int64_t when, Event e, size_t index = 0) { agenda_.add(when, e, index); }
   uint64_t below(uint64_t n) { return random_.below(n); }
   bool one_in(uint64_t n) { return random_.below(n) == 0; }
-  void note(const std::string& text) {
-    for (char c : text) hash_ = (hash_ ^ static_cast<uint8_t>(c)) * 1099511628211ULL;
-    if (plan_.trace) std::fprintf(stderr, "%10lld %s\n", static_cast<long long>(clock() - start_ms_), text.c_str());
-  }
+  void note(const auto& what) { trace_.note(what); }
   [[noreturn]] static void violated(const std::string& what) { throw Violation{what}; }
 
   // ---- the engine
@@ -110,7 +108,8 @@ class World {
           continue;
         }
         if (opened.error().code == HF_E_CORRUPT || opened.error().code == HF_E_FOREIGN) violated("the file is damaged: " + opened.error().message);
-        move_time(1000);
+        move_time(reopen_wait_ms_);
+        reopen_wait_ms_ = std::clamp(reopen_wait_ms_ * 2, kReopenFirstMs, kReopenMaxMs);
         continue;
       }
       engine_ = std::move(*opened);
@@ -166,6 +165,7 @@ class World {
     live_.clear();
     held_.clear();
     room_ = Room::enough;
+    reopen_wait_ms_ = 0;
     doubted_.clear();
     if (!power) {
       ++out_.kills;
@@ -198,7 +198,7 @@ class World {
     std::vector<Request*> pointers;
     for (Request& r : requests) pointers.push_back(&r);
     ++out_.steps;
-    in_flight_ = ops;
+    if (plan_.before_change) in_flight_ = ops;
     Result<Tick> ticked = trouble_.failing([&] { return engine_->tick(now_, pointers); });
     if (!disk_.process_died() && ticked) {
       for (Request& r : requests) replies.push_back(std::move(r.reply));
@@ -268,6 +268,7 @@ class World {
       Tick tick;
       Loss loss = Loss::turn;
       if (try_turn(ops, replies, tick, loss)) {
+        reopen_wait_ms_ = 0;
         learn(ops, replies, tick);
         return replies;
       }
@@ -283,7 +284,7 @@ class World {
   }
 
   void learn(const std::vector<Op>& ops, const std::vector<Reply>& replies, Tick& tick) {
-    for (const Transition& t : tick.feed) note(std::string(change_name(t.change)) + " " + std::to_string(t.id) + " #" + std::to_string(t.attempt) + " " + t.queue + " " + t.detail.substr(0, 60));
+    for (const Transition& t : tick.feed) note(t);
     ledger_.committed(ops, replies, tick);
     for (size_t i = 0; i < ops.size(); ++i) {
       auto* end = std::get_if<RunEnded>(&ops[i]);
@@ -436,11 +437,9 @@ class World {
         trouble_.begin(f, fault_random_);
         if (f.n == 0) open(end_process());
         break;
-      case FaultKind::io_error: case FaultKind::disk_full: case FaultKind::bad_sync:
+      case FaultKind::io_error: case FaultKind::disk_full: case FaultKind::bad_sync: case FaultKind::no_memory:
         trouble_.begin(f, fault_random_);
-        at(clock() + 20000, Event::whole);
         break;
-      case FaultKind::no_memory: trouble_.begin(f, fault_random_); break;
       case FaultKind::wall_step:
         now_.wall_ms = std::max<int64_t>(1000, now_.wall_ms + fault_random_.between(-100000, 100000));
         turn({ClockStepped{}});
@@ -505,7 +504,6 @@ class World {
         case Event::fault: fault(plan_.faults[due.index]); break;
         case Event::trust: trust(); break;
         case Event::reach: peer_.reachable = true; break;
-        case Event::whole: trouble_.disk_is_whole(); break;
         case Event::room: room_again(); break;
       }
     }
@@ -571,6 +569,7 @@ class World {
   std::vector<Op> held_;  // results that found no room
   int last_code_ = HF_OK;
   std::string last_error_;
+  int64_t reopen_wait_ms_ = 0;
   bool healing_ = false;
   bool dispatch_ = true, opening_ = false;
 
@@ -588,7 +587,7 @@ class World {
   Agenda agenda_;
   int64_t wake_at_ = kNever;
   int idle_ = 0, asked_ = 0;
-  uint64_t hash_ = 14695981039346656037ULL;
+  Trace trace_{plan_.trace, [this] { return clock() - start_ms_; }};
   Report out_;
 };
 

@@ -2,7 +2,7 @@
 # The simulator's long run, whose figures docs/reliability.md has: sim.sh BUILD
 set -euo pipefail
 sim=$1/tests/sim/sim
-"$sim" --seeds 10000 --jobs 100
+"$sim" --seeds 50000 --jobs 100
 "$sim" cuts --jobs 180
 "$sim" calls --jobs 15
 "$sim" allocations --jobs 40
