@@ -202,6 +202,8 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool r
     if (now.state != known.state && !undone && !doubted) {
       violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state));
     }
+    // A retry that nobody was told of: the cancel before it is over.
+    if (!is_final(now.state) && doubted && !undone) known.cancel_asked = known.cancel_owed = false;
   } else if (is_final(now.state)) {
     // Its last run did not end, or an edit left it fewer attempts: a claim ends it.
     bool used_up = known.state == State::pending && now.state == State::dead && now.attempts >= now.max_attempts;
