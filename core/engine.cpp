@@ -195,8 +195,10 @@ Status Engine::State::open() {
   turn.room = options.room;
   store->set_room(turn.room, limits.ballast);
   const bool writes = !only_reads(options.room);
-  jobs.open({options.live, clean, options.reopened, same_boot, log_lost, writes});
-  if (writes) safe_mode.open({options.reopened, left != kUnclean, stats.recovered > 0});
+  // Before it had recorded itself in the file, this process had put nothing back of what the one before left running.
+  const bool reopened = options.reopened && recorded;
+  jobs.open({options.live, clean, reopened, same_boot, log_lost, writes});
+  if (writes) safe_mode.open({reopened, left != kUnclean, stats.recovered > 0});
   running.turn_committed();
   // Said once by a process: it may have no room to say it again.
   if (writes && !recorded) {

@@ -71,6 +71,7 @@ class Jobs {
   void load_lane_counts(bool clean);
   void adopt(const LiveRun& live);
   void recover(JobId id, const Opening& opening);
+  void unclaim(const FullRow& row, Lane& lane, const JobOpts& opts);
   void ran_orderly(Run& run);
   void count(State from, State to);
   struct PutBack {  // to pending

@@ -96,13 +96,35 @@ void Jobs::save_counts() {
   turn_.store.set_meta("next_id", next_id_);
 }
 
+// A turn that failed had claimed it, and its commit is in the file all the same: nobody was told to run it.
+void Jobs::unclaim(const FullRow& row, Lane& lane, const JobOpts& opts) {
+  EndOfRun end;
+  end.id = row.job.id;
+  end.lane = lane.id;
+  end.state = opts.cancel_asked ? State::cancelled : State::pending;
+  end.due_ms = row.job.due_ms;
+  end.attempts = std::max(row.job.attempts - 1, 0);
+  end.finished_ms = is_final(end.state) ? turn_.now_ms : 0;
+  end.keep_unique = !is_final(end.state) || keeps_unique(opts);
+  turn_.store.end_run(end);
+  count(State::running, end.state);
+  if (end.state == State::cancelled) {
+    ++turn_.stats.cancelled;
+    turn_.tell(Change::cancelled, row.job.id, &lane);
+    return;
+  }
+  turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, row.job.id}, turn_.now_ms);
+  if (is_suspect(opts)) turn_.suspects.add(row.job.id, &lane);
+}
+
 void Jobs::recover(JobId id, const Opening& opening) {
   FullRow row = turn_.store.read(id, false);
   Lane& lane = *turn_.lanes.by_id(row.job.lane);
   JobOpts opts = decode_opts(row.job.opts);
+  if (opening.reopened) return unclaim(row, lane, opts);
   // A delivery is the library's own code, and shares its request with others: nothing to blame a job for.
   bool quarantined = false;
-  if (!opening.reopened && !lane.delivery()) {
+  if (!lane.delivery()) {
     ++(opening.same_boot ? opts.crashes : opts.reboots);
     quarantined = !opts.cancel_asked && (opts.crashes >= kCrashLimit || opts.reboots >= kRebootLimit);
     turn_.store.set_opts(id, encode_opts(opts));

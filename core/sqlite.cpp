@@ -206,7 +206,12 @@ void Db::checkpoint_on_close(bool on) {
   sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on ? 0 : 1, nullptr);
 }
 
+void Db::note_io(int code) {
+  io_failed_ |= (code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_NOMEM;
+}
+
 void Db::fail(int code, std::string_view doing) {
+  note_io(code);
   if (error_code_ != 0) return;
   if ((code & 0xff) == SQLITE_IOERR && db_ != nullptr && sqlite3_system_errno(db_) == EROFS) return fail_read_only();
   error_code_ = code == SQLITE_OK ? SQLITE_ERROR : code;
@@ -276,6 +281,7 @@ void Db::fail_read_only() {
 }
 
 void Db::fail_beside(int code, const char* end) {
+  note_io(code);
   if (error_code_ != 0) return;
   if ((code & 0xff) == SQLITE_IOERR && errno == EROFS) return fail_read_only();
   error_code_ = code;
@@ -395,14 +401,15 @@ Status Db::try_write() {
 }
 
 void Db::read_all() {
-  std::vector<char> bytes(65536);
+  constexpr sqlite3_int64 kPart = 4096;  // many reads: one that fails now and then is met
+  std::vector<char> bytes(kPart);
   for (int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
     sqlite3_file* one = file(which);
     if (one == nullptr) continue;
     sqlite3_int64 size = 0;
     int rc = one->pMethods->xFileSize(one, &size);
-    for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += 65536) {
-      rc = one->pMethods->xRead(one, bytes.data(), static_cast<int>(std::min<sqlite3_int64>(65536, size - at)), at);
+    for (sqlite3_int64 at = 0; at < size && rc == SQLITE_OK; at += kPart) {
+      rc = one->pMethods->xRead(one, bytes.data(), static_cast<int>(std::min(kPart, size - at)), at);
     }
     if (rc != SQLITE_OK) return fail_beside(rc, "");
   }

@@ -111,8 +111,9 @@ class Db {
   void keep_room(int64_t bytes);
   void truncate_log();   // as checkpoint(), and its file has no byte then; not if there is no room in the database
   // So many frames of the log, from its beginning, are on the disk. When a sync has failed, nobody knows of the others,
-  // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe).
-  int64_t log_safe() const { return log_safe_; }
+  // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe). -1: no call of the
+  // file has failed but for want of room, so that what is there is as good as what a process leaves that is killed.
+  int64_t log_safe() const { return io_failed_ ? log_safe_ : -1; }
 
   // Every byte of the database and its log, to see whether that is possible: else there is an error().
   void read_all();
@@ -141,6 +142,7 @@ class Db {
   sqlite3_file* file(int which);
   int64_t pages_at_most() const;
   static int fill(sqlite3_file* file, int64_t from, int64_t to);
+  void note_io(int code);
   void fail_beside(int code, const char* end);  // not from the connection, which knows nothing of it
   void fail_read_only();
 
@@ -157,6 +159,7 @@ class Db {
   int64_t file_has_ = 0;    // bytes, at least; 0 after what may have made it shorter
   bool length_safe_ = false;  // what was there at the opening is on the disk
   int64_t log_frames_ = 0, log_safe_ = 0;
+  bool io_failed_ = false;
 };
 
 // The bytes of a file as its VFS gives them, past SQLite: to look at one that may be damaged. Never written.

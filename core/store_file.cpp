@@ -85,7 +85,7 @@ Status Store::verify() {
 }
 
 namespace {
-constexpr int kCheckTries = 3;
+constexpr int kChecksAlike = 3, kCheckTries = 5;
 
 // To SQLite's check what cannot be read, or finds no memory, looks like damage.
 bool says_unread(const std::string& found) {
@@ -96,16 +96,18 @@ bool says_unread(const std::string& found) {
 }
 }  // namespace
 
-// "" if the file is sound. Damage is what two checks in a row say alike, while all bytes could be read.
+// "" if the file is sound. Damage is what kChecksAlike in a row say, while all bytes could be read.
 Result<std::string> Store::find_damage(const char* check) {
   std::string before;
+  int alike = 0;
   for (int i = 0; i < kCheckTries; ++i) {
     std::string found = db_->query_text(check);
     if (db_->ok() && found == "ok") return std::string();
     db_->read_all();
     if (!db_->ok()) return db_->error();
     std::replace(found.begin(), found.end(), '\n', ' ');
-    if (found == before && !says_unread(found)) return found;
+    alike = says_unread(found) ? 0 : found == before ? alike + 1 : 1;
+    if (alike == kChecksAlike) return found;
     before = std::move(found);
   }
   return Error{HF_E_IO, "the file cannot be read to check it: " + before};

@@ -34,7 +34,7 @@ class EngineFixture {
     o.limits = limits;
     o.zones = zones;
     o.now = now;
-    o.reopened = reopened;
+    o.reopened = o.recorded = reopened;
     o.live = live;
     o.next_run = next_run;
     return o;

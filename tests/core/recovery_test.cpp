@@ -114,6 +114,31 @@ TEST_CASE_FIXTURE(ReopenFixture, "after a failed turn what was acknowledged befo
   CHECK(add(spec("x")) > a);
 }
 
+TEST_CASE_FIXTURE(ReopenFixture, "a claim of which nobody was told spends no attempt, however often it happens") {
+  handler("x");
+  JobSpec s = spec("x");
+  s.policy.max_attempts = 2;
+  JobId id = add(s);
+  CHECK(take_started().attempt == 1);
+  for (int i = 0; i < 5; ++i) {
+    // As if that turn had failed, and its commit were in the file all the same.
+    engine.reset();
+    reopened = true;
+    open();
+    reopened = false;
+    CHECK(state(id) == State::pending);
+    CHECK(get(id).attempts == 0);
+    CHECK(get(id).history.empty());
+    handler("x");
+    CHECK(take_started().attempt == 1);
+  }
+  ask<Done>(Cancel{id});
+  engine.reset();
+  reopened = true;
+  open();
+  CHECK(state(id) == State::cancelled);
+}
+
 TEST_CASE_FIXTURE(ReopenFixture, "a run goes on while the engine is reopened, and completes") {
   handler("x");
   JobId id = add(spec("x"));

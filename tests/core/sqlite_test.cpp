@@ -99,18 +99,41 @@ TEST_CASE("half a frame that a failed commit left behind the log is not one that
   for (int i = 0; i < 5; ++i) REQUIRE(insert(*db));
   db->checkpoint();
   REQUIRE(insert(*db));  // at the beginning of the log; what was there before lies behind it
-  const int64_t safe = db->log_safe();
+  CHECK(db->log_safe() == -1);  // nothing has failed
+  auto fails = [&] {
+    disk.fail_pages = true;
+    REQUIRE_FALSE(insert(*db));
+    disk.fail_pages = false;
+    return db->log_safe();
+  };
+  const int64_t safe = fails();
   REQUIRE(safe > 0);
-  disk.fail_pages = true;
-  REQUIRE_FALSE(insert(*db));
-  disk.fail_pages = false;
   db = nullptr;
   db = open(safe);
-  CHECK(db->log_safe() == safe);
+  CHECK(db->log_safe() == -1);  // it was written again
+  CHECK(fails() == safe);
+  db = nullptr;
+  db = open(safe);
   CHECK(insert(*db));
-  CHECK(db->log_safe() > safe);
+  CHECK(fails() > safe);
   db = nullptr;
   CHECK(open(-1)->query_i64("SELECT count(*) FROM t") == 7);
+}
+
+TEST_CASE("want of room is no failed sync: nothing of the log needs to be written again") {
+  TempFolder folder;
+  hf::test::FaultyVfs disk;
+  auto opened = Db::open({.path = folder / "q.db", .vfs = disk.name()});
+  REQUIRE(opened.ok());
+  Db& db = **opened;
+  db.exec("PRAGMA journal_mode=WAL");
+  db.exec("CREATE TABLE t(a)");
+  disk.room = 0;
+  db.begin();
+  db.exec("INSERT INTO t VALUES(zeroblob(100000))");
+  CHECK_FALSE(db.commit());
+  CHECK(db.error().code == HF_E_FULL);
+  CHECK(db.log_safe() == -1);
 }
 
 TEST_CASE("SQLite's codes as a user knows them") {

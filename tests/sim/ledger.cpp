@@ -26,6 +26,8 @@ void Ledger::in_doubt(const std::vector<Op>& ops) {
       for (auto& [id, spec] : end->children) offer(spec, doubt_);
     } else if (auto* cancel = std::get_if<Cancel>(&op)) {
       doubt_.ended.insert(cancel->id);
+      // A job that runs ends by it later.
+      if (auto it = jobs_.find(cancel->id); it != jobs_.end()) it->second.cancel_asked = true;
     } else if (auto* retry = std::get_if<Retry>(&op)) {
       doubt_.back.insert(retry->id);
     } else if (auto* remove = std::get_if<Remove>(&op)) {
@@ -56,7 +58,7 @@ void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& rep
       auto it = jobs_.find(c->id);
       waited |= it != jobs_.end() && !it->second.cancel_asked;
     }
-    learn(ops[i], replies[i]);
+    learn(ops[i], replies[i], tick);
     if (std::holds_alternative<Error>(replies[i])) continue;
     waited |= std::holds_alternative<Remove>(ops[i]) || std::holds_alternative<Retry>(ops[i]) || std::holds_alternative<Edit>(ops[i]);
     if (auto* e = std::get_if<Enqueue>(&ops[i])) {
@@ -70,7 +72,7 @@ void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& rep
   if (waited) synced();
 }
 
-void Ledger::learn(const Op& op, const Reply& reply) {
+void Ledger::learn(const Op& op, const Reply& reply, const Tick& tick) {
   if (std::holds_alternative<Error>(reply)) return;
   if (auto* e = std::get_if<Enqueue>(&op)) {
     auto& ids = std::get<std::vector<JobId>>(reply);
@@ -93,7 +95,11 @@ void Ledger::learn(const Op& op, const Reply& reply) {
         it->second.tags.insert(spec.tags);
         it->second.max_attempts = std::max(it->second.max_attempts, spec.policy.max_attempts);
       } else {
-        given_.insert(spec.tags);  // to the holder of its unique key
+        given_.insert(spec.tags);  // to the holder of its unique key, one of those that were edited
+        for (const Transition& t : tick.feed) {
+          auto holder = t.change == Change::edited ? jobs_.find(t.id) : jobs_.end();
+          if (holder != jobs_.end()) holder->second.max_attempts = std::max(holder->second.max_attempts, spec.policy.max_attempts);
+        }
       }
     }
   } else if (auto* cancel = std::get_if<Cancel>(&op)) {
@@ -206,7 +212,7 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool r
     if (!is_final(now.state) && doubted && !undone) known.cancel_asked = known.cancel_owed = false;
   } else if (is_final(now.state)) {
     // Its last run did not end, or an edit left it fewer attempts: a claim ends it.
-    bool used_up = known.state == State::pending && now.state == State::dead && now.attempts >= now.max_attempts;
+    bool used_up = known.state == State::pending && now.state == State::dead && now.error.rfind("attempts used up", 0) == 0;
     bool may = doubted || used_up || (now.state == State::cancelled && known.cancel_asked) || (now.state == State::dead && (known.expires || now.expires_wall_ms != 0)) ||
                now.error.find("quarantined") != std::string::npos;
     if (!may) violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state) + " without a reason: " + now.error);

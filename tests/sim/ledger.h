@@ -56,7 +56,7 @@ class Ledger {
   };
   void synced();
   void offer(const JobSpec& spec, Doubt& doubt);
-  void learn(const Op& op, const Reply& reply);
+  void learn(const Op& op, const Reply& reply, const Tick& tick);
   void apply(const Transition& t);
   void compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool recovered);
   [[noreturn]] void violated(JobId id, const std::string& what) const;

@@ -11,14 +11,15 @@ namespace hf::sim {
 
 struct Before {
   std::vector<LiveRun> live;
+  bool reopened = false;
   int64_t log_safe = -1;
   uint64_t next_run = 0;
   bool recorded = false;
 
-  void take(const Engine& engine) { *this = {engine.live_runs(), engine.log_safe(), engine.next_run(), engine.recorded()}; }
+  void take(const Engine& engine) { *this = {engine.live_runs(), true, engine.log_safe(), engine.next_run(), engine.recorded()}; }
   void give(EngineOptions& o) const {
     o.live = live;
-    o.reopened = log_safe >= 0;
+    o.reopened = reopened;
     o.log_safe = log_safe;
     o.next_run = next_run;
     o.recorded = recorded;

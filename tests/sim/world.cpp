@@ -119,6 +119,7 @@ class World {
         continue;
       }
       before_.live.clear();
+      before_.reopened = false;
       before_.log_safe = -1;
       return;
     }
