@@ -196,7 +196,7 @@ Status Engine::State::open() {
   store->set_room(turn.room, limits.ballast);
   const bool writes = !only_reads(options.room);
   // Before it had recorded itself in the file, this process had put nothing back of what the one before left running.
-  const bool reopened = options.reopened && recorded;
+  const bool reopened = options.reopened && options.recorded;
   jobs.open({options.live, clean, reopened, same_boot, log_lost, writes});
   if (writes) safe_mode.open({reopened, left != kUnclean, stats.recovered > 0});
   running.turn_committed();
@@ -483,6 +483,7 @@ Reply Engine::State::apply(Request& request) {
 }
 
 int64_t Engine::log_safe() const { return state_->store->log_safe(); }
+int64_t Engine::log_known_safe() const { return state_->store->log_known_safe(); }
 Status Engine::try_write() try {
   return state_->store->try_write();
 } catch (const std::bad_alloc&) {

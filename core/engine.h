@@ -63,6 +63,7 @@ class Engine {
   std::vector<LiveRun> live_runs() const;
   // After a failed tick or close, for the next open(): how much of the file's log is surely on the disk.
   int64_t log_safe() const;
+  int64_t log_known_safe() const;  // log_safe() of the next one, once its opening has failed by HF_E_IO
   // Also after a failed tick, for the next open(): larger than the number of every run so far.
   uint64_t next_run() const;
   // Also: whether the file can be written now. HF_E_READ_ONLY if its file system is read-only. No turn is under way.

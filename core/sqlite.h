@@ -114,6 +114,7 @@ class Db {
   // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe). -1: no call of the
   // file has failed but for want of room, so that what is there is as good as what a process leaves that is killed.
   int64_t log_safe() const { return io_failed_ ? log_safe_ : -1; }
+  int64_t log_known_safe() const { return log_safe_; }  // the same, whatever has failed: for when the next opening fails
 
   // Every byte of the database and its log, to see whether that is possible: else there is an error().
   void read_all();

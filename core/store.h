@@ -223,6 +223,7 @@ class Store {
   std::string check();             // "" if sound; else what is wrong
   Status backup(const std::string& path, uint32_t copy_id);  // not inside a transaction
   int64_t log_safe() const { return db_->log_safe(); }
+  int64_t log_known_safe() const { return db_->log_known_safe(); }
   int64_t commits() const { return commits_; }
   int64_t synced_commits() const { return synced_commits_; }
   Status close(bool keep_log = false);  // keep_log: its blocks are worth having when the disk is full

@@ -193,6 +193,7 @@ int Host::State::failed(const Error& error) {
 void Host::State::drop_engine() {
   patient([&] { survivors = engine->live_runs(); });
   log_safe = engine->log_safe();
+  log_known_safe = engine->log_known_safe();
   next_run = engine->next_run();
   recorded = engine->recorded();
   if (last_error_code == HF_E_READ_ONLY) read_only_store = engine->give_store();
@@ -229,6 +230,7 @@ bool Host::State::reopen() {
   if (!opened) {
     patient([&] { last_error = opened.error().message; });
     away_code = opened.error().code;
+    if (away_code == HF_E_IO) log_safe = std::max(log_safe, log_known_safe);  // it may have been a sync
     set_reopen_time();
     options.log.error("engine_reopen_failed", {{"error", last_error}, {"again_in_ms", std::max<int64_t>(reopen_at_ms - boot_ms(), 0)}});
     return false;

@@ -62,7 +62,7 @@ struct Host::State {
     std::shared_ptr<Runner> runner;
   };
   std::vector<LiveRun> survivors;       // of the engine that failed, for the next one
-  int64_t log_safe = -1;                // of its file, for the next one
+  int64_t log_safe = -1, log_known_safe = -1;  // of its file, for the next one
   uint64_t next_run = 0;                // of its runs, for the next one
   bool recorded = false;
   std::unordered_map<JobId, Live> live;  // runs that were started and whose end is not on the disk

@@ -1,9 +1,11 @@
 // A process that ends again and again while jobs run, and gets nowhere: nothing runs for a while.
 #include "core/safe_mode.h"
 #include "engine_fixture.h"
+#include "raw_db.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
+using hf::test::RawDb;
 
 namespace {
 
@@ -151,6 +153,22 @@ TEST_CASE_FIXTURE(SafeModeFixture, "a crash in safe mode, and a reopening after 
     CHECK(stats().crashes == kLimit);
     CHECK(stats().safe_mode_left_ms == kSafeFirstMs);  // from the start, since nobody knows better
   }
+}
+
+TEST_CASE_FIXTURE(SafeModeFixture, "a file that was healed under the process is no crash, however often, and blames no job") {
+  start_something();
+  for (int i = 0; i < 2 * kLimit; ++i) {
+    REQUIRE(running() > 0);
+    engine.reset();
+    RawDb(path).run("UPDATE meta SET value=2 WHERE key='clean'");  // as core/salvage.cpp leaves it
+    reopened = true;
+    open();
+    reopened = false;
+    CHECK(stats().crashes == 0);
+    handler("x");
+  }
+  CHECK_FALSE(on());
+  CHECK(stats().quarantined == 0);
 }
 
 TEST_CASE_FIXTURE(SafeModeFixture, "crash_loop says after how many, and -1 never; a change holds at once") {

@@ -103,6 +103,7 @@ class World {
       }
       if (!opened) {
         note("open: " + opened.error().message);
+        before_.opening_failed(opened.error().code);
         if (opened.error().code == HF_E_FULL && room_ != Room::none) {
           less_room();
           continue;
@@ -118,9 +119,7 @@ class World {
         opening_ = true;
         continue;
       }
-      before_.live.clear();
-      before_.reopened = false;
-      before_.log_safe = -1;
+      before_.opened();
       return;
     }
   }
@@ -157,7 +156,8 @@ class World {
 
   // The process has ended, by the fault that was set. What is left of it is gone.
   Loss end_process() {
-    bool power = trouble_.by_power();
+    const bool power = trouble_.by_power();
+    const bool new_process = !before_.reopened;
     note(power ? "power cut" : "killed");
     trouble_.process_ended();
     disk_.process_dies();
@@ -175,7 +175,7 @@ class World {
     ++out_.cuts;
     trouble_.disk_is_whole();
     // Beyond the promise: the power goes while a log is moved of which, unknown to this process, a sync had failed.
-    if (opening_) disk_.forgive();
+    if (opening_ && new_process) disk_.forgive();
     disk_.cut(kCuts[fault_random_.below(std::size(kCuts))], fault_random_);
     int64_t off = static_cast<int64_t>(fault_random_.below(3) == 0 ? fault_random_.below(3600000) : fault_random_.below(20000));
     booted_at_ = clock() + off;
