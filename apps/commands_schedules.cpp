@@ -1,9 +1,12 @@
-// schedule list, show, put, rm, pause, resume, run, next
+// schedule list, show, put, rm, pause, resume, run, backfill, next
 #include <algorithm>
+#include <optional>
 
 #include "apps/command.h"
 #include "apps/job_view.h"
 #include "core/cron.h"
+#include "core/names.h"
+#include "core/types.h"
 #include "core/units.h"
 #include "platform/clock.h"
 #include "platform/zones.h"
@@ -65,7 +68,8 @@ struct ListSchedules {
 };
 
 struct PutSchedule {
-  std::string name, cron, type, payload, tz, jitter, catch_up, overlap;
+  std::string name, cron, type, payload, tz, dst, jitter, splay, catch_up, window, overlap, start, end;
+  int64_t catch_up_max = 0, limit = 0, pause_after_failures = 0;
   JobOptions options;
   void describe(CLI::App& app) {
     app.add_option("NAME", name, "its name; one that exists is replaced")->required();
@@ -74,12 +78,30 @@ struct PutSchedule {
     app.add_option("TYPE", type, "what runs its jobs")->required();
     app.add_option("PAYLOAD", payload, "of each job");
     app.add_option("--tz", tz, "time zone, such as Europe/Berlin [UTC]")->option_text("ZONE");
+    app.add_option("--dst", dst, "a time that is skipped or comes twice: vixie, skip, both [vixie]")
+        ->option_text("HOW");
     app.add_option("--jitter", jitter, "each firing is moved by a random part of it [0s]")
         ->option_text("10m");
+    app.add_option("--splay", splay, "all firings of this device by one and the same part of it [0s]")
+        ->option_text("1h");
     app.add_option("--catch-up", catch_up, "firings missed while off: once, skip, all [once]")
         ->option_text("HOW");
+    app.add_option("--catch-up-window", window, "but those missed longer ago [none]")
+        ->option_text("1d");
+    app.add_option("--catch-up-max", catch_up_max, "of all: the latest so many, 1 to 1000 [100]")
+        ->option_text("N")
+        ->check(CLI::Range(1, kCatchUpMax));
     app.add_option("--overlap", overlap, "the last job is not finished: skip, queue, cancel [skip]")
         ->option_text("HOW");
+    app.add_option("--start", start, "no firing before [none]")->option_text("TIME");
+    app.add_option("--end", end, "no firing from then on [none]")->option_text("TIME");
+    app.add_option("--limit", limit, "it ends after so many firings [none]")
+        ->option_text("N")
+        ->check(CLI::Range(int64_t{1}, kScheduleLimitMax));
+    app.add_option("--pause-after-failures", pause_after_failures,
+                   "it pauses itself after so many dead jobs in a row, 1 to 1000 [never]")
+        ->option_text("N")
+        ->check(CLI::Range(1, kPauseAfterMax));
     options.describe(app);
     app.footer(
         "H in a cron line is a time that this device picks for itself, always the same.\n"
@@ -92,9 +114,17 @@ struct PutSchedule {
     Json body = {{"cron", cron}, {"type", type}};
     put_text(&body, "payload", payload);
     put_text(&body, "tz", tz);
+    put_text(&body, "dst", dst);
     put_text(&body, "jitter", jitter);
+    put_text(&body, "splay", splay);
     put_text(&body, "catch_up", catch_up);
+    put_text(&body, "catch_up_window", window);
+    if (catch_up_max) body["catch_up_max"] = catch_up_max;
     put_text(&body, "overlap", overlap);
+    put_text(&body, "start", start);
+    put_text(&body, "end", end);
+    if (limit) body["limit"] = limit;
+    if (pause_after_failures) body["pause_after_failures"] = pause_after_failures;
     options.put(&body);
     const auto answer = session.ask("PUT", schedule_path(name), body);
     if (!answer || session.asked_for_json(*answer)) return;
@@ -154,6 +184,30 @@ struct RunSchedule {
   }
 };
 
+struct BackfillSchedule {
+  std::string name, from, to;
+  void describe(CLI::App& app) {
+    app.add_option("NAME", name, "the schedule")->required();
+    app.add_option("--from", from, "the first time that may count")->required()->option_text("TIME");
+    app.add_option("--to", to, "the times before this count; not in the future")
+        ->required()
+        ->option_text("TIME");
+    app.footer(
+        "Makes a job for each of the schedule's times of the past between them, at most 1000;\n"
+        "prints their ids. Those that fired then are made again.\n"
+        "\n"
+        "Example:\n"
+        "  holdfast schedule backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z");
+  }
+  void run(Session& session) {
+    const Json body = {{"from", from}, {"to", to}};
+    const auto answer = session.ask("POST", schedule_path(name, "/backfill"), body);
+    if (!answer || session.asked_for_json(*answer)) return;
+    for (const Json& id : (*answer)["ids"]) session.print(std::to_string(id.get<int64_t>()) + "\n");
+    if ((*answer)["ids"].empty()) session.print("no job: it has no time between them\n");
+  }
+};
+
 // ---- next: needs no daemon, unless it is asked by name
 
 struct Times {
@@ -162,8 +216,17 @@ struct Times {
   std::vector<int64_t> times;
 };
 
-Result<Times> times_of(const std::string& line, const std::string& tz, uint64_t seed,
-                       int64_t from_ms, int count) {
+// Of a schedule, or of a line alone.
+struct TimesAsked {
+  std::string line, tz;
+  uint64_t seed = 0;
+  DstPolicy dst = DstPolicy::vixie;
+  int64_t from_ms = 0, end_ms = kMaxUnixMs;
+  int count = 10;
+};
+
+Result<Times> times_of(const TimesAsked& asked) {
+  const auto& [line, tz, seed, dst, from_ms, end_ms, count] = asked;
   auto cron = CronExpr::parse(line, seed);
   if (!cron) return cron.error();
   if (!tz.empty() && !cron->zone_name().empty()) {
@@ -175,11 +238,18 @@ Result<Times> times_of(const std::string& line, const std::string& tz, uint64_t 
   Times result{std::move(*cron), std::move(*zone), {}};
   int64_t at = from_ms;
   while (static_cast<int>(result.times.size()) < count) {
-    const auto next = result.cron.next(at, *result.zone);
-    if (!next) break;
+    const auto next = result.cron.next(at, *result.zone, dst);
+    if (!next || *next >= end_ms) break;
     result.times.push_back(at = *next);
   }
   return result;
+}
+
+std::optional<DstPolicy> dst_policy(const std::string& name) {
+  if (name.empty() || name == "vixie") return DstPolicy::vixie;
+  if (name == "skip") return DstPolicy::skip;
+  if (name == "both") return DstPolicy::both;
+  return std::nullopt;
 }
 
 std::string weekday(int64_t civil_s) {
@@ -190,7 +260,7 @@ std::string weekday(int64_t civil_s) {
 struct NextTimes {
   std::vector<std::string> words;
   int count = 10;
-  std::string tz, from;
+  std::string tz, from, dst;
 
   void describe(CLI::App& app) {
     app.add_option("NAME|CRON", words, "a schedule, or a cron line in quotes")->required();
@@ -198,6 +268,8 @@ struct NextTimes {
         ->option_text("N")
         ->check(CLI::Range(1, 1000));
     app.add_option("--tz", tz, "time zone of a cron line [UTC]")->option_text("ZONE");
+    app.add_option("--dst", dst, "a time that is skipped or comes twice: vixie, skip, both [vixie]")
+        ->option_text("HOW");
     app.add_option("--from", from, "after this time [now]")->option_text("TIME");
     app.footer(
         "A cron line needs no daemon.\n"
@@ -218,28 +290,42 @@ struct NextTimes {
       if (!parsed) return session.fail(kUsage, "--from: " + parsed.error().message);
       from_ms = *parsed;
     }
-    uint64_t seed = 0;
-    std::string jitter;
+    TimesAsked asked;
+    asked.count = count;
+    asked.from_ms = from_ms;
+    std::string moved;
     // A name has no blank and no @ at its start.
     if (line.find(' ') == std::string::npos && line[0] != '@') {
       const auto schedule = session.ask("GET", schedule_path(line));
       if (!schedule) return;
       if (!tz.empty()) return session.fail(kUsage, "--tz: the schedule has a zone of its own");
-      seed = cron_seed(schedule->value("device", ""), line);
+      if (!dst.empty()) return session.fail(kUsage, "--dst: the schedule has a policy of its own");
+      asked.seed = cron_seed(schedule->value("device", ""), line);
       line = schedule->value("cron", "");
       tz = schedule->value("tz", "");
-      jitter = schedule->value("jitter", "");
+      dst = schedule->value("dst", "");
+      if (schedule->contains("jitter")) moved = ", each up to " + schedule->value("jitter", "") + " later";
+      if (schedule->contains("splay")) moved += ", splayed over " + schedule->value("splay", "");
       // An interval counts from the last firing, which the daemon knows.
       const int64_t next = time_of(*schedule, "next");
-      const auto cron = CronExpr::parse(line, seed);
+      const auto cron = CronExpr::parse(line, asked.seed);
       if (cron && cron->kind() == CronLine::Kind::every && next && from.empty())
-        from_ms = next - cron->every_ms();
+        asked.from_ms = next - cron->every_ms();
       if (cron && !cron->zone_name().empty()) tz.clear();
+      asked.from_ms = std::max(asked.from_ms, time_of(*schedule, "start") - 1);
+      if (const int64_t end = time_of(*schedule, "end")) asked.end_ms = end;
+      const int64_t limit = schedule->value("limit", int64_t{0});
+      if (limit) asked.count = static_cast<int>(std::clamp<int64_t>(limit - schedule->value("fired", int64_t{0}), 0, count));
     }
-    const auto times = times_of(line, tz, seed, from_ms, count);
+    const auto policy = dst_policy(dst);
+    if (!policy) return session.fail(kUsage, "--dst is " + hf::quoted(dst) + ": allowed are vixie, skip and both");
+    asked.dst = *policy;
+    asked.line = line;
+    asked.tz = tz;
+    const auto times = times_of(asked);
     if (!times) return session.fail(times.error());
     if (session.json) return print_json(session, *times, line);
-    print_table(session, *times, line, jitter, now_ms);
+    print_table(session, *times, line, moved, now_ms);
   }
 
   void print_json(Session& session, const Times& times, const std::string& line) const {
@@ -257,11 +343,15 @@ struct NextTimes {
   }
 
   void print_table(Session& session, const Times& times, const std::string& line,
-                   const std::string& jitter, int64_t now_ms) const {
+                   const std::string& moved, int64_t now_ms) const {
     std::string what = times.cron.describe();
     if (times.cron.kind() == CronLine::Kind::calendar) what += ", " + times.zone->name();
-    if (!jitter.empty()) what += ", each up to " + jitter + " later";
+    what += moved;
     session.print(session.out.paint(clean(line), Colour::bold) + "  " + clean(what) + "\n");
+    if (times.times.empty()) {
+      const bool reboot = times.cron.kind() == CronLine::Kind::reboot;
+      return session.print(reboot ? "  when the device starts the next time\n" : "  no time to come\n");
+    }
     Table table({{"DAY"}, {"LOCAL TIME"}, {"UTC"}, {"WHEN"}});
     const bool utc = is_utc_name(times.zone->name());
     for (const int64_t ms : times.times) {
@@ -291,6 +381,7 @@ void add_schedule_commands(CLI::App& app, Session& session) {
   add_command<PauseSchedules>(*schedule, session, "pause", "keep schedules from firing");
   add_command<ResumeSchedules>(*schedule, session, "resume", "let them fire again");
   add_command<RunSchedule>(*schedule, session, "run", "make a schedule's job now");
+  add_command<BackfillSchedule>(*schedule, session, "backfill", "make the jobs of times gone by");
   add_command<NextTimes>(*schedule, session, "next", "the next times of a schedule or a cron line");
 }
 

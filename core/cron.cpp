@@ -75,7 +75,7 @@ std::string CronExpr::describe() const {
 // steps, not 80 periods.
 std::optional<int64_t> CronExpr::next(int64_t after_unix_ms, const Zone& zone,
                                       DstPolicy policy) const {
-  if (after_unix_ms >= kMaxUnixMs) return std::nullopt;
+  if (after_unix_ms >= kMaxUnixMs || line_.kind == CronLine::Kind::reboot) return std::nullopt;
   after_unix_ms = std::max(after_unix_ms, kMinUnixMs - 1);
   if (line_.kind == CronLine::Kind::every) {
     const int64_t at_ms = after_unix_ms + line_.every_ms;
@@ -105,7 +105,7 @@ std::optional<int64_t> CronExpr::next(int64_t after_unix_ms, const Zone& zone,
 
 std::optional<int64_t> CronExpr::previous(int64_t before_unix_ms, const Zone& zone,
                                           DstPolicy policy) const {
-  if (before_unix_ms <= kMinUnixMs) return std::nullopt;
+  if (before_unix_ms <= kMinUnixMs || line_.kind == CronLine::Kind::reboot) return std::nullopt;
   before_unix_ms = std::min(before_unix_ms, kMaxUnixMs + 1);
   if (line_.kind == CronLine::Kind::every) {
     const int64_t at_ms = before_unix_ms - line_.every_ms;

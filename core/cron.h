@@ -4,6 +4,7 @@
 //   second minute hour day-of-month month day-of-week   */10 * * * * *
 //   @yearly @annually @monthly @weekly @daily @midnight @hourly
 //   @every 90s
+//   @reboot                                             once at each start of the device
 //   CRON_TZ=Europe/Berlin before a line names its zone
 //
 // A field is a list of items:
@@ -43,7 +44,7 @@ inline constexpr int64_t kEveryMaxMs = 366LL * kSecondsPerDay * 1000;
 // What a line with a fixed time (neither hour nor minute has *, ?, */n or H/n) does when the zone
 // puts the clock forward over it (gap) or back so that it comes twice (overlap). Other lines go by
 // real time: they fire at each instant whose local time fits, under every policy.
-enum class DstPolicy {
+enum class DstPolicy : uint8_t {
   vixie,  // as cron(8) of Vixie cron. gap: once, just after it; overlap: once, the first time
   skip,   // gap: not at all; overlap: once, the first time
   both    // gap: once, just after it; overlap: both times
@@ -53,7 +54,8 @@ enum class DstPolicy {
 struct CronLine {
   enum class Kind {
     calendar,  // the fields
-    every      // @every: the scheduler counts elapsed time from the last firing
+    every,     // @every: the scheduler counts elapsed time from the last firing
+    reboot     // @reboot: the scheduler fires it when it opens for the first time in a boot
   };
   Kind kind = Kind::calendar;
   int64_t every_ms = 0;     // every: kEveryMinMs..kEveryMaxMs
@@ -76,8 +78,8 @@ class CronExpr {
   const std::string& zone_name() const { return line_.zone_name; }
 
   // The first firing after, the last one before the given time, itself excluded; within
-  // kMinUnixMs..kMaxUnixMs. For @every: one interval later, earlier. Milliseconds since 1970 UTC,
-  // whole seconds for calendar lines.
+  // kMinUnixMs..kMaxUnixMs. For @every: one interval later, earlier; for @reboot none.
+  // Milliseconds since 1970 UTC, whole seconds for calendar lines.
   std::optional<int64_t> next(int64_t after_unix_ms, const Zone& zone,
                               DstPolicy policy = DstPolicy::vixie) const;
   std::optional<int64_t> previous(int64_t before_unix_ms, const Zone& zone,

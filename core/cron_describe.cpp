@@ -211,6 +211,7 @@ std::string date(const CronFields& fields) {
 }  // namespace
 
 std::string describe_cron_line(const CronLine& line) {
+  if (line.kind == CronLine::Kind::reboot) return "at each start of the device";
   if (line.kind == CronLine::Kind::every) return "every " + format_duration(line.every_ms);
   return time_of_day(line.fields) + date(line.fields);
 }

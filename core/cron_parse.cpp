@@ -43,15 +43,16 @@ constexpr std::array<FieldRule, 6> kRules = {{
 
 struct Macro {
   std::string_view name;
-  std::string_view line;  // "" for @every
+  std::string_view line;  // "": of another kind
 };
-constexpr std::array<Macro, 8> kMacros = {{{"@yearly", "0 0 1 1 *"},
+constexpr std::array<Macro, 9> kMacros = {{{"@yearly", "0 0 1 1 *"},
                                            {"@annually", "0 0 1 1 *"},
                                            {"@monthly", "0 0 1 * *"},
                                            {"@weekly", "0 0 * * 0"},
                                            {"@daily", "0 0 * * *"},
                                            {"@midnight", "0 0 * * *"},
                                            {"@hourly", "0 * * * *"},
+                                           {"@reboot", ""},
                                            {"@every", ""}}};
 
 constexpr std::string_view kZonePrefix = "CRON_TZ=";
@@ -332,7 +333,7 @@ Result<CronLine> parse_fields(std::string_view line, const std::vector<Span>& sp
                    std::to_string(spans.size()) + (spans.size() == 1 ? " field" : " fields") +
                        " found: expected 5 (minute, hour, day of month, month, day of week), or 6 "
                        "with the second first, or one of @yearly, @monthly, @weekly, @daily, "
-                       "@hourly, @every");
+                       "@hourly, @reboot, @every");
   }
   CronLine out;
   std::array<uint64_t, 6> sets{1};
@@ -383,16 +384,21 @@ Result<CronLine> parse_macro(std::string_view line, const std::vector<Span>& spa
   for (size_t i = 0; i < kMacros.size(); ++i) {
     names[i] = kMacros[i].name;
     if (!equal_no_case(name, kMacros[i].name)) continue;
-    if (kMacros[i].line.empty()) return parse_every(line, spans);
+    if (kMacros[i].name == "@every") return parse_every(line, spans);
     if (spans.size() > 1) return refusal(spans[1].begin, "nothing may follow " + std::string(name));
+    if (kMacros[i].line.empty()) {
+      CronLine reboot;
+      reboot.kind = CronLine::Kind::reboot;
+      return reboot;
+    }
     return parse_fields(kMacros[i].line, split(kMacros[i].line, 0), 0);
   }
   const auto meant = nearest_name(name, names);
   return refusal(spans[0].begin,
                  quoted(name, 16) + " is not known" +
                      (meant ? ", did you mean " + std::string(*meant) + "? " : ": ") +
-                     "@yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly and @every "
-                     "DURATION are allowed");
+                     "@yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly, @reboot and "
+                     "@every DURATION are allowed");
 }
 
 }  // namespace

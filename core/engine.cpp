@@ -25,7 +25,7 @@ bool waits_for_disk(const Request& r) {
   return std::holds_alternative<Cancel>(r.op) || std::holds_alternative<Retry>(r.op) || std::holds_alternative<RetryAllDead>(r.op) ||
          std::holds_alternative<Remove>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<SchedulePut>(r.op) ||
          std::holds_alternative<ScheduleRemove>(r.op) || std::holds_alternative<SchedulePause>(r.op) ||
-         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op);
+         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op);
 }
 
 // What makes the file larger, or writes much of it anew. The end of a run does, but it has been earned; a large result
@@ -34,7 +34,7 @@ constexpr size_t kResultOnFullMax = 4096;
 bool adds(const Request& r) {
   if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->result.size() > kResultOnFullMax || !ended->children.empty();
   return std::holds_alternative<RetryAllDead>(r.op) || std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) ||
-         std::holds_alternative<SchedulePut>(r.op) || std::holds_alternative<ScheduleRun>(r.op);
+         std::holds_alternative<SchedulePut>(r.op) || std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op);
 }
 bool reads(const Request& r) {
   return std::holds_alternative<Get>(r.op) || std::holds_alternative<List>(r.op) || std::holds_alternative<Why>(r.op) ||
@@ -207,7 +207,7 @@ Status Engine::State::open() {
     store->set_meta("clean", kUnclean);
     save_clock(now);
   }
-  scheduler.load();
+  scheduler.load(!same_boot && writes);
   if (writes) load_salvage();
   if (!store->commit()) return store->error();
   if (options.room == Room::little) store->shrink_log();
@@ -283,7 +283,7 @@ void Engine::State::work() {
   jobs.stop_overdue_runs();
   jobs.expire();
   jobs.wake_wall_jobs();
-  if (turn.room == Room::enough) scheduler.fire();
+  scheduler.work();
   safe_mode.act(dispatcher.on());
   dispatcher.claim();
   retention.sweep();
@@ -426,6 +426,7 @@ Reply Engine::State::apply(Request& request) {
             Result<JobId> id = scheduler.run_now(r.name);
             return id ? ids(*id) : Reply(id.error());
           },
+          [&](ScheduleBackfill& b) { return reply_of(scheduler.backfill(b.name, b.from_wall_ms, b.to_wall_ms)); },
           [&](ScheduleList& l) { return reply_of(scheduler.list(l.name)); },
           [&](QueuePause& p) {
             return apply_queue(p.name, [&](Queue& q) {

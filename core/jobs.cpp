@@ -27,7 +27,7 @@ const char* state_name(State s) {
 const char* change_name(Change c) {
   static constexpr const char* kNames[] = {"enqueued", "started", "completed", "delivering", "retried",
       "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "edited",
-      "fired", "runner_parked", "safe_mode", "safe_mode_over",
+      "fired", "runner_parked", "safe_mode", "safe_mode_over", "schedule_paused",
       "disk_full", "disk_full_over", "file_system_read_only", "file_system_read_only_over"};
   return kNames[static_cast<int>(c)];
 }
@@ -115,6 +115,7 @@ void Jobs::finish(Run& run, State state, Change change, const char* outcome, std
   end.history = history;
   turn_.store.end_run(end);
   count(State::running, state);
+  if (change == Change::died && !run.opts.schedule.empty()) turn_.scheduled_ends.push_back({run.opts.schedule, true});
   Transition& t = turn_.tell(change, run.id, run.lane);
   t.attempt = run.attempt;
   t.detail = error;
@@ -191,6 +192,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
       end.result = ended.result;
     }
     ++turn_.stats.completed;
+    if (!run.opts.schedule.empty()) turn_.scheduled_ends.push_back({run.opts.schedule, false});
   }
   take_room(end.result.size());
   Transition& t = turn_.tell(change, run.id, &lane);

@@ -16,6 +16,9 @@ enum Tag : uint8_t {
   kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15,
   // of an attempt; kNumber begins a new one
   kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3,
+  // of a schedule
+  kMove = 2, kSplay = 4, kCatchUp = 6, kCatchUpWindow = 8, kCatchUpCap = 10, kOverlap = 12, kDst = 14, kStart = 16, kEnd = 18,
+  kLimit = 20, kPauseAfter = 22, kConfigured = 24, kCron = 1, kZone = 3, kJob = 5,
 };
 
 uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
@@ -203,6 +206,52 @@ JobSpec decode_spec(std::string_view bytes) {
     }
   }
   s.policy = sound(std::move(s.policy));
+  return s;
+}
+
+std::string encode_schedule(const ScheduleSpec& s) {
+  const ScheduleSpec usual;
+  Writer w;
+  w.bytes_if(kCron, s.cron);
+  if (s.zone != usual.zone) w.bytes_if(kZone, s.zone);
+  w.number_if(kDst, static_cast<int64_t>(s.dst));
+  w.number_if(kMove, s.jitter_ms);
+  w.number_if(kSplay, s.splay_ms);
+  w.number_if(kCatchUp, static_cast<int64_t>(s.catch_up));
+  w.number_if(kCatchUpWindow, s.catch_up_window_ms);
+  if (s.catch_up_max != usual.catch_up_max) w.number(kCatchUpCap, s.catch_up_max);
+  w.number_if(kOverlap, static_cast<int64_t>(s.overlap));
+  w.number_if(kStart, s.start_wall_ms);
+  w.number_if(kEnd, s.end_wall_ms);
+  w.number_if(kLimit, s.limit);
+  w.number_if(kPauseAfter, s.pause_after_failures);
+  w.number_if(kConfigured, s.configured);
+  w.bytes_if(kJob, encode_spec(s.job));
+  return w.take();
+}
+
+ScheduleSpec decode_schedule(std::string_view bytes) {
+  ScheduleSpec s;
+  for (Reader r(bytes); r.next();) {
+    switch (r.tag()) {
+      case kCron: s.cron = r.bytes(); break;
+      case kZone: s.zone = r.bytes(); break;
+      case kDst: s.dst = choice(r.number(), DstPolicy::both); break;
+      case kMove: s.jitter_ms = std::min(r.count(), kScheduleMoveMaxMs); break;
+      case kSplay: s.splay_ms = std::min(r.count(), kScheduleMoveMaxMs); break;
+      case kCatchUp: s.catch_up = choice(r.number(), CatchUp::all); break;
+      case kCatchUpWindow: s.catch_up_window_ms = r.count(); break;
+      case kCatchUpCap: s.catch_up_max = static_cast<int>(std::clamp<int64_t>(r.number(), 1, kCatchUpMax)); break;
+      case kOverlap: s.overlap = choice(r.number(), Overlap::cancel); break;
+      case kStart: s.start_wall_ms = r.count(); break;
+      case kEnd: s.end_wall_ms = r.count(); break;
+      case kLimit: s.limit = std::min(r.count(), kScheduleLimitMax); break;
+      case kPauseAfter: s.pause_after_failures = static_cast<int>(std::clamp<int64_t>(r.number(), 0, kPauseAfterMax)); break;
+      case kConfigured: s.configured = r.number() != 0; break;
+      case kJob: s.job = decode_spec(r.bytes()); break;
+      default: break;
+    }
+  }
   return s;
 }
 

@@ -157,6 +157,7 @@ void Jobs::recover(JobId id, const Opening& opening) {
   if (quarantined) {
     ++turn_.stats.dead;
     ++turn_.stats.quarantined;
+    if (!opts.schedule.empty()) turn_.scheduled_ends.push_back({opts.schedule, true});
   }
   if (end.state == State::pending) {
     turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);

@@ -93,6 +93,8 @@ struct SchedulePut { ScheduleSpec spec; };
 struct ScheduleRemove { std::string name; };
 struct SchedulePause { std::string name; bool paused = true; };
 struct ScheduleRun { std::string name; };   // now, beside its times -> std::vector<JobId>
+// A job for each occurrence in [from, to), all of them past, as if it had fired then -> std::vector<JobId>
+struct ScheduleBackfill { std::string name; int64_t from_wall_ms = 0, to_wall_ms = 0; };
 struct ScheduleList { std::string name; };  // "" for all -> std::vector<ScheduleInfo>
 
 struct QueuePause { std::string name; bool paused = true; };
@@ -136,7 +138,7 @@ struct ClockStepped {};                  // only a reason to tick
 
 using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Cancel, Retry, RetryAllDead, Remove, Edit,
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
-                        ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
+                        ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
                         EndSafeMode, SetRoom, ClockStepped>;
 
@@ -155,7 +157,7 @@ struct Request {
 enum class Change : uint8_t {
   enqueued, started, completed, delivering, retried, deferred, died, cancelled, expired, recovered,
   handed_back, requeued, removed, edited, fired, runner_parked,
-  safe_mode, safe_mode_over,
+  safe_mode, safe_mode_over, schedule_paused,
   disk_full, disk_full_over, file_system_read_only, file_system_read_only_over,  // the host's
 };
 const char* change_name(Change c);

@@ -101,28 +101,23 @@ class Salvage {
 
   void read_schedule(const PageRow& row) {
     const std::vector<Value>& v = row.values;
-    if (v.size() != 15 || !v[0].is(Kind::text) || !v[1].is(Kind::text) || !v[2].is(Kind::text) || !v[6].is(Kind::blob)) return;
-    for (size_t i : {3u, 4u, 5u, 7u, 8u, 9u, 10u, 11u, 12u, 13u, 14u}) {
+    if (v.size() != 10 || !v[0].is(Kind::text) || !v[1].is(Kind::blob)) return;
+    for (size_t i = 2; i < 10; ++i) {
       if (!v[i].is(Kind::number) || v[i].number < 0) return;
     }
     ScheduleRow s;
+    s.spec = decode_schedule(v[1].bytes);
     s.spec.name = v[0].bytes;
-    s.spec.cron = v[1].bytes;
-    s.spec.zone = v[2].bytes;
-    s.spec.jitter_ms = v[3].number;
-    s.spec.catch_up = static_cast<CatchUp>(std::min<int64_t>(v[4].number, 2));
-    s.spec.overlap = static_cast<Overlap>(std::min<int64_t>(v[5].number, 2));
-    s.spec.job = decode_spec(v[6].bytes);
-    if (!check_name("schedule", s.spec.name) || !check_name("job type", s.spec.job.type) || !in(s.spec.jitter_ms, 0, kLongestMs)) return;
+    if (!check_name("schedule", s.spec.name) || !check_name("job type", s.spec.job.type)) return;
     if (s.spec.cron.size() > 1024 || s.spec.zone.size() > 256 || !valid_utf8(s.spec.cron) || !valid_utf8(s.spec.zone)) return;
-    s.paused = v[7].number != 0;
-    s.next_ms = v[8].number;
-    s.fire_ms = v[9].number;
-    s.last_wall_ms = v[10].number;
-    s.last_job = v[11].number;
-    s.fired = v[12].number;
-    s.skipped = v[13].number;
-    s.spec.configured = v[14].number != 0;
+    s.paused = v[2].number != 0;
+    s.next_ms = v[3].number;
+    s.fire_ms = v[4].number;
+    s.last_wall_ms = v[5].number;
+    s.last_job = v[6].number;
+    s.fired = v[7].number;
+    s.skipped = v[8].number;
+    s.failures = static_cast<int>(std::min<int64_t>(v[9].number, 1 << 20));
     store_.put_schedule(s);
     ++result_.schedules;
   }

@@ -1,6 +1,7 @@
 #include "core/scheduler.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/names.h"
 #include "core/units.h"
@@ -11,14 +12,19 @@ namespace {
 constexpr int64_t kDayMs = 86400000;
 }
 
-void Scheduler::load() {
+void Scheduler::load(bool new_boot) {
   for (ScheduleRow& row : turn_.store.schedules()) {
     Entry entry;
     entry.row = std::move(row);
     // A line that a newer version wrote or a zone that is gone: kept, shown as waiting.
     if (Status ok = prepare(entry); !ok) entry.waiting = ok.error().message;
     auto [it, added] = entries_.emplace(entry.row.spec.name, std::move(entry));
-    arm(it->second);
+    Entry& kept = it->second;
+    if (new_boot && kept.is(CronLine::Kind::reboot) && !kept.row.paused && !kept.used_up()) {
+      set_next(kept, turn_.now_ms);
+      save(kept);  // in the transaction that names the boot: it fires once, whenever the process dies
+    }
+    arm(kept);
   }
 }
 
@@ -35,18 +41,54 @@ Status Scheduler::prepare(Entry& entry) const {
   return ok_status();
 }
 
+// ---- its times ------------------------------------------------------------------------------------------
+
 int64_t Scheduler::following(const Entry& entry, int64_t at) const {
-  return entry.every() ? at + entry.cron->every_ms() : entry.cron->next(at, *entry.zone).value_or(kNever);
+  const ScheduleSpec& spec = entry.row.spec;
+  if (entry.used_up() || entry.is(CronLine::Kind::reboot)) return kNever;
+  if (entry.is(CronLine::Kind::every)) return at + entry.cron->every_ms();
+  const int64_t next = entry.cron->next(std::max(at, spec.start_wall_ms - 1), *entry.zone, spec.dst).value_or(kNever);
+  return spec.end_wall_ms != 0 && next >= spec.end_wall_ms ? kNever : next;
+}
+
+int64_t Scheduler::latest(const Entry& entry, int64_t until) const {
+  const ScheduleSpec& spec = entry.row.spec;
+  const int64_t first = entry.row.next_ms;
+  if (until < first) return -1;
+  if (entry.is(CronLine::Kind::reboot)) return first;
+  if (entry.is(CronLine::Kind::every)) return until - (until - first) % entry.cron->every_ms();
+  const int64_t before = spec.end_wall_ms != 0 ? std::min(until + 1, spec.end_wall_ms) : until + 1;
+  return std::max(first, entry.cron->previous(before, *entry.zone, spec.dst).value_or(first));
+}
+
+// Of those that were missed, by its policy, the earliest first.
+std::vector<int64_t> Scheduler::to_make_up(const Entry& entry, int64_t now) const {
+  const ScheduleSpec& spec = entry.row.spec;
+  if (spec.catch_up == CatchUp::skip) return {};
+  const size_t most = spec.catch_up == CatchUp::once ? 1 : static_cast<size_t>(spec.catch_up_max);
+  const int64_t oldest = spec.catch_up_window_ms != 0 ? now - spec.catch_up_window_ms : 0;
+  std::vector<int64_t> late;
+  for (int64_t at = latest(entry, now); at >= oldest && at >= 0 && late.size() < most; at = latest(entry, at - 1)) late.push_back(at);
+  std::reverse(late.begin(), late.end());
+  return late;
+}
+
+// The same for the same device and name, for ever: users see it.
+int64_t Scheduler::splay_of(const ScheduleSpec& spec) const {
+  if (spec.splay_ms == 0) return 0;
+  return static_cast<int64_t>(cron_seed(device_, spec.name + " splay") % static_cast<uint64_t>(spec.splay_ms + 1));
 }
 
 void Scheduler::set_next(Entry& entry, int64_t next_ms) {
   ScheduleRow& row = entry.row;
   row.next_ms = row.fire_ms = next_ms;
-  if (next_ms != kNever && row.spec.jitter_ms > 0) row.fire_ms += turn_.random.between(0, row.spec.jitter_ms);
+  if (next_ms == kNever) return;
+  row.fire_ms += splay_of(row.spec);
+  if (row.spec.jitter_ms > 0) row.fire_ms += turn_.random.between(0, row.spec.jitter_ms);
 }
 
 void Scheduler::set_next_from_now(Entry& entry) {
-  bool known = entry.every() || turn_.wall_trusted;
+  bool known = !entry.by_wall() || turn_.wall_trusted;
   if (known) {
     set_next(entry, following(entry, axis_now(entry)));
   } else {
@@ -58,7 +100,7 @@ void Scheduler::arm(Entry& entry) {
   disarm(entry);
   if (entry.row.paused || !entry.waiting.empty() || entry.row.fire_ms == kNever) return;
   // 0: no first time yet. A calendar line finds it when the clock is trusted: due at once then.
-  (entry.every() ? by_elapsed_ : by_wall_).insert({entry.row.fire_ms, entry.row.spec.name});
+  (entry.by_wall() ? by_wall_ : by_elapsed_).insert({entry.row.fire_ms, entry.row.spec.name});
 }
 
 void Scheduler::disarm(const Entry& entry) {
@@ -66,11 +108,39 @@ void Scheduler::disarm(const Entry& entry) {
   by_elapsed_.erase({entry.row.fire_ms, entry.row.spec.name});
 }
 
+// ---- what people do --------------------------------------------------------------------------------------
+
+namespace {
+Status check_numbers(const ScheduleSpec& spec) {
+  HF_TRY(check_duration("jitter", spec.jitter_ms, 0, kScheduleMoveMaxMs));
+  HF_TRY(check_duration("splay", spec.splay_ms, 0, kScheduleMoveMaxMs));
+  HF_TRY(check_duration("catch_up_window", spec.catch_up_window_ms, 0, kCatchUpWindowMaxMs));
+  HF_TRY(check_range("catch_up_max", spec.catch_up_max, 1, kCatchUpMax));
+  HF_TRY(check_range("limit", spec.limit, 0, kScheduleLimitMax));
+  HF_TRY(check_range("pause_after_failures", spec.pause_after_failures, 0, kPauseAfterMax));
+  for (int64_t at : {spec.start_wall_ms, spec.end_wall_ms}) {
+    if (at < 0 || at > kMaxUnixMs) return Error{HF_E_INVALID, "start and end are times up to the year 9999"};
+  }
+  if (spec.end_wall_ms != 0 && spec.end_wall_ms <= spec.start_wall_ms) {
+    return Error{HF_E_INVALID, "end " + format_time(spec.end_wall_ms) + " is not after start " + format_time(spec.start_wall_ms)};
+  }
+  return ok_status();
+}
+}  // namespace
+
+// After prepare().
+Status Scheduler::check(const Entry& entry) const {
+  const ScheduleSpec& spec = entry.row.spec;
+  if (spec.start_wall_ms == 0 && spec.end_wall_ms == 0) return ok_status();
+  if (!entry.by_wall()) return Error{HF_E_INVALID, "start and end are for lines of the calendar; " + quoted(spec.cron) + " goes by elapsed time"};
+  const int64_t first = entry.cron->next(std::max<int64_t>(spec.start_wall_ms, 0) - 1, *entry.zone, spec.dst).value_or(kNever);
+  if (spec.end_wall_ms == 0 || first < spec.end_wall_ms) return ok_status();
+  return Error{HF_E_INVALID, "it can never fire: none of its times lies between start and end" + (first == kNever ? "" : "; the first one is " + format_time(first))};
+}
+
 Status Scheduler::put(const ScheduleSpec& spec) {
   HF_TRY(check_name("schedule", spec.name));
-  if (spec.jitter_ms < 0 || spec.jitter_ms > kDayMs) {
-    return Error{HF_E_INVALID, "jitter is " + std::to_string(spec.jitter_ms) + " ms; allowed is 0 to 1d"};
-  }
+  HF_TRY(check_numbers(spec));
   if (spec.job.delay_ms != 0 || spec.job.at_wall_ms != 0 || !spec.job.unique_key.empty()) {
     return Error{HF_E_INVALID, "a schedule's job has no delay, at or unique_key of its own"};
   }
@@ -82,10 +152,12 @@ Status Scheduler::put(const ScheduleSpec& spec) {
   }
   Entry entry;
   if (it != entries_.end()) entry = it->second;
-  bool same_times = it != entries_.end() && entry.row.spec.cron == spec.cron && entry.row.spec.zone == spec.zone &&
-                    entry.row.spec.jitter_ms == spec.jitter_ms && entry.row.next_ms != 0;
+  // What says when it fires; what its jobs are may change without moving its next firing.
+  auto times = [](const ScheduleSpec& s) { return std::tie(s.cron, s.zone, s.dst, s.jitter_ms, s.splay_ms, s.start_wall_ms, s.end_wall_ms, s.limit); };
+  bool same_times = it != entries_.end() && times(entry.row.spec) == times(spec) && entry.row.next_ms != 0;
   entry.row.spec = spec;
   HF_TRY(prepare(entry));
+  HF_TRY(check(entry));
   if (it != entries_.end()) disarm(it->second);
   Entry& kept = entries_[spec.name] = std::move(entry);
   if (!same_times) set_next_from_now(kept);
@@ -120,6 +192,7 @@ Status Scheduler::pause(const std::string& name, bool paused) {
   if (entry.row.paused == paused) return ok_status();
   disarm(entry);
   entry.row.paused = paused;
+  entry.row.failures = 0;
   // What it would have fired while paused is not made up for.
   if (!paused && entry.waiting.empty()) set_next_from_now(entry);
   arm(entry);
@@ -138,6 +211,38 @@ Result<JobId> Scheduler::run_now(const std::string& name) {
   return *id;
 }
 
+Result<std::vector<JobId>> Scheduler::backfill(const std::string& name, int64_t from_wall_ms, int64_t to_wall_ms) {
+  Result<Entry*> found = find(name);
+  if (!found) return found.error();
+  const Entry& entry = **found;
+  const ScheduleSpec& spec = entry.row.spec;
+  if (!entry.waiting.empty()) return Error{HF_E_CONFLICT, "schedule " + name + " waits: " + entry.waiting};
+  if (!entry.by_wall()) return Error{HF_E_INVALID, "only a line of the calendar has times to fill in; " + quoted(spec.cron) + " goes by elapsed time"};
+  if (!turn_.wall_trusted) return Error{HF_E_CONFLICT, "the clock is not trusted yet: which times are past is not known"};
+  if (from_wall_ms < 0 || from_wall_ms >= to_wall_ms) return Error{HF_E_INVALID, "from " + format_time(from_wall_ms) + " is not before to " + format_time(to_wall_ms)};
+  if (to_wall_ms > turn_.wall_ms) return Error{HF_E_INVALID, "to " + format_time(to_wall_ms) + " is not past: what is to come fires by itself"};
+  std::vector<int64_t> times;
+  int64_t at = std::max(from_wall_ms, spec.start_wall_ms) - 1;
+  const int64_t to = spec.end_wall_ms != 0 ? std::min(to_wall_ms, spec.end_wall_ms) : to_wall_ms;
+  for (auto next = entry.cron->next(at, *entry.zone, spec.dst); next && *next < to; next = entry.cron->next(*next, *entry.zone, spec.dst)) {
+    if (times.size() == kBackfillMax) {
+      return Error{HF_E_INVALID, "it has more than " + std::to_string(kBackfillMax) + " times from " + format_time(from_wall_ms) + " on; the next part begins at " + format_time(*next)};
+    }
+    times.push_back(*next);
+  }
+  // All or none.
+  const auto count = static_cast<int64_t>(times.size());
+  HF_TRY(jobs_.takes_jobs(spec.job.queue));
+  HF_TRY(jobs_.has_room(count, count * static_cast<int64_t>(spec.job.payload.size())));
+  std::vector<JobId> ids;
+  for (int64_t time : times) {
+    Result<JobId> id = enqueue(entry, time);
+    if (!id) return id.error();
+    ids.push_back(*id);
+  }
+  return ids;
+}
+
 Result<std::vector<ScheduleInfo>> Scheduler::list(const std::string& name) const {
   std::vector<ScheduleInfo> infos;
   if (!name.empty()) {
@@ -146,22 +251,34 @@ Result<std::vector<ScheduleInfo>> Scheduler::list(const std::string& name) const
   }
   for (auto& [key, entry] : entries_) {
     if (!name.empty() && key != name) continue;
+    const ScheduleRow& row = entry.row;
     ScheduleInfo info;
-    info.spec = entry.row.spec;
-    info.paused = entry.row.paused;
+    info.spec = row.spec;
+    info.paused = row.paused;
+    info.failures = row.failures;
     info.waiting = entry.waiting;
-    if (info.waiting.empty() && !entry.every() && !turn_.wall_trusted) info.waiting = "the clock is not trusted yet";
-    if (entry.row.fire_ms != kNever && entry.row.fire_ms != 0) {
-      info.next_wall_ms = entry.every() ? turn_.wall_of(entry.row.fire_ms) : entry.row.fire_ms;
+    if (!info.waiting.empty()) {
+      // that is why
+    } else if (row.paused && row.spec.pause_after_failures != 0 && row.failures >= row.spec.pause_after_failures) {
+      info.waiting = "it has paused itself: the last " + std::to_string(row.failures) + " jobs failed";
+    } else if (entry.used_up()) {
+      info.waiting = "it has ended: it fired " + std::to_string(row.fired) + " of " + std::to_string(row.spec.limit) + " times";
+    } else if (entry.ended()) {
+      info.waiting = row.spec.end_wall_ms != 0 ? "it has ended: none of its times is left before " + format_time(row.spec.end_wall_ms) : "it has no time left before the year 10000";
+    } else if (entry.by_wall() && !turn_.wall_trusted) {
+      info.waiting = "the clock is not trusted yet";
     }
-    info.last_wall_ms = entry.row.last_wall_ms;
-    info.last_job = entry.row.last_job;
-    info.fired = entry.row.fired;
-    info.skipped = entry.row.skipped;
+    if (row.fire_ms != kNever && row.fire_ms != 0) info.next_wall_ms = wall_of(entry, row.fire_ms);
+    info.last_wall_ms = row.last_wall_ms;
+    info.last_job = row.last_job;
+    info.fired = row.fired;
+    info.skipped = row.skipped;
     infos.push_back(std::move(info));
   }
   return infos;
 }
+
+// ---- firing -----------------------------------------------------------------------------------------------
 
 Result<JobId> Scheduler::enqueue(const Entry& entry, int64_t occurrence_wall_ms) {
   const JobSpec& job = entry.row.spec.job;
@@ -177,86 +294,103 @@ bool Scheduler::last_job_open(const Entry& entry) const {
   return row.found && !is_final(row.job.state);
 }
 
-bool Scheduler::fire_occurrence(Entry& entry, int64_t occurrence_wall_ms) {
+void Scheduler::skip(Entry& entry, const std::string& why) {
+  ++entry.row.skipped;
+  turn_.tell(Change::fired, 0, nullptr).detail = entry.row.spec.name + ": skipped: " + why;
+}
+
+// Those of one turn do not overlap each other.
+void Scheduler::make_jobs(Entry& entry, const std::vector<int64_t>& times) {
   ScheduleRow& row = entry.row;
-  std::string refused;
-  if (last_job_open(entry)) {
-    if (row.spec.overlap == Overlap::skip) refused = "the job of the last firing is not finished (overlap: skip)";
-    if (row.spec.overlap == Overlap::cancel) (void)jobs_.cancel(row.last_job);  // it was open a line above
-  }
-  if (refused.empty()) {
-    Result<JobId> id = enqueue(entry, occurrence_wall_ms);
-    if (id) {
-      row.last_job = *id;
-      row.last_wall_ms = occurrence_wall_ms;
-      ++row.fired;
-      ++turn_.stats.fired;
-      turn_.tell(Change::fired, *id, nullptr).detail = row.spec.name;
-      return true;
+  const bool overlaps = row.spec.overlap != Overlap::queue && last_job_open(entry);
+  if (overlaps && row.spec.overlap == Overlap::cancel) (void)jobs_.cancel(row.last_job);  // it was open a line above
+  for (int64_t at : times) {
+    if (entry.used_up()) return;
+    if (overlaps && row.spec.overlap == Overlap::skip) {
+      skip(entry, "the job of the last firing is not finished (overlap: skip)");
+      continue;
     }
-    refused = id.error().message;
+    Result<JobId> id = enqueue(entry, wall_of(entry, at));
+    if (!id) {
+      skip(entry, id.error().message);
+      continue;
+    }
+    row.last_job = *id;
+    row.last_wall_ms = wall_of(entry, at);
+    ++row.fired;
+    ++turn_.stats.fired;
+    turn_.tell(Change::fired, *id, nullptr).detail = row.spec.name;
   }
-  ++row.skipped;
-  turn_.tell(Change::fired, 0, nullptr).detail = row.spec.name + ": skipped: " + refused;
-  return false;
 }
 
 void Scheduler::fire_one(Entry& entry) {
   ScheduleRow& row = entry.row;
-  int64_t now = axis_now(entry);
+  const int64_t now = axis_now(entry);
   if (row.next_ms == 0) {  // the first time, now that the clock is trusted
     set_next(entry, following(entry, now));
     return;
   }
-  auto occurrence = [&](int64_t at) { return entry.every() ? turn_.wall_of(at) : at; };
-  bool missed = now - row.fire_ms > kMisfireMs;
-  int64_t done = row.next_ms;  // what has been dealt with: the next firing lies behind it
-  if (!missed) {
-    fire_occurrence(entry, occurrence(done));
-  } else if (row.spec.catch_up == CatchUp::once) {
-    // The latest of those that were missed stands for all.
-    if (entry.every()) {
-      done += (now - done) / entry.cron->every_ms() * entry.cron->every_ms();
-    } else {
-      done = std::max(done, entry.cron->previous(now + 1, *entry.zone).value_or(done));
-    }
-    fire_occurrence(entry, occurrence(done));
-  } else if (row.spec.catch_up == CatchUp::all) {
-    fire_occurrence(entry, occurrence(done));
-    for (int n = 1; n < kCatchUpMax && following(entry, done) <= now; ++n) {
-      done = following(entry, done);
-      fire_occurrence(entry, occurrence(done));
-    }
-  } else {
-    ++row.skipped;
-    turn_.tell(Change::fired, 0, nullptr).detail = row.spec.name + ": skipped: missed by " + format_duration_human(now - done) + " (catch_up: skip)";
+  if (now - row.fire_ms <= kMisfireMs) {
+    const int64_t at = row.next_ms;
+    make_jobs(entry, {at});
+    set_next(entry, following(entry, at));
+    return;
   }
-  int64_t next = following(entry, done);
-  set_next(entry, missed && next <= now ? following(entry, now) : next);
+  const std::vector<int64_t> late = to_make_up(entry, now);
+  if (late.empty() && !entry.used_up()) {
+    const bool by_window = row.spec.catch_up != CatchUp::skip;
+    skip(entry, "missed by " + format_duration_human(now - row.next_ms) + (by_window ? " (catch_up_window)" : " (catch_up: skip)"));
+  }
+  make_jobs(entry, late);
+  // @every keeps its beat.
+  const int64_t done = entry.is(CronLine::Kind::every) ? latest(entry, now) : now;
+  set_next(entry, following(entry, done));
 }
 
-void Scheduler::fire() {
-  auto run = [&](Order& order, int64_t now) {
-    for (int n = 0; n < kCatchUpMax && !order.empty() && order.begin()->first <= now && turn_.store.ok(); ++n) {
-      Entry& entry = entries_.find(order.begin()->second)->second;
+void Scheduler::fire_due(Order& order, int64_t now) {
+  for (int n = 0; n < kFiringsATurn && !order.empty() && order.begin()->first <= now && turn_.store.ok(); ++n) {
+    Entry& entry = entries_.find(order.begin()->second)->second;
+    disarm(entry);
+    fire_one(entry);
+    arm(entry);
+    save(entry);
+  }
+}
+
+// A schedule whose jobs fail one after another stops making them.
+void Scheduler::count_ends() {
+  for (const Turn::ScheduledEnd& end : turn_.scheduled_ends) {
+    auto it = entries_.find(end.schedule);
+    if (it == entries_.end() || it->second.row.spec.pause_after_failures == 0) continue;
+    Entry& entry = it->second;
+    ScheduleRow& row = entry.row;
+    if (!end.dead && row.failures == 0) continue;
+    row.failures = end.dead ? row.failures + 1 : 0;
+    if (end.dead && row.failures >= row.spec.pause_after_failures && !row.paused) {
       disarm(entry);
-      fire_one(entry);
-      arm(entry);
-      save(entry);
+      row.paused = true;
+      turn_.tell(Change::schedule_paused, 0, nullptr).detail = row.spec.name + ": the last " + std::to_string(row.failures) + " jobs failed";
     }
-  };
-  run(by_elapsed_, turn_.now_ms);
-  if (turn_.wall_trusted) run(by_wall_, turn_.wall_ms);
+    save(entry);
+  }
+  turn_.scheduled_ends.clear();
+}
+
+void Scheduler::work() {
+  count_ends();
+  if (turn_.room != Room::enough) return;
+  fire_due(by_elapsed_, turn_.now_ms);
+  if (turn_.wall_trusted) fire_due(by_wall_, turn_.wall_ms);
 }
 
 void Scheduler::clock_changed() {
   if (!turn_.wall_trusted) return;
   for (auto& [name, entry] : entries_) {
-    if (entry.every() || !entry.waiting.empty() || entry.row.next_ms == 0 || entry.row.next_ms == kNever) continue;
+    if (!entry.by_wall() || !entry.waiting.empty() || entry.row.next_ms == 0 || entry.row.next_ms == kNever) continue;
     // An occurrence of the hours that come again has fired already; one of a far future never should have.
     int64_t last = entry.row.last_wall_ms;
     int64_t after = last > turn_.wall_ms && last - turn_.wall_ms <= kDayMs ? last : turn_.wall_ms;
-    int64_t next = entry.cron->next(after, *entry.zone).value_or(kNever);
+    int64_t next = following(entry, after);
     if (next >= entry.row.next_ms) continue;
     disarm(entry);
     set_next(entry, next);

@@ -85,8 +85,8 @@ struct Store::Statements {
   HF_STMT(insert_lane, "INSERT INTO lane(id,queue,type,key,origin) VALUES(?1,?2,?3,?4,?5)")
   HF_STMT(put_queue, "INSERT OR REPLACE INTO queue(name,paused,concurrency) VALUES(?1,?2,?3)")
   HF_STMT(put_schedule,
-          "INSERT OR REPLACE INTO schedule(name,cron,zone,jitter,catch_up,overlap,job,paused,next,fire,last,"
-          "last_job,fired,skipped,configured) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")
+          "INSERT OR REPLACE INTO schedule(name,spec,paused,next,fire,last,last_job,fired,skipped,failures)"
+          " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")
   HF_STMT(remove_schedule, "DELETE FROM schedule WHERE name=?1")
   HF_STMT(get_meta, "SELECT value FROM meta WHERE key=?1")
   HF_STMT(put_meta, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)")
@@ -455,38 +455,29 @@ void Store::put_queue(const QueueRow& row) {
 
 std::vector<ScheduleRow> Store::schedules() {
   std::vector<ScheduleRow> rows;
-  Stmt s(*db_,
-         "SELECT name,cron,zone,jitter,catch_up,overlap,job,paused,next,fire,last,last_job,fired,skipped,"
-         "configured FROM schedule ORDER BY name");
+  Stmt s(*db_, "SELECT name,spec,paused,next,fire,last,last_job,fired,skipped,failures FROM schedule ORDER BY name");
   while (s.step()) {
     ScheduleRow row;
+    row.spec = decode_schedule(s.blob(1));
     row.spec.name = s.text(0);
-    row.spec.cron = s.text(1);
-    row.spec.zone = s.text(2);
-    row.spec.jitter_ms = count_in(s, 3);
-    row.spec.catch_up = static_cast<CatchUp>(std::clamp<int64_t>(s.i64(4), 0, 2));
-    row.spec.overlap = static_cast<Overlap>(std::clamp<int64_t>(s.i64(5), 0, 2));
-    row.spec.job = decode_spec(s.blob(6));
-    row.paused = s.i64(7) != 0;
-    row.next_ms = due_in(s, 8);
-    row.fire_ms = row.next_ms == kNever ? kNever : due_in(s, 9);
-    row.last_wall_ms = count_in(s, 10);
-    row.last_job = s.i64(11);
-    row.fired = count_in(s, 12);
-    row.skipped = count_in(s, 13);
-    row.spec.configured = s.i64(14) != 0;
+    row.paused = s.i64(2) != 0;
+    row.next_ms = due_in(s, 3);
+    row.fire_ms = row.next_ms == kNever ? kNever : due_in(s, 4);
+    row.last_wall_ms = count_in(s, 5);
+    row.last_job = s.i64(6);
+    row.fired = count_in(s, 7);
+    row.skipped = count_in(s, 8);
+    row.failures = attempts_in(s, 9);
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
 void Store::put_schedule(const ScheduleRow& row) {
-  std::string job = encode_spec(row.spec.job);
-  Stmt& s = sql_->put_schedule.bind_text(row.spec.name).bind_text(row.spec.cron).bind_text(row.spec.zone);
-  s.bind(row.spec.jitter_ms).bind(static_cast<int64_t>(row.spec.catch_up));
-  s.bind(static_cast<int64_t>(row.spec.overlap)).bind_blob(job).bind(row.paused).bind(row.next_ms);
-  s.bind(row.fire_ms).bind(row.last_wall_ms).bind(row.last_job).bind(row.fired).bind(row.skipped);
-  s.bind(row.spec.configured).run();
+  const std::string spec = encode_schedule(row.spec);
+  Stmt& s = sql_->put_schedule.bind_text(row.spec.name).bind_blob(spec);
+  s.bind(row.paused).bind(row.next_ms).bind(row.fire_ms).bind(row.last_wall_ms).bind(row.last_job);
+  s.bind(row.fired).bind(row.skipped).bind(row.failures).run();
 }
 
 void Store::remove_schedule(const std::string& name) { sql_->remove_schedule.bind_text(name).run(); }

@@ -90,6 +90,7 @@ struct QueueRow {
 struct ScheduleRow {
   ScheduleSpec spec;
   bool paused = false;
+  int failures = 0;          // dead jobs in a row
   int64_t next_ms = 0;       // next scheduled time: wall, or elapsed for @every; 0: not computed yet
   int64_t fire_ms = 0;       // next_ms plus this firing's jitter
   int64_t last_wall_ms = 0;

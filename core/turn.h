@@ -118,6 +118,11 @@ struct Turn {
   bool wall_trusted = false;
   Room room = Room::enough;
   Tick* out = nullptr;
+  struct ScheduledEnd {
+    std::string schedule;
+    bool dead;
+  };
+  std::vector<ScheduledEnd> scheduled_ends = {};  // of jobs that schedules made, until the scheduler has looked
 
   // Rows that this turn changes at most of what it would change together: on a full disk few, as their pages have to fit
   // into the log.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/backoff.h"
+#include "core/cron.h"
 #include "core/result.h"
 
 namespace hf {
@@ -143,13 +144,26 @@ struct JobPage {
 enum class CatchUp : uint8_t { once = 0, skip, all };
 enum class Overlap : uint8_t { skip = 0, queue, cancel };
 
+inline constexpr int kCatchUpDefault = 100, kCatchUpMax = 1000;  // firings of catch_up "all" at once
+inline constexpr int64_t kScheduleLimitMax = 1000000000;
+inline constexpr int64_t kScheduleMoveMaxMs = 86400000;  // jitter, splay
+inline constexpr int64_t kCatchUpWindowMaxMs = 366LL * 86400 * 1000;
+inline constexpr int kPauseAfterMax = 1000;
+
 struct ScheduleSpec {
   std::string name;
   std::string cron;
   std::string zone = "UTC";
-  int64_t jitter_ms = 0;
+  DstPolicy dst = DstPolicy::vixie;
+  int64_t jitter_ms = 0;  // each firing is moved by a random part of it
+  int64_t splay_ms = 0;   // all firings of this device by one and the same part of it
   CatchUp catch_up = CatchUp::once;
+  int64_t catch_up_window_ms = 0;        // what was missed longer ago is left out; 0: however long ago
+  int catch_up_max = kCatchUpDefault;    // of catch_up "all": the latest so many
   Overlap overlap = Overlap::skip;
+  int64_t start_wall_ms = 0, end_wall_ms = 0;  // no occurrence before, none from then on; 0: none
+  int64_t limit = 0;                           // it ends after so many firings; 0: never
+  int pause_after_failures = 0;                         // it pauses itself after so many dead jobs in a row; 0: never
   JobSpec job;
   bool configured = false;  // by the configuration file: it goes when the file no longer names it
   bool operator==(const ScheduleSpec&) const = default;
@@ -158,6 +172,7 @@ struct ScheduleInfo {
   ScheduleSpec spec;
   bool paused = false;
   std::string waiting;          // why it does not fire ("the clock is not trusted", "zone ... is gone"); or ""
+  int failures = 0;             // dead jobs in a row
   int64_t next_wall_ms = 0;     // 0: unknown
   int64_t last_wall_ms = 0;     // scheduled time of the last firing; 0: none
   JobId last_job = 0;

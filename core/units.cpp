@@ -300,6 +300,12 @@ std::string format_time(int64_t unix_ms) {
   return format_time_at_offset(unix_ms, 0);
 }
 
+Status check_duration(std::string_view field, int64_t ms, int64_t lo, int64_t hi) {
+  if (ms >= lo && ms <= hi) return ok_status();
+  const std::string found = ms < 0 ? std::to_string(ms) + " ms" : format_duration(ms);
+  return Error{HF_E_INVALID, std::string(field) + " is " + found + "; allowed is " + format_duration(lo) + " to " + format_duration(hi)};
+}
+
 Status check_range(std::string_view field, int64_t value, int64_t lo, int64_t hi) {
   if (value >= lo && value <= hi) return ok_status();
   return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " +

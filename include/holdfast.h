@@ -378,18 +378,35 @@ HF_API int hf_job_finish(hf_job *job, int outcome);
 
 enum hf_catch_up { HF_CATCH_UP_ONCE = 0, HF_CATCH_UP_SKIP, HF_CATCH_UP_ALL };
 enum hf_overlap { HF_OVERLAP_SKIP = 0, HF_OVERLAP_QUEUE, HF_OVERLAP_CANCEL };
+enum hf_dst { HF_DST_VIXIE = 0, HF_DST_SKIP, HF_DST_BOTH };
+
+/* What few schedules need. */
+typedef struct hf_schedule_options {
+  size_t struct_size;
+  int dst;                     /* a fixed time that the zone skips, or that comes twice: once just after it, once; not at
+                                  all, once; once just after it, twice */
+  int64_t splay_ms;            /* all firings of this device are moved by one and the same part of it, 0..1 d */
+  int64_t catch_up_window_ms;  /* what was missed longer ago is left out, 0..366 d; default 0: however long ago */
+  int catch_up_max;            /* of HF_CATCH_UP_ALL: the latest so many, 1..1000; default 100 */
+  int64_t start_unix_ms;       /* no firing before; default 0: none. Not with @every and @reboot */
+  int64_t end_unix_ms;         /* no firing from then on; default 0: none. Not with @every and @reboot */
+  int64_t limit;               /* it ends after so many firings, 1..10^9; default 0: never */
+  int pause_after_failures;    /* it pauses itself after so many dead jobs in a row, 1..1000; default 0: never */
+} hf_schedule_options;
+#define HF_SCHEDULE_OPTIONS_INIT {sizeof(hf_schedule_options), 0, 0, 0, 0, 0, 0, 0, 0}
 
 typedef struct hf_schedule_spec {
   size_t struct_size;
   const char *name;
-  const char *cron;      /* "30 2 * * *", "@daily", "@every 90s"; see docs/reference.md */
+  const char *cron;      /* "30 2 * * *", "@daily", "@every 90s", "@reboot"; see docs/reference.md */
   const char *time_zone; /* IANA name; default UTC */
   int64_t jitter_ms;     /* each firing is moved by a random part of it, 0..1 d */
-  int catch_up;          /* firings missed while off or untrusted: one, none, or all (up to 100) */
+  int catch_up;          /* firings missed while off or untrusted: one, none, or all (up to catch_up_max) */
   int overlap;           /* the job of the last firing is not finished: skip, queue one more, or cancel it */
+  const hf_schedule_options *options; /* null: the defaults */
   hf_job_spec job;       /* what each firing enqueues; delay, at and unique_key must be unset */
 } hf_schedule_spec;
-#define HF_SCHEDULE_SPEC_INIT {sizeof(hf_schedule_spec), 0, 0, 0, 0, 0, 0, HF_JOB_SPEC_INIT}
+#define HF_SCHEDULE_SPEC_INIT {sizeof(hf_schedule_spec), 0, 0, 0, 0, 0, 0, 0, HF_JOB_SPEC_INIT}
 
 /* Makes or replaces it; an unchanged one keeps its next firing. HF_E_INVALID: hf_errmsg says where the
  * line is wrong and what is allowed. */

@@ -127,6 +127,14 @@ struct Schedule {
   Milliseconds jitter{};
   hf_catch_up catch_up = HF_CATCH_UP_ONCE;
   hf_overlap overlap = HF_OVERLAP_SKIP;
+  hf_dst dst = HF_DST_VIXIE;
+  Milliseconds splay{};
+  Milliseconds catch_up_window{};
+  int catch_up_max = 0;
+  std::optional<Time> start = {};
+  std::optional<Time> end = {};
+  std::int64_t limit = 0;
+  int pause_after_failures = 0;
   JobSpec job = {};
 };
 
@@ -464,6 +472,16 @@ class Engine {
     c.jitter_ms = schedule.jitter.count();
     c.catch_up = schedule.catch_up;
     c.overlap = schedule.overlap;
+    hf_schedule_options o = HF_SCHEDULE_OPTIONS_INIT;
+    o.dst = schedule.dst;
+    o.splay_ms = schedule.splay.count();
+    o.catch_up_window_ms = schedule.catch_up_window.count();
+    o.catch_up_max = schedule.catch_up_max;
+    o.start_unix_ms = detail::unix_ms(schedule.start);
+    o.end_unix_ms = detail::unix_ms(schedule.end);
+    o.limit = schedule.limit;
+    o.pause_after_failures = schedule.pause_after_failures;
+    c.options = &o;
     c.job = detail::spec_of(schedule.job, list);
     check(hf_schedule_put(engine_, &c));
   }

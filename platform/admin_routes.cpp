@@ -259,6 +259,16 @@ Status run_schedule(AdminDesk& desk, AdminCall& call) {
   return ok_status();
 }
 
+Status backfill_schedule(AdminDesk& desk, AdminCall& call) {
+  auto span = parse_backfill(call.request.body);
+  if (!span) return span.error();
+  span->name = call.names[0];
+  desk.ask(call, *span, [](Reply& reply) {
+    return json_response(id_list_json(std::get<std::vector<JobId>>(reply)), 201);
+  });
+  return ok_status();
+}
+
 // ---- queues
 // -------------------------------------------------------------------------------------------
 
@@ -428,6 +438,7 @@ constexpr Route kRoutes[] = {
     {"POST", "v1/schedules/*/pause", Role::act, pause_schedule},
     {"POST", "v1/schedules/*/resume", Role::act, resume_schedule},
     {"POST", "v1/schedules/*/run", Role::act, run_schedule},
+    {"POST", "v1/schedules/*/backfill", Role::act, backfill_schedule},
     {"GET", "v1/queues", Role::view, list_queues},
     {"GET", "v1/queues/*", Role::view, show_queue},
     {"PUT", "v1/queues/*", Role::act, set_queue},

@@ -425,6 +425,21 @@ extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given)
   s.jitter_ms = c.jitter_ms;
   s.catch_up = static_cast<CatchUp>(c.catch_up);
   s.overlap = static_cast<Overlap>(c.overlap);
+  if (c.options != nullptr) {
+    hf_schedule_options o = HF_SCHEDULE_OPTIONS_INIT;
+    if (!import(c.options, &o, sizeof o, offsetof(hf_schedule_options, splay_ms))) {
+      return fail(handle, HF_E_INVALID, "struct_size of the schedule options is not set; begin with HF_SCHEDULE_OPTIONS_INIT");
+    }
+    if (o.dst < HF_DST_VIXIE || o.dst > HF_DST_BOTH) return fail(handle, HF_E_INVALID, "dst is no value of hf_dst");
+    s.dst = static_cast<DstPolicy>(o.dst);
+    s.splay_ms = o.splay_ms;
+    s.catch_up_window_ms = o.catch_up_window_ms;
+    if (o.catch_up_max != 0) s.catch_up_max = o.catch_up_max;
+    s.start_wall_ms = o.start_unix_ms;
+    s.end_wall_ms = o.end_unix_ms;
+    s.limit = o.limit;
+    s.pause_after_failures = o.pause_after_failures;
+  }
   s.job = std::move(*job);
   return one(handle, SchedulePut{std::move(s)});
 } HF_NO_THROW(handle)

@@ -332,7 +332,7 @@ void Host::State::publish(std::vector<Transition>&& feed) {
 
 void Host::State::log_transition(const Transition& t) const {
   if (t.change >= Change::disk_full) return;  // set_room() says it, watched or not
-  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over;
+  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over || t.change == Change::schedule_paused;
   LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired ? LogLevel::kInfo : LogLevel::kDebug;
   if (!options.log.enabled(level)) return;
   std::string event = std::string("job_") + change_name(t.change);
@@ -342,6 +342,8 @@ void Host::State::log_transition(const Transition& t) const {
     options.log.log(level, "safe_mode", {{"for_ms", t.wait_ms}, {"why", t.detail}});
   } else if (t.change == Change::safe_mode_over) {
     options.log.log(level, "safe_mode_over", {});
+  } else if (t.change == Change::schedule_paused) {
+    options.log.log(level, "schedule_paused", {{"why", t.detail}});
   } else if (t.change == Change::fired) {
     options.log.log(level, "schedule_fired", {{"schedule", t.detail}, {"job", t.id}});
   } else if (t.wait_ms > 0) {

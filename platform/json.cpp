@@ -50,6 +50,18 @@ const char* name_of(Jitter jitter) {
   }
   return "";
 }
+const char* name_of(DstPolicy dst) {
+  switch (dst) {
+    case DstPolicy::vixie:
+      return "vixie";
+    case DstPolicy::skip:
+      return "skip";
+    case DstPolicy::both:
+      return "both";
+  }
+  return "";
+}
+
 const char* name_of(CatchUp catch_up) {
   switch (catch_up) {
     case CatchUp::once:
@@ -176,9 +188,18 @@ Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
   json["name"] = schedule.spec.name;
   json["cron"] = schedule.spec.cron;
   json["tz"] = schedule.spec.zone;
-  if (schedule.spec.jitter_ms) json["jitter"] = format_duration(schedule.spec.jitter_ms);
-  json["catch_up"] = name_of(schedule.spec.catch_up);
-  json["overlap"] = name_of(schedule.spec.overlap);
+  const ScheduleSpec& spec = schedule.spec;
+  if (spec.dst != DstPolicy::vixie) json["dst"] = name_of(spec.dst);
+  if (spec.jitter_ms) json["jitter"] = format_duration(spec.jitter_ms);
+  if (spec.splay_ms) json["splay"] = format_duration(spec.splay_ms);
+  json["catch_up"] = name_of(spec.catch_up);
+  if (spec.catch_up_window_ms) json["catch_up_window"] = format_duration(spec.catch_up_window_ms);
+  if (spec.catch_up_max != kCatchUpDefault) json["catch_up_max"] = spec.catch_up_max;
+  json["overlap"] = name_of(spec.overlap);
+  put_time(&json, "start", spec.start_wall_ms);
+  put_time(&json, "end", spec.end_wall_ms);
+  if (spec.limit) json["limit"] = spec.limit;
+  if (spec.pause_after_failures) json["pause_after_failures"] = spec.pause_after_failures;
   put_scheduled_job(&json, schedule.spec.job, sight);
   if (schedule.spec.configured) json["configured"] = true;
   json["paused"] = schedule.paused;
@@ -188,6 +209,7 @@ Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
   if (schedule.last_job) json["last_job"] = schedule.last_job;
   json["fired"] = schedule.fired;
   json["skipped"] = schedule.skipped;
+  if (schedule.failures) json["failures"] = schedule.failures;
   return json;
 }
 
@@ -324,14 +346,17 @@ std::string transition_json(const Transition& transition, int64_t wall_ms, Sight
 }
 
 std::string ids_json(std::span<const JobId> ids) {
+  if (ids.size() != 1) return id_list_json(ids);
   Json json;
-  if (ids.size() == 1) {
-    json["id"] = ids[0];
-  } else {
-    JsonArray list;
-    for (const JobId id : ids) list.push_back(id);
-    json["ids"] = list;
-  }
+  json["id"] = ids[0];
+  return json.text();
+}
+
+std::string id_list_json(std::span<const JobId> ids) {
+  Json json;
+  JsonArray list;
+  for (const JobId id : ids) list.push_back(id);
+  json["ids"] = list;
   return json.text();
 }
 

@@ -29,6 +29,7 @@ std::string queue_json(const QueueInfo& queue);
 std::string queues_json(const std::vector<QueueInfo>& queues);
 std::string transition_json(const Transition& transition, int64_t wall_ms, Sight sight);
 std::string ids_json(std::span<const JobId> ids);  // {"id": 7}, or {"ids": [7, 8]} unless it is one
+std::string id_list_json(std::span<const JobId> ids);  // {"ids": [...]}
 std::string error_json(const Error& error);  // {"error": {"code": "not_found", "message": ...}}
 
 // The code of HF_ERRORS in the admin API: "not_found".

@@ -33,6 +33,11 @@ constexpr std::array<JsonChoice<Durability>, 3> kDurabilities = {{
     {"grouped", Durability::grouped},
     {"memory", Durability::memory},
 }};
+constexpr std::array<JsonChoice<DstPolicy>, 3> kDstPolicies = {{
+    {"vixie", DstPolicy::vixie},
+    {"skip", DstPolicy::skip},
+    {"both", DstPolicy::both},
+}};
 constexpr std::array<JsonChoice<CatchUp>, 3> kCatchUps = {{
     {"once", CatchUp::once},
     {"skip", CatchUp::skip},
@@ -150,12 +155,35 @@ constexpr size_t kOfJobAlone = 5;
 constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
     {"tz", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.zone, 64); }},
+    {"dst", "choice",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.dst, kDstPolicies); }},
     {"jitter", "duration",
-     [](ScheduleSpec& s, const JsonValue& v) { return v.duration(&s.jitter_ms, 0, kDay); }},
+     [](ScheduleSpec& s, const JsonValue& v) {
+       return v.duration(&s.jitter_ms, 0, kScheduleMoveMaxMs);
+     }},
+    {"splay", "duration",
+     [](ScheduleSpec& s, const JsonValue& v) {
+       return v.duration(&s.splay_ms, 0, kScheduleMoveMaxMs);
+     }},
     {"catch_up", "choice",
      [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.catch_up, kCatchUps); }},
+    {"catch_up_window", "duration",
+     [](ScheduleSpec& s, const JsonValue& v) {
+       return v.duration(&s.catch_up_window_ms, 0, kCatchUpWindowMaxMs);
+     }},
+    {"catch_up_max", "number",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.integer(&s.catch_up_max, 1, kCatchUpMax); }},
     {"overlap", "choice",
      [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.overlap, kOverlaps); }},
+    {"start", "time",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.time(&s.start_wall_ms); }},
+    {"end", "time", [](ScheduleSpec& s, const JsonValue& v) { return v.time(&s.end_wall_ms); }},
+    {"limit", "number",
+     [](ScheduleSpec& s, const JsonValue& v) {
+       return v.integer(&s.limit, 0, kScheduleLimitMax);
+     }},
+    {"pause_after_failures", "number",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.integer(&s.pause_after_failures, 0, kPauseAfterMax); }},
 };
 
 constexpr JsonField<QueueSettings> kQueueFields[] = {
@@ -311,6 +339,23 @@ Result<QueueSettings> parse_queue_settings(std::string_view body) {
     return read_fields(v, {{kQueueFields, settings}});
   }));
   return settings;
+}
+
+Result<ScheduleBackfill> parse_backfill(std::string_view body) {
+  static constexpr JsonField<ScheduleBackfill> kFields[] = {
+      {"from", "time",
+       [](ScheduleBackfill& b, const JsonValue& v) { return v.time(&b.from_wall_ms); }},
+      {"to", "time", [](ScheduleBackfill& b, const JsonValue& v) { return v.time(&b.to_wall_ms); }},
+  };
+  ScheduleBackfill backfill;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    if (!read_fields(v, {{kFields, backfill}})) return false;
+    for (const char* name : {"from", "to"}) {
+      if (!v.node().find(name)) return v.fail("\"" + std::string(name) + "\" is missing");
+    }
+    return true;
+  }));
+  return backfill;
 }
 
 Result<Backup> parse_backup(std::string_view body) {

@@ -12,6 +12,7 @@ _holdfast() {
     --on-conflict) words="keep replace reject debounce" ;;
     --durability) words="sync grouped memory" ;;
     --catch-up) words="once skip all" ;;
+    --dst) words="vixie skip both" ;;
     --overlap) words="skip queue cancel" ;;
     --queue) words=$(_holdfast_names queues) ;;
   esac
@@ -33,12 +34,14 @@ _holdfast() {
       completion) words="bash" ;;
       schedule)
         if ((COMP_CWORD == 2)); then
-          words="list put rm pause resume run next"
+          words="list put rm pause resume run backfill next"
         else
           case $sub in
-            put) words="--tz --jitter --catch-up --overlap $job $common" ;;
+            put) words="--tz --dst --jitter --splay --catch-up --catch-up-window --catch-up-max --overlap --start --end --limit
+              --pause-after-failures $job $common" ;;
+            backfill) words="--from --to $(_holdfast_names schedules) $common" ;;
             rm|pause|resume|run) words="$(_holdfast_names schedules) $common" ;;
-            next) words="-n --tz --from $(_holdfast_names schedules) $common" ;;
+            next) words="-n --tz --dst --from $(_holdfast_names schedules) $common" ;;
             *) words=$common ;;
           esac
         fi ;;

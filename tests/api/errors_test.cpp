@@ -242,6 +242,24 @@ TEST_CASE_FIXTURE(Errors, "hf_schedule_put and hf_schedule_remove") {
   CHECK(put([](S& s) { s.job.delay_ms = 5; }) == HF_E_INVALID);
   CHECK(put([](S& s) { s.job.run_at_unix_ms = 5; }) == HF_E_INVALID);
   CHECK(put([](S& s) { s.job.unique_key = "k"; }) == HF_E_INVALID);
+  hf_schedule_options options = HF_SCHEDULE_OPTIONS_INIT;
+  auto with = [&](const std::function<void(hf_schedule_options&)>& set) {
+    options = HF_SCHEDULE_OPTIONS_INIT;
+    set(options);
+    return put([&](S& s) { s.options = &options; });
+  };
+  using O = hf_schedule_options;
+  CHECK(with([](O& o) { o.struct_size = 0; }) == HF_E_INVALID);
+  CHECK(with([](O& o) { o.dst = 3; }) == HF_E_INVALID);
+  CHECK(with([](O& o) { o.splay_ms = 86400001; }) == HF_E_INVALID);
+  CHECK(says("splay"));
+  CHECK(with([](O& o) { o.catch_up_window_ms = -1; }) == HF_E_INVALID);
+  CHECK(with([](O& o) { o.catch_up_max = 1001; }) == HF_E_INVALID);
+  CHECK(says("1 to 1000"));
+  CHECK(with([](O& o) { o.start_unix_ms = 2, o.end_unix_ms = 2; }) == HF_E_INVALID);
+  CHECK(with([](O& o) { o.limit = -1; }) == HF_E_INVALID);
+  CHECK(with([](O& o) { o.pause_after_failures = 1001; }) == HF_E_INVALID);
+  CHECK(with([](O& o) { o.splay_ms = 86400000, o.catch_up_max = 1000, o.limit = 1, o.pause_after_failures = 1000; }) == HF_OK);
   CHECK(put([](S&) {}) == HF_OK);
   CHECK(hf_schedule_remove(engine, nullptr) == HF_E_INVALID);
   CHECK(hf_schedule_remove(engine, "t") == HF_E_NOT_FOUND);

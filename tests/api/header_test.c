@@ -104,8 +104,19 @@
   F(hf_schedule_spec, jitter_ms, 32) \
   F(hf_schedule_spec, catch_up, 40) \
   F(hf_schedule_spec, overlap, 44) \
-  F(hf_schedule_spec, job, 48) \
-  S(hf_schedule_spec, 248) \
+  F(hf_schedule_spec, options, 48) \
+  F(hf_schedule_spec, job, 56) \
+  S(hf_schedule_spec, 256) \
+  F(hf_schedule_options, struct_size, 0) \
+  F(hf_schedule_options, dst, 8) \
+  F(hf_schedule_options, splay_ms, 16) \
+  F(hf_schedule_options, catch_up_window_ms, 24) \
+  F(hf_schedule_options, catch_up_max, 32) \
+  F(hf_schedule_options, start_unix_ms, 40) \
+  F(hf_schedule_options, end_unix_ms, 48) \
+  F(hf_schedule_options, limit, 56) \
+  F(hf_schedule_options, pause_after_failures, 64) \
+  S(hf_schedule_options, 72) \
   F(hf_stats_info, struct_size, 0) \
   F(hf_stats_info, pending, 8) \
   F(hf_stats_info, running, 16) \

@@ -263,7 +263,7 @@ TEST_CASE("cron parse: an unknown name gives the nearest") {
   CHECK(has(refusal("0 0 * xyz *"), "\"xyz\" is not a month: 1-12 or JAN-DEC"));
   CHECK(has(refusal("x * * * *"), "column 1: \"x\" is not a minute: 0-59"));
   CHECK(has(refusal("@hurly"), "column 1: \"@hurly\" is not known, did you mean @hourly?"));
-  CHECK(has(refusal("@reboot"), "\"@reboot\" is not known"));
+  CHECK(has(refusal("@start"), "\"@start\" is not known"));
   CHECK(has(refusal("@daily 5"), "column 8: nothing may follow @daily"));
 }
 

@@ -1,48 +1,8 @@
 // Time makes jobs: firings, what is missed, what overlaps, and clocks that are wrong.
-#include "engine_fixture.h"
+#include "scheduler_fixture.h"
 
 using namespace hf;
-using hf::test::EngineFixture;
-
-namespace {
-
-constexpr int64_t kMinute = 60000;
-constexpr int64_t kHour = 60 * kMinute;
-
-class SchedulerFixture : public EngineFixture {
- public:
-  SchedulerFixture() {
-    now.wall_ms = 1790000000000 - 1790000000000 % (24 * kHour) + 10 * kHour + 30 * kMinute;  // 10:30 UTC
-    tick();
-  }
-  ScheduleSpec hourly() {
-    ScheduleSpec s;
-    s.name = "s";
-    s.cron = "0 * * * *";
-    s.overlap = Overlap::queue;
-    s.job = spec("x");
-    return s;
-  }
-  ScheduleSpec every(const std::string& period) {
-    ScheduleSpec s = hourly();
-    s.cron = "@every " + period;
-    return s;
-  }
-  void put(const ScheduleSpec& s) { ask<Done>(SchedulePut{s}); }
-  ScheduleInfo info() { return ask<std::vector<ScheduleInfo>>(ScheduleList{"s"}).at(0); }
-  int64_t today(int hour, int minute = 0) { return now.wall_ms - now.wall_ms % (24 * kHour) + hour * kHour + minute * kMinute; }
-  // The occurrences of the jobs that were made, oldest first.
-  std::vector<int64_t> made() {
-    std::vector<int64_t> times;
-    ListQuery all;
-    all.limit = 1000;
-    for (const JobInfo& j : ask<JobPage>(List{all}).jobs) times.insert(times.begin(), j.occurrence_wall_ms);
-    return times;
-  }
-  void go_to(int64_t wall_ms) { run_for(wall_ms - now.wall_ms); }
-};
-
-}  // namespace
+using namespace hf::test;
 
 TEST_CASE_FIXTURE(SchedulerFixture, "a firing makes a job that carries the schedule's name and the occurrence") {
   ScheduleSpec s = hourly();
@@ -109,6 +69,7 @@ TEST_CASE_FIXTURE(SchedulerFixture, "catch_up all: each of those missed, at most
   CHECK(made().back() == first + 4 * kHour);
   pass(400 * kHour);
   CHECK(made().size() == 105);
+  CHECK(made()[5] == now.wall_ms - now.wall_ms % kHour - 99 * kHour);  // the latest hundred
   CHECK(info().next_wall_ms > now.wall_ms);
 }
 

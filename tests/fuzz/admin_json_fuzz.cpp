@@ -70,7 +70,7 @@ void check_schedule(const Result<ScheduleSpec>& a, const Result<ScheduleSpec>& b
   if (!a) return must_be_told(a.error());
   must(b && *a == *b);
   for (const Sight sight : {Sight::all, Sight::outline}) {
-    must_be_json(schedule_json({*a, false, "", 1790000000000, 0, 0, 0, 0}, sight, "gateway"));
+    must_be_json(schedule_json({*a, false, "", 0, 1790000000000, 0, 0, 0, 0}, sight, "gateway"));
   }
 }
 

@@ -216,10 +216,9 @@ constexpr Column kColumns[] = {
     {"job", "error"}, {"job", "history"}, {"job", "payload"}, {"job", "result"}, {"body", "id"}, {"body", "data"},
     {"lane", "id"}, {"lane", "queue"}, {"lane", "type"}, {"lane", "key"}, {"lane", "origin"}, {"meta", "key"},
     {"meta", "value"}, {"queue", "name"}, {"queue", "paused"}, {"queue", "concurrency"}, {"schedule", "name"},
-    {"schedule", "cron"}, {"schedule", "zone"}, {"schedule", "jitter"}, {"schedule", "catch_up"},
-    {"schedule", "overlap"}, {"schedule", "job"}, {"schedule", "paused"}, {"schedule", "next"}, {"schedule", "fire"},
+    {"schedule", "spec"}, {"schedule", "paused"}, {"schedule", "next"}, {"schedule", "fire"},
     {"schedule", "last"}, {"schedule", "last_job"}, {"schedule", "fired"}, {"schedule", "skipped"},
-    {"schedule", "configured"}};
+    {"schedule", "failures"}};
 
 void set_value(sqlite3* db, Input& input) {
   const Column& column = kColumns[input.byte() % std::size(kColumns)];

@@ -61,7 +61,7 @@ BUGS = [
      "} else {\n      put_back(run, {run.due_ms, run.attempt - 1, nullptr, \"\", Change::handed_back});",
      "} else {\n      put_back(run, {run.due_ms, run.attempt, nullptr, \"\", Change::handed_back});", (SIM, CORE)),
     ("firing-not-kept", "a firing and its schedule's next time are not one transaction", "core/scheduler.cpp",
-     "fire_one(entry);\n      arm(entry);\n      save(entry);", "fire_one(entry);\n      arm(entry);", (CORE, SIM)),
+     "fire_one(entry);\n    arm(entry);\n    save(entry);", "fire_one(entry);\n    arm(entry);", (CORE, SIM)),
     ("time-stands-still", "elapsed time is lost over a restart of the process", "core/engine.cpp",
      "elapsed = std::max(elapsed, saved_elapsed + now.boot_ms - saved_boot);", "(void)saved_boot;", (CORE,)),
     ("no-timeout", "a run that hangs is not ended", "core/jobs.cpp",
