@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/temp_folder.h"
+
 using namespace hf;
 
 namespace {
@@ -16,18 +18,15 @@ namespace {
 // A folder with the files that configurations name.
 struct Folder {
   Folder() {
-    char name[] = "/tmp/holdfast-config-XXXXXX";
-    REQUIRE(mkdtemp(name));
-    path = name;
     for (const char* file : {"ca.pem", "cert.pem", "key.pem", "notes.txt"}) write(file, "x");
     chmod((path + "/key.pem").c_str(), 0600);
   }
-  ~Folder() { REQUIRE(std::system(("rm -rf " + path).c_str()) == 0); }
   std::string write(const std::string& name, const std::string& text) const {
     std::ofstream(path + "/" + name) << text;
     return path + "/" + name;
   }
-  std::string path;
+  const TempFolder folder;
+  const std::string path = folder.path();
 };
 
 std::string failure(std::string_view text) {
