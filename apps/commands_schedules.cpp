@@ -9,6 +9,7 @@
 #include "core/types.h"
 #include "core/units.h"
 #include "platform/clock.h"
+#include "platform/json_choices.h"
 #include "platform/zones.h"
 
 namespace hf {
@@ -245,13 +246,6 @@ Result<Times> times_of(const TimesAsked& asked) {
   return result;
 }
 
-std::optional<DstPolicy> dst_policy(const std::string& name) {
-  if (name.empty() || name == "vixie") return DstPolicy::vixie;
-  if (name == "skip") return DstPolicy::skip;
-  if (name == "both") return DstPolicy::both;
-  return std::nullopt;
-}
-
 std::string weekday(int64_t civil_s) {
   static constexpr const char* kNames[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   return kNames[weekday_from_days(floor_div(civil_s, kSecondsPerDay))];
@@ -317,7 +311,7 @@ struct NextTimes {
       const int64_t limit = schedule->value("limit", int64_t{0});
       if (limit) asked.count = static_cast<int>(std::clamp<int64_t>(limit - schedule->value("fired", int64_t{0}), 0, count));
     }
-    const auto policy = dst_policy(dst);
+    const std::optional<DstPolicy> policy = dst.empty() ? DstPolicy::vixie : value_in(kDstPolicies, dst);
     if (!policy) return session.fail(kUsage, "--dst is " + hf::quoted(dst) + ": allowed are vixie, skip and both");
     asked.dst = *policy;
     asked.line = line;

@@ -2,6 +2,7 @@
 
 #include "core/names.h"
 #include "core/units.h"
+#include "platform/json_choices.h"
 #include "platform/json_spec.h"
 #include "platform/json_text.h"
 
@@ -22,78 +23,6 @@ void put_bytes(Json* to, const std::string& name, const std::string& bytes) {
   } else {
     (*to)[name + "_base64"] = base64_encode(bytes);
   }
-}
-
-const char* name_of(BackoffKind kind) {
-  switch (kind) {
-    case BackoffKind::fixed:
-      return "fixed";
-    case BackoffKind::linear:
-      return "linear";
-    case BackoffKind::exponential:
-      return "exponential";
-    case BackoffKind::list:
-      return "list";
-  }
-  return "";
-}
-const char* name_of(Jitter jitter) {
-  switch (jitter) {
-    case Jitter::none:
-      return "none";
-    case Jitter::full:
-      return "full";
-    case Jitter::equal:
-      return "equal";
-    case Jitter::percent:
-      return "percent";
-  }
-  return "";
-}
-const char* name_of(DstPolicy dst) {
-  switch (dst) {
-    case DstPolicy::vixie:
-      return "vixie";
-    case DstPolicy::skip:
-      return "skip";
-    case DstPolicy::both:
-      return "both";
-  }
-  return "";
-}
-
-const char* name_of(CatchUp catch_up) {
-  switch (catch_up) {
-    case CatchUp::once:
-      return "once";
-    case CatchUp::skip:
-      return "skip";
-    case CatchUp::all:
-      return "all";
-  }
-  return "";
-}
-const char* name_of(Overlap overlap) {
-  switch (overlap) {
-    case Overlap::skip:
-      return "skip";
-    case Overlap::queue:
-      return "queue";
-    case Overlap::cancel:
-      return "cancel";
-  }
-  return "";
-}
-const char* name_of(Durability durability) {
-  switch (durability) {
-    case Durability::sync:
-      return "sync";
-    case Durability::grouped:
-      return "grouped";
-    case Durability::memory:
-      return "memory";
-  }
-  return "";
 }
 
 Json attempt_object(const Attempt& attempt, Sight sight) {
@@ -153,11 +82,11 @@ Json job_object(const JobInfo& job, Sight sight) {
 
 Json backoff_object(const BackoffSpec& backoff) {
   Json json;
-  if (backoff.kind) json["kind"] = name_of(*backoff.kind);
+  if (backoff.kind) json["kind"] = name_in(kBackoffKinds, *backoff.kind);
   if (backoff.base_ms) json["base"] = format_duration(backoff.base_ms);
   if (backoff.factor != 0) json["factor"] = backoff.factor;
   if (backoff.max_ms) json["max"] = format_duration(backoff.max_ms);
-  if (backoff.jitter) json["jitter"] = name_of(*backoff.jitter);
+  if (backoff.jitter) json["jitter"] = name_in(kJitters, *backoff.jitter);
   if (backoff.jitter_percent) json["jitter_percent"] = backoff.jitter_percent;
   JsonArray list;
   for (const int64_t ms : backoff.list_ms) list.push_back(format_duration(ms));
@@ -177,7 +106,7 @@ void put_scheduled_job(Json* to, const JobSpec& job, Sight sight) {
   if (job.ttl_ms) json["ttl"] = format_duration(job.ttl_ms);
   put_text(&json, "concurrency_key", job.concurrency_key);
   put_text(&json, "sink", job.sink);
-  if (job.durability != Durability::sync) json["durability"] = name_of(job.durability);
+  if (job.durability != Durability::sync) json["durability"] = name_in(kDurabilities, job.durability);
   if (sight == Sight::outline) return;
   put_text(&json, "tags", job.tags);
   if (!job.payload.empty()) put_bytes(&json, "payload", job.payload);
@@ -189,13 +118,13 @@ Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
   json["cron"] = schedule.spec.cron;
   json["tz"] = schedule.spec.zone;
   const ScheduleSpec& spec = schedule.spec;
-  if (spec.dst != DstPolicy::vixie) json["dst"] = name_of(spec.dst);
+  if (spec.dst != DstPolicy::vixie) json["dst"] = name_in(kDstPolicies, spec.dst);
   if (spec.jitter_ms) json["jitter"] = format_duration(spec.jitter_ms);
   if (spec.splay_ms) json["splay"] = format_duration(spec.splay_ms);
-  json["catch_up"] = name_of(spec.catch_up);
+  json["catch_up"] = name_in(kCatchUps, spec.catch_up);
   if (spec.catch_up_window_ms) json["catch_up_window"] = format_duration(spec.catch_up_window_ms);
   if (spec.catch_up_max != kCatchUpDefault) json["catch_up_max"] = spec.catch_up_max;
-  json["overlap"] = name_of(spec.overlap);
+  json["overlap"] = name_in(kOverlaps, spec.overlap);
   put_time(&json, "start", spec.start_wall_ms);
   put_time(&json, "end", spec.end_wall_ms);
   if (spec.limit) json["limit"] = spec.limit;

@@ -3,51 +3,13 @@
 #include <mbedtls/base64.h>
 
 #include "core/names.h"
+#include "platform/json_choices.h"
 
 namespace hf {
 namespace {
 
 constexpr int64_t kDay = 86400LL * 1000;
 constexpr int64_t kDelayMax = 3653 * kDay;  // 10 years
-
-constexpr std::array<JsonChoice<BackoffKind>, 4> kBackoffKinds = {{
-    {"fixed", BackoffKind::fixed},
-    {"linear", BackoffKind::linear},
-    {"exponential", BackoffKind::exponential},
-    {"list", BackoffKind::list},
-}};
-constexpr std::array<JsonChoice<Jitter>, 4> kJitters = {{
-    {"none", Jitter::none},
-    {"full", Jitter::full},
-    {"equal", Jitter::equal},
-    {"percent", Jitter::percent},
-}};
-constexpr std::array<JsonChoice<OnConflict>, 4> kConflicts = {{
-    {"keep", OnConflict::keep},
-    {"replace", OnConflict::replace},
-    {"reject", OnConflict::reject},
-    {"debounce", OnConflict::debounce},
-}};
-constexpr std::array<JsonChoice<Durability>, 3> kDurabilities = {{
-    {"sync", Durability::sync},
-    {"grouped", Durability::grouped},
-    {"memory", Durability::memory},
-}};
-constexpr std::array<JsonChoice<DstPolicy>, 3> kDstPolicies = {{
-    {"vixie", DstPolicy::vixie},
-    {"skip", DstPolicy::skip},
-    {"both", DstPolicy::both},
-}};
-constexpr std::array<JsonChoice<CatchUp>, 3> kCatchUps = {{
-    {"once", CatchUp::once},
-    {"skip", CatchUp::skip},
-    {"all", CatchUp::all},
-}};
-constexpr std::array<JsonChoice<Overlap>, 3> kOverlaps = {{
-    {"skip", Overlap::skip},
-    {"queue", Overlap::queue},
-    {"cancel", Overlap::cancel},
-}};
 
 // ---- what several tables share
 
