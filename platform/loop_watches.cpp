@@ -21,24 +21,27 @@ uv_handle_t* as_handle(Handle* handle) {
   return reinterpret_cast<uv_handle_t*>(handle);
 }
 
-// A timerfd watched by uv_poll. On the heap, because libuv frees its handle an iteration later.
+// A timerfd watched by uv_poll. On the heap, because libuv lets go of its handle an iteration later. All memory that a
+// watch needs is taken before open(): from then on it is on the loop, and goes by close_timer() alone.
 struct TimerFd {
   uv_poll_t poll;
   int fd = -1;
+  bool closed = false;
 
-  // `on_readable` gets this object as handle->data.
-  static int open(uv_loop_t* loop, clockid_t clock, TimerFd& timer, uv_poll_cb on_readable) {
-    timer.fd = timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (timer.fd < 0) return -errno;
-    int error = uv_poll_init(loop, &timer.poll, timer.fd);
+  // `on_readable` gets this object as handle->data. 0, or an error of libuv: then nothing is open.
+  int open(uv_loop_t* loop, clockid_t clock, uv_poll_cb on_readable) {
+    const int made = timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (made < 0) return -errno;
+    const int error = uv_poll_init(loop, &poll, made);
     if (error != 0) {
-      ::close(timer.fd);
+      ::close(made);
       return error;
     }
-    timer.poll.data = &timer;
-    error = uv_poll_start(&timer.poll, UV_READABLE, on_readable);
-    assert(error == 0);  // fails only if another handle watches the same descriptor
-    return error;
+    fd = made;
+    poll.data = this;
+    const int started = uv_poll_start(&poll, UV_READABLE, on_readable);
+    assert(started == 0);  // fails only if another handle watches the same descriptor
+    return started;
   }
 
   // Sets the absolute time; {0, 0} disarms.
@@ -55,6 +58,21 @@ struct TimerFd {
   }
 };
 
+// Of a BootTimer's or a ClockStepWatch's state: frees it, once the loop has let go of it.
+template <class State>
+void close_timer(State* state) {
+  state->closed = true;
+  if (state->fd < 0) {
+    delete state;
+    return;
+  }
+  uv_close(as_handle(&state->poll), [](uv_handle_t* handle) {
+    auto* self = static_cast<State*>(static_cast<TimerFd*>(handle->data));
+    close(self->fd);
+    delete self;
+  });
+}
+
 Error no_timer(int error) {
   return {HF_E_IO, std::string("cannot make a timer: ") + uv_strerror(error)};
 }
@@ -66,30 +84,23 @@ Error no_timer(int error) {
 struct BootTimer::State : TimerFd {
   std::function<void()> fire;
   std::int64_t at = kNever;
-  bool closed = false;
 };
 
 Result<std::unique_ptr<BootTimer>> BootTimer::create(uv_loop_t* loop, std::function<void()> fire) {
-  auto state = std::make_unique<State>();
-  state->fire = std::move(fire);
-  const int error = TimerFd::open(loop, CLOCK_BOOTTIME, *state, [](uv_poll_t* poll, int, int) {
+  auto memory = std::make_unique<State>();
+  memory->fire = std::move(fire);
+  std::unique_ptr<BootTimer> timer(new BootTimer(memory.get()));
+  const int error = memory.release()->open(loop, CLOCK_BOOTTIME, [](uv_poll_t* poll, int, int) {
     auto* self = static_cast<State*>(static_cast<TimerFd*>(poll->data));
     if (self->closed || self->read() != 0) return;  // EAGAIN: set anew after it expired
     self->at = kNever;
     (void)guarded(self->fire);
   });
   if (error != 0) return no_timer(error);
-  return std::unique_ptr<BootTimer>(new BootTimer(state.release()));
+  return timer;
 }
 
-BootTimer::~BootTimer() {
-  state_->closed = true;
-  uv_close(as_handle(&state_->poll), [](uv_handle_t* handle) {
-    auto* self = static_cast<State*>(static_cast<TimerFd*>(handle->data));
-    close(self->fd);
-    delete self;
-  });
-}
+BootTimer::~BootTimer() { close_timer(state_); }
 
 void BootTimer::set(std::int64_t at_boot_ms) {
   if (at_boot_ms == state_->at) return;
@@ -111,7 +122,6 @@ std::int64_t BootTimer::at() const { return state_->at; }
 
 struct ClockStepWatch::State : TimerFd {
   std::function<void()> stepped;
-  bool closed = false;
 
   // A time that does not come: 2200-01-01. It is only there to be cancelled.
   void arm() { set({static_cast<time_t>(7'258'118'400), 0}, TFD_TIMER_CANCEL_ON_SET); }
@@ -119,9 +129,10 @@ struct ClockStepWatch::State : TimerFd {
 
 Result<std::unique_ptr<ClockStepWatch>> ClockStepWatch::create(uv_loop_t* loop,
                                                                std::function<void()> stepped) {
-  auto state = std::make_unique<State>();
-  state->stepped = std::move(stepped);
-  const int error = TimerFd::open(loop, CLOCK_REALTIME, *state, [](uv_poll_t* poll, int, int) {
+  auto memory = std::make_unique<State>();
+  memory->stepped = std::move(stepped);
+  std::unique_ptr<ClockStepWatch> watch(new ClockStepWatch(memory.get()));
+  const int error = memory.release()->open(loop, CLOCK_REALTIME, [](uv_poll_t* poll, int, int) {
     auto* self = static_cast<State*>(static_cast<TimerFd*>(poll->data));
     if (self->closed) return;
     const int result = self->read();
@@ -131,18 +142,11 @@ Result<std::unique_ptr<ClockStepWatch>> ClockStepWatch::create(uv_loop_t* loop,
     (void)guarded(self->stepped);
   });
   if (error != 0) return no_timer(error);
-  state->arm();
-  return std::unique_ptr<ClockStepWatch>(new ClockStepWatch(state.release()));
+  watch->state_->arm();
+  return watch;
 }
 
-ClockStepWatch::~ClockStepWatch() {
-  state_->closed = true;
-  uv_close(as_handle(&state_->poll), [](uv_handle_t* handle) {
-    auto* self = static_cast<State*>(static_cast<TimerFd*>(handle->data));
-    close(self->fd);
-    delete self;
-  });
-}
+ClockStepWatch::~ClockStepWatch() { close_timer(state_); }
 
 // ---- SignalWatch ------------------------------------------------------------------------------
 
@@ -169,9 +173,11 @@ struct SignalWatch::State {
 Result<std::unique_ptr<SignalWatch>> SignalWatch::create(uv_loop_t* loop,
                                                          std::initializer_list<int> signals,
                                                          std::function<void(int)> arrived) {
-  auto* state = new State;
-  state->arrived = std::move(arrived);
-  state->signals.resize(signals.size());
+  auto memory = std::make_unique<State>();
+  memory->arrived = std::move(arrived);
+  memory->signals.resize(signals.size());
+  std::unique_ptr<SignalWatch> watch(new SignalWatch(memory.get()));
+  State* const state = memory.release();
   for (const int number : signals) {
     uv_signal_t* signal = &state->signals[state->open];
     int error = uv_signal_init(loop, signal);
@@ -187,12 +193,11 @@ Result<std::unique_ptr<SignalWatch>> SignalWatch::create(uv_loop_t* loop,
           number);
     }
     if (error != 0) {
-      state->close();
       return Error{HF_E_IO, std::string("cannot watch for ") + strsignal(number) + ": " +
                                 uv_strerror(error)};
     }
   }
-  return std::unique_ptr<SignalWatch>(new SignalWatch(state));
+  return watch;
 }
 
 SignalWatch::~SignalWatch() { state_->close(); }
