@@ -246,11 +246,6 @@ Result<Times> times_of(const TimesAsked& asked) {
   return result;
 }
 
-std::string weekday(int64_t civil_s) {
-  static constexpr const char* kNames[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  return kNames[weekday_from_days(floor_div(civil_s, kSecondsPerDay))];
-}
-
 struct NextTimes {
   std::vector<std::string> words;
   int count = 10;
@@ -351,7 +346,7 @@ struct NextTimes {
     for (const int64_t ms : times.times) {
       const auto local = times.zone->local(floor_div(ms, 1000));
       table.add(
-          {weekday(floor_div(ms, 1000) + local.offset_s),
+          {weekday_name(floor_div(floor_div(ms, 1000) + local.offset_s, kSecondsPerDay)),
            utc ? ""
                : format_time_at_offset(ms, local.offset_s) + " " + std::string(local.abbreviation),
            format_time(ms), time_in_words(ms, now_ms)});

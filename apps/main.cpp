@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   app.add_flag("--version", version, "print the version");
   app.formatter(std::make_shared<hf::HelpFormatter>());
   hf::add_serve_command(app, session);
+  hf::add_simulate_command(app, session);
   hf::add_job_commands(app, session);
   hf::add_schedule_commands(app, session);
   hf::add_queue_commands(app, session);

@@ -19,6 +19,7 @@ namespace hf {
 using Json = nlohmann::ordered_json;
 
 inline constexpr char kDefaultDatabase[] = "/var/lib/holdfast/queue.db";
+inline constexpr char kDefaultConfig[] = "/etc/holdfast/holdfast.json";  // what the systemd unit names
 inline constexpr char kDefaultSocket[] = "/run/holdfast/holdfast.sock";
 
 // As sysexits(3) has no words for these: documented in holdfast(1).
@@ -62,5 +63,6 @@ void add_schedule_commands(CLI::App& app, Session& session);  // commands_schedu
 void add_queue_commands(CLI::App& app, Session& session);     // commands_queues.cpp
 void add_daemon_commands(CLI::App& app, Session& session);    // commands_daemon.cpp
 void add_serve_command(CLI::App& app, Session& session);      // serve.cpp
+void add_simulate_command(CLI::App& app, Session& session);   // simulate.cpp
 
 }  // namespace hf

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/calendar.h"
 #include "core/names.h"
 #include "core/units.h"
 
@@ -152,6 +153,11 @@ std::string Table::text(const Terminal& terminal, std::string_view indent) const
   std::string out = line([&](size_t i) { return Cell(columns_[i].title, Colour::dim); });
   for (const auto& row : rows_) out += line([&](size_t i) { return row[i]; });
   return out;
+}
+
+std::string weekday_name(int64_t days) {
+  static constexpr const char* kNames[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  return kNames[weekday_from_days(days)];
 }
 
 std::string duration_in_words(int64_t ms) {

@@ -62,6 +62,8 @@ class Table {
 
 // "in 5s", "3m ago", "now"; two units while the first is small: "1h 5m ago", "12h ago".
 std::string time_in_words(int64_t wall_ms, int64_t now_ms);
+// "Sun"; days since 1970-01-01
+std::string weekday_name(int64_t days);
 // "2m", "1h 5m", "350ms"
 std::string duration_in_words(int64_t ms);
 

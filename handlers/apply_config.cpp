@@ -85,27 +85,14 @@ class Runners {
         client_(std::make_shared<SharedClient>(host.loop(), client_options())) {}
 
   Status set(const HandlerConfig& handler) {
-    RunnerSpec spec;
-    spec.name = handler.type;
-    spec.concurrency = handler.concurrency;
-    spec.policy = handler.policy;
-    if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
-    spec.sink = handler.sink;
-    return host_.set_runner(std::move(spec),
+    return host_.set_runner(runner_spec(handler),
                             handler.is_exec() ? exec(handler) : http(handler.http));
   }
 
   Status set(const SinkConfig& sink) {
-    RunnerSpec spec;
-    spec.name = runner_name(sink);
-    spec.concurrency = sink.concurrency;
-    spec.policy = sink.policy;
-    if (spec.policy.max_attempts == 0) spec.policy.max_attempts = kSinkAttempts;
-    if (sink.defer_ms) spec.defer_ms = sink.defer_ms;
-    spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
     SinkOptions options{target_of(sink.http)};
     uv_loop_t* loop = host_.loop().uv();
-    return host_.set_runner(std::move(spec),
+    return host_.set_runner(runner_spec(sink),
                             outbound([loop, options, end = end_run()](HttpClient& client) {
                               return std::make_unique<SinkRunner>(loop, client, options, end);
                             }));
@@ -219,6 +206,27 @@ Status set_schedules(Host& host, const Config& now) {
 }
 
 }  // namespace
+
+RunnerSpec runner_spec(const HandlerConfig& handler) {
+  RunnerSpec spec;
+  spec.name = handler.type;
+  spec.concurrency = handler.concurrency;
+  spec.policy = handler.policy;
+  if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
+  spec.sink = handler.sink;
+  return spec;
+}
+
+RunnerSpec runner_spec(const SinkConfig& sink) {
+  RunnerSpec spec;
+  spec.name = runner_name(sink);
+  spec.concurrency = sink.concurrency;
+  spec.policy = sink.policy;
+  if (spec.policy.max_attempts == 0) spec.policy.max_attempts = kSinkAttempts;
+  if (sink.defer_ms) spec.defer_ms = sink.defer_ms;
+  spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
+  return spec;
+}
 
 Status apply_config(Host& host, const Config& now, const Config* before) {
   if (host.loop().on_loop_thread()) {

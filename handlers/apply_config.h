@@ -7,6 +7,10 @@
 
 namespace hf {
 
+// What the engine is told of a handler, and of a sink.
+RunnerSpec runner_spec(const HandlerConfig& handler);
+RunnerSpec runner_spec(const SinkConfig& sink);
+
 // Makes the host's handlers, sinks, queues, schedules and limits those of `now`. `before` is what
 // was applied to this host last, null if nothing was: what did not change since is left alone, with
 // its connections and runs. Schedules that an earlier configuration made, in whichever process, and

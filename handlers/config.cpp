@@ -98,9 +98,9 @@ bool check_readable(const JsonValue& v, bool folder_allowed, bool secret) {
   return true;
 }
 
-bool check_tls(const JsonValue& object) {
+bool check_tls(const JsonValue& object, const Config& config) {
   const auto tls = get(object, "tls");
-  if (!tls) return true;
+  if (!tls || config.of == ConfigOf::another) return true;
   const auto ca = get(*tls, "ca");
   const auto cert = get(*tls, "cert");
   const auto key = get(*tls, "key");
@@ -110,7 +110,7 @@ bool check_tls(const JsonValue& object) {
 }
 
 // `object` has "url" and perhaps "tls".
-bool check_target(const JsonValue& object, const HttpConfig& http) {
+bool check_target(const JsonValue& object, const HttpConfig& http, const Config& config) {
   const auto url_value = get(object, "url");
   const auto url = parse_url(http.url);
   if (!url) return url_value->fail(url.error().message);
@@ -118,7 +118,7 @@ bool check_target(const JsonValue& object, const HttpConfig& http) {
     return get(object, "tls")->fail("the URL is http, which knows no TLS: https is meant");
   }
   if (!url->https) url_value->warn("plain http: what is sent can be read and changed on its way");
-  return check_tls(object);
+  return check_tls(object, config);
 }
 
 // A program as execvp would find it.
@@ -150,14 +150,15 @@ bool check_handlers(const JsonValue& section, const Config& config) {
   for (size_t i = 0; i < config.handlers.size(); ++i) {
     const HandlerConfig& handler = config.handlers[i];
     const JsonValue object = section.member(i);
+    const bool here = config.of == ConfigOf::this_device;
     if (handler.is_exec()) {
       const auto argv = get(object, "exec");
-      if (!check_program(*argv, handler.exec[0])) return false;
+      if (here && !check_program(*argv, handler.exec[0])) return false;
     } else {
       const auto http = get(object, "http");
-      if (!check_target(*http, handler.http)) return false;
+      if (!check_target(*http, handler.http, config)) return false;
     }
-    if (const auto cwd = get(object, "cwd"); cwd && access(handler.cwd.c_str(), X_OK) != 0) {
+    if (const auto cwd = get(object, "cwd"); here && cwd && access(handler.cwd.c_str(), X_OK) != 0) {
       return cwd->fail(quoted(handler.cwd, 200) + ": " + reason(errno));
     }
     const auto sink = get(object, "sink");
@@ -168,7 +169,7 @@ bool check_handlers(const JsonValue& section, const Config& config) {
 
 bool check_sinks(const JsonValue& section, const Config& config) {
   for (size_t i = 0; i < config.sinks.size(); ++i) {
-    if (!check_target(section.member(i), config.sinks[i].http)) return false;
+    if (!check_target(section.member(i), config.sinks[i].http, config)) return false;
   }
   return true;
 }
@@ -196,7 +197,7 @@ bool check_schedules(const JsonValue& section, const Config& config) {
 
 bool check_group(const JsonValue& admin, const Config& config) {
   const auto group = get(admin, "group");
-  if (!group) return true;
+  if (!group || config.of == ConfigOf::another) return true;
   const auto found = group_id(config.admin.group);
   return found || group->fail(found.error().message);
 }
@@ -216,7 +217,7 @@ bool check_config(const JsonValue& document, const Config& config) {
 
 }  // namespace
 
-Result<Config> parse_config(std::string_view text, const std::string& file) {
+Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) {
     return Error{HF_E_INVALID, file + ": the file is empty: expected a JSON object, {} at least"};
   }
@@ -226,15 +227,16 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
   const JsonValue document(*tree, report);
   Config config;
   config.file = file;
+  config.of = of;
   if (!read_config(document, &config) || !check_config(document, config)) return report.error();
   config.warnings = report.warnings();
   return config;
 }
 
-Result<Config> load_config(const std::string& file) {
+Result<Config> load_config(const std::string& file, ConfigOf of) {
   auto text = read_file(file);
   if (!text) return text.error();
-  return parse_config(*text, file);
+  return parse_config(*text, file, of);
 }
 
 }  // namespace hf

@@ -71,8 +71,12 @@ struct AdminConfig {
   bool operator==(const AdminConfig&) const = default;
 };
 
+// Of another device: the programs, files, folders and groups that it names need not be on this one.
+enum class ConfigOf : uint8_t { this_device, another };
+
 struct Config {
   std::string file;                      // where it was read
+  ConfigOf of = ConfigOf::this_device;
   std::string database, socket, device;  // "": the default
   std::vector<HandlerConfig> handlers;
   std::vector<SinkConfig> sinks;
@@ -88,9 +92,9 @@ struct Config {
 // Reads and checks all of it, other files it names included. HF_E_NOT_FOUND, HF_E_DENIED,
 // HF_E_TOO_LARGE of the file itself, else HF_E_INVALID: one line, "FILE:LINE:
 // handlers.report.timeout: what was found, what is allowed".
-Result<Config> load_config(const std::string& file);
+Result<Config> load_config(const std::string& file, ConfigOf of = ConfigOf::this_device);
 // The same of text that is there already; `file` is its name in messages.
-Result<Config> parse_config(std::string_view text, const std::string& file);
+Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of = ConfigOf::this_device);
 
 // Every key there is, "handlers.*.timeout", with the kind of its value: for the test of the
 // reference.

@@ -19,11 +19,13 @@ _holdfast() {
   if [[ -n $words ]]; then COMPREPLY=($(compgen -W "$words" -- "$cur")); return; fi
 
   if ((COMP_CWORD == 1)); then
-    words="serve add list show why wait cancel retry rm edit schedule queue stats watch health metrics check
+    words="serve simulate add list show why wait cancel retry rm edit schedule queue stats watch health metrics check
       backup prune end-safe-mode top bundle version completion --help --version"
   else
     case $command in
       serve) words="--config --db --check $common" ;;
+      simulate) words="--config --from --for --to --schedule --run-time --outage --suspend --clock-lost --set-clock --device --tz
+        --seed --wakeups --jobs --summary --limit $common" ;;
       add) words="--delay --at --unique --unique-for --on-conflict --wait $job $common" ;;
       list) words="--state --queue --type --limit --after $common" ;;
       wait) words="--timeout $common" ;;

@@ -9,10 +9,10 @@
 //          for a small one (1), length and bytes for text (2) and a blob (3), nothing for NULL (4)
 #include <set>
 
+#include "apps/memory_vfs.h"
 #include "core/engine.h"
 #include "core/units.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/memory_vfs.h"
 
 using namespace hf;
 using namespace hf::fuzz;
@@ -24,7 +24,7 @@ constexpr const char* kPath = "queue.db";
 constexpr const char* kLog = "queue.db-wal";
 
 MemoryVfs& disk() {
-  static MemoryVfs vfs;
+  static MemoryVfs vfs(size_t{16} << 20);
   return vfs;
 }
 
@@ -34,7 +34,7 @@ class Device {
   bool open() {
     EngineOptions o;
     o.path = kPath;
-    o.vfs = MemoryVfs::name();
+    o.vfs = disk().name();
     o.device = "gateway";
     o.boot_id = "boot";
     o.new_file_id = 0xabcd;
@@ -247,7 +247,7 @@ void damage(Input& input) {
   for (int n = 0; !input.empty() && n < 32; ++n) {
     if (input.byte() % 2 != 0) {
       if (db == nullptr) {
-        must(sqlite3_open_v2(kPath, &db, SQLITE_OPEN_READWRITE, MemoryVfs::name()) == SQLITE_OK);
+        must(sqlite3_open_v2(kPath, &db, SQLITE_OPEN_READWRITE, disk().name()) == SQLITE_OK);
         sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE", nullptr, nullptr, nullptr);
       }
       set_value(db, input);

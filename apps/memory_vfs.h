@@ -1,24 +1,27 @@
-// A SQLite VFS whose files are strings: a database is bytes, and opening it costs no system call.
+// A SQLite VFS whose files are strings: a database is bytes, and opening it costs no system call. What is written is
+// there at once, whether it was synced or not.
+//
+// Its files live as long as it does; it outlives the databases on it. Thread: one at a time.
 #pragma once
 
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <string>
 
-namespace hf::fuzz {
+namespace hf {
 
 class MemoryVfs {
  public:
-  static constexpr size_t kFileMax = size_t{16} << 20;  // more is SQLITE_FULL
-
-  MemoryVfs() {
+  explicit MemoryVfs(size_t file_max) : file_max_(file_max) {  // more is SQLITE_FULL
+    std::snprintf(name_, sizeof name_, "memory-%p", static_cast<void*>(this));  // several at a time
     vfs_.iVersion = 1;
     vfs_.szOsFile = sizeof(File);
     vfs_.mxPathname = 64;
-    vfs_.zName = name();
+    vfs_.zName = name_;
     vfs_.pAppData = this;
     vfs_.xOpen = open;
     vfs_.xDelete = [](sqlite3_vfs* vfs, const char* path, int) { return self(vfs).files.erase(path) ? SQLITE_OK : SQLITE_IOERR_DELETE_NOENT; };
@@ -33,13 +36,14 @@ class MemoryVfs {
   MemoryVfs(const MemoryVfs&) = delete;
   MemoryVfs& operator=(const MemoryVfs&) = delete;
 
-  static const char* name() { return "memory"; }
+  const char* name() const { return name_; }
   std::map<std::string, std::string> files;
 
  private:
   struct File {
     sqlite3_file base;
     std::string* bytes;
+    size_t max;
   };
   static MemoryVfs& self(sqlite3_vfs* vfs) { return *static_cast<MemoryVfs*>(vfs->pAppData); }
   static std::string& bytes(sqlite3_file* file) { return *reinterpret_cast<File*>(file)->bytes; }
@@ -50,7 +54,9 @@ class MemoryVfs {
     auto& files = self(vfs).files;
     if (path == nullptr) path = "temporary";
     if (!files.contains(path) && (flags & SQLITE_OPEN_CREATE) == 0) return SQLITE_CANTOPEN;
-    reinterpret_cast<File*>(file)->bytes = &files[path];  // a map: it stays where it is
+    auto* opened = reinterpret_cast<File*>(file);
+    opened->bytes = &files[path];  // a map: it stays where it is
+    opened->max = self(vfs).file_max_;
     file->pMethods = &methods;
     if (out_flags != nullptr) *out_flags = flags;
     return SQLITE_OK;
@@ -70,15 +76,15 @@ class MemoryVfs {
       return got == want ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
     };
     m.xWrite = [](sqlite3_file* file, const void* from, int count, sqlite3_int64 at) {
-      const size_t start = static_cast<size_t>(at), size = static_cast<size_t>(count);
-      if (start > kFileMax || size > kFileMax - start) return SQLITE_FULL;
+      const size_t start = static_cast<size_t>(at), size = static_cast<size_t>(count), max = reinterpret_cast<File*>(file)->max;
+      if (start > max || size > max - start) return SQLITE_FULL;
       std::string& to = bytes(file);
       if (to.size() < start + size) to.resize(start + size);
       std::memcpy(to.data() + start, from, size);
       return SQLITE_OK;
     };
     m.xTruncate = [](sqlite3_file* file, sqlite3_int64 size) {
-      if (static_cast<size_t>(size) > kFileMax) return SQLITE_FULL;
+      if (static_cast<size_t>(size) > reinterpret_cast<File*>(file)->max) return SQLITE_FULL;
       return bytes(file).resize(static_cast<size_t>(size)), SQLITE_OK;
     };
     m.xSync = [](sqlite3_file*, int) { return SQLITE_OK; };
@@ -91,7 +97,9 @@ class MemoryVfs {
     return m;
   }
 
+  const size_t file_max_;
+  char name_[32];
   sqlite3_vfs vfs_{};
 };
 
-}  // namespace hf::fuzz
+}  // namespace hf

@@ -1,0 +1,295 @@
+#include "apps/virtual_device.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/scheduler.h"
+
+namespace hf {
+namespace {
+
+constexpr char kPath[] = "queue.db";
+constexpr size_t kDiskMax = size_t{1} << 30;
+constexpr int kTurnsMax = 10000;  // at one moment; then the engine goes in circles
+
+// Of what begins or ends at the same moment: the clock first, so that who starts then finds it so.
+int rank(Happening::Kind kind) {
+  using Kind = Happening::Kind;
+  return kind == Kind::clock_right ? 0 : kind == Kind::clock_lost || kind == Kind::clock_set ? 1 : 2;
+}
+
+bool is_end_of_job(Change change) {
+  return change == Change::completed || change == Change::died || change == Change::cancelled || change == Change::expired;
+}
+
+}  // namespace
+
+VirtualDevice::VirtualDevice(DeviceSpec spec, std::vector<Incident> incidents, Tell tell)
+    : spec_(std::move(spec)), tell_(std::move(tell)), disk_(kDiskMax) {
+  using Kind = Happening::Kind;
+  for (const Incident& incident : incidents) {
+    const auto stretch = [&](Kind from, Kind to) {
+      points_.push_back({incident.at_ms, from, incident.end_ms - incident.at_ms, 0});
+      points_.push_back({incident.end_ms, to, 0, 0});
+    };
+    switch (incident.kind) {
+      case Incident::Kind::off: stretch(Kind::power_off, Kind::power_on); break;
+      case Incident::Kind::suspended: stretch(Kind::suspended, Kind::resumed); break;
+      case Incident::Kind::clock_lost: stretch(Kind::clock_lost, Kind::clock_right); break;
+      case Incident::Kind::clock_set: points_.push_back({incident.at_ms, Kind::clock_set, incident.by_ms, incident.to_ms}); break;
+    }
+  }
+  std::stable_sort(points_.begin(), points_.end(), [](const Point& a, const Point& b) {
+    return std::tuple(a.at_ms, rank(a.kind)) < std::tuple(b.at_ms, rank(b.kind));
+  });
+  std::reverse(points_.begin(), points_.end());  // the next one is the last
+  for (const ScheduleSpec& schedule : spec_.schedules) by_name_.emplace(schedule.name, &schedule);
+}
+
+VirtualDevice::~VirtualDevice() { engine_.reset(); }
+
+Now VirtualDevice::now() const {
+  Now now;
+  now.boot_ms = time_ms_ - boot_at_ms_;
+  now.wall_ms = time_ms_ + error_ms_;
+  now.wall_trusted = !lost_;
+  return now;
+}
+
+// ---- its life -----------------------------------------------------------------------------------------------
+
+Status VirtualDevice::run(int64_t from_ms, int64_t until_ms) {
+  time_ms_ = from_ms;
+  HF_TRY(start());
+  for (;;) {
+    const int64_t wake = awake() ? wake_ms() : kNever;
+    const int64_t end = awake() && !runs_.empty() ? runs_.begin()->first : kNever;
+    const int64_t incident = points_.empty() ? kNever : points_.back().at_ms;
+    const int64_t next = std::max(std::min({wake, end, incident}), time_ms_);
+    if (next >= until_ms) return ok_status();
+    time_ms_ = next;
+    if (incident <= next) {
+      const Point point = points_.back();
+      points_.pop_back();
+      HF_TRY(befall(point));
+      continue;
+    }
+    // Turns at the same moment are one time that the device was woken.
+    if (wake <= next && turn_ms_ < next) tell_(happening(Happening::Kind::woken));
+    std::vector<Op> ended;
+    while (!runs_.empty() && runs_.begin()->first <= next) ended.emplace_back(std::move(runs_.extract(runs_.begin()).mapped()));
+    HF_TRY(turn(std::move(ended)));
+  }
+}
+
+// Lines of the calendar are there a moment before, so that a time of theirs which is that of the start counts.
+Status VirtualDevice::start() {
+  while (!points_.empty() && points_.back().at_ms <= time_ms_ && rank(points_.back().kind) < 2) {
+    const Point point = points_.back();
+    points_.pop_back();
+    HF_TRY(befall(point));
+  }
+  --time_ms_;
+  switch_on();
+  HF_TRY(boot(true));
+  ++time_ms_;
+  std::vector<Op> ops;
+  for (const ScheduleSpec& schedule : spec_.schedules) {
+    if (by_elapsed(schedule)) ops.emplace_back(SchedulePut{schedule});
+  }
+  return turn(std::move(ops));
+}
+
+void VirtualDevice::switch_on() {
+  ++boots_;
+  boot_at_ms_ = time_ms_;
+  if (lost_) error_ms_ = -boot_at_ms_;
+}
+
+// As apps/serve.cpp does it: what the configuration says is said at each start.
+Status VirtualDevice::boot(bool first) {
+  EngineOptions options;
+  options.path = kPath;
+  options.vfs = disk_.name();
+  options.device = spec_.name;
+  options.boot_id = "boot-" + std::to_string(boots_);
+  options.seed = spec_.seed + static_cast<uint64_t>(boots_);
+  options.new_file_id = 1;
+  options.limits = spec_.limits;
+  options.zones = spec_.zones;
+  options.now = now();
+  auto engine = Engine::open(std::move(options));
+  if (!engine) return engine.error();
+  engine_ = std::move(*engine);
+  std::vector<Op> ops;
+  for (const auto& [name, settings] : spec_.queues) ops.emplace_back(SetQueueDefaults{name, settings});
+  for (const RunnerSpec& runner : spec_.runners) ops.emplace_back(SetRunner{runner});
+  for (const ScheduleSpec& schedule : spec_.schedules) {
+    if (!first || !by_elapsed(schedule)) ops.emplace_back(SchedulePut{schedule});
+  }
+  ops.emplace_back(SetDispatch{true});
+  return turn(std::move(ops));
+}
+
+Status VirtualDevice::befall(Point point) {
+  using Kind = Happening::Kind;
+  incident_ms_ = time_ms_;
+  switch (point.kind) {
+    case Kind::power_off:
+      tell_(happening(point.kind, point.length_ms));
+      engine_.reset();  // as a kill leaves it: nothing is closed
+      runs_.clear();
+      return ok_status();
+    case Kind::power_on:
+      switch_on();
+      tell_(happening(point.kind));
+      return boot(false);
+    case Kind::suspended: suspended_ = true; break;
+    case Kind::resumed: suspended_ = false; break;
+    case Kind::clock_lost:
+      lost_ = true;
+      error_ms_ = -boot_at_ms_;
+      break;
+    case Kind::clock_right:
+      lost_ = false;
+      error_ms_ = 0;
+      break;
+    case Kind::clock_set:
+      if (point.to_ms != 0) point.length_ms = point.to_ms - (time_ms_ + error_ms_);
+      error_ms_ += point.length_ms;
+      break;
+    case Kind::woken:
+    case Kind::change: break;
+  }
+  tell_(happening(point.kind, point.length_ms));
+  if (point.kind == Kind::suspended) {  // runs stand still
+    std::multimap<int64_t, RunEnded> later;
+    for (auto& [end_ms, run] : runs_) later.emplace(end_ms + point.length_ms, std::move(run));
+    runs_ = std::move(later);
+  }
+  return awake() ? turn({ClockStepped{}}) : ok_status();
+}
+
+// ---- a turn of its engine -------------------------------------------------------------------------------------
+
+Status VirtualDevice::turn(std::vector<Op> ops, std::vector<Reply>* replies) {
+  turns_ = turn_ms_ == time_ms_ ? turns_ + 1 : 0;
+  turn_ms_ = time_ms_;
+  if (turns_ > kTurnsMax) return Error{HF_E_INTERNAL, "the engine asks to be called again and again, at the same moment"};
+  std::vector<Request> requests;
+  for (Op& op : ops) requests.push_back({std::move(op), {}, {}});
+  std::vector<Request*> events;
+  for (Request& request : requests) events.push_back(&request);
+  auto ticked = engine_->tick(now(), events);
+  if (!ticked) return ticked.error();
+  for (const Request& request : requests) {
+    const auto* error = std::get_if<Error>(&request.reply);
+    if (error == nullptr || error->code == HF_E_STALE) continue;  // the end of a run that the engine has ended
+    const auto* put = std::get_if<SchedulePut>(&request.op);
+    return put == nullptr ? *error : Error{error->code, "schedules." + put->spec.name + ": " + error->message};
+  }
+  wake_boot_ms_ = ticked->next_wake_boot_ms;
+  wake_wall_ms_ = ticked->next_wake_wall_ms;
+  for (const Transition& change : ticked->feed) report_change(change, ticked->actions);
+  for (const Action& action : ticked->actions) obey(action);
+  if (replies != nullptr) {
+    for (Request& request : requests) replies->push_back(std::move(request.reply));
+  }
+  return ok_status();
+}
+
+void VirtualDevice::obey(const Action& action) {
+  if (const auto* start = std::get_if<StartRun>(&action)) {
+    const auto own = spec_.run_ms_of.find(start->runner);
+    const int64_t takes = own != spec_.run_ms_of.end() ? own->second : spec_.run_ms;
+    for (const RunJob& job : start->jobs) {
+      RunEnded end;
+      end.id = job.id;
+      end.attempt = job.attempt;
+      end.run = job.run;
+      end.result = "{}";
+      runs_.emplace(time_ms_ + takes, std::move(end));
+    }
+    return;
+  }
+  // A run that is asked to end does so at once.
+  const auto& stop = std::get<StopRun>(action);
+  const auto run = std::find_if(runs_.begin(), runs_.end(), [&](const auto& r) { return r.second.id == stop.id && r.second.run == stop.run; });
+  if (run == runs_.end()) return;
+  RunEnded end = std::move(run->second);
+  runs_.erase(run);
+  end.result.clear();
+  end.outcome = stop.reason == StopReason::cancel ? Outcome::cancelled : Outcome::retry;
+  runs_.emplace(time_ms_, std::move(end));
+}
+
+int64_t VirtualDevice::wake_ms() const {
+  int64_t at = kNever;
+  if (wake_boot_ms_ != kNever) at = boot_at_ms_ + wake_boot_ms_;
+  if (wake_wall_ms_ != kNever) at = std::min(at, wake_wall_ms_ - error_ms_);
+  return at;
+}
+
+bool VirtualDevice::by_elapsed(const ScheduleSpec& schedule) const {
+  const auto line = CronExpr::parse(schedule.cron);
+  return line && line->kind() != CronLine::Kind::calendar;
+}
+
+Result<std::vector<ScheduleInfo>> VirtualDevice::schedules() {
+  if (!engine_) return std::vector<ScheduleInfo>();
+  std::vector<Reply> replies;
+  HF_TRY(turn({ScheduleList{}}, &replies));
+  return std::move(std::get<std::vector<ScheduleInfo>>(replies.front()));
+}
+
+// ---- what is told -----------------------------------------------------------------------------------------------
+
+Happening VirtualDevice::happening(Happening::Kind kind, int64_t length_ms) const {
+  Happening happening;
+  happening.kind = kind;
+  happening.at_ms = time_ms_;
+  happening.clock_ms = time_ms_ + error_ms_;
+  happening.uptime_ms = time_ms_ - boot_at_ms_;
+  happening.length_ms = length_ms;
+  return happening;
+}
+
+const ScheduleSpec* VirtualDevice::schedule_of(const Transition& change) const {
+  if (change.change == Change::fired || change.change == Change::schedule_paused) {
+    // "NAME", or "NAME: " and more: a name has no blank.
+    const auto named = by_name_.find(std::string_view(change.detail).substr(0, change.detail.find(": ")));
+    return named != by_name_.end() ? named->second : nullptr;
+  }
+  const auto job = jobs_.find(change.id);
+  return job != jobs_.end() ? job->second : nullptr;
+}
+
+namespace {
+// The time that a job stands for, if it was started in the turn that made it.
+int64_t occurrence_of(JobId id, const std::vector<Action>& actions) {
+  for (const Action& action : actions) {
+    const auto* start = std::get_if<StartRun>(&action);
+    if (start == nullptr) continue;
+    for (const RunJob& job : start->jobs) {
+      if (job.id == id) return job.occurrence_wall_ms;
+    }
+  }
+  return 0;
+}
+}  // namespace
+
+void VirtualDevice::report_change(const Transition& change, const std::vector<Action>& actions) {
+  Happening told = happening(Happening::Kind::change);
+  told.change = &change;
+  told.schedule = schedule_of(change);
+  if (change.change == Change::fired && change.id != 0) {
+    told.planned_ms = occurrence_of(change.id, actions);
+    // What is late is late because of what befell the device: it is called in time otherwise.
+    told.made_up = incident_ms_ == time_ms_ && told.planned_ms != 0 && told.clock_ms - told.planned_ms > kMisfireMs;
+    if (told.schedule != nullptr) jobs_.emplace(change.id, told.schedule);
+  }
+  tell_(told);
+  if (is_end_of_job(change.change)) jobs_.erase(change.id);
+}
+
+}  // namespace hf
