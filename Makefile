@@ -9,6 +9,7 @@
 #   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
 #   make soak       simulate, kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
 #   make sim        a million simulated jobs, and every place of a power cut, a failed disk call and allocation
+#   make cron       cron lines against a slow oracle, around every change of the clock from 2020 to 2037 in 70 zones
 #   make damage     random damage to a thousand queue files (FILES=1000 SEED=1)
 #   make mutants    bugs planted one at a time, and which test catches each
 #   make fuzz       libFuzzer on every way in (FUZZ_SECONDS=60 each), a table at the end
@@ -29,7 +30,7 @@ compile = cmake --build --preset $(1) -j $(JOBS)
 check = ctest --preset $(1) -j $(JOBS)
 run_if_there = @test -x $(1) || { echo "$(1) is missing"; exit 1; }; $(1)
 
-.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak sim damage mutants fuzz install sizes \
+.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak sim cron damage mutants fuzz install sizes \
   docs-check clean
 
 deps:
@@ -82,6 +83,12 @@ soak: build
 sim: build
 	@$(call compile,release) --target sim_programs
 	@tests/soak/sim.sh build/release
+
+cron:
+	@toolchains/deps.sh native
+	@$(call configure,release)
+	@$(call compile,release) --target cron_tests
+	@HOLDFAST_CRON_FULL=1 build/release/tests/platform/cron_tests
 
 damage: build
 	@$(call compile,release) --target crash_damage

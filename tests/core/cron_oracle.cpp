@@ -21,9 +21,8 @@ std::vector<std::string> split(const std::string& text, char at) {
 
 // "Names can also be used for the 'month' and 'day of week' fields. Use the first three letters of
 // the particular day or month (case doesn't matter)."
-int value_of(std::string word) {
+int value_of(const std::string& word) {
   if (std::isdigit(static_cast<unsigned char>(word[0]))) return std::atoi(word.c_str());
-  for (char& c : word) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   const std::string months = "...JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC";
   const std::string days = "SUNMONTUEWEDTHUFRISAT";
   const size_t month = months.find(word), day = days.find(word);
@@ -106,21 +105,22 @@ bool weekday_matches(const std::string& field, const CivilDate& date) {
   return false;
 }
 
-std::string difference(const Zone& zone, const std::string& line, const std::string& how,
-                       const std::vector<int64_t>& expected, const std::vector<int64_t>& found) {
-  size_t i = 0;
-  while (i < expected.size() && i < found.size() && expected[i] == found[i]) ++i;
-  const auto at = [&](const std::vector<int64_t>& times) {
-    return i < times.size() ? format_time(times[i] * 1000) : "nothing";
-  };
-  return zone.name() + ", \"" + line + "\", " + how + ": expected " + at(expected) + ", found " +
-         at(found);
+// "The following are ... equivalent to": "@hourly  Run once an hour, '0 * * * *'" and so on.
+std::string without_macro(const std::string& text) {
+  if (text == "@yearly" || text == "@annually") return "0 0 1 1 *";
+  if (text == "@monthly") return "0 0 1 * *";
+  if (text == "@weekly") return "0 0 * * 0";
+  if (text == "@daily" || text == "@midnight") return "0 0 * * *";
+  if (text == "@hourly") return "0 * * * *";
+  return text;
 }
 
 }  // namespace
 
 OracleLine::OracleLine(const std::string& text) {
-  std::vector<std::string> fields = split(text, ' ');
+  std::string upper = without_macro(text);  // "case doesn't matter"
+  for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  std::vector<std::string> fields = split(upper, ' ');
   if (fields.size() == 5) fields.insert(fields.begin(), "0");
   for (int i = 0; i < 60; ++i) second_[i] = field_matches(fields[0], i, 0, 59);
   for (int i = 0; i < 60; ++i) minute_[i] = field_matches(fields[1], i, 0, 59);
@@ -145,41 +145,64 @@ bool OracleLine::matches(const CivilTime& time) const {
   return matches_time(time) && matches_day(time.date);
 }
 
-OracleClock::OracleClock(const Zone& zone, int64_t from_s, int64_t to_s, int step_s)
-    : from_s_(from_s), step_s_(step_s) {
-  for (int64_t t = from_s - 2 * kSecondsPerDay; t < to_s; t += step_s) {
-    const LocalTime local = zone.local(t);
-    ticks_.push_back({t, civil_seconds(local.civil), local.civil});
+OracleClock::OracleClock(const std::vector<OracleTick>& ticks, int64_t from_s, int step_s) {
+  int64_t shown = civil_seconds(ticks.front().civil) - step_s;  // the latest time that the clock has shown
+  for (const OracleTick& tick : ticks) {
+    const int64_t civil_s = civil_seconds(tick.civil);
+    if (tick.unix_s >= from_s) {
+      Tick& kept = ticks_.emplace_back(Tick{tick.unix_s, tick.civil, civil_s <= shown, {}});
+      for (int64_t skipped = shown + step_s; skipped < civil_s; skipped += step_s) {
+        kept.skipped.push_back(civil_from_seconds(skipped));
+      }
+    }
+    shown = std::max(shown, civil_s);
   }
 }
+
+namespace {
+std::vector<OracleTick> ticks_of(const Zone& zone, int64_t from_s, int64_t to_s, int step_s) {
+  std::vector<OracleTick> ticks;
+  for (int64_t t = from_s; t < to_s; t += step_s) ticks.push_back({t, zone.local(t).civil});
+  return ticks;
+}
+}  // namespace
+
+OracleClock::OracleClock(const Zone& zone, int64_t from_s, int64_t to_s, int step_s)
+    : OracleClock(ticks_of(zone, from_s - 2 * kSecondsPerDay, to_s, step_s), from_s, step_s) {}
 
 // "If time has moved forward, those jobs that would have run in the interval that has been skipped
 // will be run immediately. Conversely, if time has moved backward, care is taken to avoid running
 // jobs twice."
 std::vector<int64_t> OracleClock::firings(const OracleLine& line, DstPolicy policy) const {
+  const bool makes_up = line.fixed() && policy != DstPolicy::skip;
+  const bool once = line.fixed() && policy != DstPolicy::both;
   std::vector<int64_t> fired;
-  int64_t shown = ticks_.front().civil_s - step_s_;  // the latest time that the clock has shown
   CivilDate today;
-  bool day_matches = false;
+  bool day_matches = line.matches_day(today);
   for (const Tick& tick : ticks_) {
-    bool fire = false;
-    if (line.fixed() && policy != DstPolicy::skip) {
-      for (int64_t skipped = shown + step_s_; skipped < tick.civil_s; skipped += step_s_) {
-        fire |= line.matches(civil_from_seconds(skipped));
-      }
+    if (tick.civil.date != today) {
+      today = tick.civil.date;
+      day_matches = line.matches_day(today);
     }
-    const bool again = tick.civil_s <= shown;
-    if (!(line.fixed() && again && policy != DstPolicy::both) && line.matches_time(tick.civil)) {
-      if (tick.civil.date != today) {
-        today = tick.civil.date;
-        day_matches = line.matches_day(today);
-      }
-      fire |= day_matches;
+    bool fire = day_matches && line.matches_time(tick.civil) && !(once && tick.again);
+    if (makes_up) {
+      for (const CivilTime& skipped : tick.skipped) fire |= line.matches(skipped);
     }
-    shown = std::max(shown, tick.civil_s);
-    if (fire && tick.unix_s >= from_s_) fired.push_back(tick.unix_s);
+    if (fire) fired.push_back(tick.unix_s);
   }
   return fired;
+}
+
+std::string difference(const std::string& zone, const std::string& line, const std::string& how,
+                       const std::vector<int64_t>& expected, const std::vector<int64_t>& found) {
+  if (expected == found) return "";
+  size_t i = 0;
+  while (i < expected.size() && i < found.size() && expected[i] == found[i]) ++i;
+  const auto at = [&](const std::vector<int64_t>& times) {
+    return i < times.size() ? format_time(times[i] * 1000) : "nothing";
+  };
+  return zone + ", \"" + line + "\", " + how + ": expected " + at(expected) + ", found " +
+         at(found);
 }
 
 namespace {
@@ -271,11 +294,13 @@ std::string compare_with_oracle(const Zone& zone, int64_t from_s, int64_t to_s, 
       if (policy != DstPolicy::vixie && !oracle.fixed()) continue;  // no different
       const auto expected = clock.firings(oracle, policy);
       const std::string name = " under policy " + std::to_string(static_cast<int>(policy));
-      const auto next = by_next(line, zone, from_s, to_s, policy);
-      if (next != expected) return difference(zone, text, "next" + name, expected, next);
-      const auto previous = by_previous(line, zone, from_s, to_s, policy);
-      if (previous != expected)
-        return difference(zone, text, "previous" + name, expected, previous);
+      for (const bool forwards : {true, false}) {
+        const auto found = forwards ? by_next(line, zone, from_s, to_s, policy)
+                                    : by_previous(line, zone, from_s, to_s, policy);
+        const std::string how = forwards ? "next" : "previous";
+        const std::string differs = difference(zone.name(), text, how + name, expected, found);
+        if (!differs.empty()) return differs;
+      }
     }
   }
   return "";

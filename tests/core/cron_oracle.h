@@ -14,7 +14,7 @@
 
 namespace hf::test {
 
-// The fields of a line, which must be valid: 5, or 6 with seconds. No H, no macros.
+// A line, which must be valid: 5 fields, 6 with seconds, or @daily and the like. No H.
 class OracleLine {
  public:
   explicit OracleLine(const std::string& text);
@@ -34,11 +34,19 @@ class OracleLine {
   bool fixed_ = false;
 };
 
-// The local clock of a zone, minute by minute (step_s = 60) or second by second (1), over [from_s,
-// to_s). It starts two days earlier, to know what the clock had shown before.
+// What a local clock shows at an instant.
+struct OracleTick {
+  int64_t unix_s;
+  CivilTime civil;
+};
+
+// The local clock of a zone, minute by minute (step_s = 60) or second by second (1).
 class OracleClock {
  public:
+  // Over [from_s, to_s). It starts two days earlier, to know what the clock had shown before.
   OracleClock(const Zone& zone, int64_t from_s, int64_t to_s, int step_s);
+  // `ticks` are step_s apart; those before from_s say what the clock had shown before.
+  OracleClock(const std::vector<OracleTick>& ticks, int64_t from_s, int step_s);
 
   // Unix seconds, ascending.
   std::vector<int64_t> firings(const OracleLine& line, DstPolicy policy) const;
@@ -46,11 +54,10 @@ class OracleClock {
  private:
   struct Tick {
     int64_t unix_s;
-    int64_t civil_s;
     CivilTime civil;
+    bool again;                      // the clock had shown this time, or a later one, before
+    std::vector<CivilTime> skipped;  // the times that it jumped over just now
   };
-  int64_t from_s_;
-  int step_s_;
   std::vector<Tick> ticks_;
 };
 
@@ -63,6 +70,10 @@ std::vector<int64_t> by_next(const CronExpr& line, const Zone& zone, int64_t fro
                              DstPolicy policy);
 std::vector<int64_t> by_previous(const CronExpr& line, const Zone& zone, int64_t from_s,
                                  int64_t to_s, DstPolicy policy);
+
+// "", or where the two differ, in words. `how`: by what `found` was found.
+std::string difference(const std::string& zone, const std::string& line, const std::string& how,
+                       const std::vector<int64_t>& expected, const std::vector<int64_t>& found);
 
 // Holds `lines` random lines against the oracle over that stretch, under all policies. Returns "",
 // or the first difference in words.
