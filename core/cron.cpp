@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/random.h"
+#include "core/zone_rules.h"
 
 namespace hf {
 namespace {
@@ -38,7 +39,8 @@ class DstRule {
         makes_up_(line.fixed_time && policy != DstPolicy::skip),
         once_(line.fixed_time && policy != DstPolicy::both) {}
 
-  bool needs_start() const { return makes_up_ || once_; }
+  bool makes_up() const { return makes_up_; }
+  bool once() const { return once_; }
   // True if a firing was skipped by the jump that begins the period: it is made up for at begin_s.
   bool fires_at_begin(const LocalStart& start) const {
     if (!makes_up_ || !start.gap()) return false;
@@ -68,6 +70,20 @@ std::string CronExpr::describe() const {
   return describe_cron_line(line_);
 }
 
+namespace {
+// A valid line may never fire in a zone: under DstPolicy::skip "30 2 * 3 SUNL" in Europe/Berlin, where that hour of that
+// day is skipped each year. Once a zone goes by rules alone, what a year brings depends on its length and its first
+// weekday, and each of these 14 kinds of year comes within 40 years: what did not fire in so many never will.
+constexpr int64_t kYears_s = 50LL * 366 * kSecondsPerDay;
+
+int64_t search_until(int64_t from_s) {
+  return std::min(std::max(from_s, kZoneRulesOnly) + kYears_s, kMaxUnixMs / 1000);
+}
+int64_t search_back_to(int64_t from_s) {
+  return from_s - kYears_s >= kZoneRulesOnly ? from_s - kYears_s : kMinUnixMs / 1000;
+}
+}  // namespace
+
 // Within a period local time is UTC plus a constant, so the search is one in civil time, and from
 // period to period. Periods without a match are leapt over: as no offset exceeds kZoneMaxOffset,
 // the instants from `a` to `b` show civil times of [a - max, b + max) only; if the first match from
@@ -83,16 +99,21 @@ std::optional<int64_t> CronExpr::next(int64_t after_unix_ms, const Zone& zone,
   }
   const DstRule rule(line_, policy);
   int64_t from_s = floor_div(after_unix_ms, 1000) + 1;
-  while (from_s <= kMaxUnixMs / 1000) {
+  const int64_t until_s = search_until(from_s);
+  while (from_s <= until_s) {
     const ZonePeriod period = zone.period_at(from_s);
-    int64_t civil_s = from_s + period.offset_s;
-    if (rule.needs_start()) {
+    const auto inside = [&](const std::optional<int64_t>& civil_s) {
+      return civil_s && *civil_s - period.offset_s < period.end_s;
+    };
+    auto match = line_.fields.at_or_after(from_s + period.offset_s);
+    const bool may_make_up = rule.makes_up() && from_s == period.begin_s;
+    if (may_make_up || (rule.once() && inside(match))) {
       const LocalStart start = local_start(zone, period);
-      if (from_s == period.begin_s && rule.fires_at_begin(start)) return from_s * 1000;
-      civil_s = std::max(civil_s, rule.first_counted(start));
+      if (may_make_up && rule.fires_at_begin(start)) return from_s * 1000;
+      const int64_t first_s = rule.first_counted(start);
+      if (match && *match < first_s) match = line_.fields.at_or_after(first_s);
     }
-    const auto match = line_.fields.at_or_after(civil_s);
-    if (match && *match - period.offset_s < period.end_s) {
+    if (inside(match)) {
       const int64_t at_ms = (*match - period.offset_s) * 1000;
       return at_ms <= kMaxUnixMs ? std::optional(at_ms) : std::nullopt;
     }
@@ -113,17 +134,17 @@ std::optional<int64_t> CronExpr::previous(int64_t before_unix_ms, const Zone& zo
   }
   const DstRule rule(line_, policy);
   int64_t to_s = floor_div(before_unix_ms - 1, 1000) + 1;  // excluded
-  while (to_s > kMinUnixMs / 1000) {
+  const int64_t back_to_s = search_back_to(to_s);
+  while (to_s > back_to_s) {
     const ZonePeriod period = zone.period_at(to_s - 1);
-    LocalStart start{period.begin_s + period.offset_s, 0};
-    int64_t first_s = start.first_s;
+    int64_t first_s = period.begin_s + period.offset_s;
     bool fires_at_begin = false;
-    if (rule.needs_start()) {
-      start = local_start(zone, period);
+    const auto match = line_.fields.at_or_before(to_s - 1 + period.offset_s);
+    if (rule.makes_up() || (rule.once() && match && *match >= first_s)) {
+      const LocalStart start = local_start(zone, period);
       first_s = rule.first_counted(start);
       fires_at_begin = rule.fires_at_begin(start);
     }
-    const auto match = line_.fields.at_or_before(to_s - 1 + period.offset_s);
     int64_t at_s = kZoneBegin;
     if (match && *match >= first_s) {
       at_s = *match - period.offset_s;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/names.h"
+#include "core/zone_rules.h"
 
 namespace hf {
 namespace {
@@ -35,7 +36,6 @@ int64_t civil_s(const cctz::civil_second& civil) {
 // file, and none beyond. The rules repeat with the calendar, so a later time is looked up as many
 // cycles earlier.
 constexpr int64_t kCycle_s = kDaysPer400Years * kSecondsPerDay;
-constexpr int64_t kFarFuture_s = 7258118400;  // 2200-01-01: no file lists a transition after it
 
 class CctzZone final : public Zone {
  public:
@@ -43,7 +43,7 @@ class CctzZone final : public Zone {
     cctz::time_zone::civil_transition last;
     if (!zone_.prev_transition(instant(kMaxUnixMs / 1000), &last)) return;
     const int64_t last_s = zone_.lookup(last.to).trans.time_since_epoch().count();
-    if (last_s > kFarFuture_s) listed_until_s_ = last_s;
+    if (last_s > kZoneRulesOnly) listed_until_s_ = last_s;
   }
 
   const std::string& name() const override { return name_; }

@@ -1,10 +1,13 @@
 // Cron lines against the oracle in the zones of the IANA database, around their changes.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "core/cron.h"
 #include "platform/zones.h"
+#include "tests/core/cron_lines.h"
 #include "tests/core/cron_oracle.h"
 #include "tests/core/table_zone.h"
 
@@ -31,6 +34,22 @@ std::vector<int64_t> changes(const Zone& zone, int64_t from_s, int64_t to_s) {
   }
   return found;
 }
+
+// Counts how often it is looked into: what next and previous spend their time on, but for the calendar.
+class CountingZone final : public Zone {
+ public:
+  explicit CountingZone(const Zone& zone) : zone_(zone) {}
+  const std::string& name() const override { return zone_.name(); }
+  ZonePeriod period_at(int64_t unix_s) const override {
+    ++looks_;
+    return zone_.period_at(unix_s);
+  }
+  int looks() { return std::exchange(looks_, 0); }
+
+ private:
+  const Zone& zone_;
+  mutable int looks_ = 0;
+};
 
 }  // namespace
 
@@ -90,4 +109,48 @@ TEST_CASE("cron in the world's zones: a firing centuries ahead is found") {
   CHECK(line.next(ms("2500-01-01T00:00:00Z"), *zone) == ms("2528-02-29T01:30:00Z"));
   CHECK(line.previous(kMaxUnixMs, *zone) ==
         line.next(*line.previous(kMaxUnixMs, *zone) - 1, *zone));
+}
+
+TEST_CASE("cron in the world's zones: a time that the zone skips every year is not looked for until the year 9999") {
+  const SystemZones zones;
+  for (const char* text : {"30 2 * 3 SUNL", "0 30 2 29 3 */7"}) {
+    const CronExpr line = CronExpr::parse(text).value();
+    const auto found = *zones.find("Europe/Berlin");
+    CountingZone zone(*found);
+    for (const char* at : {"1996-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "9000-01-01T00:00:00Z"}) {
+      CAPTURE(at);
+      CHECK(line.next(ms(at), zone, DstPolicy::skip) == std::nullopt);
+      CHECK(zone.looks() < 600);
+    }
+    // It did while summer time began on another day, or not at all.
+    CHECK(line.previous(ms("9000-01-01T00:00:00Z"), zone, DstPolicy::skip) == std::nullopt);
+    CHECK(zone.looks() < 200);
+    const auto last = line.previous(ms("2026-01-01T00:00:00Z"), zone, DstPolicy::skip);
+    REQUIRE(last.has_value());
+    CHECK(line.next(*last - 1, zone, DstPolicy::skip) == last);
+  }
+}
+
+TEST_CASE("cron in the world's zones: the next firing takes a few looks at the zone") {
+  const SystemZones zones;
+  Random random(303);
+  int most = 0;
+  for (const char* name : kZones) {
+    const auto found = *zones.find(name);
+    CountingZone zone(*found);
+    for (const auto& lines : {cron_lines(), cron_lines_with_seconds(), rare_cron_lines()}) {
+      for (const std::string& text : lines) {
+        CAPTURE(text);
+        const CronExpr line = CronExpr::parse(text).value();
+        const int64_t at_ms = random.between(ms("2020-01-01T00:00:00Z"), ms("2038-01-01T00:00:00Z"));
+        for (const DstPolicy policy : {DstPolicy::vixie, DstPolicy::both}) {
+          REQUIRE(line.next(at_ms, zone, policy).has_value());
+          most = std::max(most, zone.looks());
+          line.previous(at_ms, zone, policy);
+          most = std::max(most, zone.looks());
+        }
+      }
+    }
+  }
+  CHECK(most <= 6);
 }
