@@ -95,6 +95,11 @@ class Bench:
         return json.loads(line)
 
 
+    def cron(self):
+        done = subprocess.run([os.path.join(self.programs, "bench_cron")], stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout)
+
+
 def rounds_of(bench, jobs, count):
     scenarios = [("bare_insert", jobs), ("insert", jobs), ("bare_sequential", jobs), ("sequential", jobs),
                  ("sequential_keep", jobs), ("bare_pipeline", jobs * 50, 50), ("pipeline", jobs * 50, 50)]
@@ -112,7 +117,7 @@ def million_of(bench, jobs):
     return result
 
 
-def rows_of(rounds, million, instructions, idle, jobs):
+def rows_of(rounds, million, instructions, idle, cron, jobs):
     """(figure, value, goal as text, met or None)"""
     def med(get):
         return statistics.median(get(r) for r in rounds)
@@ -154,6 +159,14 @@ def rows_of(rounds, million, instructions, idle, jobs):
         row("… on the disk a job", million["fill"]["file_bytes_a_job"], "B")
         row("… hf_open to the first run, after a clean end", million["clean"]["first_claim_ms"], "ms", 100)
         row("… hf_open to the first run, after SIGKILL", million["killed"]["first_claim_ms"], "ms")
+    def cron_row(name, field, goal=None):
+        row(name, statistics.median(c[field] for c in cron), "µs", goal)
+
+    if cron:
+        cron_row(f"next firing of {cron[0]['lines']:.0f} cron lines, p50", "next_p50_us")
+        cron_row("… p99", "next_p99_us", 20)
+        cron_row("… the one before, p99", "previous_p99_us", 20)
+        cron_row(f"… the slowest of {cron[0]['calls']:,.0f}, the rarest lines too", "worst_us", 1000)
     return rows
 
 
@@ -182,7 +195,8 @@ def page(rows, header):
               "wait for the run, wait until it is recorded, then the next. *50 in flight*: each run puts the next job in;",
               "the bare pipeline deletes 50 rows and inserts 50 a commit. *Written* is what the process handed to `pwrite`.",
               "Instructions are counted by callgrind over the whole process, its threads and the benchmark's own work",
-              "included. The counts are guarded by `tests/bench/counts_test.cpp`.", ""]
+              "included. The counts are guarded by `tests/bench/counts_test.cpp`. Cron lines are those of",
+              "`tests/core/cron_lines.h` in eight zones, from random instants (`tests/bench/cron.cpp`).", ""]
     return "\n".join(lines)
 
 
@@ -200,7 +214,7 @@ def main():
         measure(args, kept)
     with open(kept) as file:
         data = json.load(file)
-    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data.get("pending", 1000000))
+    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data["cron"], data.get("pending", 1000000))
     for name, value, goal, met, _ in rows:
         print(f"{name:56} {value:>12}   {goal:10} {'' if met is None else 'ok' if met else 'MISSED'}")
     if args.page:
@@ -221,12 +235,13 @@ def measure(args, kept):
         instructions = {"instructions a job, sequential": bench.instructions("sequential", 200, 700),
                         "instructions a job, 50 in flight": bench.instructions("pipeline", 1000, 6000, 50),
                         "instructions a job, bare pipeline": bench.instructions("bare_pipeline", 1000, 6000, 50)}
+        cron = [bench.cron() for _ in range(args.rounds)]
         million = million_of(bench, args.million) if args.million else {}
-    rows = rows_of(rounds, million, instructions, idle, args.million)
+    rows = rows_of(rounds, million, instructions, idle, cron, args.million)
     with open(kept, "w") as file:
         json.dump({"machine": f"{machine()}; {datetime.date.today().isoformat()}; revision {revision()}; {args.rounds} rounds.",
                    "figures": [{"figure": r[0], "value": r[4], "goal": r[2], "met": r[3]} for r in rows],
-                   "pending": args.million, "rounds": rounds, "million": million, "instructions": instructions, "idle": idle}, file, indent=1)
+                   "pending": args.million, "rounds": rounds, "million": million, "instructions": instructions, "idle": idle, "cron": cron}, file, indent=1)
 
 
 if __name__ == "__main__":
