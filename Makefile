@@ -8,7 +8,7 @@
 #   make cross      armhf and arm64, the tests under qemu, sizes
 #   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
 #   make soak       simulate, kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
-#   make sim        a million simulated jobs, and every place of a power cut, a failed disk call and allocation
+#   make sim        a million simulated jobs, every place of a power cut, a failed disk call and allocation; make cron
 #   make cron       cron lines against a slow oracle, around every change of the clock from 2020 to 2037 in 70 zones
 #   make damage     random damage to a thousand queue files (FILES=1000 SEED=1)
 #   make mutants    bugs planted one at a time, and which test catches each
@@ -80,7 +80,7 @@ soak: build
 	@$(call compile,release) --target crash_programs sim_programs
 	@tests/soak/run.sh build/release $(SOAK_SECONDS) $(KILLS) $(SEED)
 
-sim: build
+sim: build cron
 	@$(call compile,release) --target sim_programs
 	@tests/soak/sim.sh build/release
 

@@ -71,8 +71,8 @@ std::string CronExpr::describe() const {
 }
 
 namespace {
-// A valid line may never fire in a zone: under DstPolicy::skip "30 2 * 3 SUNL" in Europe/Berlin, where that hour of that
-// day is skipped each year. Once a zone goes by rules alone, what a year brings depends on its length and its first
+// A valid line may never fire in a zone: "* 2 * 3 SUNL" in Europe/Berlin, where that hour of that day is skipped each
+// year, nor does "30 2 * 3 SUNL" under DstPolicy::skip. Once a zone goes by rules alone, what a year brings depends on its length and its first
 // weekday, and each of these 14 kinds of year comes within 40 years: what did not fire in so many never will.
 constexpr int64_t kYears_s = 50LL * 366 * kSecondsPerDay;
 

@@ -214,7 +214,7 @@ def main():
         measure(args, kept)
     with open(kept) as file:
         data = json.load(file)
-    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data["cron"], data.get("pending", 1000000))
+    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data.get("cron", []), data.get("pending", 1000000))
     for name, value, goal, met, _ in rows:
         print(f"{name:56} {value:>12}   {goal:10} {'' if met is None else 'ok' if met else 'MISSED'}")
     if args.page:

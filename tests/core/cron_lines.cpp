@@ -86,10 +86,9 @@ constexpr const char* kWithSeconds[] = {
 // A 29th of February that is one given weekday comes 13 to 15 times in 400 years, 40 years apart around 2100; nothing
 // that a valid line can ask of a day is rarer.
 constexpr const char* kRare[] = {
-    "0 0 29 2 */7", "59 23 29 2 */7", "30 2 29 2 ?,MON", "30 2 29 2 *,TUE", "0 0 */28 2 1#5", "0 0 */28 2 THU#5",
-    "0 0 *,L 2 3#5", "0 0 */29,L-28 2 0#1",
-    "0 0 */31 12 6#1", "0 0 1W 5 ?", "0 0 */30 2 0#1", "30 2 L-29 2,4 */7", "59 59 23 29 2 */7",
-    "*/59 */59 */23 */28 2 5#5", "17 30 2 29 2 */6",
+    "0 0 29 2 */7", "59 23 29 2 */7", "30 2 * 2 MON#5", "30 2 *,1 2 TUE#5", "0 0 */28 2 1#5", "0 0 */28 2 THU#5",
+    "0 0 *,L 2 3#5", "0 0 */29,L-28 2 0#1", "0 0 */31 12 6#1", "0 0 */30 2 0#1", "30 2 L-29 2,4 */7",
+    "59 59 23 29 2 */7", "*/59 */59 */23 */28 2 5#5", "17 30 2 29 2 */6",
 };
 
 }  // namespace

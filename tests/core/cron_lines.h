@@ -14,7 +14,7 @@ const std::vector<std::string>& cron_lines();
 // With seconds.
 const std::vector<std::string>& cron_lines_with_seconds();
 
-// Of each kind one that fires as rarely as a valid line can.
+// Those that fire as rarely as a valid line can, or nearly so.
 const std::vector<std::string>& rare_cron_lines();
 
 }  // namespace hf::test
