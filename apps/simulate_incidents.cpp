@@ -1,6 +1,6 @@
 #include "apps/simulate_incidents.h"
 
-#include <algorithm>
+#include <map>
 
 #include "core/names.h"
 #include "core/units.h"
@@ -83,11 +83,13 @@ Result<Incident> parse_incident(Incident::Kind kind, std::string_view text, int6
   return incident;
 }
 
-Status check_incidents(std::vector<Incident> incidents) {
-  std::stable_sort(incidents.begin(), incidents.end(), [](const Incident& a, const Incident& b) { return a.at_ms < b.at_ms; });
+Status check_incidents(const std::vector<Incident>& all) {
+  std::multimap<int64_t, const Incident*> in_order;
+  for (const Incident& incident : all) in_order.emplace(incident.at_ms, &incident);
   const Incident* last_still = nullptr;  // off or suspended
   const Incident* last_lost = nullptr;
-  for (const Incident& incident : incidents) {
+  for (const auto& [at_ms, next] : in_order) {
+    const Incident& incident = *next;
     if (incident.kind == Incident::Kind::clock_set) continue;
     const Incident*& last = incident.kind == Incident::Kind::clock_lost ? last_lost : last_still;
     if (last != nullptr && incident.at_ms < last->end_ms) {

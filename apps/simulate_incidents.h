@@ -23,6 +23,6 @@ const char* option_of(Incident::Kind kind);
 Result<Incident> parse_incident(Incident::Kind kind, std::string_view text, int64_t from_ms, int64_t to_ms);
 
 // Those that exclude each other do not overlap.
-Status check_incidents(std::vector<Incident> incidents);
+Status check_incidents(const std::vector<Incident>& all);
 
 }  // namespace hf

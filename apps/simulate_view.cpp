@@ -1,8 +1,9 @@
 #include "apps/simulate_view.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "core/units.h"
 #include "platform/json_text.h"
@@ -198,10 +199,10 @@ void SimulationView::print_summary(const Tally& tally, const std::vector<Schedul
 
   std::map<std::string, std::string> waiting;
   for (const ScheduleInfo& info : schedules) waiting[info.spec.name] = info.waiting;
-  std::vector<std::pair<std::string, Tally::Count>> rows(tally.by_schedule().begin(), tally.by_schedule().end());
-  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-    return std::tuple(a.second.alone, a.second.woken, a.second.fired) > std::tuple(b.second.alone, b.second.woken, b.second.fired);
-  });
+  // What costs most comes first.
+  using Cost = std::tuple<int64_t, int64_t, int64_t, std::string>;
+  std::set<Cost> rows;
+  for (const auto& [name, count] : tally.by_schedule()) rows.insert({-count.alone, -count.woken, -count.fired, name});
   Table table({{"SCHEDULE"},
                {"FIRED", Table::Align::right},
                {"MADE UP", Table::Align::right},
@@ -211,8 +212,11 @@ void SimulationView::print_summary(const Tally& tally, const std::vector<Schedul
                {"A DAY", Table::Align::right},
                {"AT THE END"}});
   const auto number = [](int64_t count) { return count != 0 ? std::to_string(count) : std::string(); };
-  for (size_t i = 0; i < std::min(rows.size(), kSchedulesShown); ++i) {
-    const auto& [name, count] = rows[i];
+  size_t shown = 0;
+  for (const Cost& row : rows) {
+    if (shown++ == kSchedulesShown) break;
+    const std::string& name = std::get<3>(row);
+    const Tally::Count& count = tally.by_schedule().at(name);
     table.add({name, std::to_string(count.fired), number(count.made_up), number(count.skipped), std::to_string(count.woken), std::to_string(count.alone),
                rounded(a_day(count.woken)), {waiting[name], Colour::yellow}});
   }

@@ -1,7 +1,6 @@
 #include "apps/virtual_device.h"
 
 #include <algorithm>
-#include <tuple>
 
 #include "core/scheduler.h"
 
@@ -13,9 +12,10 @@ constexpr size_t kDiskMax = size_t{1} << 30;
 constexpr int kTurnsMax = 10000;  // at one moment; then the engine goes in circles
 
 // Of what begins or ends at the same moment: the clock first, so that who starts then finds it so.
+constexpr int kRankOfPower = 2;
 int rank(Happening::Kind kind) {
   using Kind = Happening::Kind;
-  return kind == Kind::clock_right ? 0 : kind == Kind::clock_lost || kind == Kind::clock_set ? 1 : 2;
+  return kind == Kind::clock_right ? 0 : kind == Kind::clock_lost || kind == Kind::clock_set ? 1 : kRankOfPower;
 }
 
 bool is_end_of_job(Change change) {
@@ -29,22 +29,20 @@ VirtualDevice::VirtualDevice(DeviceSpec spec, std::vector<Incident> incidents, T
   using Kind = Happening::Kind;
   for (const Incident& incident : incidents) {
     const auto stretch = [&](Kind from, Kind to) {
-      points_.push_back({incident.at_ms, from, incident.end_ms - incident.at_ms, 0});
-      points_.push_back({incident.end_ms, to, 0, 0});
+      add_point(incident.at_ms, {from, incident.end_ms - incident.at_ms, 0});
+      add_point(incident.end_ms, {to, 0, 0});
     };
     switch (incident.kind) {
       case Incident::Kind::off: stretch(Kind::power_off, Kind::power_on); break;
       case Incident::Kind::suspended: stretch(Kind::suspended, Kind::resumed); break;
       case Incident::Kind::clock_lost: stretch(Kind::clock_lost, Kind::clock_right); break;
-      case Incident::Kind::clock_set: points_.push_back({incident.at_ms, Kind::clock_set, incident.by_ms, incident.to_ms}); break;
+      case Incident::Kind::clock_set: add_point(incident.at_ms, {Kind::clock_set, incident.by_ms, incident.to_ms}); break;
     }
   }
-  std::stable_sort(points_.begin(), points_.end(), [](const Point& a, const Point& b) {
-    return std::tuple(a.at_ms, rank(a.kind)) < std::tuple(b.at_ms, rank(b.kind));
-  });
-  std::reverse(points_.begin(), points_.end());  // the next one is the last
   for (const ScheduleSpec& schedule : spec_.schedules) by_name_.emplace(schedule.name, &schedule);
 }
+
+void VirtualDevice::add_point(int64_t at_ms, Point point) { points_.emplace(std::pair(at_ms, rank(point.kind)), point); }
 
 VirtualDevice::~VirtualDevice() { engine_.reset(); }
 
@@ -64,14 +62,12 @@ Status VirtualDevice::run(int64_t from_ms, int64_t until_ms) {
   for (;;) {
     const int64_t wake = awake() ? wake_ms() : kNever;
     const int64_t end = awake() && !runs_.empty() ? runs_.begin()->first : kNever;
-    const int64_t incident = points_.empty() ? kNever : points_.back().at_ms;
+    const int64_t incident = points_.empty() ? kNever : points_.begin()->first.first;
     const int64_t next = std::max(std::min({wake, end, incident}), time_ms_);
     if (next >= until_ms) return ok_status();
     time_ms_ = next;
     if (incident <= next) {
-      const Point point = points_.back();
-      points_.pop_back();
-      HF_TRY(befall(point));
+      HF_TRY(befall_next());
       continue;
     }
     // Turns at the same moment are one time that the device was woken.
@@ -84,11 +80,8 @@ Status VirtualDevice::run(int64_t from_ms, int64_t until_ms) {
 
 // Lines of the calendar are there a moment before, so that a time of theirs which is that of the start counts.
 Status VirtualDevice::start() {
-  while (!points_.empty() && points_.back().at_ms <= time_ms_ && rank(points_.back().kind) < 2) {
-    const Point point = points_.back();
-    points_.pop_back();
-    HF_TRY(befall(point));
-  }
+  const auto is_of_clock = [&](const auto& next) { return next.first.first <= time_ms_ && next.first.second < kRankOfPower; };
+  while (!points_.empty() && is_of_clock(*points_.begin())) HF_TRY(befall_next());
   --time_ms_;
   switch_on();
   HF_TRY(boot(true));
@@ -131,7 +124,8 @@ Status VirtualDevice::boot(bool first) {
   return turn(std::move(ops));
 }
 
-Status VirtualDevice::befall(Point point) {
+Status VirtualDevice::befall_next() {
+  Point point = points_.extract(points_.begin()).mapped();
   using Kind = Happening::Kind;
   incident_ms_ = time_ms_;
   switch (point.kind) {
@@ -172,7 +166,7 @@ Status VirtualDevice::befall(Point point) {
 
 // ---- a turn of its engine -------------------------------------------------------------------------------------
 
-Status VirtualDevice::turn(std::vector<Op> ops, std::vector<Reply>* replies) {
+Result<Tick> VirtualDevice::tick(std::vector<Op> ops, std::vector<Reply>* replies) {
   turns_ = turn_ms_ == time_ms_ ? turns_ + 1 : 0;
   turn_ms_ = time_ms_;
   if (turns_ > kTurnsMax) return Error{HF_E_INTERNAL, "the engine asks to be called again and again, at the same moment"};
@@ -182,20 +176,59 @@ Status VirtualDevice::turn(std::vector<Op> ops, std::vector<Reply>* replies) {
   for (Request& request : requests) events.push_back(&request);
   auto ticked = engine_->tick(now(), events);
   if (!ticked) return ticked.error();
-  for (const Request& request : requests) {
-    const auto* error = std::get_if<Error>(&request.reply);
-    if (error == nullptr || error->code == HF_E_STALE) continue;  // the end of a run that the engine has ended
-    const auto* put = std::get_if<SchedulePut>(&request.op);
-    return put == nullptr ? *error : Error{error->code, "schedules." + put->spec.name + ": " + error->message};
-  }
   wake_boot_ms_ = ticked->next_wake_boot_ms;
   wake_wall_ms_ = ticked->next_wake_wall_ms;
-  for (const Transition& change : ticked->feed) report_change(change, ticked->actions);
-  for (const Action& action : ticked->actions) obey(action);
-  if (replies != nullptr) {
-    for (Request& request : requests) replies->push_back(std::move(request.reply));
+  for (Request& request : requests) {
+    const auto* error = std::get_if<Error>(&request.reply);
+    // The end of a run that the engine has ended is no error, nor is a job that is not kept.
+    if (error != nullptr && error->code != HF_E_STALE && !std::holds_alternative<Get>(request.op)) {
+      const auto* put = std::get_if<SchedulePut>(&request.op);
+      return put == nullptr ? *error : Error{error->code, "schedules." + put->spec.name + ": " + error->message};
+    }
+    if (replies != nullptr) replies->push_back(std::move(request.reply));
   }
-  return ok_status();
+  return ticked;
+}
+
+namespace {
+// Which time each job stands for that was started in this turn.
+void note_times(const Tick& tick, std::map<JobId, int64_t>* times) {
+  for (const Action& action : tick.actions) {
+    const auto* start = std::get_if<StartRun>(&action);
+    if (start == nullptr) continue;
+    for (const RunJob& job : start->jobs) times->emplace(job.id, job.occurrence_wall_ms);
+  }
+}
+}  // namespace
+
+Status VirtualDevice::turn(std::vector<Op> ops, std::vector<Reply>* replies) {
+  auto ticked = tick(std::move(ops), replies);
+  while (ticked) {
+    std::map<JobId, int64_t> times;
+    note_times(*ticked, &times);
+    // Those that wait for others are asked for.
+    std::vector<Op> asks;
+    for (const Transition& change : ticked->feed) {
+      if (change.change == Change::fired && change.id != 0 && !times.contains(change.id)) asks.emplace_back(Get{change.id});
+    }
+    const bool asked = !asks.empty();
+    Result<Tick> next = Tick();
+    if (asked) {
+      std::vector<Reply> jobs;
+      next = tick(std::move(asks), &jobs);
+      for (const Reply& reply : jobs) {
+        if (const auto* job = std::get_if<JobInfo>(&reply)) times.emplace(job->id, job->occurrence_wall_ms);
+      }
+    }
+    for (const Transition& change : ticked->feed) {
+      const auto time = times.find(change.id);
+      report_change(change, time != times.end() ? time->second : 0);
+    }
+    for (const Action& action : ticked->actions) obey(action);
+    if (!asked) return ok_status();
+    ticked = std::move(next);
+  }
+  return ticked.error();
 }
 
 void VirtualDevice::obey(const Action& action) {
@@ -264,28 +297,14 @@ const ScheduleSpec* VirtualDevice::schedule_of(const Transition& change) const {
   return job != jobs_.end() ? job->second : nullptr;
 }
 
-namespace {
-// The time that a job stands for, if it was started in the turn that made it.
-int64_t occurrence_of(JobId id, const std::vector<Action>& actions) {
-  for (const Action& action : actions) {
-    const auto* start = std::get_if<StartRun>(&action);
-    if (start == nullptr) continue;
-    for (const RunJob& job : start->jobs) {
-      if (job.id == id) return job.occurrence_wall_ms;
-    }
-  }
-  return 0;
-}
-}  // namespace
-
-void VirtualDevice::report_change(const Transition& change, const std::vector<Action>& actions) {
+void VirtualDevice::report_change(const Transition& change, int64_t planned_ms) {
   Happening told = happening(Happening::Kind::change);
   told.change = &change;
   told.schedule = schedule_of(change);
   if (change.change == Change::fired && change.id != 0) {
-    told.planned_ms = occurrence_of(change.id, actions);
+    told.planned_ms = planned_ms;
     // What is late is late because of what befell the device: it is called in time otherwise.
-    told.made_up = incident_ms_ == time_ms_ && told.planned_ms != 0 && told.clock_ms - told.planned_ms > kMisfireMs;
+    told.made_up = incident_ms_ == time_ms_ && planned_ms != 0 && told.clock_ms - planned_ms > kMisfireMs;
     if (told.schedule != nullptr) jobs_.emplace(change.id, told.schedule);
   }
   tell_(told);

@@ -74,21 +74,22 @@ class VirtualDevice {
  private:
   // The moment at which something begins or ends.
   struct Point {
-    int64_t at_ms;
     Happening::Kind kind;
     int64_t length_ms;
     int64_t to_ms;
   };
+  void add_point(int64_t at_ms, Point point);
 
   Now now() const;  // the one place that says what the clocks show
   Status start();
   void switch_on();
   Status boot(bool first);
-  Status befall(Point point);
+  Status befall_next();
   Status turn(std::vector<Op> ops, std::vector<Reply>* replies = nullptr);
+  Result<Tick> tick(std::vector<Op> ops, std::vector<Reply>* replies);
   void obey(const Action& action);
   Happening happening(Happening::Kind kind, int64_t length_ms = 0) const;
-  void report_change(const Transition& change, const std::vector<Action>& actions);
+  void report_change(const Transition& change, int64_t planned_ms);
   const ScheduleSpec* schedule_of(const Transition& change) const;
   bool awake() const { return engine_ != nullptr && !suspended_; }
   int64_t wake_ms() const;
@@ -96,7 +97,7 @@ class VirtualDevice {
 
   const DeviceSpec spec_;
   const Tell tell_;
-  std::vector<Point> points_;  // in the order of time
+  std::multimap<std::pair<int64_t, int>, Point> points_;  // to come, by time and rank
   std::map<std::string, const ScheduleSpec*, std::less<>> by_name_;
   MemoryVfs disk_;
   std::unique_ptr<Engine> engine_;  // null: it is off

@@ -116,6 +116,19 @@ TEST_CASE("simulate: firings of an outage, by catch_up") {
                                      on + "made up of 2026-11-25T13:00:00+01:00", after});
 }
 
+TEST_CASE("simulate: what is made up for is told of each job, also of those that wait for a free place") {
+  World world;
+  for (int i = 0; i < 5; ++i) world.schedule("0 11 * * *", "s" + std::to_string(i));
+  world.spec.limits.concurrency = 2;
+  world.spec.run_ms = d("10m");
+  world.befall(Kind::off, "2026-11-25T10:30:00+01:00", "3h");
+  Tally tally(world.spec.schedules);
+  const Lines lines = world.run("2026-11-25T09:30:00+01:00", "2026-11-25T14:30:00+01:00", &tally);
+  REQUIRE(lines.size() == 5);
+  for (size_t i = 0; i < 5; ++i) CHECK(lines[i] == "2026-11-25T13:30:00+01:00 s" + std::to_string(i) + " made up of 2026-11-25T11:00:00+01:00");
+  CHECK(tally.total.made_up == 5);
+}
+
 TEST_CASE("simulate: a clock that is set forward and back moves the calendar, and no interval") {
   World world;
   world.schedule("0 * * * *");
