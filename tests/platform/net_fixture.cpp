@@ -131,8 +131,9 @@ void Peer::Client::say(std::string bytes) {
   auto* write = new Write{{}, std::move(bytes)};
   write->request.data = write;
   const uv_buf_t buf = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
-  uv_write(&write->request, reinterpret_cast<uv_stream_t*>(&block_->tcp), &buf, 1,
-           [](uv_write_t* request, int) { delete static_cast<Write*>(request->data); });
+  const int code = uv_write(&write->request, reinterpret_cast<uv_stream_t*>(&block_->tcp), &buf, 1,
+                            [](uv_write_t* request, int) { delete static_cast<Write*>(request->data); });
+  if (code != 0) delete write;  // after a reset by the client nothing can be written, and nobody is called
 }
 
 void Peer::Client::finish() {
