@@ -202,7 +202,8 @@ struct Simulate {
     if (!schedules) return schedules.error();
     view.print(tally, *schedules);
     if (view.left_out() == 0) return ok_status();
-    return Error{HF_E_TOO_LARGE, std::to_string(view.left_out()) + " more lines are left out: --limit shows more of them, --summary none"};
+    const std::string lines = view.left_out() == 1 ? "1 more line is" : std::to_string(view.left_out()) + " more lines are";
+    return Error{HF_E_TOO_LARGE, lines + " left out: --limit shows more of them, --summary none"};
   }
 };
 

@@ -51,6 +51,13 @@ expect 5 'holdfast: [0-9]+ more lines are left out: --limit' simulate $two_days 
 [ "$(simulate $two_days --limit 5 2>/dev/null | grep -c '^S.*h .*fires')" = 5 ] || fail "--limit 5 does not show 5 lines"
 expect 5 '"event":"summary".*"lines_left_out":[1-9]' simulate $two_days --limit 5 --json
 expect 0 '^firings' simulate $two_days --limit 1 --summary
+count=$(simulate $two_days --json | grep -vc '"event":"summary"')
+expect 0 '^firings' simulate $two_days --limit "$count"
+expect 5 'holdfast: 1 more line is left out' simulate $two_days --limit $((count - 1))
+expect 2 'limit' simulate --limit 1000001
+expect 0 '^firings +366[01]$' simulate --from 2026-10-24T12:00:00Z --for 3660d --schedule nightly --summary
+expect 0 '^firings' simulate --from 2026-10-24T12:00:00Z --for 1d --run-time 366d --summary
+expect 2 '--run-time .*366d' simulate --run-time 367d
 
 # ---- what it refuses
 expect 2 '--from: "yesterday" is not a time' simulate --from yesterday
