@@ -282,6 +282,17 @@ TEST_CASE("simulate: who wakes the device") {
   CHECK(tally.busiest_minute_ms == t("2026-11-25T10:00:00+01:00"));
 }
 
+TEST_CASE("simulate: all that the engine does at one moment is one wake-up") {
+  World world;
+  for (int i = 0; i < 250; ++i) world.schedule("0 10 * * *", "s" + std::to_string(i));  // some each turn
+  Tally tally(world.spec.schedules);
+  world.run("2026-11-25T09:00:00+01:00", "2026-11-25T11:00:00+01:00", &tally);
+  CHECK(tally.total.fired == 250);
+  CHECK(tally.total.woken == 1);
+  CHECK(tally.by_schedule().at("s249").woken == 1);
+  CHECK(tally.by_schedule().at("s249").alone == 0);
+}
+
 TEST_CASE("simulate: what was done long ago is deleted, and that is a wake-up without a firing") {
   World world;
   world.schedule("0 10 25 * *");
