@@ -50,7 +50,7 @@ Now VirtualDevice::now() const {
   Now now;
   now.boot_ms = time_ms_ - boot_at_ms_;
   now.wall_ms = time_ms_ + error_ms_;
-  now.wall_trusted = !lost_;
+  now.synced = !lost_;
   return now;
 }
 

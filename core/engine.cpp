@@ -8,13 +8,11 @@
 #include "core/queries.h"
 #include "core/retention.h"
 #include "core/scheduler.h"
+#include "core/timekeeper.h"
 #include "core/units.h"
 
 namespace hf {
 namespace {
-
-constexpr int64_t kClockSaveMs = 60000;  // the saved progress of elapsed time is at most so old when work goes on
-constexpr int64_t kStepMs = 2000;        // wall minus elapsed moved by more than this: the clock was set
 
 // Reads change nothing, and RunEnded and the like acknowledge nothing to the outside: their commits need not wait
 // for the disk. What is lost at a power cut then is repeated, with the same key.
@@ -25,7 +23,7 @@ bool waits_for_disk(const Request& r) {
   return std::holds_alternative<Cancel>(r.op) || std::holds_alternative<Retry>(r.op) || std::holds_alternative<RetryAllDead>(r.op) ||
          std::holds_alternative<Remove>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<SchedulePut>(r.op) ||
          std::holds_alternative<ScheduleRemove>(r.op) || std::holds_alternative<SchedulePause>(r.op) ||
-         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op);
+         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op) || std::holds_alternative<ConfirmClock>(r.op) || std::holds_alternative<ForgetClockFloor>(r.op);
 }
 
 // What makes the file larger, or writes much of it anew. The end of a run does, but it has been earned; a large result
@@ -40,7 +38,7 @@ bool reads(const Request& r) {
   return std::holds_alternative<Get>(r.op) || std::holds_alternative<List>(r.op) || std::holds_alternative<Why>(r.op) ||
          std::holds_alternative<GetStats>(r.op) || std::holds_alternative<ScheduleList>(r.op) || std::holds_alternative<QueueList>(r.op) ||
          std::holds_alternative<Progress>(r.op) || std::holds_alternative<SetRunner>(r.op) || std::holds_alternative<RemoveRunner>(r.op) ||
-         std::holds_alternative<SetLimits>(r.op) || std::holds_alternative<SetQueueDefaults>(r.op) || std::holds_alternative<SetDispatch>(r.op) ||
+         std::holds_alternative<SetLimits>(r.op) || std::holds_alternative<SetClockRule>(r.op) || std::holds_alternative<SetQueueDefaults>(r.op) || std::holds_alternative<SetDispatch>(r.op) ||
          std::holds_alternative<SetRoom>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Check>(r.op) ||
          std::holds_alternative<ClockStepped>(r.op);
 }
@@ -87,7 +85,7 @@ struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
       : options(std::move(o)), store(std::move(s)), lanes(*store), random(options.seed),
         key_prefix(make_prefix()), turn{*store, lanes, running, suspects, random, limits, stats, key_prefix},
-        jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
+        timekeeper(turn), jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
         scheduler(turn, jobs, options.zones != nullptr ? *options.zones : utc_only(), options.device) {}
 
   std::string make_prefix() const {
@@ -97,8 +95,6 @@ struct Engine::State {
   }
 
   Status open();
-  void set_time(const Now& now);
-  void save_clock(const Now& now);
   void load_salvage();
   bool has_room_for(const Request& r) const {
     return turn.room == Room::enough || (turn.room == Room::little ? !adds(r) : reads(r));
@@ -118,6 +114,7 @@ struct Engine::State {
   Stats stats;
   std::string key_prefix;
   Turn turn;
+  Timekeeper timekeeper;
   Jobs jobs;
   SafeMode safe_mode;
   Dispatcher dispatcher;
@@ -125,13 +122,9 @@ struct Engine::State {
   Queries queries;
   Scheduler scheduler;
 
-  int64_t elapsed_base_ms = 0;  // elapsed = base + boot
-  int64_t saved_clock_ms = 0;
   int64_t salvaged_at_ms = 0;
   bool log_lost = false;
   bool recorded = false;
-  std::optional<int64_t> wall_offset_ms;
-  bool wall_was_trusted = false;
   std::string note;
   std::vector<Transition> opening_feed;  // told with the first turn
 };
@@ -156,6 +149,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, std::unique_
   if (!store) return store.error();
   auto state = std::make_unique<State>(std::move(options), std::move(*store));
   state->limits = *limits;
+  HF_TRY(validate(state->options.clock));
   HF_TRY(state->open());
   return std::unique_ptr<Engine>(new Engine(std::move(state)));
 } catch (const std::bad_alloc&) {
@@ -166,23 +160,8 @@ Status Engine::State::open() {
   Tick tick;
   turn.out = &tick;
   store->begin(true);
-  // Elapsed time goes on where it was: exactly, within one boot; over a reboot with the time in between, if the
-  // wall clock was trusted on both sides.
-  // It begins at 1: 0 means "none". It is kept once a minute; a row that was written since knows of a later time.
-  int64_t saved_elapsed = std::max<int64_t>(store->meta("elapsed", 1), 1);
-  int64_t elapsed = std::max(saved_elapsed, store->latest_time());
-  int64_t saved_boot = std::max<int64_t>(store->meta("boot_ms", 0), 0);
-  int64_t saved_wall = std::max<int64_t>(store->meta("wall_ms", 0), 0);
-  const Now& now = options.now;
-  bool same_boot = !options.boot_id.empty() && store->meta_text("boot_id") == options.boot_id;
-  if (same_boot) {
-    elapsed = std::max(elapsed, saved_elapsed + now.boot_ms - saved_boot);
-  } else if (saved_wall != 0 && now.wall_trusted) {
-    elapsed = std::max(elapsed, saved_elapsed + now.wall_ms - saved_wall);
-  }
-  elapsed = std::min(elapsed, kTimeMax / 2);  // of a damaged file; time still goes on
-  elapsed_base_ms = elapsed - now.boot_ms;
-  set_time(now);
+  timekeeper.open(options.now, options.boot_id, options.clock);
+  const bool same_boot = timekeeper.same_boot();
   const Left left = store->left();
   const bool clean = left == kClean;
   log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
@@ -205,7 +184,7 @@ Status Engine::State::open() {
     recorded = true;
     store->set_meta("opens", opens);
     store->set_meta("clean", kUnclean);
-    save_clock(now);
+    timekeeper.save();
   }
   scheduler.load(!same_boot && writes);
   if (writes) load_salvage();
@@ -237,31 +216,17 @@ void Engine::State::load_salvage() {
   store->set_meta("salvage_ms", salvaged_at_ms);
 }
 
-void Engine::State::set_time(const Now& now) {
-  turn.now_ms = elapsed_base_ms + now.boot_ms;
-  turn.wall_ms = now.wall_ms;
-  turn.wall_trusted = now.wall_trusted;
-}
-
-void Engine::State::save_clock(const Now& now) {
-  store->set_meta("elapsed", turn.now_ms);
-  store->set_meta("boot_ms", now.boot_ms);
-  store->set_meta("wall_ms", now.wall_trusted ? now.wall_ms : 0);
-  store->set_meta_text("boot_id", options.boot_id);
-  saved_clock_ms = turn.now_ms;
-}
-
 Status Engine::close(const Now& now) try {
   State& s = *state_;
-  s.set_time(now);
   Tick tick;
   s.turn.out = &tick;
   if (s.turn.room == Room::read_only) return ok_status();  // as a kill leaves it
   if (s.turn.room == Room::none) return s.store->close(true);
   s.store->begin(true);
+  (void)s.timekeeper.observe(now);
   s.jobs.flush();
   s.jobs.save_counts();
-  s.save_clock(now);
+  s.timekeeper.save();
   s.store->set_meta("clean", kClean);
   if (!s.store->commit()) return s.store->error();
   return s.store->close(s.turn.room != Room::enough);
@@ -294,23 +259,16 @@ void Engine::State::work() {
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
   Tick out;
   turn.out = &out;
-  set_time(now);
   ++stats.ticks;
   bool wait = std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
   // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
-  int64_t offset = now.wall_ms - now.boot_ms;
-  bool stepped = wall_offset_ms && std::abs(offset - *wall_offset_ms) > kStepMs;
-  if (stepped) ++stats.clock_steps;
-  // At the first turn too: the clock may have been set while nobody looked.
-  if ((stepped && offset < *wall_offset_ms) || now.wall_trusted != wall_was_trusted) scheduler.clock_changed();
-  wall_offset_ms = offset;
-  wall_was_trusted = now.wall_trusted;
+  if (timekeeper.observe(now)) scheduler.clock_changed();
   for (Request* request : requests) {
     request->reply = has_room_for(*request) ? apply(*request) : Reply(no_room(turn.room));
   }
   if (!only_reads(turn.room)) work();
-  if (turn.now_ms - saved_clock_ms > kClockSaveMs && !out.feed.empty()) save_clock(now);
+  if (!only_reads(turn.room)) timekeeper.save_if_due(!out.feed.empty());
   bool committed = store->ok() && store->commit();
   // On a full disk the log is emptied each time, so that the next commit finds room in it.
   if (committed && ((out.must_sync && !wait) || turn.room == Room::little)) committed = store->sync_log();
@@ -336,16 +294,25 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   }
   if (!only_reads(turn.room)) {
     const int64_t firing = turn.room == Room::enough ? scheduler.next_wake_ms() : kNever;
-    out.next_wake_boot_ms = std::min({jobs.next_wake_ms(), safe_mode.next_wake_ms(), dispatcher.next_wake_ms(), firing, retention.next_wake_ms()});
+    const int64_t waiting = std::min({jobs.next_wake_ms(), dispatcher.next_wake_ms(), firing});
+    const bool by_wall = jobs.next_wall_wake_ms() != kNever || scheduler.next_wall_wake_ms() != kNever;
+    out.next_due_boot_ms = std::min(waiting, safe_mode.next_wake_ms());
+    out.next_wake_boot_ms = std::min({out.next_due_boot_ms, retention.next_wake_ms(), timekeeper.next_wake_ms(waiting, by_wall)});
   }
-  if (out.next_wake_boot_ms != kNever) out.next_wake_boot_ms -= elapsed_base_ms;
-  if (now.wall_trusted && turn.room == Room::enough) out.next_wake_wall_ms = std::min(jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms());
+  for (int64_t* at : {&out.next_due_boot_ms, &out.next_wake_boot_ms}) {
+    if (*at != kNever) *at = timekeeper.boot_of(*at);
+  }
+  out.wall_trusted = turn.wall_trusted;
+  out.clock_floor_ms = timekeeper.floor_ms();
+  if (turn.wall_trusted && turn.room == Room::enough) out.next_wake_wall_ms = std::min(jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms());
   int64_t wake_wall = out.next_wake_wall_ms;
-  if (out.next_wake_boot_ms != kNever) wake_wall = std::min(wake_wall, offset + out.next_wake_boot_ms);
+  if (out.next_due_boot_ms != kNever) wake_wall = std::min(wake_wall, timekeeper.wall_of_boot(out.next_due_boot_ms));
   for (Request* request : requests) {
     auto* asked = std::get_if<Stats>(&request->reply);
     if (asked == nullptr) continue;
     asked->next_wake_wall_ms = wake_wall == kNever ? 0 : wake_wall;
+    asked->next_wake_in_ms = wake_wall == kNever ? -1 : std::max<int64_t>(wake_wall - turn.wall_ms, 0);
+    asked->clock = timekeeper.info();
     asked->room = turn.room;
     asked->crashes = safe_mode.crashes();
     asked->safe_mode_left_ms = std::max<int64_t>(safe_mode.until_ms() - turn.now_ms, 0);
@@ -475,6 +442,22 @@ Reply Engine::State::apply(Request& request) {
           [&](SetRoom& r) {
             turn.room = r.room;
             store->set_room(turn.room, limits.ballast);
+            return Reply(Done{});
+          },
+          [&](SetClockRule& c) {
+            if (Status ok = validate(c.rule); !ok) return Reply(ok.error());
+            timekeeper.set_rule(c.rule);
+            if (timekeeper.judge_anew()) scheduler.clock_changed();
+            return Reply(Done{});
+          },
+          [&](ConfirmClock&) {
+            Status ok = timekeeper.confirm();
+            if (timekeeper.judge_anew()) scheduler.clock_changed();
+            return status_reply(std::move(ok));
+          },
+          [&](ForgetClockFloor&) {
+            timekeeper.forget_floor();
+            if (timekeeper.judge_anew()) scheduler.clock_changed();
             return Reply(Done{});
           },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },

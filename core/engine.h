@@ -33,6 +33,7 @@ struct EngineOptions {
   uint64_t seed = 1;          // of jitter
   uint32_t new_file_id = 0;   // of a file that is made now; random
   Limits limits;
+  ClockRule clock;
   const ZoneSource* zones = nullptr;  // outlives the engine; null: UTC alone
   Now now;
   bool reopened = false;      // by this process, after an error: nothing died

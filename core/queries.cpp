@@ -178,7 +178,6 @@ Stats Queries::stats() {
   s.file_bytes = turn_.store.used_bytes();
   s.max_jobs = turn_.limits.max_jobs;
   s.max_bytes = turn_.limits.max_bytes;
-  s.wall_trusted = turn_.wall_trusted;
   Result<std::vector<QueueInfo>> queues = this->queues("");
   s.queues = std::move(*queues);
   return s;

@@ -134,13 +134,16 @@ struct Backup { std::string path; };
 struct Check {};                         // -> std::string, "" if all is well
 struct EndSafeMode {};                   // jobs run again; the crashes are forgotten
 struct SetRoom { Room room = Room::enough; };  // what the disk has
+struct SetClockRule { ClockRule rule; };
+struct ConfirmClock {};                  // an operator says that it is right
+struct ForgetClockFloor {};              // ... that what was taken for a right time was none
 struct ClockStepped {};                  // only a reason to tick
 
 using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Cancel, Retry, RetryAllDead, Remove, Edit,
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                         ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
-                        EndSafeMode, SetRoom, ClockStepped>;
+                        EndSafeMode, SetRoom, SetClockRule, ConfirmClock, ForgetClockFloor, ClockStepped>;
 
 using Reply = std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
                            JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>>;
@@ -157,7 +160,7 @@ struct Request {
 enum class Change : uint8_t {
   enqueued, started, completed, delivering, retried, deferred, died, cancelled, expired, recovered,
   handed_back, requeued, removed, edited, fired, runner_parked,
-  safe_mode, safe_mode_over, schedule_paused,
+  safe_mode, safe_mode_over, schedule_paused, clock_stepped, clock_trusted, clock_untrusted,
   disk_full, disk_full_over, file_system_read_only, file_system_read_only_over,  // the host's
 };
 const char* change_name(Change c);
@@ -167,7 +170,7 @@ struct Transition {
   int attempt = 0;
   std::string type, queue;
   std::string detail;       // error, schedule name, ...
-  int64_t wait_ms = 0;      // until the next attempt, for retried and deferred
+  int64_t wait_ms = 0;      // until the next attempt, for retried and deferred; of clock_stepped: by how much
   int64_t took_ms = 0;      // of the run, where one ended
 };
 
@@ -175,7 +178,10 @@ struct Tick {
   std::vector<Action> actions;
   std::vector<Transition> feed;
   int64_t next_wake_boot_ms = kNever;  // tick again then, if no event comes before
+  int64_t next_due_boot_ms = kNever;   // the same for work alone: not to tidy up, nor to save how far time has come
   int64_t next_wake_wall_ms = kNever;  // ... or then, on the wall clock (kNever while it is not trusted)
+  bool wall_trusted = false;
+  int64_t clock_floor_ms = 0;          // of ClockInfo
   std::string damage;     // what a Check found: drop the engine once the replies are out, as after HF_E_CORRUPT
   bool must_sync = false;  // the engine's own: this commit has to be on the disk before actions are obeyed
 };

@@ -27,7 +27,27 @@ inline constexpr int64_t kTimeMax = int64_t{1} << 53;
 struct Now {
   int64_t boot_ms = 0;  // CLOCK_BOOTTIME: since boot, suspend counted
   int64_t wall_ms = 0;  // unix time
-  bool wall_trusted = false;
+  bool synced = false;  // somebody says that wall_ms is right: the kernel, a file, a command
+};
+
+// When the wall clock is trusted; see core/timekeeper.h.
+inline constexpr int64_t kClockSpanMs = (20LL * 365 + 5) * 86400000;  // 20 years
+inline constexpr int64_t kHoldoverMaxMs = 366LL * 86400000;
+struct ClockRule {
+  bool plausible = false;   // it is enough that it lies between floor and ceiling
+  int64_t floor_ms = 0;     // unix time: no right clock shows less
+  int64_t ceiling_ms = 0;   // nor more; 0: kClockSpanMs after the floor, also after one that was confirmed later
+  int64_t holdover_ms = 0;  // trusted for so long after it was right, while nobody sets it
+  bool operator==(const ClockRule&) const = default;
+};
+Status validate(const ClockRule& rule);
+struct ClockInfo {
+  bool trusted = false, synced = false;
+  std::string why;  // for a person: why it is trusted or not
+  int64_t wall_ms = 0, elapsed_ms = 0;
+  int64_t floor_ms = 0, ceiling_ms = 0;
+  int64_t steps = 0;  // since the file was made
+  int64_t step_by_ms = 0, step_to_wall_ms = 0, step_age_ms = -1;  // the last one; -1: none
 };
 
 // What the disk has room for; numbers are in holdfast.h. `little`: for what the ballast was kept: ends of runs,
@@ -208,9 +228,10 @@ struct Stats {
           expired = 0, started = 0, fired = 0, recovered = 0, quarantined = 0;  // since open
   int64_t ticks = 0, commits = 0, synced_commits = 0;
   int64_t file_bytes = 0, max_jobs = 0, max_bytes = 0;
-  int64_t clock_steps = 0;
+  int64_t clock_steps = 0;        // since the file was made
   int64_t next_wake_wall_ms = 0;  // 0: nothing is due ever
-  bool wall_trusted = false;
+  int64_t next_wake_in_ms = -1;   // -1: the same
+  ClockInfo clock;
   bool unclean_start = false;
   int64_t crashes = 0;            // ends of the process in a row while jobs ran (core/safe_mode.h)
   Room room = Room::enough;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/units.h"
+#include "handlers/clock_command.h"
 #include "handlers/exec.h"
 #include "handlers/http.h"
 #include "handlers/outbound.h"
@@ -82,7 +83,7 @@ class Runners {
       : host_(host),
         config_(config),
         max_result_(max_result),
-        client_(std::make_shared<SharedClient>(host.loop(), client_options())) {}
+        client_(std::make_shared<SharedClient>(host.loop(), client_options(host))) {}
 
   Status set(const HandlerConfig& handler) {
     return host_.set_runner(runner_spec(handler),
@@ -99,12 +100,9 @@ class Runners {
   }
 
  private:
-  static HttpClientOptions client_options() {
+  static HttpClientOptions client_options(Host& host) {
     HttpClientOptions options;
-    options.cert_clock = [] {
-      const int64_t now = wall_ms();
-      return CertClock{ClockTrust().trusts(now, clock_synchronised()), now};
-    };
+    options.cert_clock = [&host] { return host.cert_clock(); };
     return options;
   }
   EndRun end_run() const {
@@ -165,6 +163,19 @@ Status set_runners(Host& host, const Config& now, const Config* before,
   for (const SinkConfig& sink : before->sinks) {
     if (!names.count(runner_name(sink))) (void)host.remove_runner(runner_name(sink));
   }
+  return ok_status();
+}
+
+// ---- the clock
+
+Status set_clock(Host& host, const Config& now, const Config* before) {
+  if (now.clock == (before ? before->clock : ClockConfig())) return ok_status();
+  if (now.clock.command.empty()) return host.set_clock(now.clock.options);
+  ExecOptions exec;
+  exec.socket = now.socket;
+  auto command = ClockCommand::make(host, now.clock.command, base_environment(exec), now.clock.command_every_ms);
+  HF_TRY(host.set_clock(now.clock.options, [command] { command->stop(); }));
+  command->start();
   return ok_status();
 }
 
@@ -236,6 +247,7 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
   const Limits limits = limits_of(now, before, host.limits());
   HF_TRY(check(now, limits));
   if (auto ok = host.set_limits(limits); !ok) return at(now, "limits", ok.error());
+  if (auto ok = set_clock(host, now, before); !ok) return at(now, "clock", ok.error());
   HF_TRY(set_queues(host, now, before));
   HF_TRY(set_runners(host, now, before, max_payload_before));
   return set_schedules(host, now);

@@ -10,6 +10,7 @@
 
 #include "core/requests.h"
 #include "core/result.h"
+#include "platform/host.h"
 #include "platform/log.h"
 #include "platform/net/tls_config.h"
 
@@ -74,6 +75,13 @@ struct AdminConfig {
 // Of another device: the programs, files, folders and groups that it names need not be on this one.
 enum class ConfigOf : uint8_t { this_device, another };
 
+struct ClockConfig {
+  ClockOptions options;
+  std::vector<std::string> command;  // exit code 0: the clock is right; empty: none
+  int64_t command_every_ms = 60'000;
+  bool operator==(const ClockConfig&) const = default;
+};
+
 struct Config {
   std::string file;                      // where it was read
   ConfigOf of = ConfigOf::this_device;
@@ -83,6 +91,7 @@ struct Config {
   std::vector<QueueConfig> queues;
   std::vector<ScheduleSpec> schedules;
   Limits limits = {.concurrency = 0};  // 0: not said
+  ClockConfig clock;
   AdminConfig admin;
   LogLevel log_level = LogLevel::kInfo;
   int64_t stop_grace_ms = 10000;

@@ -241,6 +241,39 @@ constexpr JsonField<Limits> kRetentionFields[] = {
      [](Limits& l, const JsonValue& v) { return v.integer(&l.keep_dead_count, 1, 1000000000); }},
 };
 
+constexpr JsonField<ClockConfig> kClockFields[] = {
+    {"kernel", "bool",
+     [](ClockConfig& c, const JsonValue& v) { return v.boolean(&c.options.kernel); }},
+    {"sync_file", "file",
+     [](ClockConfig& c, const JsonValue& v) { return read_file_name(v, &c.options.sync_file); }},
+    {"sync_command", "array",
+     [](ClockConfig& c, const JsonValue& v) { return v.texts(&c.command, 256); }},
+    {"sync_every", "duration",
+     [](ClockConfig& c, const JsonValue& v) { return v.duration(&c.command_every_ms, 1000, kDay); }},
+    {"plausible", "bool",
+     [](ClockConfig& c, const JsonValue& v) { return v.boolean(&c.options.rule.plausible); }},
+    {"floor", "time",
+     [](ClockConfig& c, const JsonValue& v) { return v.time(&c.options.rule.floor_ms); }},
+    {"ceiling", "time",
+     [](ClockConfig& c, const JsonValue& v) { return v.time(&c.options.rule.ceiling_ms); }},
+    {"holdover", "duration",
+     [](ClockConfig& c, const JsonValue& v) {
+       return v.duration(&c.options.rule.holdover_ms, 0, kHoldoverMaxMs);
+     }},
+};
+bool read_clock(const JsonValue& v, ClockConfig* clock) {
+  if (!read_fields(v, {{kClockFields, *clock}})) return false;
+  if (v.node().find("sync_every") && clock->command.empty()) {
+    return v.fail("\"sync_every\" is how often \"sync_command\" is asked, and there is none");
+  }
+  if (auto ok = validate(clock->options.rule); !ok) return v.fail(ok.error().message);
+  const ClockOptions& o = clock->options;
+  if (!o.kernel && o.sync_file.empty() && clock->command.empty() && !o.rule.plausible) {
+    return v.fail("nothing is left by which the clock could be trusted: leave \"kernel\" or \"plausible\" on, or name a \"sync_file\" or a \"sync_command\"");
+  }
+  return true;
+}
+
 constexpr JsonField<AdminConfig> kAdminFields[] = {
     {"group", "string", [](AdminConfig& a, const JsonValue& v) { return v.text(&a.group, 256); }},
     {"open_view", "bool",
@@ -317,6 +350,7 @@ constexpr JsonField<Config> kDocumentFields[] = {
      [](Config& c, const JsonValue& v) {
        return read_fields(v, {{kRetentionFields, c.limits}});
      }},
+    {"clock", "object", [](Config& c, const JsonValue& v) { return read_clock(v, &c.clock); }},
     {"admin", "object",
      [](Config& c, const JsonValue& v) {
        return read_fields(v, {{kAdminFields, c.admin}});
@@ -368,6 +402,7 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "schedules.*.backoff.", backoff_fields());
   add("limits.", kLimitFields);
   add("retention.", kRetentionFields);
+  add("clock.", kClockFields);
   add("admin.", kAdminFields);
   add("log.", kLogFields);
   return keys;

@@ -33,18 +33,6 @@ void set(std::vector<std::string>* env, std::string_view name, std::string_view 
   }
 }
 
-std::vector<std::string> base_environment(const ExecOptions& options) {
-  std::vector<std::string> env;
-  set(&env, "PATH", kDefaultPath);
-  for (const char* name : {"PATH", "HOME", "TZ", "LANG", "LC_ALL"}) {
-    if (const char* value = getenv(name); value != nullptr && *value != '\0')
-      set(&env, name, value);
-  }
-  for (const auto& [name, value] : options.env) set(&env, name, value);
-  if (!options.socket.empty()) set(&env, "HOLDFAST_SOCKET", options.socket);
-  return env;
-}
-
 std::string signal_text(int signal) {
   const char* name = sigabbrev_np(signal);
   std::string text = "killed by signal " + std::to_string(signal);
@@ -56,6 +44,18 @@ std::string with_tail(std::string what, const ProcessEnd& end) {
 }
 
 }  // namespace
+
+std::vector<std::string> base_environment(const ExecOptions& options) {
+  std::vector<std::string> env;
+  set(&env, "PATH", kDefaultPath);
+  for (const char* name : {"PATH", "HOME", "TZ", "LANG", "LC_ALL"}) {
+    if (const char* value = getenv(name); value != nullptr && *value != '\0')
+      set(&env, name, value);
+  }
+  for (const auto& [name, value] : options.env) set(&env, name, value);
+  if (!options.socket.empty()) set(&env, "HOLDFAST_SOCKET", options.socket);
+  return env;
+}
 
 RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
   RunEnded ended;

@@ -26,6 +26,10 @@ struct ExecOptions {
   int64_t max_result = HF_DEFAULT_MAX_PAYLOAD;  // bytes of stdout
 };
 
+// What a program inherits: PATH, HOME, TZ, LANG and LC_ALL, HOLDFAST_SOCKET and `options.env`.
+// REQUIRES: nothing calls setenv meanwhile
+std::vector<std::string> base_environment(const ExecOptions& options);
+
 // What the end of a program means. Pure; without the id and the attempt.
 RunEnded exec_outcome(ProcessEnd end, int64_t max_result);
 // ... when we ended it ourselves.

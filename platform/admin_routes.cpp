@@ -341,6 +341,7 @@ Stats stats_of(const Host& host, Reply& reply) {
   Stats stats = std::move(std::get<Stats>(reply));
   const int64_t wake = host.next_wake_wall_ms();
   stats.next_wake_wall_ms = wake == kNever ? 0 : wake;
+  stats.next_wake_in_ms = wake == kNever ? -1 : std::max<int64_t>(wake - wall_ms(), 0);
   return stats;
 }
 
@@ -350,6 +351,21 @@ Status show_stats(AdminDesk& desk, AdminCall& call) {
   });
   return ok_status();
 }
+
+Status show_clock(AdminDesk& desk, AdminCall& call) {
+  desk.ask(call, GetStats{}, [](Reply& reply) { return json_response(clock_json(std::get<Stats>(reply).clock)); });
+  return ok_status();
+}
+
+// Does it, then answers with what the clock is now.
+Status change_clock(AdminDesk& desk, AdminCall& call, Op op) {
+  call.request.body.clear();
+  desk.ask_then(call, std::move(op), [self = desk.shared_from_this(), call](Reply&) mutable { (void)show_clock(*self, call); });
+  return ok_status();
+}
+
+Status confirm_clock(AdminDesk& desk, AdminCall& call) { return change_clock(desk, call, ConfirmClock{}); }
+Status reset_clock(AdminDesk& desk, AdminCall& call) { return change_clock(desk, call, ForgetClockFloor{}); }
 
 Status show_metrics(AdminDesk& desk, AdminCall& call) {
   desk.ask(call, GetStats{}, [self = desk.shared_from_this()](Reply& reply) {
@@ -448,6 +464,9 @@ constexpr Route kRoutes[] = {
     {"POST", "v1/events/*", Role::act, emit_event},
     {"GET", "v1/watch", Role::view, watch_feed},
     {"GET", "v1/stats", Role::view, show_stats},
+    {"GET", "v1/clock", Role::view, show_clock},
+    {"POST", "v1/clock/confirm", Role::act, confirm_clock},
+    {"POST", "v1/clock/reset", Role::act, reset_clock},
     {"GET", "v1/check", Role::act, check_file},
     {"POST", "v1/backup", Role::act, back_up},
     {"POST", "v1/prune", Role::act, prune},

@@ -484,7 +484,7 @@ extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) try {
   c.commits_total = s.commits;
   c.syncs_total = s.synced_commits;
   c.file_bytes = s.file_bytes;
-  c.clock_trusted = s.wall_trusted;
+  c.clock_trusted = s.clock.trusted;
   c.safe_mode_left_ms = s.safe_mode_left_ms;
   c.disk_full = static_cast<int>(s.room);
   c.struct_size = std::min(out->struct_size, sizeof c);

@@ -67,13 +67,4 @@ std::uint64_t random_seed() {
          static_cast<std::uint64_t>(getpid()) << 48;
 }
 
-ClockTrust ClockTrust::from_confirmed(std::int64_t confirmed_ms, bool accept_plausible) {
-  return {std::max(kReleaseFloorMs, confirmed_ms), accept_plausible};
-}
-
-bool ClockTrust::trusts(std::int64_t wall_ms, bool synchronised) const {
-  if (synchronised) return true;
-  return accept_plausible && wall_ms >= floor_ms && wall_ms <= ceiling_ms();
-}
-
 }  // namespace hf

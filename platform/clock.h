@@ -27,22 +27,5 @@ std::uint64_t random_seed();
 // No device that runs this version has a right clock that shows less: 2026-11-01T00:00:00Z. Raised at
 // a release.
 inline constexpr std::int64_t kReleaseFloorMs = 1'793'491'200'000;
-// A wall clock further than this beyond the floor is wrong: 20 years.
-inline constexpr std::int64_t kTrustSpanMs = 20LL * 365 * 24 * 3600 * 1000 + 5LL * 24 * 3600 * 1000;
-
-// When wall time may be believed. A pure function of its inputs.
-struct ClockTrust {
-  // The later of kReleaseFloorMs and the last wall time that was confirmed (kept in the queue file).
-  std::int64_t floor_ms = kReleaseFloorMs;
-  // false: only a synchronised clock is believed.
-  bool accept_plausible = true;
-
-  // The rule with a last-confirmed time, 0 if there is none.
-  static ClockTrust from_confirmed(std::int64_t confirmed_ms, bool accept_plausible = true);
-
-  std::int64_t ceiling_ms() const { return floor_ms + kTrustSpanMs; }
-  // Synchronised, or floor <= wall <= ceiling (if plausible is enough).
-  bool trusts(std::int64_t wall_ms, bool synchronised) const;
-};
 
 }  // namespace hf

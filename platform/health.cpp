@@ -74,8 +74,8 @@ Health health_of(const Stats& stats) {
   Health health;
   health.checks.push_back({"engine", true, false, ""});
   health.checks.push_back(
-      {"clock", stats.wall_trusted, false,
-       stats.wall_trusted ? "" : "not trusted yet: cron and --at wait, the rest goes on"});
+      {"clock", stats.clock.trusted, false,
+       stats.clock.trusted ? "" : "not trusted: cron and --at wait, the rest goes on; " + stats.clock.why});
   health.checks.push_back(
       room("file", stats.file_bytes, stats.max_bytes,
            format_size_human(stats.file_bytes) + " of " + format_size_human(stats.max_bytes)));

@@ -1,5 +1,7 @@
 #include "platform/host.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -25,9 +27,13 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   Result<Limits> limits = resolve(state->options.limits);
   if (!limits) return limits.error();
   state->limits = *limits;
+  HF_TRY(validate(state->options.clock.rule));
+  state->clock = state->options.clock;
   HF_TRY(check_database_path(path));
   state->ballast = std::make_unique<Ballast>(path);
-  Result<std::unique_ptr<Engine>> engine = state->open_engine(state->engine_options(), HF_OK);
+  EngineOptions engine_options = state->engine_options();  // nobody else has it yet
+  engine_options.now = state->now();
+  Result<std::unique_ptr<Engine>> engine = state->open_engine(std::move(engine_options), HF_OK);
   if (!engine) return explain_open_error(path, engine.error());
   state->engine = std::move(*engine);
   state->keep_ballast();
@@ -117,6 +123,7 @@ void Host::close() {
     for (auto& [name, runner] : s.runners) runners.push_back(runner);
     s.runners.clear();
   }
+  if (s.stop_asking_clock) s.stop_asking_clock();  // it cannot be set any more
   // Runners end while the engine still answers, so that nobody waits for an answer that never comes.
   std::mutex mutex;
   std::condition_variable closed;
@@ -268,6 +275,43 @@ Status Host::set_limits(const Limits& limits) {
     state_->limits = *resolved;
   }
   return tell(SetLimits{*resolved}, [state = state_.get()](Request&) { state->keep_ballast(); });
+}
+
+// What it is asked for as a whole: a file system that hangs must not hang who holds the lock.
+Now Host::State::now() {
+  bool kernel;
+  std::string file;
+  {
+    std::lock_guard lock(mutex);
+    kernel = clock.kernel;
+    patient([&] { file = clock.sync_file; });
+  }
+  Now n{boot_ms(), wall_ms(), clock_word.load(std::memory_order_relaxed)};
+  n.synced = n.synced || (kernel && clock_synchronised()) || (!file.empty() && access(file.c_str(), F_OK) == 0);
+  return n;
+}
+
+Status Host::set_clock(const ClockOptions& options, std::function<void()> stop_asking) {
+  HF_TRY(validate(options.rule));
+  ClockOptions copy = options;
+  {
+    std::lock_guard lock(state_->mutex);
+    if (state_->phase >= State::Phase::closing) return Error{HF_E_STATE, "it is closing"};
+    std::swap(state_->clock, copy);
+    std::swap(state_->stop_asking_clock, stop_asking);
+  }
+  if (stop_asking) stop_asking();
+  state_->clock_word.store(false);
+  return tell(SetClockRule{options.rule}, [](Request&) {});
+}
+
+void Host::set_clock_word(bool right) {
+  if (state_->clock_word.exchange(right) != right) state_->wait->wake();
+}
+
+CertClock Host::cert_clock() const {
+  const bool trusted = state_->wall_trusted.load(std::memory_order_relaxed);
+  return {trusted, trusted ? wall_ms() : state_->clock_floor_ms.load(std::memory_order_relaxed)};
 }
 
 Status Host::set_queue_defaults(const std::string& name, const QueueSettings& settings) {

@@ -16,9 +16,18 @@
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/loop.h"
+#include "platform/net/tls_config.h"
 #include "platform/runner.h"
 
 namespace hf {
+
+// Who says when the wall clock is right; see core/timekeeper.h for what follows from it.
+struct ClockOptions {
+  ClockRule rule{.plausible = true, .floor_ms = kReleaseFloorMs, .holdover_ms = 30LL * 86400000};
+  bool kernel = true;     // the kernel's own word (adjtimex): NTP and PTP daemons set it
+  std::string sync_file;  // ... or that this file is there; "": none
+  bool operator==(const ClockOptions&) const = default;
+};
 
 struct HostOptions {
   std::string device;  // "": the host name
@@ -26,7 +35,7 @@ struct HostOptions {
   int page_size = 1024;
   uint64_t seed = 0;  // 0: from the system
   std::string vfs;
-  ClockTrust trust;
+  ClockOptions clock;
   Logger log;  // copyable; default: nothing is logged
 };
 
@@ -67,6 +76,13 @@ class Host {
   Status set_limits(const Limits& limits);
   Status set_queue_defaults(const std::string& name, const QueueSettings& settings);
   Limits limits() const;  // resolved
+  // `stop_asking` ends what asks a command; it is called before the next one and before the loop stops. The word of the
+  // command before is forgotten.
+  Status set_clock(const ClockOptions& options, std::function<void()> stop_asking = {});
+  // The word of a command that is asked now and then: it holds until the next one. Any thread.
+  void set_clock_word(bool right);
+  // What certificates' dates are to be judged by: the clock, or its floor while it is not trusted. Any thread.
+  CertClock cert_clock() const;
 
   // ---- the feed. Callbacks on the loop thread, in the order of commit. Returns an id.
   int watch(std::function<void(const Transition&)> on_transition);
@@ -82,7 +98,7 @@ class Host {
   Pulse pulse() const;
   void nudge();
 
-  // Boot time at which the engine wants to run next (kNever: no time), as wall time. Any thread.
+  // When the next work is due (kNever: never), as wall time; not what only tidies up. Any thread.
   int64_t next_wake_wall_ms() const;
 
  private:

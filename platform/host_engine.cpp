@@ -141,8 +141,10 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
   next_boot = ticked->next_wake_boot_ms;
   next_wall = ticked->next_wake_wall_ms;
   int64_t wake = next_wall;
-  if (next_boot != kNever) wake = std::min(wake, wall_ms() + (next_boot - boot_ms()));
+  if (const int64_t due = ticked->next_due_boot_ms; due != kNever) wake = std::min(wake, wall_ms() + (due - boot_ms()));
   next_wake_wall_ms.store(wake, std::memory_order_relaxed);
+  wall_trusted.store(ticked->wall_trusted, std::memory_order_relaxed);
+  clock_floor_ms.store(ticked->clock_floor_ms, std::memory_order_relaxed);
   // Ends are told before the answers: who asked for them (StopAll) may count on it that no waiting run begins.
   for (Action& action : ticked->actions) {
     if (auto* stop = std::get_if<StopRun>(&action)) stop_run(*stop);
@@ -220,6 +222,7 @@ bool Host::State::reopen() {
     add(SetDispatch{dispatching});
     o.live = survivors;
   });
+  o.now = now();
   o.reopened = true;
   o.log_safe = log_safe;
   o.next_run = next_run;
@@ -332,8 +335,8 @@ void Host::State::publish(std::vector<Transition>&& feed) {
 
 void Host::State::log_transition(const Transition& t) const {
   if (t.change >= Change::disk_full) return;  // set_room() says it, watched or not
-  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over || t.change == Change::schedule_paused;
-  LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired ? LogLevel::kInfo : LogLevel::kDebug;
+  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over || t.change == Change::schedule_paused || t.change == Change::clock_stepped || t.change == Change::clock_untrusted;
+  LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired || t.change == Change::clock_trusted ? LogLevel::kInfo : LogLevel::kDebug;
   if (!options.log.enabled(level)) return;
   std::string event = std::string("job_") + change_name(t.change);
   if (t.change == Change::runner_parked) {
@@ -342,6 +345,10 @@ void Host::State::log_transition(const Transition& t) const {
     options.log.log(level, "safe_mode", {{"for_ms", t.wait_ms}, {"why", t.detail}});
   } else if (t.change == Change::safe_mode_over) {
     options.log.log(level, "safe_mode_over", {});
+  } else if (t.change == Change::clock_stepped) {
+    options.log.log(level, "clock_stepped", {{"by_ms", t.wait_ms}, {"note", t.detail}});
+  } else if (t.change == Change::clock_trusted || t.change == Change::clock_untrusted) {
+    options.log.log(level, change_name(t.change), {{"why", t.detail}});
   } else if (t.change == Change::schedule_paused) {
     options.log.log(level, "schedule_paused", {{"why", t.detail}});
   } else if (t.change == Change::fired) {

@@ -45,6 +45,8 @@ struct Host::State {
   std::map<std::string, RunnerSpec> specs;                 // to tell a reopened engine
   Limits limits;
   std::map<std::string, QueueSettings> queue_defaults;
+  ClockOptions clock;
+  std::function<void()> stop_asking_clock;
   size_t running = 0;  // runs that were started and have not been answered for
   bool dispatching = false;
 
@@ -80,15 +82,14 @@ struct Host::State {
   std::atomic<int> watcher_count{0};
   std::atomic<int> next_watcher{1};
   std::atomic<int64_t> next_wake_wall_ms{kNever};
+  std::atomic<bool> clock_word{false}, wall_trusted{false};
+  std::atomic<int64_t> clock_floor_ms{0};
   std::atomic<uint64_t> engine_pulse{0}, loop_pulse{0};
   std::atomic<size_t> inbox_size{0};  // of inbox, to be looked at without the lock
 
-  Now now() const {
-    Now n{boot_ms(), wall_ms(), false};
-    n.wall_trusted = options.trust.trusts(n.wall_ms, false) || clock_synchronised();
-    return n;
-  }
+  Now now();  // without the mutex
 
+  // All but the time. Under the mutex.
   EngineOptions engine_options() {
     EngineOptions o;
     o.path = path;
@@ -99,9 +100,9 @@ struct Host::State {
     o.seed = options.seed != 0 ? options.seed : random_seed();
     o.new_file_id = static_cast<uint32_t>(random_seed());
     o.limits = limits;
+    o.clock = clock.rule;
     o.room = room;
     o.zones = &zones;
-    o.now = now();
     return o;
   }
 

@@ -217,7 +217,7 @@ std::string stats_json(const Stats& stats) {
   json["commits_total"] = stats.commits;
   json["syncs_total"] = stats.synced_commits;
   json["clock_steps_total"] = stats.clock_steps;
-  json["clock_trusted"] = stats.wall_trusted;
+  json["clock_trusted"] = stats.clock.trusted;
   json["unclean_start"] = stats.unclean_start;
   json["crashes_in_a_row"] = stats.crashes;
   json["disk_full"] = static_cast<int>(stats.room);
@@ -232,7 +232,26 @@ std::string stats_json(const Stats& stats) {
   json["max_bytes"] = stats.max_bytes;
   json["max_jobs"] = stats.max_jobs;
   put_time(&json, "next_wake", stats.next_wake_wall_ms);
+  if (stats.next_wake_in_ms >= 0) json["next_wake_in_ms"] = stats.next_wake_in_ms;
   json["queues"] = queue_array(stats.queues);
+  return json.text();
+}
+
+std::string clock_json(const ClockInfo& clock) {
+  Json json;
+  json["trusted"] = clock.trusted;
+  json["synchronised"] = clock.synced;
+  json["why"] = clock.why;
+  json["time"] = format_time(clock.wall_ms);
+  json["elapsed_ms"] = clock.elapsed_ms;
+  json["floor"] = format_time(clock.floor_ms);
+  json["ceiling"] = format_time(clock.ceiling_ms);
+  json["steps_total"] = clock.steps;
+  if (clock.step_age_ms >= 0) {
+    json["last_step_ms"] = clock.step_by_ms;
+    json["last_step_to"] = format_time(clock.step_to_wall_ms);
+    json["last_step_age_ms"] = clock.step_age_ms;
+  }
   return json.text();
 }
 

@@ -22,6 +22,7 @@ std::string job_json(const JobInfo& job, Sight sight);
 std::string jobs_json(const JobPage& page, Sight sight);  // {"jobs": [...], "next": id}
 std::string why_json(const WhyInfo& why, Sight sight);
 std::string stats_json(const Stats& stats);
+std::string clock_json(const ClockInfo& clock);
 // `device` picks the times of H in the cron line.
 std::string schedule_json(const ScheduleInfo& schedule, Sight sight, const std::string& device);
 std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight);

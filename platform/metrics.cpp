@@ -110,7 +110,7 @@ void add_engine(Exposition& out, const Stats& stats) {
   out.one("file_bytes", "gauge", "Size of the queue file.", stats.file_bytes);
   out.one("file_max_bytes", "gauge", "Size at which jobs are refused.", stats.max_bytes);
   out.one("jobs_max", "gauge", "Number of jobs at which more are refused.", stats.max_jobs);
-  out.one("clock_trusted", "gauge", "1 while wall-clock work goes on.", stats.wall_trusted ? 1 : 0);
+  out.one("clock_trusted", "gauge", "1 while wall-clock work goes on.", stats.clock.trusted ? 1 : 0);
   out.one("clock_steps_total", "counter", "Steps of the wall clock that were seen.",
           stats.clock_steps);
   out.one("unclean_start", "gauge", "1 if the last process did not close the file.",

@@ -19,7 +19,7 @@ _holdfast() {
   if [[ -n $words ]]; then COMPREPLY=($(compgen -W "$words" -- "$cur")); return; fi
 
   if ((COMP_CWORD == 1)); then
-    words="serve simulate add list show why wait cancel retry rm edit schedule queue stats watch health metrics check
+    words="serve simulate add list show why wait cancel retry rm edit schedule queue stats watch health clock next-wake metrics check
       backup prune end-safe-mode top bundle version completion --help --version"
   else
     case $command in
@@ -34,6 +34,10 @@ _holdfast() {
       watch) words="--queue --type --id $common" ;;
       backup) COMPREPLY=($(compgen -f -- "$cur")); return ;;
       completion) words="bash" ;;
+      next-wake) words="--unix $common" ;;
+      clock)
+        words=$common
+        if ((COMP_CWORD == 2)); then words="show confirm reset"; fi ;;
       schedule)
         if ((COMP_CWORD == 2)); then
           words="list put rm pause resume run backfill next"

@@ -66,7 +66,7 @@ class EngineFixture {
     leave();
     now.boot_ms = 5000;
     now.wall_ms += off_ms;
-    now.wall_trusted = trusted;
+    now.synced = trusted;
     boot_id += "+";
     open();
   }

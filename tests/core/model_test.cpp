@@ -209,7 +209,7 @@ class Model : public EngineFixture {
   void odd() {
     switch (below(5)) {
       case 0: now.wall_ms += random.between(-100000, 100000); play({ClockStepped{}}); break;
-      case 1: now.wall_trusted = !now.wall_trusted; play(); break;
+      case 1: now.synced = !now.synced; play(); break;
       case 2: play({QueueSet{any(kQueues), {one_in(2) ? std::optional<int>(static_cast<int>(below(3)) + 1) : std::nullopt}}}); break;
       case 3: play({RetryAllDead{static_cast<int>(below(10)) + 1}}); break;
       default: play({Prune{}, Check{}, ReserveIds{3}}); break;
@@ -320,7 +320,7 @@ class Model : public EngineFixture {
 
   // Everything succeeds from now on: every job comes to its end.
   void heal() {
-    now.wall_trusted = true;
+    now.synced = true;
     std::vector<Op> ops;
     for (const std::string& q : kQueues) ops.push_back(QueuePause{q, false});
     play(std::move(ops));

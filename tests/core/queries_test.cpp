@@ -180,7 +180,7 @@ TEST_CASE_FIXTURE(QueriesFixture, "stats count what is there and what has happen
   CHECK(s.dead == 1);
   CHECK(s.deferred == 1);
   CHECK(s.cancelled == 1);
-  CHECK(s.wall_trusted);
+  CHECK(s.clock.trusted);
   CHECK(s.file_bytes > 0);
 }
 

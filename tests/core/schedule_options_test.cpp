@@ -264,9 +264,9 @@ TEST_CASE_FIXTURE(Options, "backfill: what cannot be is refused, and nothing is 
   no("s", -1, 5, HF_E_INVALID, "not before");
   no("s", now.wall_ms - kHour, now.wall_ms + 1, HF_E_INVALID, "not past");
   no("s", now.wall_ms - 1001 * kHour, now.wall_ms, HF_E_INVALID, "more than 1000");
-  now.wall_trusted = false;
+  now.synced = false;
   no("s", 0, kHour, HF_E_CONFLICT, "not trusted");
-  now.wall_trusted = true;
+  now.synced = true;
   limits.max_jobs = 10;
   ask<Done>(SetLimits{limits});
   no("s", now.wall_ms - 11 * kHour, now.wall_ms, HF_E_FULL, "");

@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(SchedulerFixture, "jitter moves each firing by a part of it, n
 TEST_CASE_FIXTURE(SchedulerFixture, "@every goes by elapsed time, whatever the wall clock does, trusted or not") {
   put(every("90s"));
   now.wall_ms += 1000 * kHour;
-  now.wall_trusted = false;
+  now.synced = false;
   pass(89999);
   CHECK(made().empty());
   pass(1);
@@ -160,13 +160,13 @@ TEST_CASE_FIXTURE(SchedulerFixture, "@every catches up by its policy") {
 }
 
 TEST_CASE_FIXTURE(SchedulerFixture, "a calendar line waits for a trusted clock and says so") {
-  now.wall_trusted = false;
+  now.synced = false;
   put(hourly());
   CHECK(info().waiting.find("clock") != std::string::npos);
   CHECK(info().next_wall_ms == 0);
   pass(3 * kHour);
   CHECK(made().empty());
-  now.wall_trusted = true;
+  now.synced = true;
   tick({ClockStepped{}});
   CHECK(made().empty());
   CHECK(info().waiting.empty());
@@ -175,10 +175,10 @@ TEST_CASE_FIXTURE(SchedulerFixture, "a calendar line waits for a trusted clock a
 
 TEST_CASE_FIXTURE(SchedulerFixture, "what was missed while the clock was not trusted is caught up with") {
   put(hourly());
-  now.wall_trusted = false;
+  now.synced = false;
   pass(3 * kHour);
   CHECK(made().empty());
-  now.wall_trusted = true;
+  now.synced = true;
   tick({ClockStepped{}});
   CHECK(made() == std::vector<int64_t>{today(13)});
 }
@@ -216,9 +216,9 @@ TEST_CASE_FIXTURE(SchedulerFixture, "... also when it was set right while the en
   }
   SUBCASE("untrusted") {
     now.wall_ms = true_wall;
-    now.wall_trusted = false;
+    now.synced = false;
     tick();
-    now.wall_trusted = true;
+    now.synced = true;
     tick();
   }
   CHECK(info().next_wall_ms == today(11));
@@ -260,10 +260,10 @@ TEST_CASE_FIXTURE(SchedulerFixture, "pause and resume: nothing fires, nothing is
 TEST_CASE_FIXTURE(SchedulerFixture, "a schedule that is resumed before the clock is trusted makes up for nothing") {
   put(hourly());
   ask<Done>(SchedulePause{"s", true});
-  now.wall_trusted = false;
+  now.synced = false;
   pass(3 * kHour);
   ask<Done>(SchedulePause{"s", false});
-  now.wall_trusted = true;
+  now.synced = true;
   tick();
   CHECK(made().empty());
   CHECK(info().next_wall_ms == today(14));

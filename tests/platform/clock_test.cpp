@@ -30,33 +30,3 @@ TEST_CASE("clocks: the boot has a name that stays the same") {
 }
 
 TEST_CASE("clocks: seeds differ") { CHECK(random_seed() != random_seed()); }
-
-TEST_CASE("clock trust: a synchronised clock is believed whatever it shows") {
-  CHECK(ClockTrust{}.trusts(0, true));
-  CHECK(ClockTrust{.floor_ms = 1000, .accept_plausible = false}.trusts(0, true));
-}
-
-TEST_CASE("clock trust: a plausible one lies between floor and ceiling, both included") {
-  const ClockTrust rule{};
-  CHECK_FALSE(rule.trusts(0, false));  // 1970: no battery
-  CHECK_FALSE(rule.trusts(rule.floor_ms - 1, false));
-  CHECK(rule.trusts(rule.floor_ms, false));
-  CHECK(rule.trusts(rule.ceiling_ms(), false));
-  CHECK_FALSE(rule.trusts(rule.ceiling_ms() + 1, false));
-}
-
-TEST_CASE("clock trust: plausible is not enough if the rule says so") {
-  const ClockTrust strict{.accept_plausible = false};
-  CHECK_FALSE(strict.trusts(strict.floor_ms + 1, false));
-}
-
-TEST_CASE("clock trust: the floor is the later of the release and the last confirmed time") {
-  CHECK(ClockTrust::from_confirmed(0).floor_ms == kReleaseFloorMs);
-  CHECK(ClockTrust::from_confirmed(kReleaseFloorMs + 5).floor_ms == kReleaseFloorMs + 5);
-  CHECK_FALSE(ClockTrust::from_confirmed(0, false).accept_plausible);
-}
-
-TEST_CASE("clock trust: the span is 20 years") {
-  constexpr std::int64_t k20461101 = 2'424'643'200'000;  // 2046-11-01T00:00:00Z
-  CHECK(ClockTrust{}.ceiling_ms() == k20461101);
-}

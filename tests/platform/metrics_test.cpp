@@ -25,7 +25,7 @@ Stats some_stats() {
   stats.completed = 7;
   stats.max_bytes = 1000;
   stats.max_jobs = 100;
-  stats.wall_trusted = true;
+  stats.clock.trusted = true;
   QueueInfo odd;
   odd.name = "a";
   odd.concurrency = 4;
@@ -122,7 +122,7 @@ TEST_CASE("this process has memory") {
 TEST_CASE("health: ok, degraded without a trusted clock, failing when full") {
   Stats stats = some_stats();
   CHECK(std::string(health_of(stats).word()) == "ok");
-  stats.wall_trusted = false;
+  stats.clock.trusted = false;
   CHECK(std::string(health_of(stats).word()) == "degraded");
   CHECK(!health_of(stats).failing());
   stats.file_bytes = 900;

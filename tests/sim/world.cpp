@@ -182,10 +182,10 @@ class World {
     now_.boot_ms = 3000;
     booted_at_ -= now_.boot_ms;
     now_.wall_ms += off;
-    if (fault_random_.below(3) == 0 && now_.wall_trusted) {
+    if (fault_random_.below(3) == 0 && now_.synced) {
       true_wall_ahead_ = now_.wall_ms - 1000;  // it wakes up in 1970
       now_.wall_ms = 1000;
-      now_.wall_trusted = false;
+      now_.synced = false;
       at(clock() + static_cast<int64_t>(fault_random_.below(60000)), Event::trust);
     }
     ++boots_;
@@ -446,7 +446,7 @@ class World {
         turn({ClockStepped{}});
         break;
       case FaultKind::untrusted:
-        now_.wall_trusted = false;
+        now_.synced = false;
         at(clock() + static_cast<int64_t>(fault_random_.below(60000)), Event::trust);
         turn();
         break;
@@ -513,7 +513,7 @@ class World {
   void trust() {
     now_.wall_ms += true_wall_ahead_;
     true_wall_ahead_ = 0;
-    now_.wall_trusted = true;
+    now_.synced = true;
     turn({ClockStepped{}});
   }
 
