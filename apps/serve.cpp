@@ -78,6 +78,7 @@ class Daemon {
     HostOptions options;
     options.device = config_.device;
     options.limits = config_.limits;
+    options.clock = config_.clock.options;  // from the first turn on
     if (options.limits.concurrency == 0) options.limits.concurrency = Limits().concurrency;
     options.log = log_;
     auto host = Host::open(config_.database, std::move(options));
