@@ -42,8 +42,8 @@ void Timekeeper::open(const Now& now, const std::string& boot_id, const ClockRul
   same_boot_ = !boot_id.empty() && store.meta_text("boot_id") == boot_id;
   confirmed_floor_ms_ = kept("floor_ms");
   turn_.stats.clock_steps = kept("steps");
-  step_by_ms_ = store.meta("step_by_ms", 0);
-  step_to_wall_ms_ = store.meta("step_to_wall_ms", 0);
+  step_by_ms_ = std::max(store.meta("step_by_ms", 0), -kTimeMax);
+  step_to_wall_ms_ = kept("step_to_wall_ms");
   step_at_ms_ = kept("step_at_ms");
   if (same_boot_ && kept("right_boot_ms") != 0) confirmed_ = {kept("right_wall_ms") - kept("right_boot_ms"), kept("right_boot_ms")};
   judge();

@@ -457,8 +457,8 @@ HF_API int hf_serve(hf_engine *engine, const char *socket_path, const hf_serve_o
  * nothing changes: HF_E_INVALID, and hf_errmsg says where and what is allowed. */
 HF_API int hf_load_config(hf_engine *engine, const char *file);
 
-/* Any thread. The wall-clock time of the next thing that is due, for boards that sleep and set an RTC
- * alarm; -1 if nothing is. */
+/* Any thread. The wall-clock time at which the next work is due, for boards that sleep and set an RTC
+ * alarm; -1 if none is. What only tidies up (retention) does not count. */
 HF_API int hf_next_wake(hf_engine *engine, int64_t *unix_ms);
 
 #ifdef __cplusplus

@@ -99,23 +99,6 @@ class BootTimer {
   State* state_;  // freed when libuv has closed its handle
 };
 
-// Tells that somebody set the wall clock (timerfd, TFD_TIMER_CANCEL_ON_SET): what waits for wall time
-// is to be computed anew at once. Slewing (adjtime) is not told.
-//
-// Owner: whoever made it. Thread: the loop's, all of it (or any before Loop::start).
-class ClockStepWatch {
- public:
-  static Result<std::unique_ptr<ClockStepWatch>> create(uv_loop_t* loop, std::function<void()> stepped);
-  ~ClockStepWatch();
-  ClockStepWatch(const ClockStepWatch&) = delete;
-  ClockStepWatch& operator=(const ClockStepWatch&) = delete;
-
- private:
-  struct State;
-  explicit ClockStepWatch(State* state) : state_(state) {}
-  State* state_;
-};
-
 // Signals as events of the loop, for apps/ only: the library installs no signal handler.
 //
 // Owner: the daemon's main. Thread: the loop's, all of it (or any before Loop::start).

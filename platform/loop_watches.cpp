@@ -1,4 +1,4 @@
-// What a loop waits for besides sockets: the one timer, a step of the wall clock, signals.
+// What a loop waits for besides sockets: the one timer, signals.
 
 #include <errno.h>
 #include <string.h>
@@ -21,16 +21,22 @@ uv_handle_t* as_handle(Handle* handle) {
   return reinterpret_cast<uv_handle_t*>(handle);
 }
 
+}  // namespace
+
+// ---- BootTimer --------------------------------------------------------------------------------
+
 // A timerfd watched by uv_poll. On the heap, because libuv lets go of its handle an iteration later. All memory that a
-// watch needs is taken before open(): from then on it is on the loop, and goes by close_timer() alone.
-struct TimerFd {
+// timer needs is taken before open(): from then on it is on the loop, and goes by close() alone.
+struct BootTimer::State {
+  std::function<void()> fire;
+  std::int64_t at = kNever;
   uv_poll_t poll;
   int fd = -1;
   bool closed = false;
 
-  // `on_readable` gets this object as handle->data. 0, or an error of libuv: then nothing is open.
-  int open(uv_loop_t* loop, clockid_t clock, uv_poll_cb on_readable) {
-    const int made = timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC);
+  // 0, or an error of libuv: then nothing is open.
+  int open(uv_loop_t* loop) {
+    const int made = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     if (made < 0) return -errno;
     const int error = uv_poll_init(loop, &poll, made);
     if (error != 0) {
@@ -39,114 +45,60 @@ struct TimerFd {
     }
     fd = made;
     poll.data = this;
-    const int started = uv_poll_start(&poll, UV_READABLE, on_readable);
+    const int started = uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* readable, int, int) { static_cast<State*>(readable->data)->ring(); });
     assert(started == 0);  // fails only if another handle watches the same descriptor
     return started;
   }
 
-  // Sets the absolute time; {0, 0} disarms.
-  void set(timespec at, int flags) {
-    itimerspec spec{};
-    spec.it_value = at;
-    timerfd_settime(fd, TFD_TIMER_ABSTIME | flags, &spec, nullptr);
-  }
-
-  // 0 if it expired, else an errno value.
-  int read() {
+  void ring() {
     std::uint64_t expirations;
-    return ::read(fd, &expirations, sizeof expirations) < 0 ? errno : 0;
+    if (closed || ::read(fd, &expirations, sizeof expirations) < 0) return;  // EAGAIN: set anew after it expired
+    at = kNever;
+    (void)guarded(fire);
   }
-};
 
-// Of a BootTimer's or a ClockStepWatch's state: frees it, once the loop has let go of it.
-template <class State>
-void close_timer(State* state) {
-  state->closed = true;
-  if (state->fd < 0) {
-    delete state;
-    return;
+  // Frees it, once the loop has let go of it.
+  void close() {
+    closed = true;
+    if (fd < 0) {
+      delete this;
+      return;
+    }
+    uv_close(as_handle(&poll), [](uv_handle_t* handle) {
+      auto* self = static_cast<State*>(handle->data);
+      ::close(self->fd);
+      delete self;
+    });
   }
-  uv_close(as_handle(&state->poll), [](uv_handle_t* handle) {
-    auto* self = static_cast<State*>(static_cast<TimerFd*>(handle->data));
-    close(self->fd);
-    delete self;
-  });
-}
-
-Error no_timer(int error) {
-  return {HF_E_IO, std::string("cannot make a timer: ") + uv_strerror(error)};
-}
-
-}  // namespace
-
-// ---- BootTimer --------------------------------------------------------------------------------
-
-struct BootTimer::State : TimerFd {
-  std::function<void()> fire;
-  std::int64_t at = kNever;
 };
 
 Result<std::unique_ptr<BootTimer>> BootTimer::create(uv_loop_t* loop, std::function<void()> fire) {
   auto memory = std::make_unique<State>();
   memory->fire = std::move(fire);
   std::unique_ptr<BootTimer> timer(new BootTimer(memory.get()));
-  const int error = memory.release()->open(loop, CLOCK_BOOTTIME, [](uv_poll_t* poll, int, int) {
-    auto* self = static_cast<State*>(static_cast<TimerFd*>(poll->data));
-    if (self->closed || self->read() != 0) return;  // EAGAIN: set anew after it expired
-    self->at = kNever;
-    (void)guarded(self->fire);
-  });
-  if (error != 0) return no_timer(error);
+  const int error = memory.release()->open(loop);
+  if (error != 0) return Error{HF_E_IO, std::string("cannot make a timer: ") + uv_strerror(error)};
   return timer;
 }
 
-BootTimer::~BootTimer() { close_timer(state_); }
+BootTimer::~BootTimer() { state_->close(); }
 
 void BootTimer::set(std::int64_t at_boot_ms) {
   if (at_boot_ms == state_->at) return;
   state_->at = at_boot_ms;
-  timespec at{};
+  itimerspec spec{};  // {0, 0} disarms
+  timespec& at = spec.it_value;
   if (at_boot_ms != kNever) {
     const std::int64_t ms = std::max<std::int64_t>(at_boot_ms, 0);
     constexpr std::int64_t kLongestSeconds = 0x7fff'ffff;  // 68 years of uptime, in any time_t
     at.tv_sec = static_cast<time_t>(std::min(ms / 1000, kLongestSeconds));
     at.tv_nsec = ms % 1000 * 1'000'000;
-    if (at.tv_sec == 0 && at.tv_nsec == 0) at.tv_nsec = 1;  // 0 would disarm
+    if (at.tv_sec == 0 && at.tv_nsec == 0) at.tv_nsec = 1;
   }
-  state_->set(at, 0);
+  timerfd_settime(state_->fd, TFD_TIMER_ABSTIME, &spec, nullptr);
 }
 
 std::int64_t BootTimer::at() const { return state_->at; }
-
-// ---- ClockStepWatch ---------------------------------------------------------------------------
-
-struct ClockStepWatch::State : TimerFd {
-  std::function<void()> stepped;
-
-  // A time that does not come: 2200-01-01. It is only there to be cancelled.
-  void arm() { set({static_cast<time_t>(7'258'118'400), 0}, TFD_TIMER_CANCEL_ON_SET); }
-};
-
-Result<std::unique_ptr<ClockStepWatch>> ClockStepWatch::create(uv_loop_t* loop,
-                                                               std::function<void()> stepped) {
-  auto memory = std::make_unique<State>();
-  memory->stepped = std::move(stepped);
-  std::unique_ptr<ClockStepWatch> watch(new ClockStepWatch(memory.get()));
-  const int error = memory.release()->open(loop, CLOCK_REALTIME, [](uv_poll_t* poll, int, int) {
-    auto* self = static_cast<State*>(static_cast<TimerFd*>(poll->data));
-    if (self->closed) return;
-    const int result = self->read();
-    if (result == EAGAIN) return;
-    // ECANCELED: the clock was set. 0: it was set beyond 2200, and the time came.
-    if (result == ECANCELED) self->arm();
-    (void)guarded(self->stepped);
-  });
-  if (error != 0) return no_timer(error);
-  watch->state_->arm();
-  return watch;
-}
-
-ClockStepWatch::~ClockStepWatch() { close_timer(state_); }
 
 // ---- SignalWatch ------------------------------------------------------------------------------
 

@@ -47,6 +47,5 @@ TEST_CASE("faults: a watch for which there is no memory leaves nothing on the lo
   using namespace hf;
   fault::Spare mine;
   fail_each_of([](uv_loop_t* loop) { return BootTimer::create(loop, [] {}); });
-  fail_each_of([](uv_loop_t* loop) { return ClockStepWatch::create(loop, [] {}); });
   fail_each_of([](uv_loop_t* loop) { return SignalWatch::create(loop, {SIGUSR1, SIGUSR2}, [](int) {}); });
 }

@@ -50,7 +50,6 @@ TEST_CASE("idle: loop, server, timers, signals and workers do not run") {
   REQUIRE(loop.ok());
   std::unique_ptr<HttpServer> server;
   std::unique_ptr<BootTimer> timer;
-  std::unique_ptr<ClockStepWatch> steps;
   std::unique_ptr<SignalWatch> signals;
   std::promise<void> ready, gone, worked;
   (*loop)->post([&] {
@@ -59,7 +58,6 @@ TEST_CASE("idle: loop, server, timers, signals and workers do not run") {
     server = *HttpServer::create(**loop, options, [](ServerRequest, Responder responder) { responder.reply({}); });
     timer = *BootTimer::create((*loop)->uv(), [] { FAIL("a month is not over"); });
     timer->set(boot_ms() + 30LL * 24 * 3600 * 1000);
-    steps = *ClockStepWatch::create((*loop)->uv(), [] {});
     signals = *SignalWatch::create((*loop)->uv(), {SIGHUP}, [](int) {});
     ready.set_value();
   });
@@ -87,7 +85,6 @@ TEST_CASE("idle: loop, server, timers, signals and workers do not run") {
 
   (*loop)->post([&] {
     signals.reset();
-    steps.reset();
     timer.reset();
     server.reset();
     gone.set_value();

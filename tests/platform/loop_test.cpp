@@ -2,9 +2,6 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -217,31 +214,4 @@ TEST_CASE("signal watch: one that cannot be watched is an error") {
   const auto watch = SignalWatch::create((*loop)->uv(), {SIGTERM, SIGKILL}, [](int) {});
   REQUIRE_FALSE(watch.ok());
   CHECK(watch.error().code == HF_E_IO);
-}
-
-TEST_CASE("clock step watch: opens and closes") {
-  auto loop = started_loop();
-  std::unique_ptr<ClockStepWatch> watch;
-  on_loop(*loop, [&] { watch = *ClockStepWatch::create(loop->uv(), [] { FAIL("nobody set the clock"); }); return 0; });
-  on_loop(*loop, [&] { watch.reset(); return 0; });
-}
-
-// Sets the machine's clock (to what it shows), so it runs only where that is allowed and asked for.
-TEST_CASE("clock step watch: tells of each step" *
-          doctest::skip(getenv("HOLDFAST_TEST_SET_CLOCK") == nullptr)) {
-  auto loop = started_loop();
-  std::promise<void> told[2];
-  int steps = 0;
-  std::unique_ptr<ClockStepWatch> watch;
-  on_loop(*loop, [&] {
-    watch = *ClockStepWatch::create(loop->uv(), [&] { if (steps < 2) told[steps++].set_value(); });
-    return 0;
-  });
-  for (auto& step : told) {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    REQUIRE(clock_settime(CLOCK_REALTIME, &now) == 0);
-    step.get_future().get();
-  }
-  on_loop(*loop, [&] { watch.reset(); return 0; });
 }

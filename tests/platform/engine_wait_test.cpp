@@ -1,0 +1,62 @@
+// How the engine thread sleeps.
+#include "platform/engine_wait.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <thread>
+
+#include "core/types.h"
+#include "platform/clock.h"
+
+using namespace hf;
+
+namespace {
+constexpr int64_t kLongMs = 3600 * 1000;
+}
+
+TEST_CASE("engine wait: a wake before it, or while it sleeps, ends it; nothing was due") {
+  const auto wait = *EngineWait::create();
+  wait->wake();
+  wait->wake();  // two are one
+  CHECK_FALSE(wait->wait(boot_ms() + kLongMs, kNever));
+  std::thread other([&] { wait->wake(); });
+  CHECK_FALSE(wait->wait(boot_ms() + kLongMs, wall_ms() + kLongMs));
+  other.join();
+}
+
+TEST_CASE("engine wait: it ends when either clock says so, not before, and at once for what is past") {
+  const auto wait = *EngineWait::create();
+  for (int n = 0; n < 3; ++n) {
+    const int64_t at = boot_ms() + 20;
+    CHECK(wait->wait(at, wall_ms() + kLongMs));
+    CHECK(boot_ms() >= at);
+    const int64_t wall = wall_ms() + 20;
+    CHECK(wait->wait(boot_ms() + kLongMs, wall));
+    CHECK(wall_ms() >= wall);
+  }
+  CHECK(wait->wait(0, kNever));
+  CHECK(wait->wait(-5, kNever));
+  CHECK(wait->wait(kNever, wall_ms() - kLongMs));
+}
+
+// Sets the machine's clock (to what it shows), so it runs only where that is allowed and asked for.
+TEST_CASE("engine wait: whoever sets the clock wakes it, each time, though nothing is due" *
+          doctest::skip(getenv("HOLDFAST_TEST_SET_CLOCK") == nullptr)) {
+  const auto wait = *EngineWait::create();
+  for (int n = 0; n < 2; ++n) {
+    std::thread other([] {
+      timespec now{};
+      clock_gettime(CLOCK_REALTIME, &now);
+      // Again and again: it may not have slept yet.
+      for (int sets = 0; sets < 1000; ++sets) {
+        REQUIRE(clock_settime(CLOCK_REALTIME, &now) == 0);
+        now.tv_nsec += 100'000;
+        if (now.tv_nsec >= 1'000'000'000) now.tv_sec += 1, now.tv_nsec -= 1'000'000'000;
+      }
+    });
+    CHECK(wait->wait(boot_ms() + kLongMs, kNever));
+    other.join();
+  }
+}
