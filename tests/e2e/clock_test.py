@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from harness import Case, Daemon, main, write
+from harness import Case, Daemon, WallClock, main, time_of, write
 
 ECHO = {"handlers": {"echo": {"exec": ["/bin/cat"]}}}
 PAST = "2026-11-02T00:00:00Z"
@@ -77,40 +77,28 @@ class Trust(Case):
 
 
 class Steps(Case):
-    """libfaketime stands in for the wall clock; the elapsed one goes on as it does."""
-
     def setUp(self):
         super().setUp()
-        folders = ("x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf")
-        library = next((path for path in (f"/usr/lib/{folder}/faketime/libfaketime.so.1" for folder in folders) if os.path.exists(path)), None)
-        if library is None:
-            self.skipTest("no libfaketime")
-        self.offset = self.path("offset")
-        self.set_clock("+0d")
-        environment = ["env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={self.offset}", "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
-                       "FAKETIME_DISABLE_SHM=1"]
-        self.daemon = Daemon(self, {**ECHO, "schedules": {"tick": {"cron": "@every 1s", "type": "echo"}}, "limits": {"concurrency": 1}}, prefix=environment)
-
-    def set_clock(self, offset):
-        write(self.offset + ".new", offset + "\n")
-        os.replace(self.offset + ".new", self.offset)
+        self.wall = WallClock(self)
+        schedules = {"tick": {"cron": "@every 1s", "type": "echo"}, "yearly": {"cron": "0 0 1 1 *", "type": "echo", "catch_up": "once"}}
+        self.daemon = Daemon(self, {**ECHO, "schedules": schedules}, prefix=self.wall.prefix)
 
     def test_a_thousand_delays_keep_their_times(self):
         daemon = self.daemon.start()
-        specs = [{"type": "echo", "delay": f"{n + 60}m"} for n in range(1000)]
+        specs = [{"type": "echo", "queue": "later", "delay": f"{n + 60}m"} for n in range(1000)]
         ids = json.loads(daemon.api("POST", "/v1/jobs", {"jobs": specs}))["ids"]
         self.assertEqual(len(ids), 1000)
 
         def dues():
             """On the elapsed axis: they are shown by the present wall clock."""
             clock = json.loads(daemon.cli("clock", "show", "--json"))
-            pages = [json.loads(daemon.cli("list", "--state", "pending", "--limit", "1000", "--json"))["jobs"]]
-            shown = {job["id"]: time_of(job["due"]) for job in pages[0]}
+            jobs = json.loads(daemon.cli("list", "--queue", "later", "--limit", "1000", "--json"))["jobs"]
+            shown = {job["id"]: time_of(job["due"]) for job in jobs}
             return [shown[id] - time_of(clock["time"]) + clock["elapsed_ms"] / 1000 for id in ids]
 
         before = dues()
         for step, offset in enumerate(("+1d", "-1d", "+0d"), 1):
-            self.set_clock(offset)
+            self.wall.set(offset)
             self.until(f"step {step} is seen", lambda: json.loads(daemon.cli("clock", "show", "--json"))["steps_total"] >= step)
             moved = max(abs(was - now) for was, now in zip(before, dues()))
             self.assertLess(moved, 1, f"a delay moved with the step to {offset}")
@@ -118,11 +106,29 @@ class Steps(Case):
         self.assertIn("clock_stepped", daemon.log())
         daemon.stop()
 
+    def stats(self):
+        return json.loads(self.daemon.cli("stats", "--json"))
 
-def time_of(text):
-    whole = text.split(".")[0].rstrip("Z")
-    fraction = float("0." + text.split(".")[1].rstrip("Z")) if "." in text else 0.0
-    return time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone + fraction
+    def fired(self, name):
+        schedules = json.loads(self.daemon.cli("schedule", "list", "--json"))["schedules"]
+        return next(schedule for schedule in schedules if schedule["name"] == name)["fired"]
+
+    def test_every_and_cron_over_a_year_there_and_back(self):
+        """A delay does not move, and what cron owes is done once."""
+        daemon = self.daemon.start()
+        begun = time.monotonic()
+        later = daemon.add("echo", '"later"', "--delay", "6s")
+        for step, offset in enumerate(("+400d", "-400d", "+0d"), 1):
+            self.wall.set(offset)
+            ticks = self.fired("tick")
+            self.until(lambda: f"@every goes on after a step to {offset}", lambda: self.fired("tick") > ticks, 10)
+            self.until(lambda: f"step {step} was seen: {self.stats()}", lambda: self.stats()["clock_steps_total"] >= step)
+        if time.monotonic() - begun < 5:
+            self.assertEqual(daemon.job(later)["state"], "pending")
+        daemon.ended(later)
+        self.assertGreaterEqual(time.monotonic() - begun, 6)
+        self.assertLessEqual(self.fired("yearly"), 1)  # the year that was passed, made up for once
+        daemon.stop()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""What befalls a daemon on a device, on the real thing: signals at any time, clocks that are set, clients that hold on."""
-import json
+"""What befalls a daemon on a device, on the real thing: signals at any time, clients that hold on, descriptors that run out."""
 import os
 import random
 import signal
 import socket
 import time
 
-from harness import HOLDFAST, PATIENCE, Case, Daemon, main, need, write
+from harness import HOLDFAST, PATIENCE, Case, Daemon, main, need
 
 ECHO = {"handlers": {"echo": {"exec": ["/bin/cat"]}}}
 SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
@@ -50,50 +49,6 @@ class Signals(Case):
         for _ in range(20):
             daemon.process.send_signal(signal.SIGHUP)
         self.assertEqual(daemon.process.wait(PATIENCE), 0, daemon.log())
-
-
-class Clocks(Case):
-    """The wall clock is set by a year, there and back: a delay does not move, and what cron owes is done once."""
-
-    def setUp(self):
-        super().setUp()
-        library = next((path for path in ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-                                          "/usr/lib/arm-linux-gnueabihf/faketime/libfaketime.so.1") if os.path.exists(path)), None)
-        if library is None:
-            self.skipTest("no libfaketime")
-        self.offset = self.path("offset")
-        self.set_clock("+0d")
-        environment = ["env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={self.offset}", "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
-                       "FAKETIME_DISABLE_SHM=1"]
-        self.daemon = Daemon(self, {**ECHO, "schedules": {"tick": {"cron": "@every 1s", "type": "echo"}, "yearly": {"cron": "0 0 1 1 *", "type": "echo", "catch_up": "once"}}},
-                             prefix=environment)
-
-    def set_clock(self, offset):
-        write(self.offset + ".new", offset + "\n")
-        os.replace(self.offset + ".new", self.offset)
-
-    def stats(self):
-        return json.loads(self.daemon.cli("stats", "--json"))
-
-    def fired(self, name):
-        schedules = json.loads(self.daemon.cli("schedule", "list", "--json"))["schedules"]
-        return next(schedule for schedule in schedules if schedule["name"] == name)["fired"]
-
-    def test_a_step_moves_no_delay(self):
-        daemon = self.daemon.start()
-        begun = time.monotonic()
-        later = daemon.add("echo", '"later"', "--delay", "6s")
-        for step, offset in enumerate(("+400d", "-400d", "+0d"), 1):
-            self.set_clock(offset)
-            ticks = self.fired("tick")
-            self.until(lambda: f"@every goes on after a step to {offset}", lambda: self.fired("tick") > ticks, 10)
-            self.until(lambda: f"step {step} was seen: {self.stats()}", lambda: self.stats()["clock_steps_total"] >= step)
-        if time.monotonic() - begun < 5:
-            self.assertEqual(daemon.job(later)["state"], "pending")
-        daemon.ended(later)
-        self.assertGreaterEqual(time.monotonic() - begun, 6)
-        self.assertLessEqual(self.fired("yearly"), 1)  # the year that was passed, made up for once
-        daemon.stop()
 
 
 class Clients(Case):

@@ -1,22 +1,17 @@
 #!/usr/bin/env python3
 """SIGKILL at random while schedules fire every second: each occurrence becomes exactly one job, none twice, none never.
 HOLDFAST_FIRINGS=10000 is the long one."""
-import datetime
 import json
 import os
 import random
 import signal
 import time
 
-from harness import Case, Daemon, main
+from harness import Case, Daemon, main, time_of
 
 FIRINGS = int(os.environ.get("HOLDFAST_FIRINGS", "1500"))
 SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
 SCHEDULES = 200
-
-
-def second_of(text):
-    return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
 
 
 class Firings(Case):
@@ -40,7 +35,7 @@ class Firings(Case):
         while True:
             page = json.loads(daemon.cli("list", "--limit", "1000", "--json", *(["--after", str(after)] if after else [])))
             for job in page["jobs"]:
-                times[job["schedule"]].append(second_of(job["occurrence"]))
+                times[job["schedule"]].append(int(time_of(job["occurrence"])))
             after = page.get("next")
             if not after:
                 break

@@ -3,6 +3,7 @@
 Each script is a unittest program. A test starts what it needs; everything is killed, reaped and removed at its end.
 """
 import contextlib
+import datetime
 import json
 import os
 import random
@@ -44,6 +45,11 @@ def main():
 def skip(why):
     print(f"skipped: {why}")
     sys.exit(77)
+
+
+def time_of(text):
+    """Unix seconds of a time as Holdfast shows it."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def run(*argv, status=0, input=None, **more):
@@ -183,6 +189,25 @@ class Daemon:
         jobs = self.case.until(lambda: f"{ids} are {state}: {self.cli('list')}{self.log()}",
                                lambda: (jobs := [self.job(id) for id in ids]) and all(job["state"] == state for job in jobs) and jobs)
         return jobs if len(ids) > 1 else jobs[0]
+
+
+class WallClock:
+    """libfaketime stands in for the wall clock of a Daemon with this prefix; the elapsed one goes on as it does."""
+
+    def __init__(self, case):
+        folders = ("x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf")
+        library = next((path for path in (f"/usr/lib/{folder}/faketime/libfaketime.so.1" for folder in folders) if os.path.exists(path)), None)
+        if library is None:
+            case.skipTest("no libfaketime")
+        self.file = case.path("offset")
+        self.set("+0d")
+        self.prefix = ("env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={self.file}", "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
+                       "FAKETIME_DISABLE_SHM=1")
+
+    def set(self, offset):
+        """+1d, -400d: from the true time."""
+        write(self.file + ".new", offset + "\n")
+        os.replace(self.file + ".new", self.file)
 
 
 class Authority:
