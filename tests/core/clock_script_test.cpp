@@ -69,7 +69,7 @@ class Gateway : public EngineFixture {
     tick();
     end_runs();
   }
-  void sleep(int64_t ms) {  // suspended: nobody looks
+  void suspend(int64_t ms) {  // suspended: nobody looks
     now.boot_ms += ms;
     now.wall_ms += ms;
     up += ms;
@@ -175,7 +175,7 @@ TEST_CASE_FIXTURE(Gateway, "clocks: a life with every kind of step, sleep and lo
   CHECK(fired_all() == std::vector<int>{2, 2, 2});
 
   const int64_t asleep = up;
-  sleep(8 * kHour);
+  suspend(8 * kHour);
   const int64_t awake = up;
   CHECK(fired_all() == std::vector<int>{1, 0, 5});
   go(kHour);

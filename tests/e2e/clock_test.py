@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from harness import Case, Daemon, WallClock, main, time_of, write
+from harness import Case, Daemon, WallClock, main, need, time_of, write
 
 ECHO = {"handlers": {"echo": {"exec": ["/bin/cat"]}}}
 PAST = "2026-11-02T00:00:00Z"
@@ -132,4 +132,5 @@ class Steps(Case):
 
 
 if __name__ == "__main__":
+    need("sh", "cat", "curl")
     main()

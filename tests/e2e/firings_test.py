@@ -7,7 +7,7 @@ import random
 import signal
 import time
 
-from harness import Case, Daemon, main, time_of
+from harness import Case, Daemon, main, need, time_of
 
 FIRINGS = int(os.environ.get("HOLDFAST_FIRINGS", "1500"))
 SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
@@ -54,4 +54,5 @@ class Firings(Case):
 
 
 if __name__ == "__main__":
+    need("cat")
     main()
