@@ -40,8 +40,8 @@ void Jobs::open(const Opening& opening) {
 void Jobs::adopt(const LiveRun& live) {
   turn_.running.number_from(live.run + 1);
   FullRow row = turn_.store.read(live.id, false);
-  // The failed commit may have reached the disk all the same, with the run's end in it.
-  if (!row.found || row.job.state != State::running || row.job.attempts != live.attempt) return;
+  // The failed commit may have reached the disk all the same, with the run's end in it, and with a claim of the delivery.
+  if (!row.found || row.job.state != State::running || row.job.attempts != live.attempt || row.job.lane != live.lane) return;
   Run run;
   run.id = live.id;
   run.attempt = live.attempt;

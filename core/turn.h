@@ -23,6 +23,7 @@ struct LiveRun {
   uint64_t run = 0;
   int64_t started_ms = 0;
   int64_t deadline_ms = kNever;
+  int lane = 0;  // of which leg it is: both begin with attempt 1
 };
 
 // A job that runs in this process.
@@ -92,7 +93,7 @@ class Running {
   }
 
  private:
-  static LiveRun live(const Run& r) { return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms}; }
+  static LiveRun live(const Run& r) { return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id}; }
 
   std::unordered_map<JobId, Run> runs_;
   std::unordered_map<uint64_t, int> batch_left_;
