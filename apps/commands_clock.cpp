@@ -8,58 +8,50 @@ namespace hf {
 namespace {
 
 void print_clock(Session& session, const Json& clock) {
-  const auto line = [&](const char* name, const std::string& text) {
-    session.print(session.out.paint(name, Colour::dim) + std::string(11 - std::strlen(name), ' ') + text + "\n");
-  };
   const auto number = [&](const char* name) { return clock.value(name, int64_t{0}); };
   const bool trusted = clock.value("trusted", false);
-  line("clock", (trusted ? session.out.paint("trusted", Colour::green) : session.out.paint("not trusted", Colour::yellow)) + ": " + clean(clock.value("why", "")));
-  line("time", clean(clock.value("time", "")) + (trusted ? "" : "  (cron and --at wait; the rest goes on)"));
-  line("floor", clean(clock.value("floor", "")) + "  (no right clock shows less)");
-  line("ceiling", clean(clock.value("ceiling", "")) + "  (nor more)");
+  session.print_fact("clock", (trusted ? session.out.paint("trusted", Colour::green) : session.out.paint("not trusted", Colour::yellow)) + ": " + clean(clock.value("why", "")));
+  session.print_fact("time", clean(clock.value("time", "")) + (trusted ? "" : "  (cron and --at wait; the rest goes on)"));
+  session.print_fact("floor", clean(clock.value("floor", "")) + "  (no right clock shows less)");
+  session.print_fact("ceiling", clean(clock.value("ceiling", "")) + "  (nor more)");
   std::string steps = std::to_string(number("steps_total"));
   if (clock.contains("last_step_ms")) {
     const int64_t by = number("last_step_ms");
     steps += ", the last one " + format_duration_human(number("last_step_age_ms")) + " ago: set " + (by < 0 ? "back" : "forward") + " by " +
              format_duration_human(by < 0 ? -by : by) + " to " + clean(clock.value("last_step_to", ""));
   }
-  line("steps", steps);
+  session.print_fact("steps", steps);
 }
 
-struct ShowClock {
-  void describe(CLI::App& app) {
-    app.footer(
-        "The wall clock, whether it is trusted and why, and the steps that were seen. What says when it is right is\n"
-        "\"clock\" in the configuration.\n\nExample:\n  holdfast clock show");
-  }
-  void run(Session& session) {
-    const auto answer = session.ask("GET", "/v1/clock");
-    if (!answer || session.asked_for_json(*answer)) return;
-    print_clock(session, *answer);
-  }
-};
-
-struct ChangeClock {
+// show, confirm, reset
+struct AskClock {
+  const char* method;
   const char* path;
   const char* footer;
   void describe(CLI::App& app) { app.footer(footer); }
   void run(Session& session) {
-    const auto answer = session.ask("POST", path);
+    const auto answer = session.ask(method, path);
     if (!answer || session.asked_for_json(*answer)) return;
     print_clock(session, *answer);
   }
 };
-struct ConfirmClockNow : ChangeClock {
-  ConfirmClockNow()
-      : ChangeClock{"/v1/clock/confirm",
-                    "For a device that no time server reaches: set the clock, look at it, then confirm. It is trusted until\n"
-                    "somebody sets it again, and the floor is where it stands now.\n\nExample:\n  date -s '2026-11-27 16:00 UTC' && holdfast clock confirm"} {}
+struct ShowClock : AskClock {
+  ShowClock()
+      : AskClock{"GET", "/v1/clock",
+                 "The wall clock, whether it is trusted and why, and the steps that were seen. What says when it is right is\n"
+                 "\"clock\" in the configuration.\n\nExample:\n  holdfast clock show"} {}
 };
-struct ResetClock : ChangeClock {
+struct ConfirmClockNow : AskClock {
+  ConfirmClockNow()
+      : AskClock{"POST", "/v1/clock/confirm",
+                 "For a device that no time server reaches: set the clock, look at it, then confirm. It is trusted until\n"
+                 "somebody sets it again, and the floor is where it stands now.\n\nExample:\n  date -s '2026-11-27 16:00 UTC' && holdfast clock confirm"} {}
+};
+struct ResetClock : AskClock {
   ResetClock()
-      : ChangeClock{"/v1/clock/reset",
-                    "When a wrong time was confirmed once, every right one lies before the floor. This forgets it: the floor is\n"
-                    "that of the configuration, or of the release.\n\nExample:\n  holdfast clock reset"} {}
+      : AskClock{"POST", "/v1/clock/reset",
+                 "When a wrong time was confirmed once, every right one lies before the floor. This forgets it: the floor is\n"
+                 "that of the configuration, or of the release.\n\nExample:\n  holdfast clock reset"} {}
 };
 
 struct NextWake {
@@ -77,7 +69,7 @@ struct NextWake {
     const int64_t next = time_of(*stats, "next_wake");
     Json answer = Json::object();
     answer["next_wake"] = next ? Json(stats->value("next_wake", "")) : Json();
-    answer["next_wake_in_ms"] = next ? Json(std::max<int64_t>(next - wall_ms(), 0)) : Json();
+    answer["next_wake_in_ms"] = next ? Json(stats->value("next_wake_in_ms", int64_t{0})) : Json();
     if (!next) session.exit_code = kNotFound;
     if (session.asked_for_json(answer)) return;
     if (unix_time) {

@@ -64,26 +64,22 @@ struct ShowStats {
   }
 
   static void print_facts(Session& session, const Json& stats) {
-    const auto line = [&](const char* name, const std::string& text) {
-      session.print(session.out.paint(name, Colour::dim) +
-                    std::string(11 - std::strlen(name), ' ') + text + "\n");
-    };
-    line("file", format_size_human(stats.value("file_bytes", int64_t{0})) + " of " +
+    session.print_fact("file", format_size_human(stats.value("file_bytes", int64_t{0})) + " of " +
                      format_size_human(stats.value("max_bytes", int64_t{0})));
-    line("commits", grouped(stats.value("commits_total", int64_t{0})) + ", of which " +
+    session.print_fact("commits", grouped(stats.value("commits_total", int64_t{0})) + ", of which " +
                         grouped(stats.value("syncs_total", int64_t{0})) + " waited for the disk");
-    line("clock",
+    session.print_fact("clock",
          stats.value("clock_trusted", false) ? "trusted" : "not trusted: cron and --at wait");
     const int64_t disk = stats.value("disk_full", int64_t{0});
     const char* const troubles[] = {"full: new jobs are refused, and nothing but deliveries runs", "full: nothing can be written", "the file system is read-only"};
-    if (disk >= 1 && disk <= 3) line("disk", session.out.paint(troubles[disk - 1], Colour::red) + ": see holdfast health");
+    if (disk >= 1 && disk <= 3) session.print_fact("disk", session.out.paint(troubles[disk - 1], Colour::red) + ": see holdfast health");
     const int64_t safe = stats.value("safe_mode_left_ms", int64_t{0});
     if (safe > 0) {
-      line("safe mode", session.out.paint("nothing runs", Colour::red) + " for " + format_duration_human(safe) + ", after " +
+      session.print_fact("safe mode", session.out.paint("nothing runs", Colour::red) + " for " + format_duration_human(safe) + ", after " +
                             grouped(stats.value("crashes_in_a_row", int64_t{0})) + " crashes: see holdfast health");
     }
     const int64_t next = time_of(stats, "next_wake");
-    line("next wake",
+    session.print_fact("next wake",
          next ? stats.value("next_wake", "") + "  (" + time_in_words(next, wall_ms()) + ")"
               : "none");
   }

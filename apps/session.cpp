@@ -89,4 +89,8 @@ void Session::print(std::string_view text) const {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
+void Session::print_fact(std::string_view name, std::string_view text) const {
+  print(out.paint(name, Colour::dim) + std::string(11 - name.size(), ' ') + std::string(text) + "\n");
+}
+
 }  // namespace hf

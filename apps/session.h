@@ -54,6 +54,7 @@ class Session {
   void fail(ExitCode code, std::string_view message);
   void fail(const Error& error);
   void print(std::string_view text) const;  // to stdout, as it is
+  void print_fact(std::string_view name, std::string_view text) const;  // a line: a name of up to 10 letters, and a text
 };
 
 std::string queue_table(const Json& queues, const Terminal& terminal);  // commands_queues.cpp

@@ -371,6 +371,10 @@ Status valid(const RunnerSpec& r) {
 
 Reply Engine::State::apply(Request& request) {
   auto ids = [](JobId id) { return Reply(std::vector<JobId>{id}); };
+  auto judge_clock = [&](Status changed) {
+    if (changed && timekeeper.judge_anew()) scheduler.clock_changed();
+    return status_reply(std::move(changed));
+  };
   return std::visit(
       Overload{
           [&](Enqueue& e) { return reply_of(jobs.enqueue(e.specs)); },
@@ -447,19 +451,10 @@ Reply Engine::State::apply(Request& request) {
           [&](SetClockRule& c) {
             if (Status ok = validate(c.rule); !ok) return Reply(ok.error());
             timekeeper.set_rule(c.rule);
-            if (timekeeper.judge_anew()) scheduler.clock_changed();
-            return Reply(Done{});
+            return judge_clock(ok_status());
           },
-          [&](ConfirmClock&) {
-            Status ok = timekeeper.confirm();
-            if (timekeeper.judge_anew()) scheduler.clock_changed();
-            return status_reply(std::move(ok));
-          },
-          [&](ForgetClockFloor&) {
-            timekeeper.forget_floor();
-            if (timekeeper.judge_anew()) scheduler.clock_changed();
-            return Reply(Done{});
-          },
+          [&](ConfirmClock&) { return judge_clock(timekeeper.confirm()); },
+          [&](ForgetClockFloor&) { return timekeeper.forget_floor(), judge_clock(ok_status()); },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
           [&](ClockStepped&) { return Reply(Done{}); },
       },

@@ -88,12 +88,16 @@ bool Timekeeper::observe(const Now& now) {
   bool anew = std::exchange(first_turn_, false);
   if (last_offset_ms_ && std::abs(offset() - *last_offset_ms_) > kStepMs) anew |= note_step(offset() - *last_offset_ms_);
   last_offset_ms_ = offset();
-  anew |= judge_anew();
+  anew |= tell_trust();
   return anew;
 }
 
 bool Timekeeper::judge_anew() {
   judge();
+  return tell_trust();
+}
+
+bool Timekeeper::tell_trust() {
   if (turn_.wall_trusted == was_trusted_) return false;
   was_trusted_ = turn_.wall_trusted;
   turn_.tell(was_trusted_ ? Change::clock_trusted : Change::clock_untrusted, 0, nullptr).detail = info().why;
@@ -136,9 +140,10 @@ void Timekeeper::forget_floor() {
 
 // ---- what is saved ----------------------------------------------------------------------------------------
 
+int64_t Timekeeper::idle_ms() const { return std::clamp(saved_ms_ - opened_ms_, kSaveMs, kSaveIdleMs); }
+
 void Timekeeper::save_if_due(bool wrote) {
-  const int64_t idle = std::clamp(saved_ms_ - opened_ms_, kSaveMs, kSaveIdleMs);
-  if (turn_.now_ms - saved_ms_ >= (wrote ? kSaveMs : idle)) save();
+  if (turn_.now_ms - saved_ms_ >= (wrote ? kSaveMs : idle_ms())) save();
 }
 
 void Timekeeper::save() {
@@ -160,9 +165,8 @@ void Timekeeper::save() {
 
 int64_t Timekeeper::next_wake_ms(int64_t next_due_ms, bool wall_work_waits) const {
   int64_t wake = kNever;
-  const int64_t idle = std::clamp(saved_ms_ - opened_ms_, kSaveMs, kSaveIdleMs);
   // What is due soon after saves it as well.
-  if (next_due_ms != kNever && next_due_ms > saved_ms_ + 2 * idle) wake = saved_ms_ + idle;
+  if (next_due_ms != kNever && next_due_ms > saved_ms_ + 2 * idle_ms()) wake = saved_ms_ + idle_ms();
   if (wall_work_waits && !turn_.wall_trusted) wake = std::min(wake, turn_.now_ms + kLookMs);
   return wake;
 }

@@ -58,7 +58,9 @@ class Timekeeper {
   bool held() const;  // right at some time in this boot, and neither set nor too long ago since
   void set_time(const Now& now);
   void judge();
+  bool tell_trust();  // true if it came or went
   bool note_step(int64_t by_ms);
+  int64_t idle_ms() const;  // how old the saved progress may be while something only waits
 
   Turn& turn_;
   ClockRule rule_;

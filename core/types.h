@@ -183,7 +183,7 @@ struct ScheduleSpec {
   Overlap overlap = Overlap::skip;
   int64_t start_wall_ms = 0, end_wall_ms = 0;  // no occurrence before, none from then on; 0: none
   int64_t limit = 0;                           // it ends after so many firings; 0: never
-  int pause_after_failures = 0;                         // it pauses itself after so many dead jobs in a row; 0: never
+  int pause_after_failures = 0;                // it pauses itself after so many dead jobs in a row; 0: never
   JobSpec job;
   bool configured = false;  // by the configuration file: it goes when the file no longer names it
   bool operator==(const ScheduleSpec&) const = default;

@@ -52,8 +52,8 @@ std::string format_time(int64_t unix_ms);
 std::string format_time_at_offset(int64_t unix_ms, int32_t offset_s);
 
 // HF_E_INVALID unless lo <= value <= hi: "priority is 5000; allowed is -1000 to 1000".
+Status check_range(std::string_view field, int64_t value, int64_t lo, int64_t hi);
 // The same of milliseconds, told as durations.
 Status check_duration(std::string_view field, int64_t ms, int64_t lo, int64_t hi);
-Status check_range(std::string_view field, int64_t value, int64_t lo, int64_t hi);
 
 }  // namespace hf

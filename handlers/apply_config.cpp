@@ -173,7 +173,7 @@ Status set_clock(Host& host, const Config& now, const Config* before) {
   if (now.clock.command.empty()) return host.set_clock(now.clock.options);
   ExecOptions exec;
   exec.socket = now.socket;
-  auto command = ClockCommand::make(host, now.clock.command, base_environment(exec), now.clock.command_every_ms);
+  auto command = std::make_shared<ClockCommand>(host, now.clock.command, base_environment(exec), now.clock.command_every_ms);
   HF_TRY(host.set_clock(now.clock.options, [command] { command->stop(); }));
   command->start();
   return ok_status();

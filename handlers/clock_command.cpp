@@ -11,10 +11,6 @@ constexpr int64_t kKillGraceMs = 1000;
 ClockCommand::ClockCommand(Host& host, std::vector<std::string> argv, std::vector<std::string> env, int64_t every_ms)
     : host_(host), argv_(std::move(argv)), env_(std::move(env)), every_ms_(every_ms) {}
 
-std::shared_ptr<ClockCommand> ClockCommand::make(Host& host, std::vector<std::string> argv, std::vector<std::string> env, int64_t every_ms) {
-  return std::make_shared<ClockCommand>(host, std::move(argv), std::move(env), every_ms);
-}
-
 void ClockCommand::start() {
   host_.loop().post([self = shared_from_this()] { self->open(); });
 }

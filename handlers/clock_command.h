@@ -17,13 +17,11 @@ inline constexpr int64_t kClockAnswerMs = 10'000;  // longer, and it is ended: n
 // Thread: the loop's, but for start() and stop(): any. Lives until it was stopped and its program is gone.
 class ClockCommand : public std::enable_shared_from_this<ClockCommand> {
  public:
-  // `argv` as in ExecOptions, run by `host` at once and then every `every_ms` after its end. Its answers go to
-  // Host::set_clock_word. REQUIRES: stop() before the host's loop stops.
-  static std::shared_ptr<ClockCommand> make(Host& host, std::vector<std::string> argv, std::vector<std::string> env, int64_t every_ms);
+  // For make_shared. `argv` as in ExecOptions; after start() it is run on `host`'s loop at once, and again `every_ms` after
+  // each end. Its answers go to Host::set_clock_word. REQUIRES: stop() before the host's loop stops.
+  ClockCommand(Host& host, std::vector<std::string> argv, std::vector<std::string> env, int64_t every_ms);
   void start();
   void stop();
-
-  ClockCommand(Host& host, std::vector<std::string> argv, std::vector<std::string> env, int64_t every_ms);
 
  private:
   void open();

@@ -336,19 +336,8 @@ Status watch_feed(AdminDesk& desk, AdminCall& call) {
   return ok_status();
 }
 
-// The engine answers before it has said when it wants to wake next: the host knows that.
-Stats stats_of(const Host& host, Reply& reply) {
-  Stats stats = std::move(std::get<Stats>(reply));
-  const int64_t wake = host.next_wake_wall_ms();
-  stats.next_wake_wall_ms = wake == kNever ? 0 : wake;
-  stats.next_wake_in_ms = wake == kNever ? -1 : std::max<int64_t>(wake - wall_ms(), 0);
-  return stats;
-}
-
 Status show_stats(AdminDesk& desk, AdminCall& call) {
-  desk.ask(call, GetStats{}, [&host = desk.host](Reply& reply) {
-    return json_response(stats_json(stats_of(host, reply)));
-  });
+  desk.ask(call, GetStats{}, [](Reply& reply) { return json_response(stats_json(std::get<Stats>(reply))); });
   return ok_status();
 }
 
@@ -374,7 +363,7 @@ Status show_metrics(AdminDesk& desk, AdminCall& call) {
     process.resident_bytes = resident_bytes();
     process.clients = self->server ? static_cast<int64_t>(self->server->clients()) : 0;
     ServerResponse response;
-    response.body = prometheus_text(stats_of(self->host, reply), self->run_times, process);
+    response.body = prometheus_text(std::get<Stats>(reply), self->run_times, process);
     response.content_type = kPrometheusType;
     return response;
   });

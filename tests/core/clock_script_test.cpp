@@ -21,6 +21,7 @@ class Gateway : public EngineFixture {
     engine.reset();
     now = {5000, 20000, false};  // 1970
     path = dir + "/gateway.db";
+    clock_rule = {.plausible = true, .floor_ms = k2026 - 30 * 24 * kHour, .ceiling_ms = 0, .holdover_ms = 24 * 30 * kHour};
     boot();
     for (const char* name : {"once", "skip", "all"}) {
       ScheduleSpec s;
@@ -40,12 +41,7 @@ class Gateway : public EngineFixture {
   }
 
   void boot() {
-    EngineOptions o = options();
-    o.clock = {.plausible = true, .floor_ms = k2026 - 30 * 24 * kHour, .ceiling_ms = 0, .holdover_ms = 24 * 30 * kHour};
-    auto opened = Engine::open(o);
-    if (!opened) FAIL(opened.error().message);
-    engine = std::move(*opened);
-    tick({SetDispatch{true}});
+    open();
     for (const char* type : {"once", "skip", "all", "every", "delayed", "at", "held"}) handler(type);
     RunnerSpec flaky;
     flaky.policy.backoff.kind = BackoffKind::fixed;

@@ -32,6 +32,7 @@ class EngineFixture {
     o.seed = seed;
     o.new_file_id = 0xabcd;
     o.limits = limits;
+    o.clock = clock_rule;
     o.zones = zones;
     o.now = now;
     o.reopened = o.recorded = reopened;
@@ -198,6 +199,7 @@ class EngineFixture {
   std::string boot_id = "boot-1";
   uint64_t seed = 1;
   Limits limits;
+  ClockRule clock_rule;
   const ZoneSource* zones = nullptr;
   uint64_t next_run = 0;
   bool reopened = false;

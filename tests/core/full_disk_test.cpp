@@ -214,6 +214,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
   ask<Done>(SchedulePut{schedule});
   const JobId running = add(spec("runs"));
   const RunJob run = take_started();
+  const std::vector<LiveRun> runs = engine->live_runs();
   engine.reset();
   const std::string made = dir + "/made.db";
   RawDb(path).query("PRAGMA wal_checkpoint(TRUNCATE)");  // a log that has blocks would not find the disk full
@@ -229,7 +230,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
       std::filesystem::copy_file(made, path, std::filesystem::copy_options::overwrite_existing);
       disk.room = INT64_MAX / 2;
       reopened_with = 0;
-      live = {LiveRun{run.id, run.attempt, run.run}};
+      live = runs;
       open_with(Room::enough);
       handler("runs");
       others_leave(bytes);

@@ -139,6 +139,32 @@ TEST_CASE_FIXTURE(ReopenFixture, "a claim of which nobody was told spends no att
   CHECK(state(id) == State::cancelled);
 }
 
+TEST_CASE_FIXTURE(ReopenFixture, "the end of a run, told again, is not that of its delivery, though both are attempt 1") {
+  RunnerSpec r;
+  r.sink = "cloud";
+  handler("x", r);
+  handler("sink:cloud");
+  const JobId id = add(spec("x"));
+  const RunJob run = take_started();
+  live = engine->live_runs();
+  next_run = engine->next_run();
+  end(run, Outcome::done, "result");
+  CHECK(take_started().attempt == 1);  // of the delivery
+  // As if that turn had failed, and its commit were in the file all the same.
+  engine.reset();
+  reopened = true;
+  open();
+  handler("x", r);
+  CHECK(refused(ended(run, Outcome::done, "result")).code == HF_E_STALE);
+  CHECK(state(id) == State::pending);
+  handler("sink:cloud");
+  const RunJob delivery = take_started();
+  CHECK(delivery.attempt == 1);
+  CHECK(delivery.bytes == "result");
+  end(delivery, Outcome::done);
+  CHECK(state(id) == State::completed);
+}
+
 TEST_CASE_FIXTURE(ReopenFixture, "a run goes on while the engine is reopened, and completes") {
   handler("x");
   JobId id = add(spec("x"));

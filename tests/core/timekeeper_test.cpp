@@ -18,12 +18,8 @@ class ClockFixture : public EngineFixture {
   // The engine anew, as in a new process, with this rule and what the clocks show.
   void open_with(const ClockRule& rule) {
     if (engine) leave();
-    auto o = options();
-    o.clock = rule_ = rule;
-    auto opened = Engine::open(o);
-    if (!opened) FAIL(opened.error().message);
-    engine = std::move(*opened);
-    tick({SetDispatch{true}});
+    clock_rule = rule;
+    open();
   }
   void boot_with(const ClockRule& rule, int64_t wall_ms, bool synced = false) {
     if (engine) leave();
@@ -52,7 +48,6 @@ class ClockFixture : public EngineFixture {
     std::copy_if(last.feed.begin(), last.feed.end(), std::back_inserter(some), [&](const Transition& t) { return t.change == change; });
     return some;
   }
-  ClockRule rule_;
 };
 
 const ClockRule kPlausible{.plausible = true, .floor_ms = kFloor};
