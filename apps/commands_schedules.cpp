@@ -69,7 +69,7 @@ struct ListSchedules {
 };
 
 struct PutSchedule {
-  std::string name, cron, type, payload, tz, dst, jitter, splay, catch_up, window, overlap, start, end;
+  std::string name, cron, type, payload, tz, dst, jitter, splay, catch_up, window, overlap, start, end, slack;
   int64_t catch_up_max = 0, limit = 0, pause_after_failures = 0;
   JobOptions options;
   void describe(CLI::App& app) {
@@ -96,6 +96,8 @@ struct PutSchedule {
         ->option_text("HOW");
     app.add_option("--start", start, "no firing before [none]")->option_text("TIME");
     app.add_option("--end", end, "no firing from then on [none]")->option_text("TIME");
+    app.add_option("--slack", slack, "a firing may be so late, to share a wake-up [0s]")
+        ->option_text("30s");
     app.add_option("--limit", limit, "it ends after so many firings [none]")
         ->option_text("N")
         ->check(CLI::Range(int64_t{1}, kScheduleLimitMax));
@@ -124,6 +126,7 @@ struct PutSchedule {
     put_text(&body, "overlap", overlap);
     put_text(&body, "start", start);
     put_text(&body, "end", end);
+    put_text(&body, "slack", slack);
     if (limit) body["limit"] = limit;
     if (pause_after_failures) body["pause_after_failures"] = pause_after_failures;
     options.put(&body);

@@ -36,8 +36,7 @@ Word word_of(Kind kind) {
   return {"", ""};
 }
 
-// Of what the engine tells. Windows of queues and sinks that open and close would be changes of its feed too: their
-// words belong here, and is_told() lets them be seen.
+// Of what the engine tells.
 Word word_of(const Transition& change, bool made_up) {
   switch (change.change) {
     case Change::fired:
@@ -47,6 +46,8 @@ Word word_of(const Transition& change, bool made_up) {
     case Change::died: return {"died", "dead", Colour::red};
     case Change::expired: return {"expired", "expired", Colour::red};
     case Change::schedule_paused: return {"schedule_paused", "paused itself", Colour::red};
+    case Change::window_opened: return {"window_opened", "opens", Colour::green};
+    case Change::window_closed: return {"window_closed", "closes", Colour::dim};
     case Change::safe_mode: return {"safe_mode", "safe mode", Colour::red};
     case Change::safe_mode_over: return {"safe_mode_over", "safe mode over", Colour::green};
     default: return {change_name(change.change), change_name(change.change), Colour::dim};
@@ -59,7 +60,7 @@ Word word_of(const Happening& happening) {
 // What is about times, and not the plain life of a job.
 bool is_told(Change change) {
   return change == Change::fired || change == Change::recovered || change == Change::died || change == Change::cancelled ||
-         change == Change::expired || change == Change::schedule_paused || change == Change::safe_mode || change == Change::safe_mode_over;
+         change == Change::expired || change == Change::schedule_paused || change == Change::window_opened || change == Change::window_closed || change == Change::safe_mode || change == Change::safe_mode_over;
 }
 
 std::string rounded(double number) {
@@ -130,6 +131,7 @@ std::string SimulationView::note(const Happening& happening) const {
     default: return "";
   }
   const Transition& change = *happening.change;
+  if (change.change == Change::window_opened || change.change == Change::window_closed) return "queue " + change.queue;
   if (change.change != Change::fired) {
     if (change.detail.empty() && happening.schedule != nullptr) return happening.schedule->job.type;
     return change.detail;
@@ -165,6 +167,7 @@ void SimulationView::write_json(const Happening& happening) const {
   if (happening.change != nullptr) {
     const Transition& change = *happening.change;
     if (change.id != 0) json["job"] = change.id;
+    if (change.id == 0 && !change.queue.empty()) json["queue"] = change.queue;
     if (happening.schedule != nullptr) json["type"] = happening.schedule->job.type;
     if (happening.planned_ms != 0) json["planned"] = format_time(happening.planned_ms);
     if (change.change == Change::fired && change.id == 0) json["why"] = reason_of(change.detail);

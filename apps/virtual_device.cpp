@@ -40,6 +40,11 @@ VirtualDevice::VirtualDevice(DeviceSpec spec, std::vector<Incident> incidents, T
     }
   }
   for (const ScheduleSpec& schedule : spec_.schedules) by_name_.emplace(schedule.name, &schedule);
+  for (const auto& [name, settings] : spec_.queues) {
+    WindowGate gate;
+    gate.restore(settings.windows.value_or(""), settings.zone.value_or("UTC"), spec_.zones != nullptr ? *spec_.zones : utc_only());
+    if (!gate.none()) windows_.emplace_back(name, std::move(gate));
+  }
 }
 
 void VirtualDevice::add_point(int64_t at_ms, Point point) { points_.emplace(std::pair(at_ms, rank(point.kind)), point); }
@@ -63,9 +68,11 @@ Status VirtualDevice::run(int64_t from_ms, int64_t until_ms) {
     const int64_t wake = awake() ? wake_ms() : kNever;
     const int64_t end = awake() && !runs_.empty() ? runs_.begin()->first : kNever;
     const int64_t incident = points_.empty() ? kNever : points_.begin()->first.first;
-    const int64_t next = std::max(std::min({wake, end, incident}), time_ms_);
+    const int64_t next = std::max(std::min({wake, end, incident, next_window_ms()}), time_ms_);
     if (next >= until_ms) return ok_status();
     time_ms_ = next;
+    look_at_windows();
+    if (next < std::min({wake, end, incident})) continue;
     if (incident <= next) {
       HF_TRY(befall_next());
       continue;
@@ -75,6 +82,28 @@ Status VirtualDevice::run(int64_t from_ms, int64_t until_ms) {
     std::vector<Op> ended;
     while (!runs_.empty() && runs_.begin()->first <= next) ended.emplace_back(std::move(runs_.extract(runs_.begin()).mapped()));
     HF_TRY(turn(std::move(ended)));
+  }
+}
+
+int64_t VirtualDevice::next_window_ms() const {
+  int64_t next = kNever;
+  for (const auto& [queue, gate] : windows_) {
+    const int64_t changes = gate.changes_wall_ms();
+    if (awake() && changes != 0 && changes != kNever) next = std::min(next, changes - error_ms_);
+  }
+  return next;
+}
+
+// The engine needs no turn when they close, and none when they open unless jobs wait; told they are all the same.
+void VirtualDevice::look_at_windows() {
+  for (auto& [queue, gate] : windows_) {
+    if (!awake() || !gate.look(now().wall_ms, now().synced)) continue;
+    Transition change = {};
+    change.change = gate.open() ? Change::window_opened : Change::window_closed;
+    change.queue = queue;
+    Happening told = happening(Happening::Kind::change);
+    told.change = &change;
+    tell_(told);
   }
 }
 
@@ -298,6 +327,7 @@ const ScheduleSpec* VirtualDevice::schedule_of(const Transition& change) const {
 }
 
 void VirtualDevice::report_change(const Transition& change, int64_t planned_ms) {
+  if (change.change == Change::window_opened || change.change == Change::window_closed) return;  // look_at_windows()
   Happening told = happening(Happening::Kind::change);
   told.change = &change;
   told.schedule = schedule_of(change);

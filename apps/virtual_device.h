@@ -15,6 +15,7 @@
 
 #include "apps/memory_vfs.h"
 #include "core/engine.h"
+#include "core/window.h"
 
 namespace hf {
 
@@ -23,7 +24,7 @@ struct DeviceSpec {
   uint64_t seed = 1;  // of jitter
   const ZoneSource* zones = nullptr;  // outlives the device; null: UTC alone
   Limits limits;
-  std::vector<std::pair<std::string, QueueSettings>> queues;
+  std::map<std::string, QueueSettings> queues;
   std::vector<RunnerSpec> runners;
   std::vector<ScheduleSpec> schedules;
   int64_t run_ms = 1000;                    // what a run takes
@@ -93,6 +94,8 @@ class VirtualDevice {
   const ScheduleSpec* schedule_of(const Transition& change) const;
   bool awake() const { return engine_ != nullptr && !suspended_; }
   int64_t wake_ms() const;
+  int64_t next_window_ms() const;
+  void look_at_windows();
   bool by_elapsed(const ScheduleSpec& schedule) const;
 
   const DeviceSpec spec_;
@@ -112,6 +115,7 @@ class VirtualDevice {
   int64_t incident_ms_ = -1;  // when something befell it last
   int64_t turn_ms_ = -1;      // when the last turn was
   int turns_ = 0;         // so many at that moment
+  std::vector<std::pair<std::string, WindowGate>> windows_;  // by queue
   std::multimap<int64_t, RunEnded> runs_;  // by the time at which they end
   std::unordered_map<JobId, const ScheduleSpec*> jobs_;  // that schedules made and that are not final
 };

@@ -10,7 +10,15 @@ bool Dispatcher::lane_open(const Lane& lane) const {
   return lane.runner->present && lane.runner->slot_free() && lane.runner->open(turn_.now_ms) && lane.key_free();
 }
 
+void Dispatcher::look_at_windows() {
+  for (Queue* queue : turn_.lanes.timed_queues()) {
+    if (!queue->window.look(turn_.wall_ms, turn_.wall_trusted)) continue;
+    turn_.tell(queue->window.open() ? Change::window_opened : Change::window_closed, 0, nullptr).queue = queue->name;
+  }
+}
+
 void Dispatcher::claim() {
+  look_at_windows();
   batch_wake_ms_ = alone_wake_ms_ = kNever;
   alone_ = 0;
   if (!on_ || safe_mode_.on()) return;
@@ -18,7 +26,7 @@ void Dispatcher::claim() {
   const bool others_wait = turn_.room != Room::enough || (!turn_.suspects.empty() && claim_alone());
   std::vector<Queue*> queues;
   for (auto& [name, queue] : turn_.lanes.queues()) {
-    if (queue->active.empty() || queue->paused || (others_wait && !queue->sink)) continue;
+    if (queue->active.empty() || !queue->open() || (others_wait && !queue->sink)) continue;
     queues.push_back(queue.get());
   }
   if (queues.empty()) return;
@@ -72,7 +80,7 @@ bool Dispatcher::claim_alone() {
 Dispatcher::Candidate Dispatcher::next_suspect() {
   const std::map<JobId, Lane*> all = turn_.suspects.all();
   for (const auto& [id, lane] : all) {
-    if (lane->queue->paused || !lane->runner->present) continue;
+    if (!lane->queue->open() || !lane->runner->present) continue;
     if (lane->runner->park_ms != 0 && turn_.now_ms < lane->runner->parked_until_ms) continue;
     if (turn_.running.find(id) != nullptr) continue;
     FullRow row = turn_.store.read(id, false);
@@ -236,11 +244,21 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
 
 int64_t Dispatcher::next_wake_ms() const {
   if (!on_ || safe_mode_.on()) return kNever;
-  int64_t wake = std::min({turn_.lanes.next_due_ms(), batch_wake_ms_, alone_wake_ms_});
+  int64_t wake = std::min({turn_.lanes.next_wake_ms(), batch_wake_ms_, alone_wake_ms_});
   for (auto& [name, runner] : turn_.lanes.runners()) {
     if (runner->park_ms == 0 || runner->running != 0 || runner->parked_until_ms <= turn_.now_ms) continue;
-    bool waited_for = std::any_of(runner->lanes.begin(), runner->lanes.end(), [](const Lane* l) { return l->active; });
+    bool waited_for = std::any_of(runner->lanes.begin(), runner->lanes.end(), [](const Lane* l) { return l->active && l->queue->open(); });
     if (waited_for) wake = std::min(wake, runner->parked_until_ms);
+  }
+  return wake;
+}
+
+// A window that closes needs nobody awake.
+int64_t Dispatcher::next_wall_wake_ms() const {
+  if (!on_ || safe_mode_.on()) return kNever;
+  int64_t wake = kNever;
+  for (const Queue* queue : turn_.lanes.timed_queues()) {
+    if (!queue->window.open() && !queue->paused && !queue->active.empty()) wake = std::min(wake, queue->window.changes_wall_ms());
   }
   return wake;
 }
@@ -270,7 +288,15 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     closed("disk_full", "the disk is full: runs wait until there is room again; deliveries go on while the ballast has room for them");
   }
   if (queue.paused) closed("queue", "queue " + queue.name + " is paused");
-  if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.concurrency()));
+  if (!queue.window.open()) {
+    const int64_t opens = queue.window.changes_wall_ms();
+    closed("window", "queue " + queue.name + " is closed: " +
+                         (!queue.window.waiting().empty() ? queue.window.waiting()
+                          : opens == 0 ? "it has windows, and the clock is not trusted yet"
+                                       : "outside its windows"),
+           opens == kNever ? 0 : opens);
+  }
+  if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.settings.concurrency));
   if (turn_.running.batches() >= turn_.limits.concurrency) {
     closed("engine_slots", "the engine runs " + std::to_string(turn_.running.batches()) + " of at most " + std::to_string(turn_.limits.concurrency));
   }

@@ -17,9 +17,12 @@ class Dispatcher {
   void set_on(bool on) { on_ = on; }
   bool on() const { return on_; }
 
+  // Windows open and close by the clock of this turn.
+  void look_at_windows();
   // Claims what may run now and adds the StartRun actions. The attempt is counted in the claim.
   void claim();
-  int64_t next_wake_ms() const;  // elapsed: when a gate opens by time alone
+  int64_t next_wake_ms() const;       // elapsed: when a gate opens by time alone
+  int64_t next_wall_wake_ms() const;  // a window; 0: once the clock is trusted
 
   // The closed gates of a pending job, in the order in which they are asked.
   std::vector<ClosedGate> closed_gates(const Lane& lane, const FullRow& row) const;

@@ -83,11 +83,12 @@ Result<Limits> resolve(const Limits& given) {
 
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
-      : options(std::move(o)), store(std::move(s)), lanes(*store), random(options.seed),
+      : options(std::move(o)), store(std::move(s)), lanes(*store, zones()), random(options.seed),
         key_prefix(make_prefix()), turn{*store, lanes, running, suspects, random, limits, stats, key_prefix},
         timekeeper(turn), jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
-        scheduler(turn, jobs, options.zones != nullptr ? *options.zones : utc_only(), options.device) {}
+        scheduler(turn, jobs, zones(), options.device) {}
 
+  const ZoneSource& zones() const { return options.zones != nullptr ? *options.zones : utc_only(); }
   std::string make_prefix() const {
     char hex[16];
     std::snprintf(hex, sizeof hex, "%08x", store->file_id());
@@ -264,6 +265,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
   if (timekeeper.observe(now)) scheduler.clock_changed();
+  dispatcher.look_at_windows();
   for (Request* request : requests) {
     request->reply = has_room_for(*request) ? apply(*request) : Reply(no_room(turn.room));
   }
@@ -292,19 +294,20 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
       request->reply = out.damage;
     }
   }
+  int64_t wall_wake = dispatcher.next_wall_wake_ms();
+  if (turn.room == Room::enough) wall_wake = std::min({wall_wake, jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms()});
   if (!only_reads(turn.room)) {
     const int64_t firing = turn.room == Room::enough ? scheduler.next_wake_ms() : kNever;
     const int64_t waiting = std::min({jobs.next_wake_ms(), dispatcher.next_wake_ms(), firing});
-    const bool by_wall = jobs.next_wall_wake_ms() != kNever || scheduler.next_wall_wake_ms() != kNever;
     out.next_due_boot_ms = std::min(waiting, safe_mode.next_wake_ms());
-    out.next_wake_boot_ms = std::min({out.next_due_boot_ms, retention.next_wake_ms(), timekeeper.next_wake_ms(waiting, by_wall)});
+    out.next_wake_boot_ms = std::min({out.next_due_boot_ms, retention.next_wake_ms(), timekeeper.next_wake_ms(waiting, wall_wake != kNever)});
   }
   for (int64_t* at : {&out.next_due_boot_ms, &out.next_wake_boot_ms}) {
     if (*at != kNever) *at = timekeeper.boot_of(*at);
   }
   out.wall_trusted = turn.wall_trusted;
   out.clock_floor_ms = timekeeper.floor_ms();
-  if (turn.wall_trusted && turn.room == Room::enough) out.next_wake_wall_ms = std::min(jobs.next_wall_wake_ms(), scheduler.next_wall_wake_ms());
+  if (turn.wall_trusted && !only_reads(turn.room)) out.next_wake_wall_ms = wall_wake;
   int64_t wake_wall = out.next_wake_wall_ms;
   if (out.next_due_boot_ms != kNever) wake_wall = std::min(wake_wall, timekeeper.wall_of_boot(out.next_due_boot_ms));
   for (Request* request : requests) {
@@ -338,10 +341,10 @@ Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
 }
 
 Reply Engine::State::apply_queue(const std::string& name, const std::function<Status(Queue&)>& change) {
-  if (Status ok = check_name("queue", name); !ok) return ok.error();
+  if (Status ok = check_queue_name(name); !ok) return ok.error();
   Queue& queue = lanes.queue(name);
   if (Status ok = change(queue); !ok) return ok.error();
-  store->put_queue({name, queue.paused, queue.concurrency_set});
+  store->put_queue({name, queue.paused, queue.set});
   return Done{};
 }
 
@@ -352,13 +355,8 @@ struct Overload : F... { using F::operator()...; };
 template <class... F>
 Overload(F...) -> Overload<F...>;  // clang 14 (the fuzz preset) asks for it
 Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
-Status valid(const QueueSettings& s) {
-  return s.concurrency ? check_range("concurrency", *s.concurrency, 1, 10000) : ok_status();
-}
 Status valid(const RunnerSpec& r) {
-  // A sink's runner is named after the sink, which has a name of its own length.
-  bool sink = is_sink_queue(r.name);
-  HF_TRY(check_name(sink ? "sink" : "job type", sink ? r.name.substr(std::string_view(kSinkPrefix).size()) : r.name));
+  HF_TRY(is_sink_queue(r.name) ? check_queue_name(r.name) : check_name("job type", r.name));
   if (!r.sink.empty()) HF_TRY(check_name("sink", r.sink));
   HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
   HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));
@@ -410,11 +408,7 @@ Reply Engine::State::apply(Request& request) {
             return apply_queue(d.name, [](Queue& q) { return q.draining = true, ok_status(); });
           },
           [&](QueueSet& q) {
-            return apply_queue(q.name, [&](Queue& queue) -> Status {
-              HF_TRY(valid(q.settings));
-              queue.concurrency_set = q.settings.concurrency;
-              return ok_status();
-            });
+            return apply_queue(q.name, [&](Queue& queue) { return jobs.slack_changed(), lanes.set_queue(queue, q.settings, queue.configured); });
           },
           [&](QueueList& l) { return reply_of(queries.queues(l.name)); },
           [&](SetRunner& r) {
@@ -433,10 +427,10 @@ Reply Engine::State::apply(Request& request) {
             return Reply(Done{});
           },
           [&](SetQueueDefaults& d) {
-            if (Status ok = check_name("queue", d.name); !ok) return Reply(ok.error());
-            if (Status ok = valid(d.settings); !ok) return Reply(ok.error());
-            lanes.queue(d.name).concurrency_default = d.settings.concurrency;
-            return Reply(Done{});
+            if (Status ok = check_queue_name(d.name); !ok) return Reply(ok.error());
+            Queue& queue = lanes.queue(d.name);
+            jobs.slack_changed();
+            return status_reply(lanes.set_queue(queue, queue.set, d.settings));
           },
           [&](SetDispatch& d) { return dispatcher.set_on(d.on), Reply(Done{}); },
           [&](StopAll& a) { return jobs.stop_all(a.hand_back), Reply(Done{}); },

@@ -219,7 +219,10 @@ JobId Jobs::insert(const JobSpec& s, Lane& lane, JobId reserved, const std::stri
   row.opts = encode_opts(opts);
   row.payload = s.payload;
   JobId id = row.id;
-  if (row.at_wall_ms != 0) wall_jobs_next_ = std::min(wall_jobs_next_, row.at_wall_ms);
+  if (row.at_wall_ms != 0) {
+    wall_jobs_next_ = std::min(wall_jobs_next_, row.at_wall_ms);
+    wall_jobs_wake_ = std::min(wall_jobs_wake_, row.at_wall_ms + lane.queue->slack_ms());
+  }
   if (row.expires_ms != 0) expiry_next_ = std::min(expiry_next_, row.expires_ms);
   ++turn_.stats.by_state[static_cast<int>(State::pending)];
   ++turn_.stats.enqueued;

@@ -9,6 +9,7 @@ namespace hf {
 namespace {
 
 constexpr int kSweep = 200;             // rows that one turn expires or wakes; the next turn follows at once
+constexpr size_t kWallLook = 16;        // `at` jobs that are looked at for the one that lets sleep least
 constexpr int64_t kParkFirstMs = 1000;  // a runner whose world is not ready: 1 s, 2 s, 4 s ... 60 s, jittered
 constexpr int64_t kParkMaxMs = 60000;
 
@@ -27,7 +28,7 @@ const char* state_name(State s) {
 const char* change_name(Change c) {
   static constexpr const char* kNames[] = {"enqueued", "started", "completed", "delivering", "retried",
       "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "edited",
-      "fired", "runner_parked", "safe_mode", "safe_mode_over", "schedule_paused", "clock_stepped", "clock_trusted", "clock_untrusted",
+      "fired", "runner_parked", "safe_mode", "safe_mode_over", "schedule_paused", "clock_stepped", "clock_trusted", "clock_untrusted", "window_opened", "window_closed",
       "disk_full", "disk_full_over", "file_system_read_only", "file_system_read_only_over"};
   return kNames[static_cast<int>(c)];
 }
@@ -150,7 +151,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   end.keep_unique = keeps_unique(run.opts);
   Lane* to_sink = nullptr;
   if (!lane.delivery() && !sink.empty()) {
-    Result<Lane*> found = turn_.lanes.intern(kSinkPrefix + sink, lane.type, "", &lane);
+    Result<Lane*> found = turn_.lanes.intern(std::string(kSinkPrefix) + sink, lane.type, "", &lane);
     if (!found) return fail(run, found.error().message, false, -1, "retry");
     to_sink = *found;
   }
@@ -444,10 +445,21 @@ Status Jobs::edit(const Edit& edit) {
 
 // ---- time ---------------------------------------------------------------------------------------------
 
+void Jobs::look_at_wall_jobs() {
+  const std::vector<Store::WallWaiting> rows = turn_.store.wall_waiting(kWallLook);
+  wall_jobs_next_ = rows.empty() ? kNever : rows.front().at_wall_ms;
+  wall_jobs_wake_ = kNever;
+  for (const Store::WallWaiting& row : rows) {
+    wall_jobs_wake_ = std::min(wall_jobs_wake_, row.at_wall_ms + turn_.lanes.by_id(row.lane)->queue->slack_ms());
+  }
+  // Of those behind them no slack is known.
+  if (rows.size() == kWallLook) wall_jobs_wake_ = std::min(wall_jobs_wake_, rows.back().at_wall_ms);
+}
+
 void Jobs::wake_wall_jobs() {
   if (wall_jobs_next_ == 0) {
     flush();
-    wall_jobs_next_ = turn_.store.next_wall_due();
+    look_at_wall_jobs();
   }
   if (!turn_.wall_trusted || wall_jobs_next_ > turn_.wall_ms) return;
   flush();
@@ -457,7 +469,7 @@ void Jobs::wake_wall_jobs() {
     turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, row.job.attempts);
     turn_.lanes.moved(lane, id, {-row.job.priority, turn_.now_ms, id}, turn_.now_ms);
   }
-  wall_jobs_next_ = turn_.store.next_wall_due();
+  look_at_wall_jobs();
 }
 
 void Jobs::expire() {
@@ -485,6 +497,6 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
 }
 
 int64_t Jobs::next_wake_ms() const { return std::min(turn_.running.next_deadline_ms(), expiry_next_ == 0 ? turn_.now_ms : expiry_next_); }
-int64_t Jobs::next_wall_wake_ms() const { return wall_jobs_next_ == 0 ? 0 : wall_jobs_next_; }
+int64_t Jobs::next_wall_wake_ms() const { return wall_jobs_next_ == 0 ? 0 : wall_jobs_wake_; }
 
 }  // namespace hf

@@ -47,7 +47,8 @@ class Jobs {
   void expire();           // past their ttl
   void stop_overdue_runs();
   int64_t next_wake_ms() const;  // elapsed; kNever if nothing waits
-  int64_t next_wall_wake_ms() const;
+  int64_t next_wall_wake_ms() const;  // 0: not known yet
+  void slack_changed() { wall_jobs_next_ = 0; }
   void save_counts();  // before a clean close
 
   // ---- for the dispatcher
@@ -98,7 +99,9 @@ class Jobs {
   std::vector<Fresh> fresh_;  // ids ascending
   JobId next_id_ = 1;
   JobId reserved_until_ = 1;  // ids below are on the disk as taken
+  void look_at_wall_jobs();
   int64_t wall_jobs_next_ = 0;  // no job has an earlier `at`; 0: not known
+  int64_t wall_jobs_wake_ = 0;  // ... nor one that cannot wait until then, by the slack of its queue
   int64_t expiry_next_ = 0;
   std::vector<JobId> cancel_again_;  // adopted runs whose StopRun may have been lost
   // What has no choice (a result, a history) takes its room too.

@@ -2,13 +2,26 @@
 
 #include <algorithm>
 
+#include "core/units.h"
+
 namespace hf {
+
+QueueSettings over(const QueueSettings& set, const QueueSettings& configured) {
+  QueueSettings s = set;
+  if (!s.concurrency) s.concurrency = configured.concurrency;
+  if (!s.slack_ms) s.slack_ms = configured.slack_ms;
+  if (!s.windows) s.windows = configured.windows;
+  if (!s.zone) s.zone = configured.zone;
+  return s;
+}
 
 void Lanes::load() {
   for (const QueueRow& row : store_.queues()) {
     Queue& q = queue(row.name);
     q.paused = row.paused;
-    q.concurrency_set = row.concurrency;
+    q.set = row.set;
+    q.window.restore(q.set.windows.value_or(""), q.set.zone.value_or("UTC"), zones_);
+    put_in_force(q, q.set);
   }
   for (const LaneRow& row : store_.lanes()) {
     const bool sound = row.id >= 1 && row.id <= kLanesMax && is_sink_queue(row.queue) == (row.origin != 0);
@@ -78,6 +91,30 @@ Queue* Lanes::find_queue(const std::string& name) {
   return it == queues_.end() ? nullptr : it->second.get();
 }
 
+Status Lanes::set_queue(Queue& queue, const QueueSettings& set, const QueueSettings& configured) {
+  QueueSettings settings = over(set, configured);
+  if (settings.concurrency) HF_TRY(check_range("concurrency", *settings.concurrency, 1, kQueueConcurrencyMax));
+  if (settings.slack_ms) HF_TRY(check_duration("slack", *settings.slack_ms, 0, kSlackMaxMs));
+  HF_TRY(queue.window.set(settings.windows.value_or(""), settings.zone.value_or("UTC"), zones_));
+  queue.set = set;
+  queue.configured = configured;
+  put_in_force(queue, std::move(settings));
+  return ok_status();
+}
+
+void Lanes::put_in_force(Queue& queue, QueueSettings settings) {
+  std::erase(timed_, &queue);
+  if (!queue.window.none()) timed_.push_back(&queue);
+  const int64_t slack_before = queue.slack_ms();
+  queue.settings = std::move(settings);
+  if (queue.slack_ms() == slack_before) return;
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    if (lane == nullptr || lane->queue != &queue || lane->next_due_ms == kNever) continue;
+    future_.erase(lane->next_due_ms, slack_before, lane->id);
+    future_.insert(lane->next_due_ms, queue.slack_ms(), lane->id);
+  }
+}
+
 RunnerState& Lanes::runner(const std::string& name) {
   std::unique_ptr<RunnerState>& r = runners_[name];
   if (!r) {
@@ -117,9 +154,9 @@ void Lanes::deactivate(Lane& lane) {
 
 void Lanes::wait_until(Lane& lane, int64_t due_ms) {
   if (lane.next_due_ms == due_ms) return;
-  if (lane.next_due_ms != kNever) future_.erase({lane.next_due_ms, lane.id});
+  if (lane.next_due_ms != kNever) future_.erase(lane.next_due_ms, lane.queue->slack_ms(), lane.id);
   lane.next_due_ms = due_ms;
-  if (due_ms != kNever) future_.insert({due_ms, lane.id});
+  if (due_ms != kNever) future_.insert(due_ms, lane.queue->slack_ms(), lane.id);
 }
 
 void Lanes::added(Lane& lane, const ReadyEntry& entry, int64_t now_ms) {
@@ -154,8 +191,8 @@ void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms)
 }
 
 void Lanes::activate_due(int64_t now_ms) {
-  while (!future_.empty() && future_.begin()->first <= now_ms) {
-    Lane& lane = *by_id(future_.begin()->second);
+  while (future_.is_due(now_ms)) {
+    Lane& lane = *by_id(future_.first());
     wait_until(lane, kNever);
     lane.stale = true;
     activate(lane);

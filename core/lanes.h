@@ -16,8 +16,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/due_order.h"
+#include "core/names.h"
 #include "core/requests.h"
 #include "core/store.h"
+#include "core/window.h"
 
 namespace hf {
 
@@ -30,15 +33,18 @@ struct Queue {
   bool sink = false;          // "sink:<name>": deliveries
   bool paused = false;        // on the disk
   bool draining = false;      // refuses new jobs
-  std::optional<int> concurrency_set;      // by an operator, on the disk
-  std::optional<int> concurrency_default;  // by the configuration
+  QueueSettings set;          // by an operator, on the disk
+  QueueSettings configured;   // what it is where nothing is set
+  QueueSettings settings;     // in force: Lanes::settings_changed()
+  WindowGate window;
   int running = 0;
   int64_t pending = 0;
   std::unordered_map<std::string, int> keys_running;
   std::vector<Lane*> active;  // lanes that may have ready jobs and have a runner
 
-  std::optional<int> concurrency() const { return concurrency_set ? concurrency_set : concurrency_default; }
-  bool slot_free() const { return !concurrency() || running < *concurrency(); }
+  bool open() const { return !paused && window.open(); }
+  int64_t slack_ms() const { return settings.slack_ms.value_or(0); }
+  bool slot_free() const { return !settings.concurrency || running < *settings.concurrency; }
 };
 
 struct RunnerState {
@@ -81,7 +87,7 @@ struct Lane {
 
 class Lanes {
  public:
-  explicit Lanes(Store& store) : store_(store) {}
+  Lanes(Store& store, const ZoneSource& zones) : store_(store), zones_(zones) {}
   void load();  // at open: lanes, queues, pending counts
 
   // HF_E_FULL beyond kLanesMax.
@@ -91,6 +97,11 @@ class Lanes {
   Queue& queue(const std::string& name);  // made if need be
   Queue* find_queue(const std::string& name);
   RunnerState& runner(const std::string& name);
+
+  // Puts both levels in force. HF_E_INVALID names the setting; then nothing changes.
+  Status set_queue(Queue& queue, const QueueSettings& set, const QueueSettings& configured);
+  // Those that have windows.
+  const std::vector<Queue*>& timed_queues() const { return timed_; }
 
   void set_runner(const RunnerSpec& spec);
   void remove_runner(const std::string& name);
@@ -110,7 +121,7 @@ class Lanes {
   const ReadyEntry* peek(Lane& lane, int64_t now_ms);
   void taken(Lane& lane, JobId id);  // to run; cheap for the one that peek() gave
 
-  int64_t next_due_ms() const { return future_.empty() ? kNever : future_.begin()->first; }
+  int64_t next_wake_ms() const { return future_.next_wake_ms(); }  // for what becomes due, with the slack of its queue
   const std::map<std::string, std::unique_ptr<Queue>>& queues() const { return queues_; }
   const std::map<std::string, std::unique_ptr<RunnerState>>& runners() const { return runners_; }
 
@@ -121,16 +132,17 @@ class Lanes {
   void wait_until(Lane& lane, int64_t due_ms);
   void deactivate(Lane& lane);
 
+  void put_in_force(Queue& queue, QueueSettings settings);
+
   Store& store_;
+  const ZoneSource& zones_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // by id - 1
   std::map<std::string, std::unique_ptr<Queue>> queues_;
   std::map<std::string, std::unique_ptr<RunnerState>> runners_;
   std::map<std::tuple<std::string, std::string, std::string, int>, Lane*> names_;
-  std::set<std::pair<int64_t, int>> future_;  // (next_due_ms, lane id)
+  DueOrder<int> future_;  // lane ids, at their next_due_ms
+  std::vector<Queue*> timed_;
   std::unique_ptr<Lane> lost_;
 };
-
-inline constexpr const char* kSinkPrefix = "sink:";
-inline bool is_sink_queue(const std::string& name) { return name.rfind(kSinkPrefix, 0) == 0; }
 
 }  // namespace hf

@@ -85,6 +85,10 @@ Status check_name(std::string_view kind, std::string_view text) {
   return ok_status();
 }
 
+Status check_queue_name(std::string_view name) {
+  return is_sink_queue(name) ? check_name("sink", name.substr(kSinkPrefix.size())) : check_name("queue", name);
+}
+
 bool valid_utf8(std::string_view text) {
   while (!text.empty()) {
     const size_t length = utf8_character(text);

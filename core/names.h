@@ -17,6 +17,13 @@ namespace hf {
 // HF_E_INVALID says what was found, where (1-based byte), and what is allowed.
 Status check_name(std::string_view kind, std::string_view text);
 
+// The queue of the deliveries to a sink, which is the name of its runner too: "sink:cloud".
+inline constexpr std::string_view kSinkPrefix = "sink:";
+constexpr bool is_sink_queue(std::string_view name) {
+  return name.starts_with(kSinkPrefix);
+}
+Status check_queue_name(std::string_view name);  // a sink has a name of its own length
+
 // True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF).
 bool valid_utf8(std::string_view text);
 

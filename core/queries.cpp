@@ -159,7 +159,10 @@ Result<std::vector<QueueInfo>> Queries::queues(const std::string& name) {
     info.name = key;
     info.paused = q->paused;
     info.draining = q->draining;
-    info.concurrency = q->concurrency();
+    info.settings = q->settings;
+    info.set = q->set;
+    info.open = q->window.open();
+    if (const int64_t at = q->window.changes_wall_ms(); at != kNever) info.changes_wall_ms = at;
     info.pending = q->pending;
     info.running = q->running;
   }

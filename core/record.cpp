@@ -18,7 +18,9 @@ enum Tag : uint8_t {
   kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3,
   // of a schedule
   kMove = 2, kSplay = 4, kCatchUp = 6, kCatchUpWindow = 8, kCatchUpCap = 10, kOverlap = 12, kDst = 14, kStart = 16, kEnd = 18,
-  kLimit = 20, kPauseAfter = 22, kConfigured = 24, kCron = 1, kZone = 3, kJob = 5,
+  kLimit = 20, kPauseAfter = 22, kConfigured = 24, kSlack = 26, kCron = 1, kZone = 3, kJob = 5,
+  // of a queue
+  kConcurrency = 2, kQueueSlack = 4, kWindows = 1, kWindowZone = 3,
 };
 
 uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
@@ -32,7 +34,9 @@ class Writer {
   }
   void number_if(Tag tag, int64_t v) { if (v != 0) number(tag, v); }
   void bytes_if(Tag tag, std::string_view v) {
-    if (v.empty()) return;
+    if (!v.empty()) bytes(tag, v);
+  }
+  void bytes(Tag tag, std::string_view v) {
     out_.push_back(static_cast<char>(tag));
     varint(v.size());
     out_.append(v);
@@ -225,6 +229,7 @@ std::string encode_schedule(const ScheduleSpec& s) {
   w.number_if(kEnd, s.end_wall_ms);
   w.number_if(kLimit, s.limit);
   w.number_if(kPauseAfter, s.pause_after_failures);
+  w.number_if(kSlack, s.slack_ms);
   w.number_if(kConfigured, s.configured);
   w.bytes_if(kJob, encode_spec(s.job));
   return w.take();
@@ -247,8 +252,34 @@ ScheduleSpec decode_schedule(std::string_view bytes) {
       case kEnd: s.end_wall_ms = r.count(); break;
       case kLimit: s.limit = std::min(r.count(), kScheduleLimitMax); break;
       case kPauseAfter: s.pause_after_failures = static_cast<int>(std::clamp<int64_t>(r.number(), 0, kPauseAfterMax)); break;
+      case kSlack: s.slack_ms = std::min(r.count(), kSlackMaxMs); break;
       case kConfigured: s.configured = r.number() != 0; break;
       case kJob: s.job = decode_spec(r.bytes()); break;
+      default: break;
+    }
+  }
+  return s;
+}
+
+std::string encode_queue(const QueueSettings& s) {
+  Writer w;
+  if (s.concurrency) w.number(kConcurrency, *s.concurrency);
+  if (s.slack_ms) w.number(kQueueSlack, *s.slack_ms);
+  if (s.windows) w.bytes(kWindows, *s.windows);
+  if (s.zone) w.bytes(kWindowZone, *s.zone);
+  return w.take();
+}
+
+QueueSettings decode_queue(std::string_view bytes) {
+  QueueSettings s;
+  for (Reader r(bytes); r.next();) {
+    switch (r.tag()) {
+      case kConcurrency:
+        if (r.number() >= 1 && r.number() <= kQueueConcurrencyMax) s.concurrency = static_cast<int>(r.number());
+        break;
+      case kQueueSlack: s.slack_ms = std::min(r.count(), kSlackMaxMs); break;
+      case kWindows: s.windows = r.bytes(); break;
+      case kWindowZone: s.zone = r.bytes(); break;
       default: break;
     }
   }

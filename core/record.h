@@ -1,4 +1,4 @@
-// The rare fields of a job, a schedule and the history of attempts, as compact bytes.
+// The rare fields of a job, a schedule, a queue and the history of attempts, as compact bytes.
 //
 // Format: a sequence of fields, each `tag, value`; a value is a LEB128 varint (zigzag where it may be
 // negative) or a varint length and bytes, by the tag's low bit. An unknown tag is skipped, so a file of a
@@ -40,6 +40,10 @@ JobSpec decode_spec(std::string_view bytes);
 // What a schedule row keeps in its `spec` column: all but the name.
 std::string encode_schedule(const ScheduleSpec& spec);
 ScheduleSpec decode_schedule(std::string_view bytes);
+
+// What a queue row keeps in its `settings` column. What is out of range is left out.
+std::string encode_queue(const QueueSettings& set);
+QueueSettings decode_queue(std::string_view bytes);
 
 std::string encode_history(const std::vector<Attempt>& history);
 std::vector<Attempt> decode_history(std::string_view bytes);

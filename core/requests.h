@@ -161,6 +161,7 @@ enum class Change : uint8_t {
   enqueued, started, completed, delivering, retried, deferred, died, cancelled, expired, recovered,
   handed_back, requeued, removed, edited, fired, runner_parked,
   safe_mode, safe_mode_over, schedule_paused, clock_stepped, clock_trusted, clock_untrusted,
+  window_opened, window_closed,
   disk_full, disk_full_over, file_system_read_only, file_system_read_only_over,  // the host's
 };
 const char* change_name(Change c);

@@ -100,12 +100,11 @@ void Scheduler::arm(Entry& entry) {
   disarm(entry);
   if (entry.row.paused || !entry.waiting.empty() || entry.row.fire_ms == kNever) return;
   // 0: no first time yet. A calendar line finds it when the clock is trusted: due at once then.
-  (entry.by_wall() ? by_wall_ : by_elapsed_).insert({entry.row.fire_ms, entry.row.spec.name});
+  (entry.by_wall() ? by_wall_ : by_elapsed_).insert(entry.row.fire_ms, entry.row.spec.slack_ms, entry.row.spec.name);
 }
 
 void Scheduler::disarm(const Entry& entry) {
-  by_wall_.erase({entry.row.fire_ms, entry.row.spec.name});
-  by_elapsed_.erase({entry.row.fire_ms, entry.row.spec.name});
+  for (Order* order : {&by_wall_, &by_elapsed_}) order->erase(entry.row.fire_ms, entry.row.spec.slack_ms, entry.row.spec.name);
 }
 
 // ---- what people do --------------------------------------------------------------------------------------
@@ -114,6 +113,7 @@ namespace {
 Status check_numbers(const ScheduleSpec& spec) {
   HF_TRY(check_duration("jitter", spec.jitter_ms, 0, kScheduleMoveMaxMs));
   HF_TRY(check_duration("splay", spec.splay_ms, 0, kScheduleMoveMaxMs));
+  HF_TRY(check_duration("slack", spec.slack_ms, 0, kSlackMaxMs));
   HF_TRY(check_duration("catch_up_window", spec.catch_up_window_ms, 0, kCatchUpWindowMaxMs));
   HF_TRY(check_range("catch_up_max", spec.catch_up_max, 1, kCatchUpMax));
   HF_TRY(check_range("limit", spec.limit, 0, kScheduleLimitMax));
@@ -131,6 +131,9 @@ Status check_numbers(const ScheduleSpec& spec) {
 // After prepare().
 Status Scheduler::check(const Entry& entry) const {
   const ScheduleSpec& spec = entry.row.spec;
+  if (entry.is(CronLine::Kind::every) && spec.slack_ms >= entry.cron->every_ms()) {
+    return Error{HF_E_INVALID, "slack is " + format_duration(spec.slack_ms) + "; of " + quoted(spec.cron) + " it is less than its period"};
+  }
   if (spec.start_wall_ms == 0 && spec.end_wall_ms == 0) return ok_status();
   if (!entry.by_wall()) return Error{HF_E_INVALID, "start and end are for lines of the calendar; " + quoted(spec.cron) + " goes by elapsed time"};
   const int64_t first = entry.cron->next(std::max<int64_t>(spec.start_wall_ms, 0) - 1, *entry.zone, spec.dst).value_or(kNever);
@@ -330,7 +333,7 @@ void Scheduler::fire_one(Entry& entry) {
     set_next(entry, following(entry, now));
     return;
   }
-  if (now - row.fire_ms <= kMisfireMs) {
+  if (now - row.fire_ms <= kMisfireMs + row.spec.slack_ms) {
     const int64_t at = row.next_ms;
     make_jobs(entry, {at});
     set_next(entry, following(entry, at));
@@ -348,8 +351,8 @@ void Scheduler::fire_one(Entry& entry) {
 }
 
 void Scheduler::fire_due(Order& order, int64_t now) {
-  for (int n = 0; n < kFiringsATurn && !order.empty() && order.begin()->first <= now && turn_.store.ok(); ++n) {
-    Entry& entry = entries_.find(order.begin()->second)->second;
+  for (int n = 0; n < kFiringsATurn && order.is_due(now) && turn_.store.ok(); ++n) {
+    Entry& entry = entries_.find(order.first())->second;
     disarm(entry);
     fire_one(entry);
     arm(entry);

@@ -7,11 +7,11 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "core/cron.h"
+#include "core/due_order.h"
 #include "core/jobs.h"
 #include "core/turn.h"
 #include "core/zone.h"
@@ -44,8 +44,8 @@ class Scheduler {
   // for anew.
   void clock_changed();
 
-  int64_t next_wake_ms() const { return first(by_elapsed_); }       // kNever if none
-  int64_t next_wall_wake_ms() const { return first(by_wall_); }
+  int64_t next_wake_ms() const { return by_elapsed_.next_wake_ms(); }  // kNever if none
+  int64_t next_wall_wake_ms() const { return by_wall_.next_wake_ms(); }
 
  private:
   struct Entry {
@@ -59,8 +59,7 @@ class Scheduler {
     // It has no time to come; one of @reboot has when the device starts.
     bool ended() const { return used_up() || (row.next_ms == kNever && !is(CronLine::Kind::reboot)); }
   };
-  using Order = std::set<std::pair<int64_t, std::string>>;
-  static int64_t first(const Order& order) { return order.empty() ? kNever : order.begin()->first; }
+  using Order = DueOrder<std::string>;
 
   Status prepare(Entry& entry) const;  // parses the line, finds the zone
   Status check(const Entry& entry) const;

@@ -70,7 +70,7 @@ struct Store::Statements {
   HF_STMT(next_due, "SELECT due FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3 ORDER BY due LIMIT 1")
   HF_STMT(left_running, "SELECT id FROM job WHERE state=1 LIMIT ?1")
   HF_STMT(wall_due, "SELECT id FROM job WHERE at<=?1 AND at IS NOT NULL AND state=0 ORDER BY at,id LIMIT ?2")
-  HF_STMT(next_at, "SELECT at FROM job WHERE at IS NOT NULL AND state=0 ORDER BY at LIMIT 1")
+  HF_STMT(wall_waiting, "SELECT at,lane FROM job WHERE at IS NOT NULL AND state=0 ORDER BY at LIMIT ?1")
   HF_STMT(expired, "SELECT id FROM job WHERE expires<=?1 AND expires IS NOT NULL AND state=0 ORDER BY expires,id LIMIT ?2")
   HF_STMT(next_expiry, "SELECT expires FROM job WHERE expires IS NOT NULL AND state=0 ORDER BY expires LIMIT 1")
   HF_STMT(finished,
@@ -83,7 +83,7 @@ struct Store::Statements {
   HF_STMT(running_page, "SELECT id FROM job WHERE state=1 AND id<?1 ORDER BY id DESC LIMIT ?2")
   HF_STMT(page, "SELECT id FROM job WHERE id<?1 ORDER BY id DESC LIMIT ?2")
   HF_STMT(insert_lane, "INSERT INTO lane(id,queue,type,key,origin) VALUES(?1,?2,?3,?4,?5)")
-  HF_STMT(put_queue, "INSERT OR REPLACE INTO queue(name,paused,concurrency) VALUES(?1,?2,?3)")
+  HF_STMT(put_queue, "INSERT OR REPLACE INTO queue(name,paused,settings) VALUES(?1,?2,?3)")
   HF_STMT(put_schedule,
           "INSERT OR REPLACE INTO schedule(name,spec,paused,next,fire,last,last_job,fired,skipped,failures)"
           " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")
@@ -382,7 +382,12 @@ int64_t Store::next_due(int lane, int64_t now_ms) {
 
 std::vector<JobId> Store::left_running(int limit) { return all_ids(sql_->left_running.bind(limit)); }
 std::vector<JobId> Store::wall_due(int64_t wall_ms, int limit) { return all_ids(sql_->wall_due.bind(wall_ms).bind(limit)); }
-int64_t Store::next_wall_due() { return first(sql_->next_at, kNever); }
+std::vector<Store::WallWaiting> Store::wall_waiting(int limit) {
+  std::vector<WallWaiting> rows;
+  Stmt& s = sql_->wall_waiting.bind(limit);
+  while (s.step()) rows.push_back({s.i64(0), static_cast<int>(s.i64(1))});
+  return rows;
+}
 std::vector<JobId> Store::expired(int64_t now_ms, int limit) { return all_ids(sql_->expired.bind(now_ms).bind(limit)); }
 int64_t Store::next_expiry() { return first(sql_->next_expiry, kNever); }
 
@@ -440,17 +445,15 @@ void Store::insert_lane(const LaneRow& lane) {
 
 std::vector<QueueRow> Store::queues() {
   std::vector<QueueRow> rows;
-  Stmt s(*db_, "SELECT name,paused,concurrency FROM queue ORDER BY name");
+  Stmt s(*db_, "SELECT name,paused,settings FROM queue ORDER BY name");
   while (s.step()) {
-    QueueRow row{std::string(s.text(0)), s.i64(1) != 0, std::nullopt};
-    if (!s.null(2)) row.concurrency = static_cast<int>(std::clamp<int64_t>(s.i64(2), 1, 10000));
-    rows.push_back(std::move(row));
+    rows.push_back({std::string(s.text(0)), s.i64(1) != 0, decode_queue(s.blob(2))});
   }
   return rows;
 }
 
 void Store::put_queue(const QueueRow& row) {
-  sql_->put_queue.bind_text(row.name).bind(row.paused).bind_opt(row.concurrency.value_or(-1), -1).run();
+  sql_->put_queue.bind_text(row.name).bind(row.paused).bind_blob(encode_queue(row.set)).run();
 }
 
 std::vector<ScheduleRow> Store::schedules() {

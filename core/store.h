@@ -84,7 +84,7 @@ struct ReadyEntry {
 struct QueueRow {
   std::string name;
   bool paused = false;
-  std::optional<int> concurrency;
+  QueueSettings set;
 };
 
 struct ScheduleRow {
@@ -183,7 +183,11 @@ class Store {
 
   std::vector<JobId> left_running(int limit);
   std::vector<JobId> wall_due(int64_t wall_ms, int limit);  // by `at`, oldest first
-  int64_t next_wall_due();                                  // kNever if none
+  struct WallWaiting {
+    int64_t at_wall_ms = 0;
+    int lane = 0;
+  };
+  std::vector<WallWaiting> wall_waiting(int limit);         // the earliest ones
   std::vector<JobId> expired(int64_t now_ms, int limit);
   int64_t next_expiry();
   // Final jobs of `state`, oldest first: those behind (after_ms, after_id) that finished at until_ms or before.

@@ -140,7 +140,12 @@ void Timekeeper::forget_floor() {
 
 // ---- what is saved ----------------------------------------------------------------------------------------
 
-int64_t Timekeeper::idle_ms() const { return std::clamp(saved_ms_ - opened_ms_, kSaveMs, kSaveIdleMs); }
+// Twice as long each time: a power cut takes back at most half of what has passed since the start. A trusted clock brings that
+// back too, once it is trusted again; without one it is lost, so there is a bound.
+int64_t Timekeeper::idle_ms() const {
+  const int64_t half = std::max(saved_ms_ - opened_ms_, kSaveMs);
+  return turn_.wall_trusted ? half : std::min(half, kSaveIdleMs);
+}
 
 void Timekeeper::save_if_due(bool wrote) {
   if (turn_.now_ms - saved_ms_ >= (wrote ? kSaveMs : idle_ms())) save();

@@ -169,6 +169,7 @@ inline constexpr int64_t kScheduleLimitMax = 1000000000;
 inline constexpr int64_t kScheduleMoveMaxMs = 86400000;  // jitter, splay
 inline constexpr int64_t kCatchUpWindowMaxMs = 366LL * 86400 * 1000;
 inline constexpr int kPauseAfterMax = 1000;
+inline constexpr int64_t kSlackMaxMs = 86400000;  // of schedules and queues
 
 struct ScheduleSpec {
   std::string name;
@@ -183,6 +184,7 @@ struct ScheduleSpec {
   Overlap overlap = Overlap::skip;
   int64_t start_wall_ms = 0, end_wall_ms = 0;  // no occurrence before, none from then on; 0: none
   int64_t limit = 0;                           // it ends after so many firings; 0: never
+  int64_t slack_ms = 0;                        // it may fire so late, to share a wake-up; 0..kSlackMaxMs
   int pause_after_failures = 0;                // it pauses itself after so many dead jobs in a row; 0: never
   JobSpec job;
   bool configured = false;  // by the configuration file: it goes when the file no longer names it
@@ -199,14 +201,24 @@ struct ScheduleInfo {
   int64_t fired = 0, skipped = 0;
 };
 
+inline constexpr int kQueueConcurrencyMax = 10000;
+// Two levels: what an operator set, kept in the file, goes before what the configuration says; what is unset comes from there.
 struct QueueSettings {
-  std::optional<int> concurrency;  // 1..10000; unset: no limit of its own
+  std::optional<int> concurrency = {};      // 1..kQueueConcurrencyMax; unset: no limit of its own
+  std::optional<int64_t> slack_ms = {};     // 0..kSlackMaxMs: its jobs may run so late, to share a wake-up; unset: 0
+  std::optional<std::string> windows = {};  // when it is open (core/window.h); "": always
+  std::optional<std::string> zone = {};     // of the windows; unset: UTC
+  bool operator==(const QueueSettings&) const = default;
 };
+QueueSettings over(const QueueSettings& set, const QueueSettings& configured);
 struct QueueInfo {
   std::string name;
   bool paused = false;
   bool draining = false;  // closed for new jobs, goes on running (until the process ends)
-  std::optional<int> concurrency;
+  QueueSettings settings;  // in force
+  QueueSettings set;       // of them: by an operator
+  bool open = true;        // by its windows
+  int64_t changes_wall_ms = 0;  // when it opens or closes; 0: not known, or never
   int64_t pending = 0, running = 0;
 };
 

@@ -5,7 +5,6 @@
 namespace hf {
 namespace {
 
-constexpr size_t kZoneNameMax = 64;
 
 class UtcZone final : public Zone {
  public:

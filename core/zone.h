@@ -83,7 +83,8 @@ class ZoneSource {
 // A source that knows UTC alone.
 const ZoneSource& utc_only();
 
-// 1..64 bytes of A-Z a-z 0-9 _ + - /, no slash at an end, none doubled: it becomes part of a file's
+inline constexpr size_t kZoneNameMax = 64;
+// 1..kZoneNameMax bytes of A-Z a-z 0-9 _ + - /, no slash at an end, none doubled: it becomes part of a file's
 // path, and without dots it cannot leave the database's folder.
 Status check_zone_name(std::string_view name);
 // "UTC" and "Etc/UTC", which are there without a database.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/names.h"
 #include "core/units.h"
 #include "handlers/clock_command.h"
 #include "handlers/exec.h"
@@ -23,7 +24,7 @@ Error at(const Config& config, const std::string& path, const Error& error) {
 }
 
 std::string runner_name(const SinkConfig& sink) {
-  return "sink:" + sink.name;
+  return std::string(kSinkPrefix) + sink.name;
 }
 
 // ---- limits
@@ -182,16 +183,15 @@ Status set_clock(Host& host, const Config& now, const Config* before) {
 // ---- queues and schedules
 
 Status set_queues(Host& host, const Config& now, const Config* before) {
-  std::set<std::string> names;
-  for (const QueueConfig& queue : now.queues) {
-    names.insert(queue.name);
-    if (auto ok = host.set_queue_defaults(queue.name, queue.settings); !ok) {
-      return at(now, "queues." + queue.name, ok.error());
+  const std::map<std::string, QueueSettings> queues = queue_settings(now);
+  for (const auto& [name, settings] : queues) {
+    if (auto ok = host.set_queue_defaults(name, settings); !ok) {
+      return at(now, is_sink_queue(name) ? "sinks." + name.substr(kSinkPrefix.size()) : "queues." + name, ok.error());
     }
   }
   if (!before) return ok_status();
-  for (const QueueConfig& queue : before->queues) {
-    if (!names.count(queue.name)) HF_TRY(host.set_queue_defaults(queue.name, {}));
+  for (const auto& [name, settings] : queue_settings(*before)) {
+    if (!queues.contains(name)) HF_TRY(host.set_queue_defaults(name, {}));
   }
   return ok_status();
 }
@@ -237,6 +237,13 @@ RunnerSpec runner_spec(const SinkConfig& sink) {
   if (sink.defer_ms) spec.defer_ms = sink.defer_ms;
   spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
   return spec;
+}
+
+std::map<std::string, QueueSettings> queue_settings(const Config& config) {
+  std::map<std::string, QueueSettings> queues;
+  for (const QueueConfig& queue : config.queues) queues[queue.name] = queue.settings;
+  for (const SinkConfig& sink : config.sinks) queues[runner_name(sink)] = sink.queue;
+  return queues;
 }
 
 Status apply_config(Host& host, const Config& now, const Config* before) {

@@ -1,6 +1,9 @@
 // From a configuration to a running engine.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "core/result.h"
 #include "handlers/config.h"
 #include "platform/host.h"
@@ -10,6 +13,8 @@ namespace hf {
 // What the engine is told of a handler, and of a sink.
 RunnerSpec runner_spec(const HandlerConfig& handler);
 RunnerSpec runner_spec(const SinkConfig& sink);
+// What it says of queues, by name, those of sinks' deliveries included.
+std::map<std::string, QueueSettings> queue_settings(const Config& config);
 
 // Makes the host's handlers, sinks, queues, schedules and limits those of `now`. `before` is what
 // was applied to this host last, null if nothing was: what did not change since is left alone, with

@@ -167,8 +167,23 @@ bool check_handlers(const JsonValue& section, const Config& config) {
   return true;
 }
 
+// Of windows.
+bool check_zone(const JsonValue& object, const std::optional<std::string>& zone) {
+  if (!zone) return true;
+  const auto found = SystemZones().find(*zone);
+  return found || get(object, "tz")->fail(found.error().message);
+}
+
+bool check_queues(const JsonValue& section, const Config& config) {
+  for (size_t i = 0; i < config.queues.size(); ++i) {
+    if (!check_zone(section.member(i), config.queues[i].settings.zone)) return false;
+  }
+  return true;
+}
+
 bool check_sinks(const JsonValue& section, const Config& config) {
   for (size_t i = 0; i < config.sinks.size(); ++i) {
+    if (!check_zone(section.member(i), config.sinks[i].queue.zone)) return false;
     if (!check_target(section.member(i), config.sinks[i].http, config)) return false;
   }
   return true;
@@ -205,6 +220,7 @@ bool check_group(const JsonValue& admin, const Config& config) {
 bool check_config(const JsonValue& document, const Config& config) {
   using Check = bool (*)(const JsonValue&, const Config&);
   static constexpr std::pair<const char*, Check> kChecks[] = {{"handlers", check_handlers},
+                                                              {"queues", check_queues},
                                                               {"sinks", check_sinks},
                                                               {"schedules", check_schedules},
                                                               {"admin", check_group}};

@@ -56,6 +56,7 @@ struct SinkConfig {
   int batch_jobs = 1;
   int64_t batch_bytes = 0;
   int64_t batch_wait_ms = 0;
+  QueueSettings queue;  // of its deliveries
   std::vector<std::string> sign_keys;  // not used in this version
   bool operator==(const SinkConfig&) const = default;
 };

@@ -194,7 +194,7 @@ constexpr JsonField<SinkConfig> kSinkFields[] = {
 };
 bool read_sink(const JsonValue& v, SinkConfig* sink) {
   if (!read_fields(
-          v, {{kTargetFields, sink->http}, {kSinkFields, *sink}, {kPolicyFields, sink->policy}})) {
+          v, {{kTargetFields, sink->http}, {kSinkFields, *sink}, {sink_queue_fields(), sink->queue}, {kPolicyFields, sink->policy}})) {
     return false;
   }
   return !sink->http.url.empty() || v.fail("\"url\" is missing: it says where results go");
@@ -321,6 +321,9 @@ bool read_queues(const JsonValue& v, Config* config) {
   return read_named(v, "queue", &config->queues,
                     [](const JsonValue& item, const std::string& name, QueueConfig* queue) {
                       queue->name = name;
+                      if (is_sink_queue(name)) {
+                        return item.fail("the queue of a sink's deliveries: its settings are those of \"sinks\"");
+                      }
                       return read_fields(item, {{queue_fields(), queue->settings}});
                     });
 }
@@ -392,6 +395,7 @@ std::vector<ConfigKey> config_keys() {
   add("sinks.*.", kTargetFields);
   add("sinks.*.", kSinkFields);
   add("sinks.*.", kPolicyFields);
+  append(&keys, "sinks.*.", sink_queue_fields());
   append(&keys, "sinks.*.backoff.", backoff_fields());
   add("sinks.*.tls.", kTlsFields);
   add("sinks.*.batch.", kBatchFields);

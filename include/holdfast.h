@@ -392,8 +392,9 @@ typedef struct hf_schedule_options {
   int64_t end_unix_ms;         /* no firing from then on; default 0: none. Not with @every and @reboot */
   int64_t limit;               /* it ends after so many firings, 1..10^9; default 0: never */
   int pause_after_failures;    /* it pauses itself after so many dead jobs in a row, 1..1000; default 0: never */
+  int64_t slack_ms;            /* a firing may be so late, to share a wake-up with others, 0..1 d; default 0 */
 } hf_schedule_options;
-#define HF_SCHEDULE_OPTIONS_INIT {sizeof(hf_schedule_options), 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_SCHEDULE_OPTIONS_INIT {sizeof(hf_schedule_options), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 typedef struct hf_schedule_spec {
   size_t struct_size;
@@ -418,6 +419,21 @@ HF_API int hf_schedule_remove(hf_engine *engine, const char *name); /* HF_E_NOT_
 /* Kept in the file. Jobs that run go on; nothing is claimed. A queue may be paused before its first job. */
 HF_API int hf_pause(hf_engine *engine, const char *queue);
 HF_API int hf_resume(hf_engine *engine, const char *queue);
+
+/* What is not set comes from the configuration (hf_load_config), else from the defaults. */
+typedef struct hf_queue_settings {
+  size_t struct_size;
+  int concurrency;       /* runs at once, 1..10000; default: no limit of its own */
+  int64_t slack_ms;      /* its delayed jobs and retries may run so late, to share a wake-up with others, 1..1 d; -1: not at all */
+  const char *windows;   /* when it is open, by the trusted wall clock: "22:00-06:00; sat,sun 00:00-24:00"; see
+                            docs/reference.md. "": always. Default: always */
+  const char *time_zone; /* of the windows: IANA name; default UTC */
+} hf_queue_settings;
+#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0}
+
+/* Replaces what was set before; kept in the file, as by `holdfast queue set`. HF_E_INVALID: hf_errmsg says what is wrong
+ * and what is allowed. */
+HF_API int hf_queue_set(hf_engine *engine, const char *queue, const hf_queue_settings *settings);
 
 /* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
  * them (hf_options.crash_loop); else it does nothing. */

@@ -135,7 +135,16 @@ struct Schedule {
   std::optional<Time> end = {};
   std::int64_t limit = 0;
   int pause_after_failures = 0;
+  Milliseconds slack{};
   JobSpec job = {};
+};
+
+// What is not set comes from the configuration.
+struct QueueSettings {
+  int concurrency = 0;
+  std::optional<Milliseconds> slack = {};
+  std::optional<std::string> windows = {};
+  std::string time_zone = {};
 };
 
 struct Options {
@@ -481,6 +490,7 @@ class Engine {
     o.end_unix_ms = detail::unix_ms(schedule.end);
     o.limit = schedule.limit;
     o.pause_after_failures = schedule.pause_after_failures;
+    o.slack_ms = schedule.slack.count();
     c.options = &o;
     c.job = detail::spec_of(schedule.job, list);
     check(hf_schedule_put(engine_, &c));
@@ -488,6 +498,14 @@ class Engine {
   void remove_schedule(const std::string& name) { check(hf_schedule_remove(engine_, name.c_str())); }
   void pause(const std::string& queue) { check(hf_pause(engine_, queue.c_str())); }
   void resume(const std::string& queue) { check(hf_resume(engine_, queue.c_str())); }
+  void set_queue(const std::string& queue, const QueueSettings& settings) {
+    hf_queue_settings c = HF_QUEUE_SETTINGS_INIT;
+    c.concurrency = settings.concurrency;
+    if (settings.slack) c.slack_ms = *settings.slack == Milliseconds::zero() ? -1 : settings.slack->count();
+    if (settings.windows) c.windows = settings.windows->c_str();
+    c.time_zone = settings.time_zone.c_str();
+    check(hf_queue_set(engine_, queue.c_str(), &c));
+  }
   void end_safe_mode() { check(hf_end_safe_mode(engine_)); }
   hf_stats_info stats() const {
     hf_stats_info out = HF_STATS_INFO_INIT;

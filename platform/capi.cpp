@@ -439,6 +439,7 @@ extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given)
     s.end_wall_ms = o.end_unix_ms;
     s.limit = o.limit;
     s.pause_after_failures = o.pause_after_failures;
+    s.slack_ms = o.slack_ms;
   }
   s.job = std::move(*job);
   return one(handle, SchedulePut{std::move(s)});
@@ -456,6 +457,20 @@ extern "C" int hf_pause(hf_engine* handle, const char* queue) try {
 extern "C" int hf_resume(hf_engine* handle, const char* queue) try {
   if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
   return one(handle, QueuePause{queue, false});
+} HF_NO_THROW(handle)
+
+extern "C" int hf_queue_set(hf_engine* handle, const char* queue, const hf_queue_settings* given) try {
+  if (queue == nullptr || given == nullptr) return fail(handle, HF_E_INVALID, queue == nullptr ? "queue is null" : "the settings are null");
+  hf_queue_settings c = HF_QUEUE_SETTINGS_INIT;
+  if (!import(given, &c, sizeof c, offsetof(hf_queue_settings, slack_ms))) {
+    return fail(handle, HF_E_INVALID, "struct_size of the queue settings is not set; begin with HF_QUEUE_SETTINGS_INIT");
+  }
+  QueueSettings s;
+  if (c.concurrency != 0) s.concurrency = c.concurrency;
+  if (c.slack_ms != 0) s.slack_ms = c.slack_ms == -1 ? 0 : c.slack_ms;
+  if (c.windows != nullptr) s.windows = c.windows;
+  if (c.time_zone != nullptr && c.time_zone[0] != 0) s.zone = c.time_zone;
+  return one(handle, QueueSet{queue, std::move(s)});
 } HF_NO_THROW(handle)
 
 extern "C" int hf_end_safe_mode(hf_engine* handle) try {

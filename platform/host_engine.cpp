@@ -336,7 +336,7 @@ void Host::State::publish(std::vector<Transition>&& feed) {
 void Host::State::log_transition(const Transition& t) const {
   if (t.change >= Change::disk_full) return;  // set_room() says it, watched or not
   bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over || t.change == Change::schedule_paused || t.change == Change::clock_stepped || t.change == Change::clock_untrusted;
-  LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired || t.change == Change::clock_trusted ? LogLevel::kInfo : LogLevel::kDebug;
+  LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired || t.change == Change::clock_trusted || t.change == Change::window_opened || t.change == Change::window_closed ? LogLevel::kInfo : LogLevel::kDebug;
   if (!options.log.enabled(level)) return;
   std::string event = std::string("job_") + change_name(t.change);
   if (t.change == Change::runner_parked) {
@@ -349,6 +349,8 @@ void Host::State::log_transition(const Transition& t) const {
     options.log.log(level, "clock_stepped", {{"by_ms", t.wait_ms}, {"note", t.detail}});
   } else if (t.change == Change::clock_trusted || t.change == Change::clock_untrusted) {
     options.log.log(level, change_name(t.change), {{"why", t.detail}});
+  } else if (t.change == Change::window_opened || t.change == Change::window_closed) {
+    options.log.log(level, change_name(t.change), {{"queue", t.queue}});
   } else if (t.change == Change::schedule_paused) {
     options.log.log(level, "schedule_paused", {{"why", t.detail}});
   } else if (t.change == Change::fired) {

@@ -127,6 +127,7 @@ Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
   json["overlap"] = name_in(kOverlaps, spec.overlap);
   put_time(&json, "start", spec.start_wall_ms);
   put_time(&json, "end", spec.end_wall_ms);
+  if (spec.slack_ms) json["slack"] = format_duration(spec.slack_ms);
   if (spec.limit) json["limit"] = spec.limit;
   if (spec.pause_after_failures) json["pause_after_failures"] = spec.pause_after_failures;
   put_scheduled_job(&json, schedule.spec.job, sight);
@@ -142,18 +143,28 @@ Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
   return json;
 }
 
+void put_settings(Json* json, const QueueSettings& settings) {
+  if (settings.concurrency) (*json)["concurrency"] = *settings.concurrency;
+  if (settings.slack_ms) (*json)["slack"] = format_duration(*settings.slack_ms);
+  if (settings.windows) (*json)["windows"] = *settings.windows;
+  if (settings.zone) (*json)["tz"] = *settings.zone;
+}
+
 Json queue_object(const QueueInfo& queue) {
   Json json;
   json["name"] = queue.name;
   json["paused"] = queue.paused;
   json["draining"] = queue.draining;
-  if (queue.concurrency) {
-    json["concurrency"] = *queue.concurrency;
-  } else {
-    json["concurrency"] = nullptr;
-  }
+  json["open"] = queue.open;
+  put_time(&json, queue.open ? "closes" : "opens", queue.changes_wall_ms);
   json["pending"] = queue.pending;
   json["running"] = queue.running;
+  json["concurrency"] = nullptr;
+  put_settings(&json, queue.settings);
+  if (queue.set == QueueSettings()) return json;
+  Json set;
+  put_settings(&set, queue.set);
+  json["set"] = set;
   return json;
 }
 

@@ -3,6 +3,7 @@
 #include <mbedtls/base64.h>
 
 #include "core/names.h"
+#include "core/window.h"
 #include "platform/json_choices.h"
 
 namespace hf {
@@ -30,6 +31,14 @@ bool read_list(const JsonValue& v, std::vector<int64_t>* list) {
 // A string as it is; any other value as compact JSON.
 bool read_payload(const JsonValue& v, std::string* payload) {
   *payload = v.node().kind == JsonNode::Kind::string ? v.node().text : compact_json(v.node());
+  return true;
+}
+
+// "": always open, whatever else says.
+bool read_windows(const JsonValue& v, std::string* windows) {
+  if (!v.expect(JsonNode::Kind::string)) return false;
+  if (auto parsed = Windows::parse(v.node().text); !parsed) return v.fail(parsed.error().message);
+  *windows = v.node().text;
   return true;
 }
 
@@ -116,7 +125,7 @@ constexpr size_t kOfJobAlone = 5;
 
 constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
-    {"tz", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.zone, 64); }},
+    {"tz", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.zone, kZoneNameMax); }},
     {"dst", "choice",
      [](ScheduleSpec& s, const JsonValue& v) { return v.choice(&s.dst, kDstPolicies); }},
     {"jitter", "duration",
@@ -140,6 +149,8 @@ constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"start", "time",
      [](ScheduleSpec& s, const JsonValue& v) { return v.time(&s.start_wall_ms); }},
     {"end", "time", [](ScheduleSpec& s, const JsonValue& v) { return v.time(&s.end_wall_ms); }},
+    {"slack", "duration",
+     [](ScheduleSpec& s, const JsonValue& v) { return v.duration(&s.slack_ms, 0, kSlackMaxMs); }},
     {"limit", "number",
      [](ScheduleSpec& s, const JsonValue& v) {
        return v.integer(&s.limit, 0, kScheduleLimitMax);
@@ -148,15 +159,23 @@ constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
      [](ScheduleSpec& s, const JsonValue& v) { return v.integer(&s.pause_after_failures, 0, kPauseAfterMax); }},
 };
 
+// What a sink may say of its queue comes first; the rest is for other queues alone.
 constexpr JsonField<QueueSettings> kQueueFields[] = {
+    {"slack", "duration",
+     [](QueueSettings& q, const JsonValue& v) { return v.duration(&q.slack_ms.emplace(), 0, kSlackMaxMs); }},
+    {"windows", "string",
+     [](QueueSettings& q, const JsonValue& v) { return read_windows(v, &q.windows.emplace()); }},
+    {"tz", "string",
+     [](QueueSettings& q, const JsonValue& v) { return v.text(&q.zone.emplace(), kZoneNameMax); }},
     {"concurrency", "number",
      [](QueueSettings& q, const JsonValue& v) {
        int concurrency = 0;
-       if (!v.integer(&concurrency, 1, 10000)) return false;
+       if (!v.integer(&concurrency, 1, kQueueConcurrencyMax)) return false;
        q.concurrency = concurrency;
        return true;
      }},
 };
+constexpr size_t kOfQueueAlone = 1;
 
 constexpr JsonField<Edit> kEditFields[] = {
     {"payload", "any",
@@ -227,6 +246,9 @@ std::span<const JsonField<BackoffSpec>> backoff_fields() {
 }
 std::span<const JsonField<QueueSettings>> queue_fields() {
   return kQueueFields;
+}
+std::span<const JsonField<QueueSettings>> sink_queue_fields() {
+  return std::span(kQueueFields).first(std::size(kQueueFields) - kOfQueueAlone);
 }
 
 bool read_backoff(const JsonValue& object, BackoffSpec* backoff) {

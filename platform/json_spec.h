@@ -19,6 +19,7 @@ std::span<const JsonField<JobSpec>> scheduled_job_fields();  // no time and no u
 std::span<const JsonField<ScheduleSpec>> schedule_fields();
 std::span<const JsonField<BackoffSpec>> backoff_fields();
 std::span<const JsonField<QueueSettings>> queue_fields();
+std::span<const JsonField<QueueSettings>> sink_queue_fields();  // of the queue of a sink's deliveries
 
 // Each reads an object and checks what can be seen without the engine. `spec.name` is set before.
 bool read_job(const JsonValue& object, JobSpec* spec);

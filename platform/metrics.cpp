@@ -98,7 +98,7 @@ void add_queues(Exposition& out, const Stats& stats) {
   out.metric("queue_concurrency", "gauge",
              "Runs at once that the queue allows; +Inf: no limit of its own.");
   for (const QueueInfo& queue : stats.queues) {
-    out.sample(queue.concurrency ? std::to_string(*queue.concurrency) : "+Inf",
+    out.sample(queue.settings.concurrency ? std::to_string(*queue.settings.concurrency) : "+Inf",
                {{"queue", queue.name}});
   }
 }

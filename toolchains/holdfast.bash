@@ -43,7 +43,7 @@ _holdfast() {
           words="list put rm pause resume run backfill next"
         else
           case $sub in
-            put) words="--tz --dst --jitter --splay --catch-up --catch-up-window --catch-up-max --overlap --start --end --limit
+            put) words="--tz --dst --jitter --splay --catch-up --catch-up-window --catch-up-max --overlap --start --end --slack --limit
               --pause-after-failures $job $common" ;;
             backfill) words="--from --to $(_holdfast_names schedules) $common" ;;
             rm|pause|resume|run) words="$(_holdfast_names schedules) $common" ;;
@@ -57,7 +57,7 @@ _holdfast() {
         else
           case $sub in
             pause|resume|drain) words="$(_holdfast_names queues) $common" ;;
-            set) words="$(_holdfast_names queues) concurrency= $common" ;;
+            set) words="$(_holdfast_names queues) concurrency= slack= windows= tz= $common" ;;
             *) words=$common ;;
           esac
         fi ;;

@@ -224,6 +224,37 @@ TEST_CASE_FIXTURE(Errors, "hf_register: each option has its bounds") {
   CHECK(register_code([](O& o) { o.concurrency = 1; }) == HF_OK);
 }
 
+TEST_CASE_FIXTURE(Errors, "hf_queue_set") {
+  hf_queue_settings s = HF_QUEUE_SETTINGS_INIT;
+  auto set = [&](int concurrency, int64_t slack_ms, const char* windows, const char* zone) {
+    s = HF_QUEUE_SETTINGS_INIT;
+    s.concurrency = concurrency;
+    s.slack_ms = slack_ms;
+    s.windows = windows;
+    s.time_zone = zone;
+    return hf_queue_set(engine, "q", &s);
+  };
+  CHECK(hf_queue_set(nullptr, "q", &s) == HF_E_STATE);
+  CHECK(hf_queue_set(engine, nullptr, &s) == HF_E_INVALID);
+  CHECK(hf_queue_set(engine, "q", nullptr) == HF_E_INVALID);
+  CHECK(hf_queue_set(engine, "a b", &s) == HF_E_INVALID);
+  s.struct_size = 0;
+  CHECK(hf_queue_set(engine, "q", &s) == HF_E_INVALID);
+  CHECK(set(-1, 0, nullptr, nullptr) == HF_E_INVALID);
+  CHECK(set(10001, 0, nullptr, nullptr) == HF_E_INVALID);
+  CHECK(says("1 to 10000"));
+  CHECK(set(0, -2, nullptr, nullptr) == HF_E_INVALID);
+  CHECK(set(0, 86400001, nullptr, nullptr) == HF_E_INVALID);
+  CHECK(says("slack"));
+  CHECK(set(0, 0, "8-18", nullptr) == HF_E_INVALID);
+  CHECK(says("windows, column 1"));
+  CHECK(set(0, 0, "08:00-18:00", "Europe/Nowhere") == HF_E_INVALID);
+  CHECK(says("Nowhere"));
+  CHECK(set(10000, 86400000, "0 0 29 2 * for 1s", "") == HF_OK);
+  CHECK(set(1, -1, "", "UTC") == HF_OK);
+  CHECK(set(0, 0, nullptr, nullptr) == HF_OK);
+}
+
 TEST_CASE_FIXTURE(Errors, "hf_schedule_put and hf_schedule_remove") {
   using S = hf_schedule_spec;
   CHECK(hf_schedule_put(engine, nullptr) == HF_E_INVALID);
@@ -258,6 +289,8 @@ TEST_CASE_FIXTURE(Errors, "hf_schedule_put and hf_schedule_remove") {
   CHECK(says("1 to 1000"));
   CHECK(with([](O& o) { o.start_unix_ms = 2, o.end_unix_ms = 2; }) == HF_E_INVALID);
   CHECK(with([](O& o) { o.limit = -1; }) == HF_E_INVALID);
+  CHECK(with([](O& o) { o.slack_ms = 86400001; }) == HF_E_INVALID);
+  CHECK(says("slack"));
   CHECK(with([](O& o) { o.pause_after_failures = 1001; }) == HF_E_INVALID);
   CHECK(with([](O& o) { o.splay_ms = 86400000, o.catch_up_max = 1000, o.limit = 1, o.pause_after_failures = 1000; }) == HF_OK);
   CHECK(put([](S&) {}) == HF_OK);

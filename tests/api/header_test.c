@@ -116,7 +116,14 @@
   F(hf_schedule_options, end_unix_ms, 48) \
   F(hf_schedule_options, limit, 56) \
   F(hf_schedule_options, pause_after_failures, 64) \
-  S(hf_schedule_options, 72) \
+  F(hf_schedule_options, slack_ms, 72) \
+  S(hf_schedule_options, 80) \
+  F(hf_queue_settings, struct_size, 0) \
+  F(hf_queue_settings, concurrency, 8) \
+  F(hf_queue_settings, slack_ms, 16) \
+  F(hf_queue_settings, windows, 24) \
+  F(hf_queue_settings, time_zone, 32) \
+  S(hf_queue_settings, 40) \
   F(hf_stats_info, struct_size, 0) \
   F(hf_stats_info, pending, 8) \
   F(hf_stats_info, running, 16) \

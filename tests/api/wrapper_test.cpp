@@ -156,6 +156,18 @@ TEST_CASE_FIXTURE(WrapperFixture, "times go in and out as std::chrono") {
   CHECK(*wake < std::chrono::system_clock::now() + 2h);
 }
 
+TEST_CASE_FIXTURE(WrapperFixture, "the settings of a queue, and slack") {
+  engine->set_queue("q", {.concurrency = 2, .slack = 30s, .windows = "0 0 29 2 * for 1s"});
+  std::string figures = engine->stats_json();
+  CHECK(figures.find(R"("open":false)") != std::string::npos);
+  CHECK(figures.find(R"("set":{"concurrency":2,"slack":"30s","windows":"0 0 29 2 * for 1s"})") != std::string::npos);
+  engine->set_queue("q", {.slack = 0s, .windows = ""});
+  CHECK(engine->stats_json().find(R"("set":{"slack":"0s","windows":""})") != std::string::npos);
+  CHECK(code_of([&] { engine->set_queue("q", {.windows = "8-18"}); }) == HF_E_INVALID);
+  CHECK(code_of([&] { engine->put_schedule({.name = "s", .cron = "@daily", .slack = 25h, .job = {.type = "x"}}); }) == HF_E_INVALID);
+  engine->put_schedule({.name = "s", .cron = "@daily", .slack = 24h, .job = {.type = "x"}});
+}
+
 TEST_CASE_FIXTURE(WrapperFixture, "a callback owns what it captured, and is called once") {
   std::promise<holdfast::JobId> stored;
   engine->enqueue_async({.type = "x"}, [&](int code, holdfast::JobId id) {

@@ -31,7 +31,7 @@ class DispatcherFixture : public EngineFixture {
     }
     return order;
   }
-  void one_at_once() { ask<Done>(QueueSet{"default", {1}}); }
+  void one_at_once() { ask<Done>(QueueSet{"default", {.concurrency = 1}}); }
 };
 
 }  // namespace
@@ -154,14 +154,14 @@ TEST_CASE_FIXTURE(DispatcherFixture, "windows follow edits, cancels and removals
 TEST_CASE_FIXTURE(DispatcherFixture, "a queue's concurrency holds over its types, and may change at any time") {
   handler("x");
   handler("y");
-  ask<Done>(QueueSet{"default", {2}});
+  ask<Done>(QueueSet{"default", {.concurrency = 2}});
   for (int i = 0; i < 6; ++i) put(i % 2 ? "x" : "y");
   put("x", 0, 0, "other");
   go();
   CHECK(started_ids().size() == 3);
-  ask<Done>(QueueSet{"default", {4}});
+  ask<Done>(QueueSet{"default", {.concurrency = 4}});
   CHECK(started_ids().size() == 2);
-  ask<Done>(QueueSet{"default", {std::nullopt}});
+  ask<Done>(QueueSet{"default", {}});
   CHECK(started_ids().size() == 2);
 }
 
@@ -170,13 +170,13 @@ TEST_CASE_FIXTURE(DispatcherFixture, "a queue's concurrency is kept in the file,
   one_at_once();
   for (int i = 0; i < 9; ++i) put("x");
   crash();
-  ask<Done>(SetQueueDefaults{"default", {5}});
+  ask<Done>(SetQueueDefaults{"default", {.concurrency = 5}});
   handler("x");
   CHECK(started_ids().size() == 1);
-  ask<Done>(QueueSet{"default", {std::nullopt}});
+  ask<Done>(QueueSet{"default", {}});
   CHECK(started_ids().size() == 4);
-  CHECK(refused(QueueSet{"default", {0}}).code == HF_E_INVALID);
-  CHECK(refused(QueueSet{"default", {10001}}).code == HF_E_INVALID);
+  CHECK(refused(QueueSet{"default", {.concurrency = 0}}).code == HF_E_INVALID);
+  CHECK(refused(QueueSet{"default", {.concurrency = 10001}}).code == HF_E_INVALID);
 }
 
 TEST_CASE_FIXTURE(DispatcherFixture, "a handler's concurrency holds over its queues") {

@@ -74,7 +74,7 @@ class Fleet {
  private:
   TempFolder folder_;
   std::unique_ptr<Store> store_ = Store::open({.path = folder_ / "queue.db", .vfs = ""}).value();
-  Lanes lanes_{*store_};
+  Lanes lanes_{*store_, utc_only()};
   Running running_;
   Suspects suspects_;
   Random random_{1};

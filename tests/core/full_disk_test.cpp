@@ -193,7 +193,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
       {"schedule run", refuses, plain(ScheduleRun{"daily"})},
       {"queue pause", does, plain(QueuePause{"q", true})},
       {"queue resume", does, plain(QueuePause{"q", false})},
-      {"queue set", does, plain(QueueSet{"q", {3}})},
+      {"queue set", does, plain(QueueSet{"q", {.concurrency = 3}})},
       {"queue drain", does, plain(QueueDrain{"q"})},
       {"end safe mode", does, plain(EndSafeMode{})},
       {"get", reads, id(Get{}, 0)},

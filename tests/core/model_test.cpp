@@ -210,7 +210,7 @@ class Model : public EngineFixture {
     switch (below(5)) {
       case 0: now.wall_ms += random.between(-100000, 100000); play({ClockStepped{}}); break;
       case 1: now.synced = !now.synced; play(); break;
-      case 2: play({QueueSet{any(kQueues), {one_in(2) ? std::optional<int>(static_cast<int>(below(3)) + 1) : std::nullopt}}}); break;
+      case 2: play({QueueSet{any(kQueues), {.concurrency = one_in(2) ? std::optional<int>(static_cast<int>(below(3)) + 1) : std::nullopt}}}); break;
       case 3: play({RetryAllDead{static_cast<int>(below(10)) + 1}}); break;
       default: play({Prune{}, Check{}, ReserveIds{3}}); break;
     }

@@ -127,7 +127,7 @@ TEST_CASE_FIXTURE(QueriesFixture, "get: what is not there is not found") {
 }
 
 TEST_CASE_FIXTURE(QueriesFixture, "why: an open job, and every closed gate at once") {
-  ask<Done>(QueueSet{"default", {1}});
+  ask<Done>(QueueSet{"default", {.concurrency = 1}});
   handler("x");
   add(spec("x"));
   JobId second = add(spec("x"));
@@ -188,14 +188,14 @@ TEST_CASE_FIXTURE(QueriesFixture, "queues: their figures; an unknown one is name
   JobSpec s = spec("x");
   s.queue = "reports";
   add(s);
-  ask<Done>(QueueSet{"reports", {3}});
+  ask<Done>(QueueSet{"reports", {.concurrency = 3}});
   handler("x");
   add(s);
   ask<Done>(QueuePause{"reports"});
   add(s);
   QueueInfo q = ask<std::vector<QueueInfo>>(QueueList{"reports"}).at(0);
   CHECK(q.paused);
-  CHECK(q.concurrency == 3);
+  CHECK(q.settings.concurrency == 3);
   CHECK(q.pending == 1);
   CHECK(q.running == 2);
   Error e = refused(QueueList{"report"});

@@ -29,7 +29,7 @@ class SalvageFixture : public EngineFixture {
     handler("done");
     handler("bad");
     handler("live");
-    tick({SchedulePut{schedule("hourly")}, QueuePause{"slow", true}, QueueSet{"slow", {3}}});
+    tick({SchedulePut{schedule("hourly")}, QueuePause{"slow", true}, QueueSet{"slow", {.concurrency = 3}}});
     for (int i = 0; i < jobs; ++i) {
       JobSpec s = spec(i % 3 == 0 ? "done" : i % 3 == 1 ? "wait" : "bad", std::string(static_cast<size_t>(i * 37 % 1400), 'p'));
       s.queue = i % 2 == 0 ? "default" : "slow";

@@ -128,6 +128,18 @@ expect 0 'queue side is open, concurrency 2' holdfast queue set side concurrency
 expect 0 'queue side is open, concurrency -' holdfast queue set side concurrency=none
 expect 2 'did you mean "concurrency"' holdfast queue set side concurency=2
 expect 2 'whole number' holdfast queue set side concurrency=two
+expect 0 'queue side is open, concurrency -, slack 30s' holdfast queue set side slack=30s
+expect 0 'queue side is open, concurrency 3, slack 30s' holdfast queue set side concurrency=3
+expect 0 'queue side is closed until 20.*Z .in .*., concurrency 3, slack 30s' holdfast queue set side 'windows=0 0 29 2 * for 1s' tz=Europe/Berlin
+expect 0 '^side +1 +0 +3 +closed until ' holdfast queue list
+expect 0 '"concurrency":3,"slack":"30s","windows":"0 0 29 2 \* for 1s","tz":"Europe/Berlin","set":' holdfast queue list --json
+expect 2 'windows, column 5: .*moon' holdfast queue set side 'windows=sat,moon 00:00-24:00'
+expect 2 'did you mean Europe/Berlin' holdfast queue set side tz=Europe/Berln
+expect 2 'slack' holdfast queue set side slack=2d
+side=$(holdfast add echo --queue side | grep -o '[0-9][0-9]*' | head -n 1)
+expect 0 'outside its windows' holdfast why "$side"
+expect 0 'queue side is open, concurrency -' holdfast queue set side windows= concurrency=none slack=none
+expect 0 'queue side is open, concurrency -' holdfast queue set side windows=none tz=none
 
 # ---- looking after it
 expect 0 'JOBS +NOW +SINCE START' holdfast stats

@@ -15,6 +15,9 @@ cat >"$work/gateway.json" <<END
     "daily":   { "cron": "H H * * *", "tz": "Europe/Berlin", "type": "report", "jitter": "10m" },
     "probe":   { "cron": "@every 1h", "type": "probe" } } }
 END
+# The same with windows, and firings that may wait for each other.
+sed -e 's|"https://example.com/in",|& "windows": "22:00-06:00", "tz": "Europe/Berlin",|' -e 's|"type": "probe" }|"type": "probe", "slack": "45m" }|' \
+    -e 's|"schedules"|"queues": { "default": { "windows": "mon 00:00-24:00; sun 01:00-02:30", "tz": "Europe/Berlin" } },\n &|' "$work/gateway.json" >"$work/windows.json"
 simulate() { holdfast simulate --config "$work/gateway.json" "$@"; }
 two_days="--from 2026-10-24T12:00:00+02:00 --for 2d"
 night=2026-10-24T20:00:00Z/2026-10-25T06:00:00Z
@@ -45,6 +48,18 @@ all=$(simulate $two_days --json --outage $night --wakeups --jobs)
 [ "$all" != "$(simulate $two_days --json --outage $night --wakeups --jobs --device gw-0043)" ] || fail "H does not go by the device"
 expect 0 '^\{"event":"made_up","time":"2026-10-25T06:00:00Z","local":"2026-10-25T07:00:00\+01:00","uptime_ms":0,"schedule":"nightly","job":[0-9]+,"type":"report","planned":"2026-10-25T00:30:00Z"\}$' simulate $two_days --json --outage $night
 expect 0 '^\{"event":"summary","device":"gw-0042","from":"2026-10-24T10:00:00Z","to":"2026-10-26T10:00:00Z","fired":' simulate $two_days --json
+
+# ---- windows and slack
+windows() { holdfast simulate --config "$work/windows.json" "$@"; }
+expect 0 '^Sat 2026-10-24 22:00:00 CEST +10h +opens +queue sink:cloud$' windows $two_days
+expect 0 '^Sun 2026-10-25 06:00:00 CET +19h +closes +queue sink:cloud$' windows $two_days
+expect 0 '^Sun 2026-10-25 01:00:00 CEST +13h +opens +queue default$' windows $two_days
+expect 0 '^Sun 2026-10-25 02:30:00 CEST +14h 30m +closes +queue default$' windows $two_days
+expect 0 '^\{"event":"window_opened","time":"2026-10-24T20:00:00Z".*"queue":"sink:cloud"\}$' windows $two_days --json
+expect 0 '^Mon 2026-10-26 00:00:01 CET .* delivering +nightly ' windows $two_days --jobs
+expect 0 '^wake-ups +[0-9]+' windows $two_days --summary --schedule probe
+woken() { "$@" $two_days --summary --json | grep -o '"wake_ups":[0-9]*' | head -n 1 | cut -d: -f2; }
+[ "$(woken windows)" -lt "$(woken simulate)" ] || fail "slack saves no wake-up"
 
 # ---- bounded
 expect 5 'holdfast: [0-9]+ more lines are left out: --limit' simulate $two_days --limit 5
@@ -85,4 +100,4 @@ expect 1 'bad.json:[0-9]+: schedules.nightly.cron: .*61' holdfast simulate --con
 }
 
 # ---- nothing is left behind
-[ "$(ls "$work")" = "$(printf 'bad.json\ngateway.json')" ] || fail "files were made: $(ls "$work")"
+[ "$(ls "$work")" = "$(printf 'bad.json\ngateway.json\nwindows.json')" ] || fail "files were made: $(ls "$work")"

@@ -168,7 +168,7 @@ void fill(Device& device) {
   nightly.cron = "@every 1h";
   nightly.catch_up = CatchUp::all;
   must(device.ask(SchedulePut{nightly}));
-  must(device.ask(QueueSet{"uploads", {.concurrency = 2}}));
+  must(device.ask(QueueSet{"uploads", {.concurrency = 2, .slack_ms = 1000, .windows = "00:00-24:00"}}));
   must(device.ask(QueuePause{"later", true}));
   JobSpec keyed = spec("keyed", "uploads");
   keyed.unique_key = "once";
@@ -215,7 +215,7 @@ constexpr Column kColumns[] = {
     {"job", "created"}, {"job", "finished"}, {"job", "at"}, {"job", "expires"}, {"job", "ukey"}, {"job", "opts"},
     {"job", "error"}, {"job", "history"}, {"job", "payload"}, {"job", "result"}, {"body", "id"}, {"body", "data"},
     {"lane", "id"}, {"lane", "queue"}, {"lane", "type"}, {"lane", "key"}, {"lane", "origin"}, {"meta", "key"},
-    {"meta", "value"}, {"queue", "name"}, {"queue", "paused"}, {"queue", "concurrency"}, {"schedule", "name"},
+    {"meta", "value"}, {"queue", "name"}, {"queue", "paused"}, {"queue", "settings"}, {"schedule", "name"},
     {"schedule", "spec"}, {"schedule", "paused"}, {"schedule", "next"}, {"schedule", "fire"},
     {"schedule", "last"}, {"schedule", "last_job"}, {"schedule", "fired"}, {"schedule", "skipped"},
     {"schedule", "failures"}};

@@ -1,3 +1,4 @@
+#include "handlers/apply_config.h"
 #include "handlers/config.h"
 
 #include <doctest/doctest.h>
@@ -160,6 +161,26 @@ TEST_CASE("values: wrong kind, wrong unit, out of range") {
   CHECK(failure(R"({"device": ""})") != "");
   CHECK(failure(R"({"queues": {"a b": {}}})")
             .starts_with("h.json:1: queues.\"a b\": the queue name \"a b\" has "));
+}
+
+TEST_CASE("windows and slack of queues and sinks") {
+  CHECK(failure(R"({"queues": {"q": {"windows": "8-18"}}})").starts_with("h.json:1: queues.q.windows: windows, column 1: found \"8-18\", expected HH:MM-HH:MM"));
+  CHECK(failure(R"({"queues": {"q": {"windows": 8}}})").starts_with("h.json:1: queues.q.windows: "));
+  CHECK(failure(R"({"queues": {"q": {"slack": "2d"}}})").starts_with("h.json:1: queues.q.slack: "));
+  CHECK(failure(R"({"queues": {"q": {"windows": "22:00-06:00", "tz": "Europe/Berln"}}})").find("queues.q.tz: there is no time zone \"Europe/Berln\"; did you mean Europe/Berlin?") != std::string::npos);
+  CHECK(failure(R"({"queues": {"sink:cloud": {}}})") == "h.json:1: queues.sink:cloud: the queue of a sink's deliveries: its settings are those of \"sinks\"");
+  CHECK(failure(R"({"sinks": {"cloud": {"url": "https://a.example/", "tz": "Mars"}}})").find("sinks.cloud.tz: ") != std::string::npos);
+  CHECK(failure(R"({"schedules": {"s": {"cron": "@daily", "type": "x", "slack": "25h"}}})").starts_with("h.json:1: schedules.s.slack: "));
+  const auto config = parse_config(R"({"queues": {"q": {"windows": "", "slack": "0s"}, "p": {}},
+    "sinks": {"cloud": {"url": "https://a.example/", "windows": "22:00-06:00", "tz": "UTC", "slack": "1d"}},
+    "schedules": {"s": {"cron": "@daily", "type": "x", "slack": "1d"}}})", "h.json");
+  REQUIRE(config);
+  const auto settings = queue_settings(*config);
+  CHECK(settings.size() == 3);
+  CHECK(settings.at("q") == QueueSettings{.slack_ms = 0, .windows = ""});
+  CHECK(settings.at("p") == QueueSettings());
+  CHECK(settings.at("sink:cloud") == QueueSettings{.slack_ms = 86400000, .windows = "22:00-06:00", .zone = "UTC"});
+  CHECK(config->schedules[0].slack_ms == 86400000);
 }
 
 TEST_CASE("a handler is a program or a request") {

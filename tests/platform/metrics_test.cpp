@@ -28,10 +28,10 @@ Stats some_stats() {
   stats.clock.trusted = true;
   QueueInfo odd;
   odd.name = "a";
-  odd.concurrency = 4;
+  odd.settings.concurrency = 4;
   stats.queues = {odd, odd};
   stats.queues[1].name = "b";
-  stats.queues[1].concurrency.reset();
+  stats.queues[1].settings.concurrency.reset();
   return stats;
 }
 

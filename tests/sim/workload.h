@@ -81,7 +81,7 @@ class Workload {
         return {e};
       }
       case 4: return {QueuePause{any(kQueues), one_in(2)}};
-      case 5: return {QueueSet{any(kQueues), {one_in(2) ? std::optional<int>(static_cast<int>(below(3)) + 1) : std::nullopt}}};
+      case 5: return {QueueSet{any(kQueues), {.concurrency = one_in(2) ? std::optional<int>(static_cast<int>(below(3)) + 1) : std::nullopt}}};
       case 6: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
       case 7: return {Prune{}, GetStats{}, Why{any_job(ledger)}, QueueList{}};
       default: return {ScheduleRun{"every"}, Get{any_job(ledger)}};
