@@ -11,6 +11,7 @@ bool Dispatcher::lane_open(const Lane& lane) const {
 }
 
 void Dispatcher::look_at_windows() {
+  turn_.lanes.find_zones_anew();
   for (Queue* queue : turn_.lanes.timed_queues()) {
     if (!queue->window.look(turn_.wall_ms, turn_.wall_trusted)) continue;
     turn_.tell(queue->window.open() ? Change::window_opened : Change::window_closed, 0, nullptr).queue = queue->name;

@@ -102,6 +102,13 @@ Status Lanes::set_queue(Queue& queue, const QueueSettings& set, const QueueSetti
   return ok_status();
 }
 
+void Lanes::find_zones_anew() {
+  if (zones_version_ == zones_.version()) return;
+  zones_version_ = zones_.version();
+  // One that is gone now still is as it was read.
+  for (Queue* queue : timed_) (void)queue->window.set(queue->settings.windows.value_or(""), queue->settings.zone.value_or("UTC"), zones_);
+}
+
 void Lanes::put_in_force(Queue& queue, QueueSettings settings) {
   std::erase(timed_, &queue);
   if (!queue.window.none()) timed_.push_back(&queue);

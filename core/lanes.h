@@ -100,6 +100,7 @@ class Lanes {
 
   // Puts both levels in force. HF_E_INVALID names the setting; then nothing changes.
   Status set_queue(Queue& queue, const QueueSettings& set, const QueueSettings& configured);
+  void find_zones_anew();  // of windows, when they may be others
   // Those that have windows.
   const std::vector<Queue*>& timed_queues() const { return timed_; }
 
@@ -142,6 +143,7 @@ class Lanes {
   std::map<std::tuple<std::string, std::string, std::string, int>, Lane*> names_;
   DueOrder<int> future_;  // lane ids, at their next_due_ms
   std::vector<Queue*> timed_;
+  uint64_t zones_version_ = 0;
   std::unique_ptr<Lane> lost_;
 };
 

@@ -13,6 +13,7 @@ constexpr int64_t kDayMs = 86400000;
 }
 
 void Scheduler::load(bool new_boot) {
+  zones_version_ = zones_.version();
   for (ScheduleRow& row : turn_.store.schedules()) {
     Entry entry;
     entry.row = std::move(row);
@@ -382,6 +383,7 @@ void Scheduler::count_ends() {
 void Scheduler::work() {
   count_ends();
   if (turn_.room != Room::enough) return;
+  find_zones_anew();
   fire_due(by_elapsed_, turn_.now_ms);
   if (turn_.wall_trusted) fire_due(by_wall_, turn_.wall_ms);
 }
@@ -394,11 +396,32 @@ void Scheduler::clock_changed() {
     int64_t last = entry.row.last_wall_ms;
     int64_t after = last > turn_.wall_ms && last - turn_.wall_ms <= kDayMs ? last : turn_.wall_ms;
     int64_t next = following(entry, after);
-    if (next >= entry.row.next_ms) continue;
+    if (next < entry.row.next_ms) move_next(entry, next);
+  }
+}
+
+void Scheduler::move_next(Entry& entry, int64_t next_ms) {
+  disarm(entry);
+  set_next(entry, next_ms);
+  arm(entry);
+  save(entry);
+}
+
+// The rules of a zone may be others now: what lies ahead is looked for anew. One whose zone was gone goes on from the time
+// for which it waited.
+void Scheduler::find_zones_anew() {
+  if (zones_version_ == zones_.version()) return;
+  zones_version_ = zones_.version();
+  for (auto& [name, entry] : entries_) {
+    const std::shared_ptr<const Zone> before = entry.zone;
+    const bool waited = !entry.waiting.empty();
     disarm(entry);
-    set_next(entry, next);
+    if (Status ok = prepare(entry); !ok) entry.waiting = waited ? ok.error().message : "";  // a zone that is gone now still is as it was read
     arm(entry);
-    save(entry);
+    if (waited || !entry.by_wall() || entry.zone == before || !turn_.wall_trusted) continue;
+    const int64_t next = entry.row.next_ms;
+    if (next != 0 && next <= turn_.wall_ms) continue;  // it is due
+    if (next != 0) move_next(entry, following(entry, turn_.wall_ms));
   }
 }
 

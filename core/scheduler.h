@@ -76,6 +76,8 @@ class Scheduler {
   void skip(Entry& entry, const std::string& why);
   void fire_due(Order& order, int64_t now);
   void count_ends();
+  void find_zones_anew();
+  void move_next(Entry& entry, int64_t next_ms);
   Result<JobId> enqueue(const Entry& entry, int64_t occurrence_wall_ms);
   bool last_job_open(const Entry& entry) const;
   void save(const Entry& entry) { turn_.store.put_schedule(entry.row); }
@@ -89,6 +91,7 @@ class Scheduler {
   std::string device_;
   std::map<std::string, Entry> entries_;
   Order by_wall_, by_elapsed_;
+  uint64_t zones_version_ = 0;
 };
 
 }  // namespace hf

@@ -78,6 +78,9 @@ class ZoneSource {
   // HF_E_INVALID: the name cannot be one (check_zone_name). HF_E_NOT_FOUND: no such zone; the
   // message names the nearest ones.
   virtual Result<std::shared_ptr<const Zone>> find(std::string_view name) const = 0;
+  // Another one than before: zones may have come, gone or changed. Those that were found stay as they are; to find them
+  // again gives the new ones.
+  virtual uint64_t version() const { return 0; }
 };
 
 // A source that knows UTC alone.

@@ -42,6 +42,7 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   Result<std::unique_ptr<EngineWait>> wait = EngineWait::create();
   if (!wait) return wait.error();
   state->wait = std::move(*wait);
+  state->wait->also_wake_on(state->zones.watch_fd());
   Result<std::unique_ptr<Loop>> loop = Loop::create();
   if (!loop) return loop.error();
   state->loop = std::move(*loop);

@@ -70,6 +70,7 @@ void Host::State::run_engine() {
       bool due = wake_at <= boot_ms() || (!away && next_wall <= wall_ms());
       // A turn without events is how time acts. Whoever only woke the thread has left work, or wanted its pulse.
       if (!due && !wait->wait(wake_at, away ? kNever : next_wall)) continue;
+      if (!due && wait->other_readable()) zones.look();
     } else {
       gather(batch, stop);
     }

@@ -28,7 +28,7 @@ struct Host::State {
   // ---- constant after open
   std::string path;
   HostOptions options;
-  SystemZones zones;
+  SystemZones zones{"", true};  // of the engine thread
   std::string boot;
   std::unique_ptr<Loop> loop;
   std::unique_ptr<EngineWait> wait;

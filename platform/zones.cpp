@@ -2,11 +2,14 @@
 
 #include <cctz/civil_time.h>
 #include <cctz/time_zone.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "core/names.h"
@@ -118,21 +121,92 @@ std::string hint(std::string_view word, const std::vector<std::string>& names) {
 
 }  // namespace
 
-SystemZones::SystemZones(std::string directory)
-    : directory_(directory.empty() ? default_directory() : std::move(directory)) {}
+namespace {
+
+// Which file it is: it was not changed while this is the same.
+struct FileState {
+  ino_t inode = 0;
+  off_t size = -1;
+  int64_t changed_ns = 0;
+  bool operator==(const FileState&) const = default;
+};
+std::optional<FileState> state_of(const std::string& path) {
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) return std::nullopt;
+  return FileState{st.st_ino, st.st_size, int64_t{st.st_ctim.tv_sec} * 1000000000 + st.st_ctim.tv_nsec};
+}
+
+// The zones that this process has read, by path. cctz keeps what it once read under a name for ever, so that a file that
+// was changed needs another name of the same file: /./ once more.
+class ReadZones {
+ public:
+  // Null: it is no zone.
+  std::shared_ptr<const Zone> read(const std::string& name, const std::string& path) {
+    std::lock_guard lock(mutex_);
+    const std::optional<FileState> state = state_of(path);
+    if (!state) return nullptr;
+    Read& read = all_[path];
+    if (read.zone != nullptr && (read.state == *state || read.changes == kZoneChangesMax)) return read.zone;
+    std::string alias = path;
+    const size_t slash = alias.rfind('/');
+    for (int i = 0; i < read.changes; ++i) alias.insert(slash, "/.");
+    cctz::time_zone zone;
+    // Of a file that was damaged cctz keeps UTC in its place: not to be asked for again under this name.
+    ++read.changes;
+    if (!cctz::load_time_zone(alias, &zone)) return nullptr;
+    read.state = *state;
+    read.zone = std::make_shared<CctzZone>(name, zone);
+    return read.zone;
+  }
+
+ private:
+  struct Read {
+    FileState state;
+    int changes = 0;
+    std::shared_ptr<const Zone> zone;
+  };
+  std::mutex mutex_;
+  std::map<std::string, Read> all_;
+};
+ReadZones& read_zones() {
+  static ReadZones& all = *new ReadZones;  // as cctz's own, to the end of the process
+  return all;
+}
+
+}  // namespace
+
+SystemZones::SystemZones(std::string directory, bool watched)
+    : directory_(directory.empty() ? default_directory() : std::move(directory)),
+      watch_(watched ? ZoneWatch::create() : nullptr) {}
+SystemZones::~SystemZones() = default;
+
+int SystemZones::watch_fd() const {
+  return watch_ != nullptr ? watch_->fd() : -1;
+}
+
+void SystemZones::look() {
+  if (watch_ != nullptr) watch_->look();
+  suspect();
+}
 
 Result<std::shared_ptr<const Zone>> SystemZones::find(std::string_view name) const {
   HF_TRY(check_zone_name(name));
   if (is_utc_name(name)) return utc_only().find(name);
   const std::string path = directory_ + "/" + std::string(name);
-  cctz::time_zone zone;
   // An absolute path: cctz takes other names for its own ("Fixed/UTC+01:00:00", "localtime").
   std::error_code failure;
   const fs::path absolute = fs::absolute(path, failure);
+  if (!failure && watch_ != nullptr) {
+    watch_->add(fs::path(directory_).parent_path().string());  // all of it may be replaced
+    watch_->add(directory_);
+    watch_->add(absolute.parent_path().string());
+    // A zone may be a link to another, in another folder.
+    std::error_code no_file;
+    const fs::path file = fs::canonical(absolute, no_file);
+    if (!no_file) watch_->add(file.parent_path().string());
+  }
   if (!failure && is_zone_file(absolute)) {
-    if (cctz::load_time_zone(absolute.string(), &zone)) {
-      return std::shared_ptr<const Zone>(std::make_shared<CctzZone>(std::string(name), zone));
-    }
+    if (auto zone = read_zones().read(std::string(name), absolute.string())) return zone;
     return Error{HF_E_CORRUPT, "the time zone file " + absolute.string() + " is damaged"};
   }
   const std::vector<std::string> known = names();

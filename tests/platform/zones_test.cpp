@@ -3,10 +3,13 @@
 #include <cctz/civil_time.h>
 #include <cctz/time_zone.h>
 #include <doctest/doctest.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <utility>
 
 #include "core/random.h"
 #include "tests/core/table_zone.h"
@@ -199,4 +202,80 @@ TEST_CASE("zones: names lists zones once, sorted, without copies and tables") {
   CHECK_FALSE(listed("posix/Europe/Berlin"));
   CHECK_FALSE(listed("right/Europe/Berlin"));
   CHECK_FALSE(listed("zone.tab"));
+}
+
+// ---- zones that change ------------------------------------------------------------------------------------
+
+namespace {
+
+std::string database(const std::string& name) {
+  std::ifstream file("/usr/share/zoneinfo/" + name, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+// As packages do it.
+void replace(const TempFolder& folder, const std::string& name, const std::string& bytes) {
+  write(folder, name + ".new", bytes);
+  std::filesystem::rename(folder / (name + ".new"), folder / name);
+}
+bool readable(int fd, int wait_ms) {
+  pollfd one{fd, POLLIN, 0};
+  return poll(&one, 1, wait_ms) == 1;
+}
+
+}  // namespace
+
+TEST_CASE("zones: a file that was changed is read again, and those who have the old zone keep it") {
+  const TempFolder folder;
+  const SystemZones zones(folder.path());
+  replace(folder, "Here/Town", database("Europe/Berlin"));
+  const auto before = zones.find("Here/Town").value();
+  CHECK(zones.find("Here/Town").value() == before);
+  CHECK(before->local(s("2026-07-01T10:00:00Z")).offset_s == 7200);
+  const char* const others[] = {"America/New_York", "Asia/Kolkata", "Europe/Berlin"};
+  const int offsets[] = {-4 * 3600, 19800, 7200};
+  for (int i = 0; i < 3; ++i) {
+    replace(folder, "Here/Town", database(others[i]));
+    CHECK(zones.find("Here/Town").value()->local(s("2026-07-01T10:00:00Z")).offset_s == offsets[i]);
+    CHECK(SystemZones(folder.path()).find("Here/Town").value()->local(s("2026-07-01T10:00:00Z")).offset_s == offsets[i]);
+  }
+  CHECK(before->local(s("2026-07-01T10:00:00Z")).offset_s == 7200);
+  // Damaged, gone, and there again.
+  replace(folder, "Here/Town", "TZif2 and then nothing of use");
+  CHECK(zones.find("Here/Town").error().code == HF_E_CORRUPT);
+  CHECK(zones.find("Here/Town").error().code == HF_E_CORRUPT);
+  std::filesystem::remove(folder / "Here/Town");
+  CHECK(zones.find("Here/Town").error().code == HF_E_NOT_FOUND);
+  replace(folder, "Here/Town", database("America/New_York"));
+  CHECK(zones.find("Here/Town").value()->local(s("2026-07-01T10:00:00Z")).offset_s == -4 * 3600);
+}
+
+TEST_CASE("zones: changes are noticed, of folders that come and go too, and nothing is heard meanwhile") {
+  const TempFolder folder;
+  SystemZones zones(folder / "zoneinfo", true);
+  REQUIRE(zones.watch_fd() >= 0);
+  CHECK_FALSE(zones.find("Here/Town").ok());  // there is no folder at all
+  uint64_t version = zones.version();
+  const auto noticed = [&] {
+    if (!readable(zones.watch_fd(), 2000)) return false;
+    while (readable(zones.watch_fd(), 0)) zones.look();
+    return zones.version() != std::exchange(version, zones.version());
+  };
+  replace(folder, "zoneinfo/Here/Town", database("Europe/Berlin"));
+  CHECK(noticed());
+  CHECK(zones.find("Here/Town").ok());
+  CHECK_FALSE(readable(zones.watch_fd(), 0));
+  replace(folder, "zoneinfo/Here/Town", database("Asia/Kolkata"));
+  CHECK(noticed());
+  std::filesystem::rename(folder / "zoneinfo", folder / "old");
+  CHECK(noticed());
+  write(folder, "old/Here/Other", "");  // that is elsewhere now
+  CHECK_FALSE(readable(zones.watch_fd(), 0));
+  std::filesystem::create_directories(folder / "zoneinfo");
+  CHECK(noticed());
+  replace(folder, "zoneinfo/Here/Town", database("Europe/Berlin"));
+  CHECK(noticed());
+  write(folder, "zoneinfo/Here/Town", database("Asia/Kolkata"));  // in place
+  CHECK(noticed());
+  CHECK(zones.find("Here/Town").value()->local(s("2026-07-01T10:00:00Z")).offset_s == 19800);
+  CHECK(SystemZones(folder.path()).watch_fd() == -1);
 }

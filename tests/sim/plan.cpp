@@ -7,7 +7,7 @@
 namespace hf::sim {
 
 const char* fault_name(FaultKind k) {
-  static constexpr const char* kNames[kFaultKinds] = {"kill", "cut", "io_error", "disk_full", "bad_sync", "no_memory", "wall_step", "untrusted", "partition", "restart"};
+  static constexpr const char* kNames[kFaultKinds] = {"kill", "cut", "io_error", "disk_full", "bad_sync", "no_memory", "wall_step", "suspend", "untrusted", "partition", "restart"};
   return kNames[static_cast<int>(k)];
 }
 

@@ -81,7 +81,13 @@ class Workload {
         return {e};
       }
       case 4: return {QueuePause{any(kQueues), one_in(2)}};
-      case 5: return {QueueSet{any(kQueues), {.concurrency = one_in(2) ? std::optional<int>(static_cast<int>(below(3)) + 1) : std::nullopt}}};
+      case 5: {
+        QueueSettings s;
+        if (one_in(2)) s.concurrency = static_cast<int>(below(3)) + 1;
+        if (one_in(3)) s.slack_ms = random_.between(0, 30000);
+        if (one_in(4)) s.windows = "* * * * * for 20s";
+        return {QueueSet{any(kQueues), s}};
+      }
       case 6: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
       case 7: return {Prune{}, GetStats{}, Why{any_job(ledger)}, QueueList{}};
       default: return {ScheduleRun{"every"}, Get{any_job(ledger)}};
@@ -101,6 +107,7 @@ class Workload {
     minute.overlap = Overlap::queue;
     minute.job.type = "c";
     minute.job.tags = "minute";
+    minute.slack_ms = 3000;
     return {every, minute};
   }
 

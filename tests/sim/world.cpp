@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agenda.h"
+#include "clocks.h"
 #include "peer.h"
 #include "trace.h"
 #include "trouble.h"
@@ -13,7 +14,6 @@ namespace hf::sim {
 
 namespace {
 
-constexpr int64_t kStartWall = 1790000000000;  // 2026-09-21
 constexpr int64_t kReopenFirstMs = 1000, kReopenMaxMs = 60000;  // as the Host waits
 std::string result_of(JobId id) { return "result of " + std::to_string(id) + std::string(static_cast<size_t>(id % 700), 'r'); }
 
@@ -38,15 +38,15 @@ class World {
     try {
       open(Loss::turn);
       for (const ScheduleSpec& spec : Workload::schedules()) turn({SchedulePut{spec}});
-      int64_t end = start_ms_ + plan_.jobs * 1000LL;
-      for (const Fault& f : plan_.faults) at(start_ms_ + f.at_ms, Event::fault, static_cast<size_t>(&f - plan_.faults.data()));
-      at(now_.boot_ms + 1, Event::user);
+      int64_t end = Clocks::kStartMs + plan_.jobs * 1000LL;
+      for (const Fault& f : plan_.faults) at(Clocks::kStartMs + f.at_ms, Event::fault, static_cast<size_t>(&f - plan_.faults.data()));
+      at(clock() + 1, Event::user);
       go_on_until(end);
       heal();
     } catch (const Violation& v) {
       out_.violation = v.what;
     }
-    out_.virtual_ms = clock() - start_ms_;
+    out_.virtual_ms = clock() - Clocks::kStartMs;
     out_.uploads = peer_.uploads;
     out_.jobs = static_cast<int64_t>(ledger_.size());
     out_.hash = trace_.hash();
@@ -62,8 +62,7 @@ class World {
     bool delivery = false;
   };
 
-  // The world's own time: it goes on over reboots. boot = clock - booted.
-  int64_t clock() const { return booted_at_ + now_.boot_ms; }
+  int64_t clock() const { return clocks_.time(); }
   void at(int64_t when, Event e, size_t index = 0) { agenda_.add(when, e, index); }
   uint64_t below(uint64_t n) { return random_.below(n); }
   bool one_in(uint64_t n) { return random_.below(n) == 0; }
@@ -80,7 +79,7 @@ class World {
     o.seed = plan_.seed + opens_;
     o.new_file_id = 0xabcd;
     o.limits = limits_;
-    o.now = now_;
+    o.now = clocks_.now();
     o.room = room_;
     before_.give(o);
     return o;
@@ -109,7 +108,7 @@ class World {
           continue;
         }
         if (opened.error().code == HF_E_CORRUPT || opened.error().code == HF_E_FOREIGN) violated("the file is damaged: " + opened.error().message);
-        move_time(reopen_wait_ms_);
+        clocks_.pass(reopen_wait_ms_);
         reopen_wait_ms_ = std::clamp(reopen_wait_ms_ * 2, kReopenFirstMs, kReopenMaxMs);
         continue;
       }
@@ -178,16 +177,7 @@ class World {
     if (opening_ && new_process) disk_.forgive();
     disk_.cut(kCuts[fault_random_.below(std::size(kCuts))], fault_random_);
     int64_t off = static_cast<int64_t>(fault_random_.below(3) == 0 ? fault_random_.below(3600000) : fault_random_.below(20000));
-    booted_at_ = clock() + off;
-    now_.boot_ms = 3000;
-    booted_at_ -= now_.boot_ms;
-    now_.wall_ms += off;
-    if (fault_random_.below(3) == 0 && now_.synced) {
-      true_wall_ahead_ = now_.wall_ms - 1000;  // it wakes up in 1970
-      now_.wall_ms = 1000;
-      now_.synced = false;
-      at(clock() + static_cast<int64_t>(fault_random_.below(60000)), Event::trust);
-    }
+    if (clocks_.reboot(off, fault_random_)) at(clock() + static_cast<int64_t>(fault_random_.below(60000)), Event::trust);
     ++boots_;
     return Loss::power;
   }
@@ -200,7 +190,7 @@ class World {
     for (Request& r : requests) pointers.push_back(&r);
     ++out_.steps;
     if (plan_.before_change) in_flight_ = ops;
-    Result<Tick> ticked = trouble_.failing([&] { return engine_->tick(now_, pointers); });
+    Result<Tick> ticked = trouble_.failing([&] { return engine_->tick(clocks_.now(), pointers); });
     if (!disk_.process_died() && ticked) {
       for (Request& r : requests) replies.push_back(std::move(r.reply));
       tick = std::move(*ticked);
@@ -208,6 +198,7 @@ class World {
       return true;
     }
     ledger_.in_doubt(ops);
+    clocks_.in_doubt(ops);
     // What was told has ended: whether that was committed is not known.
     for (const Op& op : ops) {
       auto* end = std::get_if<RunEnded>(&op);
@@ -287,6 +278,7 @@ class World {
   void learn(const std::vector<Op>& ops, const std::vector<Reply>& replies, Tick& tick) {
     for (const Transition& t : tick.feed) note(t);
     ledger_.committed(ops, replies, tick);
+    if (const std::string wrong = clocks_.check(ops, replies, tick); !wrong.empty()) violated(wrong);
     for (size_t i = 0; i < ops.size(); ++i) {
       auto* end = std::get_if<RunEnded>(&ops[i]);
       if (end == nullptr) continue;
@@ -317,8 +309,8 @@ class World {
       if (auto* stop = std::get_if<StopRun>(&a)) stop_run(*stop);
     }
     int64_t wake = tick.next_wake_boot_ms;
-    if (tick.next_wake_wall_ms != kNever) wake = std::min(wake, now_.boot_ms + tick.next_wake_wall_ms - now_.wall_ms);
-    wake_at_ = wake == kNever ? kNever : booted_at_ + wake;
+    if (tick.next_wake_wall_ms != kNever) wake = std::min(wake, clocks_.now().boot_ms + tick.next_wake_wall_ms - clocks_.now().wall_ms);
+    wake_at_ = wake == kNever ? kNever : clock() + wake - clocks_.now().boot_ms;
     if (wake_at_ <= clock() && tick.feed.empty() && tick.actions.empty() && ops.empty()) {
       if (++idle_ > 3) violated("the engine asks to be called at once, again and again, and does nothing");
     } else {
@@ -415,17 +407,18 @@ class World {
     if (reserved == nullptr) return;
     for (JobId id : *reserved) {
       if (ledger_.ever_seen(id)) violated("job " + std::to_string(id) + ": a reserved id was used before");
-      e.children.push_back({id, work_.spec(now_.wall_ms)});
+      e.children.push_back({id, work_.spec(clocks_.right_wall_ms())});
     }
   }
 
   // ---- people
   void user() {
     std::vector<JobSpec> specs;
-    for (uint64_t n = one_in(10) ? below(12) + 1 : 1; n > 0; --n) specs.push_back(work_.spec(now_.wall_ms));
+    for (uint64_t n = one_in(10) ? below(12) + 1 : 1; n > 0; --n) specs.push_back(work_.spec(clocks_.right_wall_ms()));
     asked_ += static_cast<int>(specs.size());
     at(clock() + static_cast<int64_t>(specs.size() * (500 + below(1000))), Event::user);
     turn({Enqueue{std::move(specs)}});
+    if (one_in(4)) turn({GetStats{}});
     if (!one_in(6)) return;
     turn(work_.verbs(ledger_));
   }
@@ -442,11 +435,12 @@ class World {
         trouble_.begin(f, fault_random_);
         break;
       case FaultKind::wall_step:
-        now_.wall_ms = std::max<int64_t>(1000, now_.wall_ms + fault_random_.between(-100000, 100000));
+        if (clocks_.step(fault_random_)) at(clock() + static_cast<int64_t>(fault_random_.below(120000)), Event::trust);
         turn({ClockStepped{}});
         break;
+      case FaultKind::suspend: clocks_.pass(static_cast<int64_t>(fault_random_.below(fault_random_.below(3) == 0 ? 8 * 3600000 : 60000))); break;
       case FaultKind::untrusted:
-        now_.synced = false;
+        clocks_.distrust();
         at(clock() + static_cast<int64_t>(fault_random_.below(60000)), Event::trust);
         turn();
         break;
@@ -467,7 +461,7 @@ class World {
       return;
     }
     live_.clear();
-    Status closed = trouble_.failing([&] { return engine_->close(now_); });
+    Status closed = trouble_.failing([&] { return engine_->close(clocks_.now()); });
     Loss loss = Loss::kill;
     if (disk_.process_died()) {
       loss = end_process();
@@ -484,16 +478,12 @@ class World {
   }
 
   // ---- time
-  void move_time(int64_t ms) {
-    now_.boot_ms += ms;
-    now_.wall_ms += ms;
-  }
   void go_on_until(int64_t end) {
     while (true) {
       bool wake_first = wake_at_ <= agenda_.next_at();
       int64_t next = wake_first ? wake_at_ : agenda_.next_at();
       if (next > end) break;
-      if (next > clock()) move_time(next - clock());
+      if (next > clock()) clocks_.pass(next - clock());
       if (wake_first) {
         turn();
         continue;
@@ -508,13 +498,11 @@ class World {
         case Event::room: room_again(); break;
       }
     }
-    if (end > clock()) move_time(end - clock());
+    if (end > clock()) clocks_.pass(end - clock());
   }
   void trust() {
-    now_.wall_ms += true_wall_ahead_;
-    true_wall_ahead_ = 0;
-    now_.synced = true;
-    turn({ClockStepped{}});
+    clocks_.put_right();
+    turn({ClockStepped{}, ForgetClockFloor{}});  // an operator: the wrong time may have been a later one
   }
 
   // Everything works from now on: every job comes to its end.
@@ -525,7 +513,7 @@ class World {
     room_again();
     peer_.reachable = peer_.behaves = true;
     trust();
-    for (const std::string& q : kQueues) turn({QueuePause{q, false}});
+    for (const std::string& q : kQueues) turn({QueuePause{q, false}, QueueSet{q, {}}});
     turn({ScheduleRemove{"every"}, ScheduleRemove{"minute"}});
     for (int hours = 0; hours < 48; ++hours) {
       Stats s = std::get<Stats>(turn({GetStats{}}).front());
@@ -558,10 +546,7 @@ class World {
   Workload work_{random_};
   Peer peer_;
   Limits limits_;
-  Now now_{3000, kStartWall, true};
-  int64_t booted_at_ = 0;
-  const int64_t start_ms_ = 3000;
-  int64_t true_wall_ahead_ = 0;
+  Clocks clocks_;
   int boots_ = 1;
   uint64_t opens_ = 0;
   std::unique_ptr<Engine> engine_;
@@ -588,7 +573,7 @@ class World {
   Agenda agenda_;
   int64_t wake_at_ = kNever;
   int idle_ = 0, asked_ = 0;
-  Trace trace_{plan_.trace, [this] { return clock() - start_ms_; }};
+  Trace trace_{plan_.trace, [this] { return clock() - Clocks::kStartMs; }};
   Report out_;
 };
 

@@ -21,12 +21,13 @@ enum class FaultKind {
   disk_full,
   bad_sync,    // syncs fail: and lose, land, or nothing
   no_memory,   // the n-th allocation of the next turn fails
-  wall_step,
+  wall_step,   // it is set, and perhaps called right all the same
+  suspend,     // nothing happens for a while
   untrusted,   // the wall clock is not trusted for a while
   partition,   // the peer cannot be reached for a while
   restart,     // a clean end and a new start
 };
-inline constexpr int kFaultKinds = 10;
+inline constexpr int kFaultKinds = 11;
 const char* fault_name(FaultKind k);
 
 struct Fault {
