@@ -104,7 +104,7 @@ Status Lanes::set_queue(Queue& queue, const QueueSettings& set, const QueueSetti
 
 void Lanes::put_in_force(Queue& queue, QueueSettings settings) {
   std::erase(timed_, &queue);
-  if (!queue.window.none()) timed_.push_back(&queue);
+  if (!queue.window.none() || !queue.window.open()) timed_.push_back(&queue);
   const int64_t slack_before = queue.slack_ms();
   queue.settings = std::move(settings);
   if (queue.slack_ms() == slack_before) return;
