@@ -111,7 +111,7 @@ void Lanes::find_zones_anew() {
 
 void Lanes::put_in_force(Queue& queue, QueueSettings settings) {
   std::erase(timed_, &queue);
-  if (!queue.window.none()) timed_.push_back(&queue);
+  if (!queue.window.none() || !queue.window.open()) timed_.push_back(&queue);
   const int64_t slack_before = queue.slack_ms();
   queue.settings = std::move(settings);
   if (queue.slack_ms() == slack_before) return;

@@ -101,7 +101,7 @@ class Lanes {
   // Puts both levels in force. HF_E_INVALID names the setting; then nothing changes.
   Status set_queue(Queue& queue, const QueueSettings& set, const QueueSettings& configured);
   void find_zones_anew();  // of windows, when they may be others
-  // Those that have windows.
+  // Those that have windows, or had some that closed them.
   const std::vector<Queue*>& timed_queues() const { return timed_; }
 
   void set_runner(const RunnerSpec& spec);

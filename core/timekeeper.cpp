@@ -39,7 +39,8 @@ void Timekeeper::open(const Now& now, const std::string& boot_id, const ClockRul
   auto kept = [&](const char* key) { return std::max<int64_t>(store.meta(key, 0), 0); };
   // It begins at 1: 0 means "none". A row that was written since it was saved knows of a later time.
   const int64_t saved_elapsed = std::max<int64_t>(kept("elapsed"), 1), saved_boot = kept("boot_ms"), saved_wall = kept("wall_ms");
-  same_boot_ = !boot_id.empty() && store.meta_text("boot_id") == boot_id;
+  // A boot clock that shows less than it did has begun anew, whatever the boot is called: a machine that was put back.
+  same_boot_ = !boot_id.empty() && store.meta_text("boot_id") == boot_id && now.boot_ms >= saved_boot;
   confirmed_floor_ms_ = kept("floor_ms");
   turn_.stats.clock_steps = kept("steps");
   step_by_ms_ = std::max(store.meta("step_by_ms", 0), -kTimeMax);

@@ -1,7 +1,7 @@
 // The engine's two clocks: elapsed time, which no step of the wall clock moves and which goes on over reboots, and wall
 // time with the question whether it can be trusted. What the file keeps of both is here too.
 //
-// Elapsed time goes on where it was: exactly within one boot (the kernel's boot id says so); over a reboot with the time
+// Elapsed time goes on where it was: exactly within one boot (its id is the same, and its clock no earlier); over a reboot with the time
 // in between, if the wall clock was trusted on both sides. Progress is saved while work goes on, and now and then while
 // something only waits, so that a delay ends also on a device that is switched off every day.
 //

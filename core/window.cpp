@@ -151,7 +151,6 @@ Status WindowGate::set(const std::string& windows, const std::string& zone, cons
   zone_ = std::move(*found);
   waiting_.clear();
   since_ms_ = until_ms_ = 0;
-  if (none()) open_ = true;
   return ok_status();
 }
 

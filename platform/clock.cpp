@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
 
 namespace hf {
 namespace {
@@ -25,6 +26,22 @@ std::int64_t floor_div(std::int64_t value, std::int64_t by) {
   return value / by - (value % by < 0 ? 1 : 0);
 }
 
+// A small file of the kernel's; "" if it cannot be read.
+std::string read_proc(const char* path) {
+  int fd;
+  do {
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return "";
+  char text[256];
+  ssize_t got;
+  do {
+    got = read(fd, text, sizeof text);
+  } while (got < 0 && errno == EINTR);
+  close(fd);
+  return got > 0 ? std::string(text, static_cast<std::size_t>(got)) : "";
+}
+
 }  // namespace
 
 std::int64_t boot_ms() { return read_clock_ns(CLOCK_BOOTTIME) / kNsPerMs; }
@@ -35,18 +52,19 @@ std::int64_t wall_ms() { return floor_div(read_clock_ns(CLOCK_REALTIME), kNsPerM
 
 std::string boot_id() {
   constexpr std::size_t kUuidLength = 36;
-  int fd;
-  do {
-    fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-  } while (fd < 0 && errno == EINTR);
-  if (fd < 0) return "";
-  char text[kUuidLength];
-  ssize_t got;
-  do {
-    got = read(fd, text, sizeof text);
-  } while (got < 0 && errno == EINTR);
-  close(fd);
-  return got == static_cast<ssize_t>(sizeof text) ? std::string(text, sizeof text) : "";
+  std::string id = read_proc("/proc/sys/kernel/random/boot_id");
+  if (id.size() < kUuidLength) return "";
+  id.resize(kUuidLength);
+  return id + boot_offset(read_proc("/proc/self/timens_offsets"));
+}
+
+std::string boot_offset(const std::string& timens_offsets) {
+  std::istringstream lines(timens_offsets);
+  std::string clock, seconds, ns;
+  while (lines >> clock >> seconds >> ns) {
+    if (clock == "boottime" && (seconds != "0" || ns != "0")) return " " + seconds + " " + ns;
+  }
+  return "";
 }
 
 bool clock_synchronised() {

@@ -15,8 +15,10 @@ std::int64_t boot_us();
 // Wall-clock time since 1970-01-01 UTC (CLOCK_REALTIME). 64 bits on every machine.
 std::int64_t wall_ms();
 
-// The kernel's name for this boot, 36 characters; "" if it cannot be read.
+// The name of this boot; "" if it cannot be read. The kernel's, and in a time namespace (of a container) with how far its
+// boot clock is from the machine's: with another one, boot_ms() is the clock of another boot.
 std::string boot_id();
+std::string boot_offset(const std::string& timens_offsets);  // of /proc/self/timens_offsets; "": none
 
 // True if the kernel's clock is disciplined (NTP, PTP): adjtimex without STA_UNSYNC.
 bool clock_synchronised();

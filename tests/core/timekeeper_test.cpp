@@ -263,6 +263,28 @@ TEST_CASE_FIXTURE(ClockFixture, "elapsed: of the time without power, a clock tha
   CHECK(left(id) == 259 * kDay);
 }
 
+TEST_CASE_FIXTURE(ClockFixture, "elapsed: a boot clock that shows less than it did is that of another boot, though it is called the same") {
+  boot_with(kPlausible, kFloor + kDay);
+  pass(100 * kDay);
+  const JobId id = add_delayed(10 * kDay);
+  leave();
+  now.boot_ms = 7000;
+  now.wall_ms += kDay;
+  open_with(kPlausible);
+  CHECK(left(id) == 9 * kDay);
+  CHECK(clock().steps == 0);  // nobody set the wall clock
+  // Without a right clock it goes on from what is known.
+  boot_with(kStrict, 0);
+  const int64_t before = left(id);
+  now.boot_ms += kMinute;
+  tick();
+  leave();
+  now.boot_ms = 1;
+  open_with(kStrict);
+  CHECK(left(id) <= before);
+  CHECK(left(id) >= before - kMinute);
+}
+
 TEST_CASE_FIXTURE(ClockFixture, "clock: on a file that cannot be written it is judged and steps are told all the same") {
   boot_with(kPlausible, kFloor + kDay);
   ask<Done>(SetRoom{Room::read_only});

@@ -282,6 +282,23 @@ TEST_CASE_FIXTURE(Gate, "what an operator set goes before the configuration, fie
   CHECK(queue().open);
 }
 
+TEST_CASE_FIXTURE(Gate, "a queue that opens because its windows are gone is told of as any other") {
+  open_at_times("12:00-13:00");
+  const JobId id = add(spec("x"));
+  CHECK(started.empty());
+  open_at_times("");
+  CHECK(told() == "window_opened default ");
+  CHECK(take_started().id == id);
+  pass(kHour);
+  CHECK(told().empty());
+  ask<Done>(SetQueueDefaults{"default", {.windows = "22:00-06:00"}});
+  CHECK(told().empty());  // the operator's word is that it is open
+  ask<Done>(QueueSet{"default", {}});
+  CHECK(told() == "window_closed default ");
+  ask<Done>(SetQueueDefaults{"default", {}});
+  CHECK(told() == "window_opened default ");
+}
+
 TEST_CASE_FIXTURE(Gate, "settings that are refused change nothing") {
   open_at_times("10:00-11:00");
   CHECK(refused(QueueSet{"default", {.windows = "10-11"}}).message.find("windows, column 1") == 0);

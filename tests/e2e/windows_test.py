@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Queues and sinks with windows on the real daemon: what waits for one, who says so, and what opens it."""
+import http.server
+import json
+import signal
+import subprocess
+import threading
+import time
+
+from harness import Case, Daemon, WallClock, main, need, read, time_of, write
+
+ECHO = {"echo": {"exec": ["/bin/cat"]}}
+NEVER = "0 0 0 29 2 * for 1s"  # but in a leap year
+
+
+def opens_at(unix, length="1h"):
+    at = time.gmtime(unix)
+    return f"{at.tm_sec} {at.tm_min} {at.tm_hour} * * * for {length}"
+
+
+class Windows(Case):
+    def watch(self, daemon):
+        """What `holdfast watch` prints from now on."""
+        file = self.path("watched")
+        with open(file, "wb") as out:
+            self.start(daemon.command("watch"), stdout=out)
+        probe = daemon.add("echo", "0", "--queue", "probe")  # it is there once it sees something
+        self.until("watch sees what happens", lambda: f" {probe} " in read(file))
+        return lambda: read(file)
+
+    def queue(self, daemon, name):
+        return next(queue for queue in json.loads(daemon.cli("queue", "list", "--json"))["queues"] if queue["name"] == name)
+
+    def line(self, daemon, name):
+        """Of the table that a person sees."""
+        return next((line for line in daemon.cli("queue", "list").splitlines() if line.split()[0] == name), "")
+
+    def waits(self, daemon, id, queue, why="outside its windows"):
+        said = daemon.cli("why", str(id))
+        self.assertIn(f"queue {queue} is closed: {why}", said)
+        self.assertFalse(self.queue(daemon, queue)["open"])
+        return said
+
+    def kill(self, daemon):
+        daemon.process.send_signal(signal.SIGKILL)
+        daemon.process.wait()
+
+    def sink(self):
+        """A sink that takes everything: its settings, and what it was sent."""
+        class Taker(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                taken.append((time.time(), self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        taken = []
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taker)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return {"url": f"http://127.0.0.1:{server.server_address[1]}/v1/results", "allow_private": True}, taken
+
+    def test_a_queue_opens_by_itself(self):
+        at = int(time.time()) + 5
+        daemon = Daemon(self, {"handlers": ECHO, "queues": {"night": {"windows": opens_at(at)}}}).start()
+        watched = self.watch(daemon)
+        id = daemon.add("echo", '"night"', "--queue", "night")
+        self.waits(daemon, id, "night")
+        self.assertIn("closed until " + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)), self.line(daemon, "night"))
+        self.assertEqual(time_of(self.queue(daemon, "night")["opens"]), at)
+        self.assertEqual(int(daemon.cli("next-wake", "--unix")), at)
+        self.assertLess(time.time(), at, "it was too slow for the test")
+        self.assertNotIn("window_opened", daemon.log())
+        # From here on nobody asks the daemon: what it does it does because it is time.
+        self.until(lambda: f"watch tells: {watched()}{daemon.log()}",
+                   lambda: any(f" {id} " in line and "completed" in line for line in watched().splitlines()), 20)
+        self.assertTrue(at <= time.time() < at + 3, f"{time.time() - at} s after it opened")
+        self.assertIn("window_opened", watched())
+        self.assertIn("night", next(line for line in daemon.log().splitlines() if "window_opened" in line))
+        self.assertIn("open until ", self.line(daemon, "night"))
+        self.assertLessEqual(abs(time_of(daemon.job(id)["finished"]) - at), 1)
+        daemon.stop()
+
+    def test_what_runs_when_it_closes_goes_on_and_nothing_else_begins(self):
+        at = int(time.time()) + 3
+        go = self.path("go")
+        script = f"while [ ! -e {go} ]; do sleep 0.05; done"
+        daemon = Daemon(self, {"handlers": {"slow": {"exec": ["/bin/sh", "-c", script]}},
+                               "queues": {"brief": {"windows": opens_at(at, "2s"), "concurrency": 1}}}).start()
+        first, second = daemon.add("slow", "--queue", "brief"), daemon.add("slow", "--queue", "brief")
+        daemon.ended(first, state="running")
+        self.until("it closes", lambda: not self.queue(daemon, "brief")["open"])
+        self.assertTrue(at + 2 <= time.time() < at + 7, time.time() - at)
+        self.assertIn("window_closed", daemon.log())
+        write(go, "")
+        daemon.ended(first)
+        self.waits(daemon, second, "brief")
+        self.assertEqual(daemon.job(second)["state"], "pending")
+        daemon.stop()
+
+    def test_a_sink_opens_by_itself(self):
+        sink, taken = self.sink()
+        at = int(time.time()) + 4
+        daemon = Daemon(self, {"handlers": {"echo": {**ECHO["echo"], "sink": "cloud"}},
+                               "sinks": {"cloud": {**sink, "windows": opens_at(at), "batch": {"max_jobs": 50}}}}).start()
+        ids = [daemon.add("echo", f'{{"n":{n}}}') for n in range(3)]
+        self.until("the last one is on its way", lambda: daemon.job(ids[-1])["delivering"])
+        self.waits(daemon, ids[0], "sink:cloud")
+        self.assertEqual(taken, [])
+        self.assertLess(time.time(), at, "it was too slow for the test")
+        self.until("it is sent", lambda: taken, 20)
+        self.assertGreaterEqual(taken[0][0], at)
+        self.assertLess(taken[0][0], at + 3)
+        daemon.ended(*ids)
+        self.assertEqual(len(taken), 1)  # all together
+        self.assertEqual([daemon.job(id)["attempts"] for id in ids], [1] * 3)
+        daemon.stop()
+
+    def test_a_reload_without_windows_opens_at_once_and_one_with_them_closes(self):
+        sink, taken = self.sink()
+
+        def config(**windows):
+            return {"handlers": {**ECHO, "send": {**ECHO["echo"], "sink": "cloud"}},
+                    "queues": {"night": windows}, "sinks": {"cloud": {**sink, **windows}}}
+        daemon = Daemon(self, config(windows=NEVER)).start()
+        runs, sends = daemon.add("echo", "1", "--queue", "night"), daemon.add("send", "2")
+        self.until("the result waits for its sink", lambda: daemon.job(sends)["delivering"])
+        self.waits(daemon, runs, "night")
+        self.waits(daemon, sends, "sink:cloud")
+        daemon.reload(config())
+        # Nobody asks it, again.
+        self.until(lambda: f"both are open: {daemon.log()}", lambda: daemon.log().count("window_opened") == 2)
+        self.until("it is sent", lambda: taken)
+        daemon.ended(runs, sends)
+        daemon.reload(config(windows=NEVER))
+        self.until(lambda: f"both are closed: {daemon.log()}", lambda: daemon.log().count("window_closed") == 2)
+        later = daemon.add("echo", "3", "--queue", "night")
+        self.waits(daemon, later, "night")
+        daemon.stop()
+
+    def test_a_reload_with_bad_windows_changes_nothing(self):
+        daemon = Daemon(self, {"handlers": ECHO, "queues": {"night": {"windows": NEVER}}}).start()
+        id = daemon.add("echo", "1", "--queue", "night")
+        daemon.reload({"handlers": ECHO, "queues": {"night": {"windows": "sat,moon 00:00-24:00"}}})
+        self.until("it is refused", lambda: "queues.night.windows" in daemon.log())
+        self.assertIn("moon", daemon.log())
+        self.waits(daemon, id, "night")
+        daemon.stop()
+
+    def test_what_was_set_survives_kills_and_goes_before_the_configuration(self):
+        daemon = Daemon(self, {"handlers": ECHO, "queues": {"night": {"windows": "00:00-24:00"}}}).start()
+        daemon.cli("queue", "set", "night", f"windows={NEVER}", "tz=Europe/Berlin")
+        self.kill(daemon)
+        daemon.start()
+        queue = self.queue(daemon, "night")
+        self.assertEqual((queue["windows"], queue["tz"], queue["set"]), (NEVER, "Europe/Berlin", {"windows": NEVER, "tz": "Europe/Berlin"}))
+        id = daemon.add("echo", "1", "--queue", "night")
+        self.waits(daemon, id, "night")
+        self.kill(daemon)
+        # It is always open by an operator's word, whatever the configuration says by now.
+        daemon.configure({"handlers": ECHO, "queues": {"night": {"windows": NEVER}}})
+        daemon.start()
+        self.waits(daemon, id, "night")
+        daemon.cli("queue", "set", "night", "windows=", "tz=none")
+        daemon.ended(id)
+        self.kill(daemon)
+        daemon.start()
+        id = daemon.add("echo", "2", "--queue", "night")
+        daemon.ended(id)
+        daemon.cli("queue", "set", "night", "windows=none")  # as configured
+        self.kill(daemon)
+        daemon.start()
+        self.assertNotIn("set", self.queue(daemon, "night"))
+        self.waits(daemon, daemon.add("echo", "3", "--queue", "night"), "night")
+        daemon.stop()
+
+    def test_one_that_opened_while_the_daemon_was_away_is_open_when_it_starts(self):
+        at = int(time.time()) + 2
+        daemon = Daemon(self, {"handlers": ECHO, "queues": {"night": {"windows": opens_at(at)}}}).start()
+        id = daemon.add("echo", "1", "--queue", "night")
+        self.waits(daemon, id, "night")
+        self.kill(daemon)
+        self.until("it is time", lambda: time.time() > at)
+        daemon.start()
+        daemon.ended(id)
+        daemon.stop()
+
+    def test_a_clock_that_nobody_has_called_right_opens_none(self):
+        file = self.path("synchronized")
+        daemon = Daemon(self, {"handlers": ECHO, "queues": {"day": {"windows": "00:00-24:00"}},
+                               "clock": {"kernel": False, "plausible": False, "sync_file": file}}).start()
+        id, other = daemon.add("echo", "1", "--queue", "day"), daemon.add("echo", "2")
+        self.waits(daemon, id, "day", "it has windows, and the clock is not trusted yet")
+        daemon.ended(other)
+        write(file, "")
+        self.until(lambda: f"it looks every 5 s: {daemon.log()}", lambda: "window_opened" in daemon.log())
+        daemon.ended(id)
+        daemon.stop()
+
+    def test_the_wall_clock_is_set_into_a_window_and_out_of_it(self):
+        wall = WallClock(self)
+        daemon = Daemon(self, {"handlers": ECHO, "queues": {"night": {"windows": opens_at(time.time() + 12 * 3600 - 600)}}}, prefix=wall.prefix).start()
+        id = daemon.add("echo", "1", "--queue", "night")
+        self.waits(daemon, id, "night")
+        wall.set("+12h")
+        daemon.ended(id)
+        wall.set("+0d")
+        self.until("it is closed", lambda: not self.queue(daemon, "night")["open"])
+        self.waits(daemon, daemon.add("echo", "2", "--queue", "night"), "night")
+        self.assertIn("window_closed", daemon.log())
+        daemon.stop()
+
+
+if __name__ == "__main__":
+    need("sh", "cat")
+    main()
