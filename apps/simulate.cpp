@@ -167,6 +167,7 @@ struct Simulate {
     spec.seed = seed;
     spec.zones = &zones;
     spec.limits = config.limits;
+    spec.clock = config.clock.options.rule;
     spec.queues = queue_settings(config);
     for (const SinkConfig& sink : config.sinks) spec.runners.push_back(runner_spec(sink));
     for (const HandlerConfig& handler : config.handlers) spec.runners.push_back(runner_spec(handler));

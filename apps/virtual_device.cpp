@@ -138,6 +138,7 @@ Status VirtualDevice::boot(bool first) {
   options.seed = spec_.seed + static_cast<uint64_t>(boots_);
   options.new_file_id = 1;
   options.limits = spec_.limits;
+  options.clock = spec_.clock;
   options.zones = spec_.zones;
   options.now = now();
   auto engine = Engine::open(std::move(options));

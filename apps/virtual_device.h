@@ -24,6 +24,7 @@ struct DeviceSpec {
   uint64_t seed = 1;  // of jitter
   const ZoneSource* zones = nullptr;  // outlives the device; null: UTC alone
   Limits limits;
+  ClockRule clock;
   std::map<std::string, QueueSettings> queues;
   std::vector<RunnerSpec> runners;
   std::vector<ScheduleSpec> schedules;

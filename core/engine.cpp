@@ -408,7 +408,7 @@ Reply Engine::State::apply(Request& request) {
             return apply_queue(d.name, [](Queue& q) { return q.draining = true, ok_status(); });
           },
           [&](QueueSet& q) {
-            return apply_queue(q.name, [&](Queue& queue) { return jobs.slack_changed(), lanes.set_queue(queue, q.settings, queue.configured); });
+            return apply_queue(q.name, [&](Queue& queue) { return jobs.slack_changed(), lanes.set_queue(queue, q.settings); });
           },
           [&](QueueList& l) { return reply_of(queries.queues(l.name)); },
           [&](SetRunner& r) {
@@ -428,9 +428,8 @@ Reply Engine::State::apply(Request& request) {
           },
           [&](SetQueueDefaults& d) {
             if (Status ok = check_queue_name(d.name); !ok) return Reply(ok.error());
-            Queue& queue = lanes.queue(d.name);
             jobs.slack_changed();
-            return status_reply(lanes.set_queue(queue, queue.set, d.settings));
+            return status_reply(lanes.configure_queue(lanes.queue(d.name), d.settings));
           },
           [&](SetDispatch& d) { return dispatcher.set_on(d.on), Reply(Done{}); },
           [&](StopAll& a) { return jobs.stop_all(a.hand_back), Reply(Done{}); },

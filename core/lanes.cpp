@@ -91,12 +91,29 @@ Queue* Lanes::find_queue(const std::string& name) {
   return it == queues_.end() ? nullptr : it->second.get();
 }
 
-Status Lanes::set_queue(Queue& queue, const QueueSettings& set, const QueueSettings& configured) {
-  QueueSettings settings = over(set, configured);
+namespace {
+// All but the windows.
+Status check_numbers(const QueueSettings& settings) {
   if (settings.concurrency) HF_TRY(check_range("concurrency", *settings.concurrency, 1, kQueueConcurrencyMax));
   if (settings.slack_ms) HF_TRY(check_duration("slack", *settings.slack_ms, 0, kSlackMaxMs));
+  return ok_status();
+}
+}  // namespace
+
+Status Lanes::set_queue(Queue& queue, const QueueSettings& set) {
+  QueueSettings settings = over(set, queue.configured);
+  HF_TRY(check_numbers(settings));
   HF_TRY(queue.window.set(settings.windows.value_or(""), settings.zone.value_or("UTC"), zones_));
   queue.set = set;
+  put_in_force(queue, std::move(settings));
+  return ok_status();
+}
+
+Status Lanes::configure_queue(Queue& queue, const QueueSettings& configured) {
+  QueueSettings settings = over(queue.set, configured);
+  HF_TRY(check_numbers(settings));
+  if (Result<Windows> windows = Windows::parse(settings.windows.value_or("")); !windows) return windows.error();
+  queue.window.restore(settings.windows.value_or(""), settings.zone.value_or("UTC"), zones_);
   queue.configured = configured;
   put_in_force(queue, std::move(settings));
   return ok_status();

@@ -98,8 +98,10 @@ class Lanes {
   Queue* find_queue(const std::string& name);
   RunnerState& runner(const std::string& name);
 
-  // Puts both levels in force. HF_E_INVALID names the setting; then nothing changes.
-  Status set_queue(Queue& queue, const QueueSettings& set, const QueueSettings& configured);
+  // Each puts both levels in force. HF_E_INVALID names the setting; then nothing changes.
+  Status set_queue(Queue& queue, const QueueSettings& set);
+  // Of the configuration, whose zones are no mistakes: windows whose zone is not there are closed until it is.
+  Status configure_queue(Queue& queue, const QueueSettings& configured);
   void find_zones_anew();  // of windows, when they may be others
   // Those that have windows, or had some that closed them.
   const std::vector<Queue*>& timed_queues() const { return timed_; }

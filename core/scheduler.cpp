@@ -18,7 +18,9 @@ void Scheduler::load(bool new_boot) {
     Entry entry;
     entry.row = std::move(row);
     // A line that a newer version wrote or a zone that is gone: kept, shown as waiting.
-    if (Status ok = prepare(entry); !ok) entry.waiting = ok.error().message;
+    Status ok = parse_line(entry);
+    if (ok) ok = find_zone(entry);
+    if (!ok) entry.waiting = ok.error().message;
     auto [it, added] = entries_.emplace(entry.row.spec.name, std::move(entry));
     Entry& kept = it->second;
     if (new_boot && kept.is(CronLine::Kind::reboot) && !kept.row.paused && !kept.used_up()) {
@@ -29,14 +31,19 @@ void Scheduler::load(bool new_boot) {
   }
 }
 
-Status Scheduler::prepare(Entry& entry) const {
+Status Scheduler::parse_line(Entry& entry) const {
   const ScheduleSpec& spec = entry.row.spec;
   Result<CronExpr> cron = CronExpr::parse(spec.cron, cron_seed(device_, spec.name));
   if (!cron) return Error{HF_E_INVALID, "cron " + quoted(spec.cron) + ": " + cron.error().message};
-  std::string zone = cron->zone_name().empty() ? spec.zone : cron->zone_name();
+  entry.cron = std::move(*cron);
+  return ok_status();
+}
+
+// After parse_line().
+Status Scheduler::find_zone(Entry& entry) const {
+  const std::string& zone = entry.cron->zone_name().empty() ? entry.row.spec.zone : entry.cron->zone_name();
   Result<std::shared_ptr<const Zone>> found = zones_.find(zone);
   if (!found) return Error{HF_E_INVALID, "time zone " + quoted(zone) + ": " + found.error().message};
-  entry.cron = std::move(*cron);
   entry.zone = std::move(*found);
   entry.waiting.clear();
   return ok_status();
@@ -129,7 +136,7 @@ Status check_numbers(const ScheduleSpec& spec) {
 }
 }  // namespace
 
-// After prepare().
+// After find_zone().
 Status Scheduler::check(const Entry& entry) const {
   const ScheduleSpec& spec = entry.row.spec;
   if (entry.is(CronLine::Kind::every) && spec.slack_ms >= entry.cron->every_ms()) {
@@ -160,11 +167,19 @@ Status Scheduler::put(const ScheduleSpec& spec) {
   auto times = [](const ScheduleSpec& s) { return std::tie(s.cron, s.zone, s.dst, s.jitter_ms, s.splay_ms, s.start_wall_ms, s.end_wall_ms, s.limit); };
   bool same_times = it != entries_.end() && times(entry.row.spec) == times(spec) && entry.row.next_ms != 0;
   entry.row.spec = spec;
-  HF_TRY(prepare(entry));
-  HF_TRY(check(entry));
+  HF_TRY(parse_line(entry));
+  // Whoever read the configuration knows that its zones are no mistakes: one that is not there is gone from the system.
+  if (Status there = find_zone(entry); there) {
+    HF_TRY(check(entry));
+  } else if (spec.configured) {
+    entry.waiting = there.error().message;
+  } else {
+    return there.error();
+  }
   if (it != entries_.end()) disarm(it->second);
   Entry& kept = entries_[spec.name] = std::move(entry);
-  if (!same_times) set_next_from_now(kept);
+  if (!same_times && kept.waiting.empty()) set_next_from_now(kept);
+  if (!same_times && !kept.waiting.empty()) kept.row.next_ms = kept.row.fire_ms = 0;  // found once the zone is there
   arm(kept);
   save(kept);
   return ok_status();
@@ -413,15 +428,14 @@ void Scheduler::find_zones_anew() {
   if (zones_version_ == zones_.version()) return;
   zones_version_ = zones_.version();
   for (auto& [name, entry] : entries_) {
+    if (!entry.cron) continue;  // nobody here understands its line
     const std::shared_ptr<const Zone> before = entry.zone;
     const bool waited = !entry.waiting.empty();
-    disarm(entry);
-    if (Status ok = prepare(entry); !ok) entry.waiting = waited ? ok.error().message : "";  // a zone that is gone now still is as it was read
-    arm(entry);
+    if (!find_zone(entry)) continue;  // it waits on, or goes on by the zone as it was read
+    if (waited) arm(entry);
     if (waited || !entry.by_wall() || entry.zone == before || !turn_.wall_trusted) continue;
     const int64_t next = entry.row.next_ms;
-    if (next != 0 && next <= turn_.wall_ms) continue;  // it is due
-    if (next != 0) move_next(entry, following(entry, turn_.wall_ms));
+    if (next > turn_.wall_ms) move_next(entry, following(entry, turn_.wall_ms));  // else it is due, or not known yet
   }
 }
 

@@ -61,7 +61,8 @@ class Scheduler {
   };
   using Order = DueOrder<std::string>;
 
-  Status prepare(Entry& entry) const;  // parses the line, finds the zone
+  Status parse_line(Entry& entry) const;
+  Status find_zone(Entry& entry) const;
   Status check(const Entry& entry) const;
   int64_t following(const Entry& entry, int64_t at) const;
   int64_t latest(const Entry& entry, int64_t until) const;  // the last one up to then, of those from next_ms on; -1: none

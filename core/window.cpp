@@ -27,18 +27,19 @@ std::string_view trim(std::string_view text, size_t* column) {
   return text;
 }
 
+constexpr int kNoTime = -1;
 // Minutes since midnight, up to 24:00.
-std::optional<int> time_of_day(std::string_view text) {
+int time_of_day(std::string_view text) {
   const size_t colon = text.find(':');
-  if (colon == text.npos || colon < 1 || colon > 2 || text.size() != colon + 3) return std::nullopt;
+  if (colon == text.npos || colon < 1 || colon > 2 || text.size() != colon + 3) return kNoTime;
   int value[2] = {};
   for (size_t i = 0; i < text.size(); ++i) {
     if (i == colon) continue;
-    if (!is_digit(text[i])) return std::nullopt;
+    if (!is_digit(text[i])) return kNoTime;
     int& part = value[i < colon ? 0 : 1];
     part = part * 10 + (text[i] - '0');
   }
-  if (value[1] > 59 || value[0] * 60 + value[1] > 24 * 60) return std::nullopt;
+  if (value[1] > 59 || value[0] * 60 + value[1] > 24 * 60) return kNoTime;
   return value[0] * 60 + value[1];
 }
 
@@ -75,19 +76,19 @@ Result<Windows::Window> Windows::parse_one(std::string_view text, size_t column)
   const size_t start = blank == text.npos ? 0 : blank + 1;
   const std::string_view times = text.substr(start);
   const size_t dash = times.find('-');
-  const std::optional<int> from = time_of_day(times.substr(0, dash));
-  const std::optional<int> to = dash == times.npos ? std::nullopt : time_of_day(times.substr(dash + 1));
-  if (!from || !to) return refusal(column + start, "found " + quoted(times) + ", expected HH:MM-HH:MM" + kAllowed);
-  if (*from == 24 * 60) return refusal(column + start, "24:00 is only an end; the start of the next day is 00:00");
-  if (*from == *to) return refusal(column + start, "it opens and closes at the same time; the whole day is 00:00-24:00");
+  const int from = time_of_day(times.substr(0, dash));
+  const int to = dash == times.npos ? kNoTime : time_of_day(times.substr(dash + 1));
+  if (from == kNoTime || to == kNoTime) return refusal(column + start, "found " + quoted(times) + ", expected HH:MM-HH:MM" + kAllowed);
+  if (from == 24 * 60) return refusal(column + start, "24:00 is only an end; the start of the next day is 00:00");
+  if (from == to) return refusal(column + start, "it opens and closes at the same time; the whole day is 00:00-24:00");
   size_t days_column = column;
   const std::string_view days = start == 0 ? "*" : trim(text.substr(0, start), &days_column);
   if (const size_t second = days.find_first_of(" \t"); second != days.npos) {
     return refusal(days_column + second + 1, "found " + quoted(days.substr(second + 1)) + ", expected only days before the times" + kAllowed);
   }
-  Result<CronExpr> opens = daily(*from, days, days_column);
+  Result<CronExpr> opens = daily(from, days, days_column);
   if (!opens) return opens.error();
-  return Window{std::move(*opens), daily(*to, "*", 0).value(), *from == 0 && *to == 24 * 60};
+  return Window{std::move(*opens), daily(to, "*", 0).value(), from == 0 && to == 24 * 60};
 }
 
 Result<Windows> Windows::parse(std::string_view text) {

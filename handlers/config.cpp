@@ -167,11 +167,19 @@ bool check_handlers(const JsonValue& section, const Config& config) {
   return true;
 }
 
+// Where there is no database of zones at all, nothing says that the name is wrong: a device whose tzdata was lost does the
+// rest of its work.
+bool check_zone(const JsonValue& place, const std::string& zone) {
+  const SystemZones zones;
+  const auto found = zones.find(zone);
+  if (found) return true;
+  if (found.error().code != HF_E_NOT_FOUND || !zones.names().empty()) return place.fail(found.error().message);
+  place.warn(found.error().message + "; what goes by it waits until it is there");
+  return true;
+}
 // Of windows.
 bool check_zone(const JsonValue& object, const std::optional<std::string>& zone) {
-  if (!zone) return true;
-  const auto found = SystemZones().find(*zone);
-  return found || get(object, "tz")->fail(found.error().message);
+  return !zone || check_zone(*get(object, "tz"), *zone);
 }
 
 bool check_queues(const JsonValue& section, const Config& config) {
@@ -190,7 +198,6 @@ bool check_sinks(const JsonValue& section, const Config& config) {
 }
 
 bool check_schedules(const JsonValue& section, const Config& config) {
-  const SystemZones zones;
   for (size_t i = 0; i < config.schedules.size(); ++i) {
     const ScheduleSpec& schedule = config.schedules[i];
     const JsonValue object = section.member(i);
@@ -200,9 +207,9 @@ bool check_schedules(const JsonValue& section, const Config& config) {
     if (const auto tz = get(object, "tz")) {
       if (!line->zone_name().empty())
         return tz->fail("the cron line names a zone of its own: one of them");
-      if (auto zone = zones.find(schedule.zone); !zone) return tz->fail(zone.error().message);
-    } else if (!line->zone_name().empty()) {
-      if (auto zone = zones.find(line->zone_name()); !zone) return cron->fail(zone.error().message);
+      if (!check_zone(*tz, schedule.zone)) return false;
+    } else if (!line->zone_name().empty() && !check_zone(*cron, line->zone_name())) {
+      return false;
     }
     const auto sink = get(object, "sink");
     if (sink && !check_sink_name(*sink, config)) return false;

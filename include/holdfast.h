@@ -113,6 +113,19 @@ enum hf_log_level { HF_LOG_ERROR = 0, HF_LOG_WARN = 1, HF_LOG_INFO = 2, HF_LOG_D
  * the library. `line` is "event key=value ..." without time, level or newline. */
 typedef void (*hf_log_fn)(int level, const char *line, void *user);
 
+/* When the wall clock is trusted, that is, when cron lines, run_at and windows go on: docs/reference.md, "The clock". */
+typedef struct hf_clock_options {
+  size_t struct_size;
+  int confirmed_only;      /* 1: a time between floor and ceiling is not enough, somebody has to say that it is right */
+  int ignore_kernel;       /* 1: the kernel's word (NTP, PTP) does not count */
+  const char *sync_file;   /* absolute path: it is right once this file is there; default: none */
+  int64_t holdover_ms;     /* it was right so long ago at most, in this boot, and was not set since; up to 366 d, default
+                              30 d; -1: not trusted for that */
+  int64_t floor_unix_ms;   /* no right clock shows less; default: the time of this release */
+  int64_t ceiling_unix_ms; /* nor more; default: 20 years after the floor */
+} hf_clock_options;
+#define HF_CLOCK_OPTIONS_INIT {sizeof(hf_clock_options), 0, 0, 0, 0, 0, 0}
+
 typedef struct hf_options {
   size_t struct_size;
   const char *device;    /* this device's name, part of every idempotency key; default: the host name */
@@ -136,8 +149,9 @@ typedef struct hf_options {
                             more such end for 2 min, 4, ... at most 1 h; all else works. hf_end_safe_mode ends it */
   int64_t ballast;       /* bytes of PATH.ballast, which is given up when the disk is full, so that runs can end and jobs
                             be cancelled and deleted then; 256 KiB..1 GiB, default HF_DEFAULT_BALLAST; -1: none */
+  const hf_clock_options *clock; /* null: the defaults */
 } hf_options;
-#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Opens or makes the queue file and takes it for this process alone. Jobs that a dead process left
  * running are put back. Jobs can be enqueued and read from now on; nothing runs before hf_start.
@@ -434,6 +448,10 @@ typedef struct hf_queue_settings {
 /* Replaces what was set before; kept in the file, as by `holdfast queue set`. HF_E_INVALID: hf_errmsg says what is wrong
  * and what is allowed. */
 HF_API int hf_queue_set(hf_engine *engine, const char *queue, const hf_queue_settings *settings);
+
+/* The program knows that the wall clock is right now (from a GPS receiver, a cell network), as `holdfast clock confirm`. It is
+ * trusted until somebody sets it again. HF_E_CONFLICT: it lies before the floor. */
+HF_API int hf_clock_confirm(hf_engine *engine);
 
 /* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
  * them (hf_options.crash_loop); else it does nothing. */

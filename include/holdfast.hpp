@@ -147,6 +147,15 @@ struct QueueSettings {
   std::string time_zone = {};
 };
 
+struct ClockOptions {
+  bool confirmed_only = false;
+  bool ignore_kernel = false;
+  std::string sync_file = {};
+  std::optional<Milliseconds> holdover = {};
+  std::optional<Time> floor = {};
+  std::optional<Time> ceiling = {};
+};
+
 struct Options {
   std::string device = {};
   int workers = 0;
@@ -162,6 +171,7 @@ struct Options {
   int64_t ballast = 0;
   int page_size = 0;
   std::uint64_t seed = 0;
+  ClockOptions clock = {};
   std::function<void(LogLevel, std::string_view line)> log = {};  // must not throw
 };
 
@@ -348,6 +358,14 @@ class Engine {
     c.ballast = options.ballast;
     c.page_size = options.page_size;
     c.seed = options.seed;
+    hf_clock_options clock = HF_CLOCK_OPTIONS_INIT;
+    clock.confirmed_only = options.clock.confirmed_only;
+    clock.ignore_kernel = options.clock.ignore_kernel;
+    clock.sync_file = options.clock.sync_file.c_str();
+    if (options.clock.holdover) clock.holdover_ms = *options.clock.holdover == Milliseconds::zero() ? -1 : options.clock.holdover->count();
+    clock.floor_unix_ms = detail::unix_ms(options.clock.floor);
+    clock.ceiling_unix_ms = detail::unix_ms(options.clock.ceiling);
+    c.clock = &clock;
     if (options.log) {
       kept_->log = options.log;
       c.log = [](int level, const char* line, void* user) noexcept { static_cast<Kept*>(user)->log(static_cast<LogLevel>(level), line); };
@@ -506,6 +524,7 @@ class Engine {
     c.time_zone = settings.time_zone.c_str();
     check(hf_queue_set(engine_, queue.c_str(), &c));
   }
+  void confirm_clock() { check(hf_clock_confirm(engine_)); }
   void end_safe_mode() { check(hf_end_safe_mode(engine_)); }
   hf_stats_info stats() const {
     hf_stats_info out = HF_STATS_INFO_INIT;

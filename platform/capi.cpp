@@ -106,6 +106,23 @@ int answer(hf_engine* handle, const Status& status) { return status ? HF_OK : fa
 
 namespace {
 
+Result<ClockOptions> clock_of(const hf_clock_options* given) {
+  hf_clock_options c = HF_CLOCK_OPTIONS_INIT;
+  if (given != nullptr && !import(given, &c, sizeof c, sizeof(size_t))) {
+    return Error{HF_E_INVALID, "struct_size of the clock options is not set; begin with HF_CLOCK_OPTIONS_INIT"};
+  }
+  ClockOptions o;
+  o.rule.plausible = c.confirmed_only == 0;
+  o.kernel = c.ignore_kernel == 0;
+  if (c.sync_file != nullptr) o.sync_file = c.sync_file;
+  if (!o.sync_file.empty() && o.sync_file[0] != '/') return Error{HF_E_INVALID, "sync_file is " + quoted(o.sync_file) + ", and not an absolute path"};
+  if (c.holdover_ms != 0) o.rule.holdover_ms = c.holdover_ms == -1 ? 0 : c.holdover_ms;
+  if (c.floor_unix_ms != 0) o.rule.floor_ms = c.floor_unix_ms;
+  o.rule.ceiling_ms = c.ceiling_unix_ms;
+  HF_TRY(validate(o.rule));
+  return o;
+}
+
 Result<HostOptions> options_of(const hf_options* given, int& workers) {
   hf_options c = HF_OPTIONS_INIT;
   if (given != nullptr && !import(given, &c, sizeof c, sizeof(size_t))) {
@@ -128,6 +145,9 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   if (c.page_size != 0) o.page_size = c.page_size;
   o.seed = c.seed;
   if (c.vfs != nullptr) o.vfs = c.vfs;
+  Result<ClockOptions> clock = clock_of(c.clock);
+  if (!clock) return Error{clock.error().code, "clock: " + clock.error().message};
+  o.clock = std::move(*clock);
   o.log = logger_of(c.log, c.log_user);
   return o;
 }
@@ -471,6 +491,10 @@ extern "C" int hf_queue_set(hf_engine* handle, const char* queue, const hf_queue
   if (c.windows != nullptr) s.windows = c.windows;
   if (c.time_zone != nullptr && c.time_zone[0] != 0) s.zone = c.time_zone;
   return one(handle, QueueSet{queue, std::move(s)});
+} HF_NO_THROW(handle)
+
+extern "C" int hf_clock_confirm(hf_engine* handle) try {
+  return one(handle, ConfirmClock{});
 } HF_NO_THROW(handle)
 
 extern "C" int hf_end_safe_mode(hf_engine* handle) try {

@@ -27,7 +27,16 @@
   F(hf_options, log_user, 112) \
   F(hf_options, crash_loop, 120) \
   F(hf_options, ballast, 128) \
-  S(hf_options, 136) \
+  F(hf_options, clock, 136) \
+  S(hf_options, 144) \
+  F(hf_clock_options, struct_size, 0) \
+  F(hf_clock_options, confirmed_only, 8) \
+  F(hf_clock_options, ignore_kernel, 12) \
+  F(hf_clock_options, sync_file, 16) \
+  F(hf_clock_options, holdover_ms, 24) \
+  F(hf_clock_options, floor_unix_ms, 32) \
+  F(hf_clock_options, ceiling_unix_ms, 40) \
+  S(hf_clock_options, 48) \
   F(hf_backoff, kind, 0) \
   F(hf_backoff, base_ms, 8) \
   F(hf_backoff, factor, 16) \

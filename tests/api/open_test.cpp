@@ -125,5 +125,19 @@ TEST_CASE_FIXTURE(Opening, "each option has its bounds") {
   CHECK(with([](hf_options& o) { o.page_size = 1000; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.page_size = 131072; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.vfs = "no-such-vfs"; }) != HF_OK);
+  hf_clock_options clock = HF_CLOCK_OPTIONS_INIT;
+  auto with_clock = [&](const std::function<void(hf_clock_options&)>& set) {
+    clock = HF_CLOCK_OPTIONS_INIT;
+    set(clock);
+    return with([&](hf_options& o) { o.clock = &clock; });
+  };
+  CHECK(with_clock([](hf_clock_options& c) { c.struct_size = 0; }) == HF_E_INVALID);
+  CHECK(with_clock([](hf_clock_options& c) { c.sync_file = "synchronized"; }) == HF_E_INVALID);
+  CHECK(std::string(hf_errmsg(nullptr)).find("not an absolute path") != std::string::npos);
+  CHECK(with_clock([](hf_clock_options& c) { c.holdover_ms = -2; }) == HF_E_INVALID);
+  CHECK(with_clock([](hf_clock_options& c) { c.holdover_ms = 366LL * 86400000 + 1; }) == HF_E_INVALID);
+  CHECK(with_clock([](hf_clock_options& c) { c.floor_unix_ms = -1; }) == HF_E_INVALID);
+  CHECK(with_clock([](hf_clock_options& c) { c.floor_unix_ms = 2, c.ceiling_unix_ms = 1; }) == HF_E_INVALID);
+  CHECK(with_clock([](hf_clock_options& c) { c.confirmed_only = c.ignore_kernel = 1, c.sync_file = "/none", c.holdover_ms = -1; }) == HF_OK);
   CHECK(with([](hf_options& o) { o.page_size = 4096, o.workers = 256, o.seed = 1; }) == HF_OK);
 }

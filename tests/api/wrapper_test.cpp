@@ -156,6 +156,24 @@ TEST_CASE_FIXTURE(WrapperFixture, "times go in and out as std::chrono") {
   CHECK(*wake < std::chrono::system_clock::now() + 2h);
 }
 
+TEST_CASE_FIXTURE(WrapperFixture, "a program that says when its clock is right") {
+  engine.reset();
+  engine.emplace(path(), holdfast::Options{.clock = {.confirmed_only = true, .ignore_kernel = true}});
+  std::promise<void> ran;
+  engine->on("x", [&](Job) { ran.set_value(); });
+  engine->start();
+  engine->enqueue({.type = "x", .run_at = std::chrono::system_clock::now() - 1h});
+  CHECK(engine->stats().clock_trusted == 0);
+  CHECK(engine->stats().running + engine->stats().pending == 1);
+  engine->confirm_clock();
+  ran.get_future().wait();
+  CHECK(engine->stats().clock_trusted == 1);
+  engine.reset();
+  engine.emplace(path(), holdfast::Options{.clock = {.floor = std::chrono::system_clock::now() + 24h}});
+  CHECK(engine->stats().clock_trusted == 0);
+  CHECK(code_of([&] { engine->confirm_clock(); }) == HF_E_CONFLICT);
+}
+
 TEST_CASE_FIXTURE(WrapperFixture, "the settings of a queue, and slack") {
   engine->set_queue("q", {.concurrency = 2, .slack = 30s, .windows = "0 0 29 2 * for 1s"});
   std::string figures = engine->stats_json();

@@ -105,6 +105,32 @@ TEST_CASE_FIXTURE(ZoneChange, "a zone that goes is kept as it was read; one that
   CHECK(made().back() == today(12));
 }
 
+TEST_CASE_FIXTURE(ZoneChange, "what the configuration says is kept without its zone, and begins when it is there; others are refused") {
+  handler("x");
+  all.remove();
+  ScheduleSpec s = hourly();
+  s.cron = "0 12 * * *";
+  s.zone = "Test/Zone";
+  CHECK(refused(SchedulePut{s}).message.find("time zone \"Test/Zone\"") == 0);
+  CHECK(refused(QueueSet{"default", {.windows = "10:00-11:00", .zone = "Test/Zone"}}).message.find("time zone \"Test/Zone\"") == 0);
+  s.configured = true;
+  put(s);
+  put(s);
+  CHECK(info().waiting.find("Test/Zone") != std::string::npos);
+  CHECK(info().next_wall_ms == 0);
+  ask<Done>(SetQueueDefaults{"default", {.windows = "10:00-11:00", .zone = "Test/Zone"}});
+  const JobId id = add(spec("x"));
+  CHECK(gates(id) == "window");
+  CHECK(refused(SetQueueDefaults{"default", {.windows = "10-11"}}).code == HF_E_INVALID);
+  pass(kMinute);
+  CHECK(made().size() == 1);  // the one that was added
+  all.set(0);
+  tick();
+  CHECK(info().waiting == "");
+  CHECK(info().next_wall_ms == today(12));
+  CHECK(take_started().id == id);
+}
+
 TEST_CASE_FIXTURE(ZoneChange, "windows go by the new rules at once, and open when their zone comes back") {
   handler("x");
   ask<Done>(QueueSet{"default", {.windows = "10:00-11:00", .zone = "Test/Zone"}});

@@ -2,6 +2,8 @@
 """Queues and sinks with windows on the real daemon: what waits for one, who says so, and what opens it."""
 import http.server
 import json
+import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -212,6 +214,40 @@ class Windows(Case):
         self.until("it is closed", lambda: not self.queue(daemon, "night")["open"])
         self.waits(daemon, daemon.add("echo", "2", "--queue", "night"), "night")
         self.assertIn("window_closed", daemon.log())
+        daemon.stop()
+
+
+class Zones(Case):
+    """A database of time zones that is replaced under a daemon which sleeps."""
+
+    def install(self, zone):
+        folder = os.path.join(self.zones, "Test")
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(f"/usr/share/zoneinfo/{zone}", os.path.join(folder, "Town.new"))
+        os.replace(os.path.join(folder, "Town.new"), os.path.join(folder, "Town"))
+
+    def test_firings_and_windows_go_by_the_new_rules_at_once(self):
+        self.zones = self.path("zoneinfo")
+        self.install("Asia/Kolkata")  # +05:30
+        config = {"handlers": ECHO, "schedules": {"noon": {"cron": "0 12 * * *", "tz": "Test/Town", "type": "echo"}},
+                  "queues": {"q": {"windows": "00:00-12:00", "tz": "Test/Town"}}}
+        daemon = Daemon(self, config, prefix=("env", f"TZDIR={self.zones}")).start()
+        next_wake = lambda: daemon.cli("next-wake")
+        closes = lambda: {time_of(queue[key]) % 86400 for queue in json.loads(daemon.cli("queue", "list", "--json"))["queues"]
+                          for key in ("closes", "opens") if queue["name"] == "q" and key in queue}
+        self.assertIn("T06:30:00Z", next_wake())
+        self.assertTrue(closes() <= {6.5 * 3600, 18.5 * 3600}, closes())
+        self.install("Asia/Tokyo")  # +09:00
+        self.until("the firing is moved", lambda: "T03:00:00Z" in next_wake())
+        self.assertTrue(closes() <= {3 * 3600, 15 * 3600}, closes())
+        shutil.rmtree(self.zones)
+        self.assertIn("T03:00:00Z", next_wake())  # as it was read
+        daemon.stop()
+        daemon.start()
+        self.assertIn("there is no time zone", daemon.cli("schedule", "list"))
+        self.install("Asia/Kolkata")
+        self.until("the zone is back", lambda: "there is no time zone" not in daemon.cli("schedule", "list"))
+        self.until("the firing is moved", lambda: "T06:30:00Z" in next_wake())
         daemon.stop()
 
 

@@ -183,6 +183,22 @@ TEST_CASE("windows and slack of queues and sinks") {
   CHECK(config->schedules[0].slack_ms == 86400000);
 }
 
+TEST_CASE("a device that has lost its time zones does the rest of its work") {
+  const Folder empty;
+  const char* const text = R"({"handlers": {"x": {"exec": ["/bin/sh"]}}, "queues": {"q": {"windows": "22:00-06:00", "tz": "Europe/Berlin"}},
+    "schedules": {"s": {"cron": "@daily", "tz": "Europe/Berlin", "type": "x"}, "t": {"cron": "CRON_TZ=Europe/Berlin 0 2 * * *", "type": "x"}, "u": {"cron": "@daily", "type": "x"}}})";
+  REQUIRE(parse_config(text, "h.json"));
+  setenv("TZDIR", empty.path.c_str(), 1);
+  const auto config = parse_config(text, "h.json");
+  const std::string bad = failure(R"({"queues": {"q": {"tz": "no zone"}}})");
+  unsetenv("TZDIR");
+  REQUIRE(config);
+  CHECK(config->warnings.size() == 3);
+  CHECK(config->warnings[0].find("queues.q.tz: there is no time zone \"Europe/Berlin\"") != std::string::npos);
+  CHECK(config->warnings[0].find("what goes by it waits until it is there") != std::string::npos);
+  CHECK(bad.find("is not a time zone name") != std::string::npos);
+}
+
 TEST_CASE("a handler is a program or a request") {
   CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"http\": {\"url\": \"https://a.example/\"}") ==
         "h.json:2: handlers.report: \"exec\" and \"http\" exclude each other: a handler is a "
