@@ -13,7 +13,6 @@ constexpr int64_t kDayMs = 86400000;
 }
 
 void Scheduler::load(bool new_boot) {
-  zones_version_ = zones_.version();
   for (ScheduleRow& row : turn_.store.schedules()) {
     Entry entry;
     entry.row = std::move(row);
@@ -405,37 +404,34 @@ void Scheduler::work() {
 
 void Scheduler::clock_changed() {
   if (!turn_.wall_trusted) return;
-  for (auto& [name, entry] : entries_) {
-    if (!entry.by_wall() || !entry.waiting.empty() || entry.row.next_ms == 0 || entry.row.next_ms == kNever) continue;
-    // An occurrence of the hours that come again has fired already; one of a far future never should have.
-    int64_t last = entry.row.last_wall_ms;
-    int64_t after = last > turn_.wall_ms && last - turn_.wall_ms <= kDayMs ? last : turn_.wall_ms;
-    int64_t next = following(entry, after);
-    if (next < entry.row.next_ms) move_next(entry, next);
-  }
+  for (auto& [name, entry] : entries_) renew_next(entry);
 }
 
-void Scheduler::move_next(Entry& entry, int64_t next_ms) {
+void Scheduler::renew_next(Entry& entry) {
+  const int64_t next = entry.row.next_ms;
+  if (!entry.by_wall() || !entry.waiting.empty() || next == kNever || next <= turn_.wall_ms) return;  // <=: due, or not known yet
+  // An occurrence of the hours that come again has fired already; one of a far future never should have.
+  const int64_t last = entry.row.last_wall_ms;
+  const int64_t after = last > turn_.wall_ms && last - turn_.wall_ms <= kDayMs ? last : turn_.wall_ms;
+  const int64_t anew = following(entry, after);
+  if (anew == next) return;
   disarm(entry);
-  set_next(entry, next_ms);
+  set_next(entry, anew);
   arm(entry);
   save(entry);
 }
 
-// The rules of a zone may be others now: what lies ahead is looked for anew. One whose zone was gone goes on from the time
-// for which it waited.
+// The rules of a zone may be others now, as after an update of the device: what lies ahead is looked for anew. One whose zone
+// was gone makes up for what it missed.
 void Scheduler::find_zones_anew() {
   if (zones_version_ == zones_.version()) return;
   zones_version_ = zones_.version();
   for (auto& [name, entry] : entries_) {
     if (!entry.cron) continue;  // nobody here understands its line
-    const std::shared_ptr<const Zone> before = entry.zone;
     const bool waited = !entry.waiting.empty();
     if (!find_zone(entry)) continue;  // it waits on, or goes on by the zone as it was read
     if (waited) arm(entry);
-    if (waited || !entry.by_wall() || entry.zone == before || !turn_.wall_trusted) continue;
-    const int64_t next = entry.row.next_ms;
-    if (next > turn_.wall_ms) move_next(entry, following(entry, turn_.wall_ms));  // else it is due, or not known yet
+    if (turn_.wall_trusted) renew_next(entry);
   }
 }
 

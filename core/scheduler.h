@@ -40,8 +40,7 @@ class Scheduler {
 
   // What has ended since, and what is due.
   void work();
-  // The wall clock was set back, or is trusted from now on: what lies further ahead than the next occurrence is looked
-  // for anew.
+  // The wall clock was set, or is trusted from now on: what lies ahead is looked for anew.
   void clock_changed();
 
   int64_t next_wake_ms() const { return by_elapsed_.next_wake_ms(); }  // kNever if none
@@ -78,7 +77,7 @@ class Scheduler {
   void fire_due(Order& order, int64_t now);
   void count_ends();
   void find_zones_anew();
-  void move_next(Entry& entry, int64_t next_ms);
+  void renew_next(Entry& entry);  // REQUIRES: the clock is trusted
   Result<JobId> enqueue(const Entry& entry, int64_t occurrence_wall_ms);
   bool last_job_open(const Entry& entry) const;
   void save(const Entry& entry) { turn_.store.put_schedule(entry.row); }
@@ -92,7 +91,7 @@ class Scheduler {
   std::string device_;
   std::map<std::string, Entry> entries_;
   Order by_wall_, by_elapsed_;
-  uint64_t zones_version_ = 0;
+  uint64_t zones_version_ = ~uint64_t{0};  // none: at the first turn they are looked at, too
 };
 
 }  // namespace hf

@@ -105,6 +105,25 @@ TEST_CASE_FIXTURE(ZoneChange, "a zone that goes is kept as it was read; one that
   CHECK(made().back() == today(12));
 }
 
+TEST_CASE_FIXTURE(ZoneChange, "rules that changed while the device was off, or while its zone was gone, count at the next start") {
+  put_at("0 12 * * *");
+  all.set(1);
+  crash();
+  CHECK(info().next_wall_ms == today(11));
+  all.set(-1);
+  reboot(kMinute, false);
+  tick();
+  now.synced = true;
+  tick();
+  CHECK(info().next_wall_ms == today(13));
+  all.remove();
+  crash();
+  CHECK(info().waiting != "");
+  all.set(-2);
+  tick();
+  CHECK(info().next_wall_ms == today(14));
+}
+
 TEST_CASE_FIXTURE(ZoneChange, "what the configuration says is kept without its zone, and begins when it is there; others are refused") {
   handler("x");
   all.remove();
