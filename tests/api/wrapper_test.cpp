@@ -169,7 +169,7 @@ TEST_CASE_FIXTURE(WrapperFixture, "a program that says when its clock is right")
   ran.get_future().wait();
   CHECK(engine->stats().clock_trusted == 1);
   engine.reset();
-  engine.emplace(path(), holdfast::Options{.clock = {.floor = std::chrono::system_clock::now() + 24h}});
+  engine.emplace(path() + ".other", holdfast::Options{.clock = {.floor = std::chrono::system_clock::now() + 24h}});
   CHECK(engine->stats().clock_trusted == 0);
   CHECK(code_of([&] { engine->confirm_clock(); }) == HF_E_CONFLICT);
 }
