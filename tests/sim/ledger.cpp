@@ -204,6 +204,8 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool r
   known.tags.insert(now.tags);
   bool undone = loss == Loss::power && !known.state_durable;
   bool doubted = doubt_.ended.count(id) != 0 || doubt_.back.count(id) != 0 || doubt_.any_back;
+  // Its run ended well before the cancel reached it, in a turn that failed and counts all the same.
+  if (doubt_.ended.count(id) != 0 && now.delivering) known.cancel_asked = known.cancel_owed = false;
   if (is_final(known.state)) {
     if (now.state != known.state && !undone && !doubted) {
       violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state));
