@@ -42,7 +42,7 @@ VirtualDevice::VirtualDevice(DeviceSpec spec, std::vector<Incident> incidents, T
   for (const ScheduleSpec& schedule : spec_.schedules) by_name_.emplace(schedule.name, &schedule);
   for (const auto& [name, settings] : spec_.queues) {
     WindowGate gate;
-    gate.restore(settings.windows.value_or(""), settings.zone.value_or("UTC"), spec_.zones != nullptr ? *spec_.zones : utc_only());
+    gate.restore(settings, spec_.zones != nullptr ? *spec_.zones : utc_only());
     if (!gate.none()) windows_.emplace_back(name, std::move(gate));
   }
 }

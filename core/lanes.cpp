@@ -20,7 +20,7 @@ void Lanes::load() {
     Queue& q = queue(row.name);
     q.paused = row.paused;
     q.set = row.set;
-    q.window.restore(q.set.windows.value_or(""), q.set.zone.value_or("UTC"), zones_);
+    q.window.restore(q.set, zones_);
     put_in_force(q, q.set);
   }
   for (const LaneRow& row : store_.lanes()) {
@@ -103,7 +103,7 @@ Status check_numbers(const QueueSettings& settings) {
 Status Lanes::set_queue(Queue& queue, const QueueSettings& set) {
   QueueSettings settings = over(set, queue.configured);
   HF_TRY(check_numbers(settings));
-  HF_TRY(queue.window.set(settings.windows.value_or(""), settings.zone.value_or("UTC"), zones_));
+  HF_TRY(queue.window.set(settings, zones_));
   queue.set = set;
   put_in_force(queue, std::move(settings));
   return ok_status();
@@ -113,7 +113,7 @@ Status Lanes::configure_queue(Queue& queue, const QueueSettings& configured) {
   QueueSettings settings = over(queue.set, configured);
   HF_TRY(check_numbers(settings));
   if (Result<Windows> windows = Windows::parse(settings.windows.value_or("")); !windows) return windows.error();
-  queue.window.restore(settings.windows.value_or(""), settings.zone.value_or("UTC"), zones_);
+  queue.window.restore(settings, zones_);
   queue.configured = configured;
   put_in_force(queue, std::move(settings));
   return ok_status();
@@ -123,7 +123,7 @@ void Lanes::find_zones_anew() {
   if (zones_version_ == zones_.version()) return;
   zones_version_ = zones_.version();
   // One that is gone now still is as it was read.
-  for (Queue* queue : timed_) (void)queue->window.set(queue->settings.windows.value_or(""), queue->settings.zone.value_or("UTC"), zones_);
+  for (Queue* queue : timed_) (void)queue->window.set(queue->settings, zones_);
 }
 
 void Lanes::put_in_force(Queue& queue, QueueSettings settings) {

@@ -35,7 +35,7 @@ struct Queue {
   bool draining = false;      // refuses new jobs
   QueueSettings set;          // by an operator, on the disk
   QueueSettings configured;   // what it is where nothing is set
-  QueueSettings settings;     // in force: Lanes::settings_changed()
+  QueueSettings settings;     // in force: Lanes::put_in_force()
   WindowGate window;
   int running = 0;
   int64_t pending = 0;

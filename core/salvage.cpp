@@ -92,7 +92,7 @@ class Salvage {
 
   void read_queue(const PageRow& row) {
     if (row.values.size() != 3 || !row.values[0].is(Kind::text) || !row.values[1].is(Kind::number) || !row.values[2].is(Kind::blob)) return;
-    if (!check_name("queue", row.values[0].bytes)) return;
+    if (!check_queue_name(row.values[0].bytes)) return;
     store_.put_queue({row.values[0].bytes, row.values[1].number != 0, decode_queue(row.values[2].bytes)});
     ++result_.queues;
   }
@@ -158,9 +158,7 @@ class Salvage {
     if (!v[1].is(Kind::text) || !v[2].is(Kind::text) || !v[3].is(Kind::text)) return;
     const int64_t id = row.rowid;
     if (!in(id, 1, kLanesMax) || !in(v[4].number, 0, kLanesMax) || v[4].number == id) return;
-    std::string_view queue = v[1].bytes;
-    if (is_sink_queue(queue)) queue.remove_prefix(kSinkPrefix.size());
-    if (!check_name("queue", queue) || !check_name("job type", v[2].bytes) || v[3].bytes.size() > HF_KEY_MAX) return;
+    if (!check_queue_name(v[1].bytes) || !check_name("job type", v[2].bytes) || v[3].bytes.size() > HF_KEY_MAX) return;
     lanes_.emplace(static_cast<int>(id), LaneRow{static_cast<int>(id), v[1].bytes, v[2].bytes, v[3].bytes, static_cast<int>(v[4].number)});
   }
   void find_lost_lanes() {

@@ -13,6 +13,7 @@ constexpr int64_t kDayMs = 86400000;
 }
 
 void Scheduler::load(bool new_boot) {
+  zones_version_ = zones_.version();
   for (ScheduleRow& row : turn_.store.schedules()) {
     Entry entry;
     entry.row = std::move(row);
@@ -95,11 +96,11 @@ void Scheduler::set_next(Entry& entry, int64_t next_ms) {
 }
 
 void Scheduler::set_next_from_now(Entry& entry) {
-  bool known = !entry.by_wall() || turn_.wall_trusted;
+  const bool known = entry.waiting.empty() && (!entry.by_wall() || turn_.wall_trusted);
   if (known) {
     set_next(entry, following(entry, axis_now(entry)));
   } else {
-    entry.row.next_ms = entry.row.fire_ms = 0;  // found once the clock is trusted
+    entry.row.next_ms = entry.row.fire_ms = 0;  // found once the clock is trusted, and the zone there
   }
 }
 
@@ -177,8 +178,7 @@ Status Scheduler::put(const ScheduleSpec& spec) {
   }
   if (it != entries_.end()) disarm(it->second);
   Entry& kept = entries_[spec.name] = std::move(entry);
-  if (!same_times && kept.waiting.empty()) set_next_from_now(kept);
-  if (!same_times && !kept.waiting.empty()) kept.row.next_ms = kept.row.fire_ms = 0;  // found once the zone is there
+  if (!same_times) set_next_from_now(kept);
   arm(kept);
   save(kept);
   return ok_status();
@@ -421,8 +421,8 @@ void Scheduler::renew_next(Entry& entry) {
   save(entry);
 }
 
-// The rules of a zone may be others now, as after an update of the device: what lies ahead is looked for anew. One whose zone
-// was gone makes up for what it missed.
+// The rules of a zone may be others now: what lies ahead is looked for anew, as it is at the first turn, by clock_changed().
+// One whose zone was gone makes up for what it missed.
 void Scheduler::find_zones_anew() {
   if (zones_version_ == zones_.version()) return;
   zones_version_ = zones_.version();

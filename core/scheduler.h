@@ -40,7 +40,7 @@ class Scheduler {
 
   // What has ended since, and what is due.
   void work();
-  // The wall clock was set, or is trusted from now on: what lies ahead is looked for anew.
+  // The wall clock was set, or is trusted from now on, or this is the first turn: what lies ahead is looked for anew.
   void clock_changed();
 
   int64_t next_wake_ms() const { return by_elapsed_.next_wake_ms(); }  // kNever if none
@@ -91,7 +91,7 @@ class Scheduler {
   std::string device_;
   std::map<std::string, Entry> entries_;
   Order by_wall_, by_elapsed_;
-  uint64_t zones_version_ = ~uint64_t{0};  // none: at the first turn they are looked at, too
+  uint64_t zones_version_ = 0;
 };
 
 }  // namespace hf

@@ -11,8 +11,7 @@ namespace {
 
 constexpr int64_t kDayMs = 86400000;
 constexpr int64_t kStepMs = 2000;  // wall minus boot time moved by more than this: the clock was set
-// The saved progress is at most so old when work goes on, and when something only waits. In a new life it is saved as
-// soon as it has doubled, so that a device which never lives for long gets on all the same.
+// The saved progress is at most so old when work goes on, and when something only waits without a trusted clock: idle_ms().
 constexpr int64_t kSaveMs = 60000, kSaveIdleMs = 15 * 60000;
 constexpr int64_t kLookMs = 5000;  // while work waits for a clock that nobody has called right
 // A clock that is only plausible does not make more than this of the time in which the device was off: one that starts

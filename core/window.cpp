@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "core/names.h"
-#include "core/types.h"
 #include "core/units.h"
 
 namespace hf {
@@ -143,9 +142,10 @@ Windows::Span Windows::at(int64_t wall_ms, const Zone& zone) const {
 
 // ---- the gate ---------------------------------------------------------------------------------------------
 
-Status WindowGate::set(const std::string& windows, const std::string& zone, const ZoneSource& zones) {
-  Result<Windows> parsed = Windows::parse(windows);
+Status WindowGate::set(const QueueSettings& settings, const ZoneSource& zones) {
+  Result<Windows> parsed = Windows::parse(settings.windows.value_or(""));
   if (!parsed) return parsed.error();
+  const std::string zone = settings.zone.value_or("UTC");
   Result<std::shared_ptr<const Zone>> found = zones.find(zone);
   if (!found) return Error{HF_E_INVALID, "time zone " + quoted(zone) + ": " + found.error().message};
   windows_ = std::move(*parsed);
@@ -155,8 +155,8 @@ Status WindowGate::set(const std::string& windows, const std::string& zone, cons
   return ok_status();
 }
 
-void WindowGate::restore(const std::string& windows, const std::string& zone, const ZoneSource& zones) {
-  if (Status ok = set(windows, zone, zones); !ok) waiting_ = ok.error().message;
+void WindowGate::restore(const QueueSettings& settings, const ZoneSource& zones) {
+  if (Status ok = set(settings, zones); !ok) waiting_ = ok.error().message;
 }
 
 bool WindowGate::look(int64_t wall_ms, bool wall_trusted) {

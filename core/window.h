@@ -18,6 +18,7 @@
 
 #include "core/cron.h"
 #include "core/result.h"
+#include "core/types.h"
 #include "core/zone.h"
 
 namespace hf {
@@ -59,9 +60,9 @@ class Windows {
 class WindowGate {
  public:
   // HF_E_INVALID: the text, or the zone; then nothing changes. In force from the next look() on.
-  Status set(const std::string& windows, const std::string& zone, const ZoneSource& zones);
+  Status set(const QueueSettings& settings, const ZoneSource& zones);
   // The same of what was accepted once: as long as its zone is gone it stays closed.
-  void restore(const std::string& windows, const std::string& zone, const ZoneSource& zones);
+  void restore(const QueueSettings& settings, const ZoneSource& zones);
 
   bool none() const { return windows_.none() && waiting_.empty(); }
   // True if it has opened or closed since the last look.

@@ -1,7 +1,6 @@
 // The IANA time zones on the disk, read by cctz.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,11 +23,10 @@ class SystemZones final : public ZoneSource {
 
   // UTC is found without a database. Reads a file, if it is another one than at the last time.
   Result<std::shared_ptr<const Zone>> find(std::string_view name) const override;
-  uint64_t version() const override { return version_.load(std::memory_order_relaxed); }
+  uint64_t version() const override { return version_; }
 
   int watch_fd() const;  // readable: look(); -1: none
-  void look();           // on the thread of find()
-  void suspect() { version_.fetch_add(1, std::memory_order_relaxed); }  // something may have changed
+  void look();           // on the thread of find(), as version()
 
   // The zones that are there, sorted; empty without a database. Walks the folder: 2 levels, at most
   // 4096 entries. For hints and completion.
@@ -37,7 +35,7 @@ class SystemZones final : public ZoneSource {
  private:
   const std::string directory_;
   const std::unique_ptr<ZoneWatch> watch_;
-  std::atomic<uint64_t> version_{0};
+  uint64_t version_ = 0;
 };
 
 }  // namespace hf
