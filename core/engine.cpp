@@ -145,7 +145,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, std::unique_
   if (*store) {
     (*store)->resume();
   } else {
-    store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id, options.log_safe, options.log});
+    store = Store::open({options.path, options.vfs, options.page_size, options.new_file_id, options.before.log_safe, options.log});
   }
   if (!store) return store.error();
   auto state = std::make_unique<State>(std::move(options), std::move(*store));
@@ -168,16 +168,16 @@ Status Engine::State::open() {
   log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
   lanes.load();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
-  recorded = options.recorded && left == kUnclean;
+  recorded = options.before.recorded && left == kUnclean;
   const int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + (recorded ? 0 : 1);
   running.number_from(static_cast<uint64_t>(opens) << 32);
-  running.number_from(options.next_run);
+  running.number_from(options.before.next_run);
   turn.room = options.room;
   store->set_room(turn.room, limits.ballast);
   const bool writes = !only_reads(options.room);
   // Before it had recorded itself in the file, this process had put nothing back of what the one before left running.
-  const bool reopened = options.reopened && options.recorded;
-  jobs.open({options.live, clean, reopened, same_boot, log_lost, writes});
+  const bool reopened = options.before.reopened && options.before.recorded;
+  jobs.open({options.before.live, clean, reopened, same_boot, log_lost, writes});
   if (writes) safe_mode.open({reopened, left != kUnclean, stats.recovered > 0});
   running.turn_committed();
   // Said once by a process: it may have no room to say it again.
@@ -238,8 +238,6 @@ Status Engine::close(const Now& now) try {
 const std::string& Engine::opening_note() const { return state_->note; }
 const Stats& Engine::opening_stats() const { return state_->stats; }
 bool Engine::made() const { return state_->store->made(); }
-uint64_t Engine::next_run() const { return state_->running.next_batch(); }
-bool Engine::recorded() const { return state_->recorded; }
 bool Engine::log_lost() const { return state_->log_lost; }
 
 // ---- a turn -----------------------------------------------------------------------------------------------
@@ -454,14 +452,20 @@ Reply Engine::State::apply(Request& request) {
       request.op);
 }
 
-int64_t Engine::log_safe() const { return state_->store->log_safe(); }
-int64_t Engine::log_known_safe() const { return state_->store->log_known_safe(); }
 Status Engine::try_write() try {
   return state_->store->try_write();
 } catch (const std::bad_alloc&) {
   return Error{HF_E_NO_MEMORY, "out of memory"};
 }
 std::unique_ptr<Store> Engine::give_store() { return std::move(state_->store); }
-std::vector<LiveRun> Engine::live_runs() const { return state_->running.committed(); }
+Handover Engine::handover() const {
+  const State& s = *state_;
+  return {.reopened = true,
+          .recorded = s.recorded,
+          .next_run = s.running.next_batch(),
+          .live = s.running.committed(),
+          .log_safe = s.store->log_safe(),
+          .log_known_safe = s.store->log_known_safe()};
+}
 
 }  // namespace hf

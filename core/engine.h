@@ -7,7 +7,7 @@
 // reads no clock, no random device, no environment; its disk is the VFS that it is given.
 //
 // An error is a crash: when tick() fails, nothing of it happened, every request has the error as its reply, and
-// the engine must be dropped and opened again from the file (with live_runs() of the old one).
+// the engine must be dropped and opened again from the file (with the handover() of the old one).
 //
 // Thread: one at a time, whichever; the Host gives it a thread of its own.
 #pragma once
@@ -24,6 +24,22 @@
 
 namespace hf {
 
+// What an engine that failed leaves to the next one of the same process. Nothing died: its runs go on.
+struct Handover {
+  bool reopened = false;      // there was one
+  bool recorded = false;      // the file knows that this process has it open; it does not if there was no room to say so
+  uint64_t next_run = 0;      // larger than the number of every run so far
+  // The runs as they were before the turn that failed. A RunEnded that was answered with its error is sent again after
+  // the reopening, and counts then.
+  std::vector<LiveRun> live;
+  LogPoint log_safe, log_known_safe;  // of its Db
+
+  // The next one could not be opened. An I/O error may have been that of a sync.
+  void opening_failed(int code) {
+    if (code == HF_E_IO && !log_safe.known()) log_safe = log_known_safe;
+  }
+};
+
 struct EngineOptions {
   std::string path;
   std::string vfs;            // "": the system's
@@ -36,11 +52,7 @@ struct EngineOptions {
   ClockRule clock;
   const ZoneSource* zones = nullptr;  // outlives the engine; null: UTC alone
   Now now;
-  bool reopened = false;      // by this process, after an error: nothing died
-  std::vector<LiveRun> live;  // ... these of its runs go on
-  int64_t log_safe = -1;      // ... and this is log_safe() of the engine before
-  uint64_t next_run = 0;      // ... and these are next_run() and recorded() of it
-  bool recorded = false;
+  Handover before;
   Room room = Room::enough;   // none, read_only: the file is opened without a write, and says what it says
   Store::LogFile log = Store::LogFile::unknown;
   bool log_lost = false;      // some of what was in the log is lost, or may be
@@ -59,18 +71,11 @@ class Engine {
   // Marks the file as cleanly closed and closes it. REQUIRES: nothing runs (StopAll with hand_back before).
   Status close(const Now& now);
 
-  // After a failed tick: the runs that go on, for the next open(), as they were before it. A RunEnded that was
-  // answered with the error is sent again after the reopening, and counts then.
-  std::vector<LiveRun> live_runs() const;
-  // After a failed tick or close, for the next open(): how much of the file's log is surely on the disk.
-  int64_t log_safe() const;
-  int64_t log_known_safe() const;  // log_safe() of the next one, once its opening has failed by HF_E_IO
-  // Also after a failed tick, for the next open(): larger than the number of every run so far.
-  uint64_t next_run() const;
+  // After a failed tick, for the next open().
+  Handover handover() const;
   // Also: whether the file can be written now. HF_E_READ_ONLY if its file system is read-only. No turn is under way.
   Status try_write();
   std::unique_ptr<Store> give_store();  // the last thing that is asked of it
-  bool recorded() const;  // the file knows that this process has it open; it does not if there was no room to say so
   // What open() noticed, for the log: "" or, say, "3 jobs that ran when the last process ended were put back".
   const std::string& opening_note() const;
   const Stats& opening_stats() const;  // before the first tick: what the file says of itself

@@ -3,8 +3,10 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/names.h"
 #include "core/wal_format.h"
@@ -133,41 +135,52 @@ bool folder_is_read_only(const Db::Options& options) {
 }
 }  // namespace
 
+namespace {
+// Up to the end of the last transaction, as SQLite's recovery has it: what is behind that is no part of the log, and the
+// next transaction is written over it. `log`: null if there is none.
+Status find_log_end(const RawFile* log, LogPoint& end, int64_t& frame_size) {
+  constexpr int64_t kHeader = wal::kHeader;
+  end = {.frames = 0};
+  if (log == nullptr || log->size() < kHeader) return ok_status();
+  std::string header(wal::kHeader, 0);
+  HF_TRY(log->read_all_of(0, static_cast<int>(kHeader), header.data()));
+  end.generation = wal::generation(header);
+  std::string frame(wal::kFrameHeader + std::min<uint32_t>(wal::u32(header, 8), 65536), 0);
+  frame_size = static_cast<int64_t>(frame.size());
+  const bool big = wal::u32(header, 0) & 1;
+  wal::Sum sum = wal::sum_in_header(header);
+  for (int64_t n = 0; kHeader + (n + 1) * frame_size <= log->size(); ++n) {
+    HF_TRY(log->read_all_of(kHeader + n * frame_size, static_cast<int>(frame.size()), frame.data()));
+    sum = wal::sum_after(sum, frame, big);
+    if (frame.compare(8, 8, header, 16, 8) != 0 || sum != wal::sum_in_frame(frame)) break;
+    if (wal::u32(frame, 4) != 0) end.frames = n + 1;
+  }
+  return ok_status();
+}
+}  // namespace
+
 // After a sync that failed, Linux takes the pages for clean: they can be read, a checkpoint would copy them, and no
 // later sync writes them (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So what
 // was not known to be safe is written again. What was safe is not touched: a power cut could spoil it.
-Status Db::write_log_again(const Options& options, int64_t& frames) {
-  constexpr int64_t kHeader = wal::kHeader;
-  frames = 0;
+Status Db::write_log_again(const Options& options, LogPoint& end) {
   Result<std::unique_ptr<RawFile>> opened = RawFile::open(options.path, options.vfs, true);
   if (!opened) return opened.error();
-  if (*opened == nullptr || (*opened)->size() < kHeader) return ok_status();
-  RawFile& log = **opened;
-  std::string header(wal::kHeader, 0);
-  HF_TRY(log.read_all_of(0, static_cast<int>(kHeader), header.data()));
-  std::string frame(wal::kFrameHeader + std::min<uint32_t>(wal::u32(header, 8), 65536), 0);
-  auto end_of = [&](int64_t n) { return kHeader + n * static_cast<int64_t>(frame.size()); };
-  // Up to the end of the last transaction, as SQLite's recovery has it: what is behind that is no part of the log, and the
-  // next transaction is written over it.
-  const bool big = wal::u32(header, 0) & 1;
-  wal::Sum sum = wal::sum_in_header(header);
-  for (int64_t n = 0; end_of(n + 1) <= log.size(); ++n) {
-    HF_TRY(log.read_all_of(end_of(n), static_cast<int>(frame.size()), frame.data()));
-    sum = wal::sum_after(sum, frame, big);
-    if (frame.compare(8, 8, header, 16, 8) != 0 || sum != wal::sum_in_frame(frame)) break;
-    if (wal::u32(frame, 4) != 0) frames = n + 1;
-  }
-  if (frames == 0) return ok_status();
-  const bool all = options.log_safe == 0 || options.log_safe > frames;
-  return log.write_again(all ? 0 : end_of(options.log_safe), end_of(frames));
+  int64_t frame_size = 0;
+  HF_TRY(find_log_end(opened->get(), end, frame_size));
+  auto end_of = [&](int64_t n) { return static_cast<int64_t>(wal::kHeader) + n * frame_size; };
+  const int64_t safe = options.log_safe.generation == end.generation ? options.log_safe.frames : 0;
+  if (safe >= end.frames) return ok_status();
+  return (*opened)->write_again(safe == 0 ? 0 : end_of(safe), end_of(end.frames));
 }
 
 Result<std::unique_ptr<Db>> Db::open(const Options& options) {
   std::unique_ptr<Db> db(new Db);
   db->path_ = options.path;
-  if (options.log_safe >= 0) {
-    HF_TRY(write_log_again(options, db->log_frames_));
-    db->log_safe_ = db->log_frames_;
+  db->vfs_ = options.vfs;
+  if (options.log_safe.known()) {
+    HF_TRY(write_log_again(options, db->log_safe_));
+    db->log_frames_ = db->log_safe_.frames;
+    if (db->log_frames_ > 0) db->log_generation_ = db->log_safe_.generation;  // else SQLite may give it another
   }
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   int rc = sqlite3_open_v2(options.path.c_str(), &db->db_, flags,
@@ -294,13 +307,26 @@ void Db::sync_wal() {
   sqlite3_file* log = file(SQLITE_FCNTL_JOURNAL_POINTER);
   const int rc = log == nullptr ? SQLITE_ERROR : log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
   if (rc != SQLITE_OK) return fail_beside(rc, "-wal");
-  log_safe_ = log_frames_;
+  log_is_safe(log_frames_);
+}
+
+void Db::log_is_safe(int64_t frames) {
+  log_frames_ = frames;
+  if (frames > 0 && log_generation_ == 0) {
+    std::array<char, wal::kHeader> header{};
+    sqlite3_file* log = file(SQLITE_FCNTL_JOURNAL_POINTER);
+    const int rc = log == nullptr ? SQLITE_ERROR : log->pMethods->xRead(log, header.data(), static_cast<int>(header.size()), 0);
+    if (rc != SQLITE_OK) return fail_beside(rc, "-wal");
+    log_generation_ = wal::generation({header.data(), header.size()});
+  }
+  log_safe_ = {frames, frames > 0 ? log_generation_ : 0};
 }
 
 // As SQLite's own automatic checkpoint, which keeps a failed sync to itself.
 int Db::on_commit(void* self, sqlite3*, const char*, int frames) {
   auto* db = static_cast<Db*>(self);
   db->log_frames_ = frames;
+  if (std::exchange(db->log_moved_, false)) db->log_generation_ = 0;
   if (frames >= kCheckpointFrames) db->checkpoint();
   return SQLITE_OK;
 }
@@ -311,11 +337,21 @@ void Db::checkpoint() {
   int in_log = 0;
   int moved = 0;
   int rc = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
-  // Without room for the database to grow the log goes on.
-  if (rc == SQLITE_FULL) return;
+  // Without room for the database to grow the log goes on; it was synced before that was met.
+  if (rc == SQLITE_FULL) return log_frames_ >= 0 ? log_is_safe(log_frames_) : find_log();
   if (rc != SQLITE_OK) return fail(rc, "checkpoint");
-  // All of it is in the database: the next commit begins the log anew.
-  log_safe_ = in_log == moved ? 0 : log_frames_;
+  if (in_log < 0 || in_log != moved) return;
+  log_is_safe(in_log);
+  log_moved_ = true;  // the next commit begins it anew
+}
+
+void Db::find_log() {
+  Result<std::unique_ptr<RawFile>> log = RawFile::open(path_, vfs_, true);
+  int64_t frame_size = 0;
+  const Status found = log ? find_log_end(log->get(), log_safe_, frame_size) : Status(log.error());
+  if (!found) return fail_beside(SQLITE_IOERR_READ, "-wal");
+  log_frames_ = log_safe_.frames;
+  log_generation_ = log_safe_.generation;
 }
 
 // Zeros at the end, of which SQLite sees nothing: how many pages there are says the header, or the log's last commit,
@@ -379,14 +415,15 @@ void Db::truncate_log() {
   const int rc = sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   if (rc == SQLITE_FULL) return;
   if (rc != SQLITE_OK) return fail(rc, "checkpoint");
-  log_safe_ = log_frames_ = 0;
+  log_is_safe(0);
+  log_moved_ = true;
 }
 
 Status Db::try_write() {
   rollback();
   clear_error();
   // What a failed sync lost is not made safe by one that follows, and must not be moved into the file.
-  const int64_t safe = log_safe_;
+  const LogPoint safe = log_safe_;
   sqlite3_wal_hook(db_, nullptr, nullptr);
   begin();
   touch();

@@ -66,13 +66,21 @@ inline constexpr int64_t kReserveStep = 65536;  // bytes: not each commit makes 
 inline constexpr int64_t kPagesAChange = 32;    // that one row takes at most, beside those of its bytes: what it splits in
                                                 // each index
 
+// A place in a log: behind so many frames of it, as long as it has not begun anew.
+struct LogPoint {
+  int64_t frames = -1;      // -1: nobody knows
+  uint64_t generation = 0;  // the salts in its header
+  bool known() const { return frames >= 0; }
+  bool operator==(const LogPoint&) const = default;
+};
+
 class Db {
  public:
   struct Options {
     std::string path;
     std::string vfs;         // "": the system's
     int cache_kib = 1024;    // page cache
-    int64_t log_safe = -1;   // after an error of the Db before: its log_safe(); -1: no sync has failed
+    LogPoint log_safe = {};  // after an error of the Db before: its log_safe()
   };
   static Result<std::unique_ptr<Db>> open(const Options& options);
   ~Db();
@@ -110,11 +118,11 @@ class Db {
   // as there is room. These blocks are nobody else's.
   void keep_room(int64_t bytes);
   void truncate_log();   // as checkpoint(), and its file has no byte then; not if there is no room in the database
-  // So many frames of the log, from its beginning, are on the disk. When a sync has failed, nobody knows of the others,
-  // not even if a later sync succeeds: the next Db on this file has to be told (Options::log_safe). -1: no call of the
-  // file has failed but for want of room, so that what is there is as good as what a process leaves that is killed.
-  int64_t log_safe() const { return io_failed_ ? log_safe_ : -1; }
-  int64_t log_known_safe() const { return log_safe_; }  // the same, whatever has failed: for when the next opening fails
+  // Up to here the log is on the disk. When a sync has failed, nobody knows of the rest, not even if a later sync
+  // succeeds: the next Db on this file has to be told (Options::log_safe). Not known: no call of the file has failed but
+  // for want of room, so that what is there is as good as what a process leaves that is killed.
+  LogPoint log_safe() const { return io_failed_ ? log_safe_ : LogPoint(); }
+  LogPoint log_known_safe() const { return log_safe_; }  // the same, whatever has failed: for when the next opening fails
 
   // Every byte of the database and its log, to see whether that is possible: else there is an error().
   void read_all();
@@ -137,7 +145,10 @@ class Db {
   friend class Stmt;
   Db() = default;
   static int on_commit(void* self, sqlite3*, const char*, int frames);
-  static Status write_log_again(const Options& options, int64_t& frames);
+  static Status write_log_again(const Options& options, LogPoint& end);
+  // All that is in the log is on the disk.
+  void log_is_safe(int64_t frames);
+  void find_log();  // ... which another process left
   void sync_wal();
   // SQLITE_FCNTL_FILE_POINTER: of the database, ..._JOURNAL_POINTER: of its log. Null if there is none.
   sqlite3_file* file(int which);
@@ -149,7 +160,7 @@ class Db {
 
   sqlite3* db_ = nullptr;
   std::unique_ptr<Stmt> begin_, commit_;
-  std::string path_;
+  std::string path_, vfs_;
   int error_code_ = 0;  // extended SQLite code
   std::string error_text_;
   bool wait_for_disk_ = true;
@@ -159,7 +170,10 @@ class Db {
   int64_t bytes_bound_ = 0;               // to statements since then
   int64_t file_has_ = 0;    // bytes, at least; 0 after what may have made it shorter
   bool length_safe_ = false;  // what was there at the opening is on the disk
-  int64_t log_frames_ = 0, log_safe_ = 0;
+  int64_t log_frames_ = -1;      // -1: not known
+  uint64_t log_generation_ = 0;  // 0: to be read
+  bool log_moved_ = false;       // all of it is in the database: the next commit begins it anew
+  LogPoint log_safe_;
   bool io_failed_ = false;
 };
 

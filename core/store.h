@@ -121,7 +121,7 @@ class Store {
     std::string path, vfs;
     int page_size = 1024;
     uint32_t new_file_id = 0;  // goes into the idempotency keys of a file that is made now
-    int64_t log_safe = -1;     // Db::Options
+    LogPoint log_safe = {};    // Db::Options
     LogFile log = LogFile::unknown;
   };
   // Opens, makes or refuses the file. One that was not closed cleanly is checked: up to kCheckMax whole, up to
@@ -227,8 +227,8 @@ class Store {
   void vacuum_some(int pages);     // gives free pages back
   std::string check();             // "" if sound; else what is wrong
   Status backup(const std::string& path, uint32_t copy_id);  // not inside a transaction
-  int64_t log_safe() const { return db_->log_safe(); }
-  int64_t log_known_safe() const { return db_->log_known_safe(); }
+  LogPoint log_safe() const { return db_->log_safe(); }
+  LogPoint log_known_safe() const { return db_->log_known_safe(); }
   int64_t commits() const { return commits_; }
   int64_t synced_commits() const { return synced_commits_; }
   Status close(bool keep_log = false);  // keep_log: its blocks are worth having when the disk is full

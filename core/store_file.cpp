@@ -45,7 +45,7 @@ Status Store::create(const Options& options) {
   if (!empty && left_ != kClean) HF_TRY(check_unclean());  // before anything is written to the file
   // A log that another process left may have parts that its failed sync lost (Db::log_safe). It would not have told
   // us, so what is new does not go behind it: from here on the log begins anew.
-  if (options.log_safe < 0) db.checkpoint();
+  if (!options.log_safe.known()) db.checkpoint();
   db.begin();
   if (empty) {
     db.exec(kSchema);

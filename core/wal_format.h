@@ -18,6 +18,9 @@ inline uint32_t u16(std::string_view s, size_t at) {
 }
 inline uint32_t u32(std::string_view s, size_t at) { return u16(s, at) << 16 | u16(s, at + 2); }
 
+// The salts: others each time that the log begins anew.
+inline uint64_t generation(std::string_view header) { return static_cast<uint64_t>(u32(header, 16)) << 32 | u32(header, 20); }
+
 // The running checksum: over 8 bytes at a time, in the byte order that the log's magic names.
 using Sum = std::array<uint32_t, 2>;
 inline void add(std::string_view bytes, bool big, Sum& sum) {

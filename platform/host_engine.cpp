@@ -194,11 +194,7 @@ int Host::State::failed(const Error& error) {
 }
 
 void Host::State::drop_engine() {
-  patient([&] { survivors = engine->live_runs(); });
-  log_safe = engine->log_safe();
-  log_known_safe = engine->log_known_safe();
-  next_run = engine->next_run();
-  recorded = engine->recorded();
+  patient([&] { before = engine->handover(); });
   if (last_error_code == HF_E_READ_ONLY) read_only_store = engine->give_store();
   engine.reset();
 }
@@ -221,20 +217,16 @@ bool Host::State::reopen() {
     for (auto& [name, settings] : queue_defaults) add(SetQueueDefaults{name, settings});
     for (auto& [name, spec] : specs) add(SetRunner{spec});
     add(SetDispatch{dispatching});
-    o.live = survivors;
+    o.before = before;
   });
   o.now = now();
-  o.reopened = true;
-  o.log_safe = log_safe;
-  o.next_run = next_run;
-  o.recorded = recorded;
-  size_t kept = o.live.size();
+  size_t kept = o.before.live.size();
   Result<std::unique_ptr<Engine>> opened = Error{HF_E_NO_MEMORY, {}};  // of what is beside Engine::open()
   (void)guarded([&] { opened = open_engine(std::move(o), last_error_code); });
   if (!opened) {
     patient([&] { last_error = opened.error().message; });
     away_code = opened.error().code;
-    if (away_code == HF_E_IO) log_safe = std::max(log_safe, log_known_safe);  // it may have been a sync
+    before.opening_failed(away_code);
     set_reopen_time();
     options.log.error("engine_reopen_failed", {{"error", last_error}, {"again_in_ms", std::max<int64_t>(reopen_at_ms - boot_ms(), 0)}});
     return false;

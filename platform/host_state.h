@@ -63,10 +63,7 @@ struct Host::State {
     uint64_t run;
     std::shared_ptr<Runner> runner;
   };
-  std::vector<LiveRun> survivors;       // of the engine that failed, for the next one
-  int64_t log_safe = -1, log_known_safe = -1;  // of its file, for the next one
-  uint64_t next_run = 0;                // of its runs, for the next one
-  bool recorded = false;
+  Handover before;                       // of the engine that failed
   std::unordered_map<JobId, Live> live;  // runs that were started and whose end is not on the disk
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;

@@ -35,9 +35,7 @@ class EngineFixture {
     o.clock = clock_rule;
     o.zones = zones;
     o.now = now;
-    o.reopened = o.recorded = reopened;
-    o.live = live;
-    o.next_run = next_run;
+    o.before = handover;
     return o;
   }
   void open() {
@@ -201,9 +199,7 @@ class EngineFixture {
   Limits limits;
   ClockRule clock_rule;
   const ZoneSource* zones = nullptr;
-  uint64_t next_run = 0;
-  bool reopened = false;
-  std::vector<LiveRun> live;
+  Handover handover;  // as if an engine of this process had failed
   Now now{1000000, 1790000000000, true};  // 2026-09-21
   std::unique_ptr<Engine> engine;
   Tick last;

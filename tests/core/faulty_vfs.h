@@ -1,6 +1,6 @@
-// A SQLite VFS over the system's that counts syncs and fails on command.
+// A SQLite VFS over the system's that counts calls and fails on command.
 //
-// The power-loss disk is the simulator's; this one knows how often a file was synced, and that from some call on
+// The power-loss disk is the simulator's; this one knows how often a file was written and synced, and that from some call on
 // every write or sync fails. It does not really sync: what a killed process wrote is in the system's cache.
 #pragma once
 
@@ -33,7 +33,7 @@ class FaultyVfs {
 
   const std::string& name() const { return name_; }
 
-  int syncs = 0;
+  int syncs = 0, writes = 0;
   bool fail_writes = false;  // SQLITE_FULL: as on a full disk
   bool fail_pages = false;   // SQLITE_IOERR_WRITE, but not of the log's headers: a frame without its page is left
   int64_t room = INT64_MAX / 2;  // bytes by which files can still grow; what a truncation gives back is added
@@ -79,6 +79,7 @@ class FaultyVfs {
     m.xClose = [](sqlite3_file* f) { return real_methods(f)->xClose(file(f).real()); };
     m.xRead = [](sqlite3_file* f, void* to, int n, sqlite3_int64 at) { return real_methods(f)->xRead(file(f).real(), to, n, at); };
     m.xWrite = [](sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
+      ++file(f).vfs->writes;
       if (file(f).vfs->fail_writes) return SQLITE_FULL;
       if (file(f).vfs->refuses(!file(f).vfs->writes_land)) return SQLITE_IOERR_WRITE;
       if (file(f).vfs->fail_pages && n > 32) return errno = EIO, SQLITE_IOERR_WRITE;

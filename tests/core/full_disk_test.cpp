@@ -24,7 +24,7 @@ class FullDisk : public EngineFixture {
     std::filesystem::remove(path);
     std::filesystem::remove(path + "-wal");
     acknowledged.clear();
-    reopened_with = 0;
+    handover = {};
     disk.room = INT64_MAX / 2;
     open_with(Room::enough);
   }
@@ -33,16 +33,13 @@ class FullDisk : public EngineFixture {
     EngineOptions o = options();
     o.page_size = page_size;
     o.room = room;
-    o.reopened = reopened_with > 0 || !live.empty();
-    o.log_safe = reopened_with++ > 0 ? log_safe : -1;
-    o.recorded = reopened_with > 1;
     auto opened = Engine::open(std::move(o));
     REQUIRE_MESSAGE(opened.ok(), opened.error().message);
     engine = std::move(*opened);
   }
   // As the host does: the turn failed for want of room, so the ballast is given up.
   void less_room() {
-    log_safe = engine->log_safe();
+    handover = engine->handover();
     engine.reset();
     disk.room += kBallast;
     open_with(Room::little);
@@ -72,8 +69,6 @@ class FullDisk : public EngineFixture {
   }
 
   int page_size = 4096;
-  int reopened_with = 0;
-  int64_t log_safe = -1;
   std::vector<JobId> acknowledged;
 };
 
@@ -214,7 +209,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
   ask<Done>(SchedulePut{schedule});
   const JobId running = add(spec("runs"));
   const RunJob run = take_started();
-  const std::vector<LiveRun> runs = engine->live_runs();
+  const Handover failed = engine->handover();
   engine.reset();
   const std::string made = dir + "/made.db";
   RawDb(path).query("PRAGMA wal_checkpoint(TRUNCATE)");  // a log that has blocks would not find the disk full
@@ -229,8 +224,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
       std::filesystem::remove(path + "-wal");
       std::filesystem::copy_file(made, path, std::filesystem::copy_options::overwrite_existing);
       disk.room = INT64_MAX / 2;
-      reopened_with = 0;
-      live = runs;
+      handover = failed;
       open_with(Room::enough);
       handler("runs");
       others_leave(bytes);
@@ -251,6 +245,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
       if (error != nullptr) CHECK(error->code == HF_E_FULL);
       // Nothing else is lost, by a kill.
       engine.reset();
+      handover = {};
       disk.room = INT64_MAX / 2;
       open();
       for (size_t i = 4; i < ids.size(); ++i) CHECK(get(ids[i]).payload.size() == i * 30);

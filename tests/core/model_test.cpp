@@ -230,14 +230,11 @@ class Model : public EngineFixture {
       REQUIRE(ops.size() == 2);
       return learn();
     }
-    live = engine->live_runs();
-    next_run = engine->next_run();
-    REQUIRE(live.size() == runs.size());
+    handover = engine->handover();
+    REQUIRE(handover.live.size() == runs.size());
     engine.reset();
-    reopened = true;
     open();
-    reopened = false;
-    live.clear();
+    handover = {};
     learn();
     register_all();
     ops.resize(ops.size() - 2);

@@ -258,17 +258,15 @@ TEST_CASE_FIXTURE(Quarantine, "neither an orderly end nor a reopening after an e
     open();
     handler("x");
     CHECK(state(id) == State::running);
-    live = engine->live_runs();
-    next_run = engine->next_run();
-    reopened = true;
+    handover = engine->handover();
     engine.reset();
     open();
     handler("x");
-    live.clear();
+    handover.live.clear();
     engine.reset();
     open();  // a run that a failed commit claimed, and nobody began
     handler("x");
-    reopened = false;
+    handover = {};
     CHECK(state(id) == State::running);
   }
   CHECK(stats().quarantined == 0);

@@ -11,10 +11,8 @@ class ReadOnly : public EngineFixture {
   // As the host does after a turn that failed.
   void go_on_reading() {
     EngineOptions o = options();
-    o.reopened = true;
+    o.before = engine->handover();
     o.room = Room::read_only;
-    log_safe = engine->log_safe();
-    o.live = engine->live_runs();
     std::unique_ptr<Store> store = engine->give_store();
     engine.reset();
     auto opened = Engine::open(std::move(o), std::move(store));
@@ -23,16 +21,13 @@ class ReadOnly : public EngineFixture {
   }
   void reopen() {
     EngineOptions o = options();
-    o.reopened = true;
-    o.log_safe = log_safe;
-    o.live = engine->live_runs();
+    o.before = engine->handover();
     engine.reset();
     auto opened = Engine::open(std::move(o));
     REQUIRE_MESSAGE(opened.ok(), opened.error().message);
     engine = std::move(*opened);
     tick({SetDispatch{true}});
   }
-  int64_t log_safe = -1;
 };
 
 }  // namespace
@@ -86,7 +81,6 @@ TEST_CASE_FIXTURE(ReadOnly, "an error of the disk is not taken for it") {
   CHECK(failed.error().code == HF_E_IO);
   CHECK(engine->try_write().error().code == HF_E_IO);
   disk.fail_syncs = false;
-  log_safe = engine->log_safe();
   reopen();
   CHECK(state(id) == State::pending);
 }

@@ -20,13 +20,17 @@ class ReopenFixture : public EngineFixture {
     reopen();
   }
   void reopen() {
-    live = engine->live_runs();
-    next_run = engine->next_run();
+    handover = engine->handover();
     engine.reset();
-    reopened = true;
     open();
-    reopened = false;
-    live.clear();
+    handover = {};
+  }
+  // As if a turn had failed that started all that runs, and its commit were in the file all the same.
+  void reopen_without_its_runs() {
+    handover.reopened = handover.recorded = true;
+    engine.reset();
+    open();
+    handover = {};
   }
 };
 
@@ -122,10 +126,7 @@ TEST_CASE_FIXTURE(ReopenFixture, "a claim of which nobody was told spends no att
   CHECK(take_started().attempt == 1);
   for (int i = 0; i < 5; ++i) {
     // As if that turn had failed, and its commit were in the file all the same.
-    engine.reset();
-    reopened = true;
-    open();
-    reopened = false;
+    reopen_without_its_runs();
     CHECK(state(id) == State::pending);
     CHECK(get(id).attempts == 0);
     CHECK(get(id).history.empty());
@@ -133,9 +134,7 @@ TEST_CASE_FIXTURE(ReopenFixture, "a claim of which nobody was told spends no att
     CHECK(take_started().attempt == 1);
   }
   ask<Done>(Cancel{id});
-  engine.reset();
-  reopened = true;
-  open();
+  reopen_without_its_runs();
   CHECK(state(id) == State::cancelled);
 }
 
@@ -146,13 +145,11 @@ TEST_CASE_FIXTURE(ReopenFixture, "the end of a run, told again, is not that of i
   handler("sink:cloud");
   const JobId id = add(spec("x"));
   const RunJob run = take_started();
-  live = engine->live_runs();
-  next_run = engine->next_run();
+  handover = engine->handover();
   end(run, Outcome::done, "result");
   CHECK(take_started().attempt == 1);  // of the delivery
   // As if that turn had failed, and its commit were in the file all the same.
   engine.reset();
-  reopened = true;
   open();
   handler("x", r);
   CHECK(refused(ended(run, Outcome::done, "result")).code == HF_E_STALE);

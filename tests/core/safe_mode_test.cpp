@@ -143,7 +143,7 @@ TEST_CASE_FIXTURE(SafeModeFixture, "a crash in safe mode, and a reopening after 
   enter();
   pass(20000);
   SUBCASE("reopened") {
-    reopened = true;
+    handover = engine->handover();
     engine.reset();
     open();
     CHECK(stats().safe_mode_left_ms == kSafeFirstMs - 20000);
@@ -161,9 +161,9 @@ TEST_CASE_FIXTURE(SafeModeFixture, "a file that was healed under the process is 
     REQUIRE(running() > 0);
     engine.reset();
     RawDb(path).run("UPDATE meta SET value=2 WHERE key='clean'");  // as core/salvage.cpp leaves it
-    reopened = true;
+    handover.reopened = handover.recorded = true;
     open();
-    reopened = false;
+    handover = {};
     CHECK(stats().crashes == 0);
     handler("x");
   }

@@ -39,7 +39,7 @@ class Device {
     o.boot_id = "boot";
     o.new_file_id = 0xabcd;
     o.now = now_;
-    o.live = std::move(live_);
+    o.before = std::move(before_);
     auto opened = Engine::open(std::move(o));
     if (!opened) {
       must_be_told(opened.error());
@@ -70,7 +70,7 @@ class Device {
     for (const Reply& reply : replies_) check(reply);
     if (!ticked) {
       must_be_told(ticked.error());
-      live_ = engine_->live_runs();
+      before_ = engine_->handover();
       engine_.reset();
       return false;
     }
@@ -142,7 +142,7 @@ class Device {
 
   Now now_{1000000, 1790000000000, true};
   std::unique_ptr<Engine> engine_;
-  std::vector<LiveRun> live_;
+  Handover before_;
   std::vector<RunJob> started_;
   std::vector<Reply> replies_;
   int reopened_ = 0;

@@ -14,8 +14,7 @@ std::string check_image(const Disk& image, Ledger ledger, const std::vector<Op>&
   options.boot_id += "+";
   options.now.boot_ms = 1000;
   options.now.wall_ms += 5000;
-  options.live.clear();
-  options.log_safe = -1;
+  options.before = {};
   // What a cut leaves must not be taken for damage: whoever opens the file looks at its log first (platform/heal.h).
   {
     Result<std::unique_ptr<PageImage>> look = PageImage::open(options.path, options.vfs);

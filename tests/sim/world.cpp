@@ -81,7 +81,7 @@ class World {
     o.limits = limits_;
     o.now = clocks_.now();
     o.room = room_;
-    before_.give(o);
+    o.before = before_;
     return o;
   }
 
@@ -118,7 +118,6 @@ class World {
         opening_ = true;
         continue;
       }
-      before_.opened();
       return;
     }
   }
@@ -249,7 +248,7 @@ class World {
     turn(std::move(ops));
   }
   void keep_for_next() {
-    before_.take(*engine_);
+    before_ = engine_->handover();
     engine_.reset();
   }
 
@@ -550,7 +549,7 @@ class World {
   int boots_ = 1;
   uint64_t opens_ = 0;
   std::unique_ptr<Engine> engine_;
-  Before before_;
+  Handover before_;
   Room room_ = Room::enough;
   std::vector<Op> held_;  // results that found no room
   int last_code_ = HF_OK;
