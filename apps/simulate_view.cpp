@@ -59,8 +59,12 @@ Word word_of(const Happening& happening) {
 
 // What is about times, and not the plain life of a job.
 bool is_told(Change change) {
-  return change == Change::fired || change == Change::recovered || change == Change::died || change == Change::cancelled ||
-         change == Change::expired || change == Change::schedule_paused || change == Change::window_opened || change == Change::window_closed || change == Change::safe_mode || change == Change::safe_mode_over;
+  switch (change) {
+    case Change::fired: case Change::recovered: case Change::died: case Change::cancelled: case Change::expired:
+    case Change::schedule_paused: case Change::safe_mode: case Change::safe_mode_over:
+      return true;
+    default: return is_of_window(change);
+  }
 }
 
 std::string rounded(double number) {
@@ -131,7 +135,7 @@ std::string SimulationView::note(const Happening& happening) const {
     default: return "";
   }
   const Transition& change = *happening.change;
-  if (change.change == Change::window_opened || change.change == Change::window_closed) return "queue " + change.queue;
+  if (is_of_window(change.change)) return "queue " + change.queue;
   if (change.change != Change::fired) {
     if (change.detail.empty() && happening.schedule != nullptr) return happening.schedule->job.type;
     return change.detail;

@@ -328,7 +328,7 @@ const ScheduleSpec* VirtualDevice::schedule_of(const Transition& change) const {
 }
 
 void VirtualDevice::report_change(const Transition& change, int64_t planned_ms) {
-  if (change.change == Change::window_opened || change.change == Change::window_closed) return;  // look_at_windows()
+  if (is_of_window(change.change)) return;  // look_at_windows()
   Happening told = happening(Happening::Kind::change);
   told.change = &change;
   told.schedule = schedule_of(change);

@@ -165,6 +165,7 @@ enum class Change : uint8_t {
   disk_full, disk_full_over, file_system_read_only, file_system_read_only_over,  // the host's
 };
 const char* change_name(Change c);
+inline bool is_of_window(Change c) { return c == Change::window_opened || c == Change::window_closed; }
 struct Transition {
   Change change;
   JobId id = 0;

@@ -418,7 +418,8 @@ void Scheduler::renew_next(Entry& entry) {
   disarm(entry);
   set_next(entry, anew);
   arm(entry);
-  save(entry);
+  // Where nothing can be written, the engine that can will find it again.
+  if (!only_reads(turn_.room)) save(entry);
 }
 
 // The rules of a zone may be others now: what lies ahead is looked for anew, as it is at the first turn, by clock_changed().

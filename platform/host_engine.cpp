@@ -326,34 +326,43 @@ void Host::State::publish(std::vector<Transition>&& feed) {
   });
 }
 
+namespace {
+LogLevel level_of(Change change) {
+  switch (change) {
+    case Change::died: case Change::expired: case Change::runner_parked: case Change::schedule_paused:
+    case Change::safe_mode: case Change::safe_mode_over: case Change::clock_stepped: case Change::clock_untrusted:
+      return LogLevel::kWarn;
+    case Change::retried: case Change::recovered: case Change::fired: case Change::clock_trusted:
+    case Change::window_opened: case Change::window_closed:
+      return LogLevel::kInfo;
+    default: return LogLevel::kDebug;
+  }
+}
+}  // namespace
+
 void Host::State::log_transition(const Transition& t) const {
   if (t.change >= Change::disk_full) return;  // set_room() says it, watched or not
-  bool notable = t.change == Change::died || t.change == Change::runner_parked || t.change == Change::expired || t.change == Change::safe_mode || t.change == Change::safe_mode_over || t.change == Change::schedule_paused || t.change == Change::clock_stepped || t.change == Change::clock_untrusted;
-  LogLevel level = notable ? LogLevel::kWarn : t.change == Change::retried || t.change == Change::recovered || t.change == Change::fired || t.change == Change::clock_trusted || t.change == Change::window_opened || t.change == Change::window_closed ? LogLevel::kInfo : LogLevel::kDebug;
-  if (!options.log.enabled(level)) return;
-  std::string event = std::string("job_") + change_name(t.change);
-  if (t.change == Change::runner_parked) {
-    options.log.log(level, "handler_parked", {{"handler", t.type}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
-  } else if (t.change == Change::safe_mode) {
-    options.log.log(level, "safe_mode", {{"for_ms", t.wait_ms}, {"why", t.detail}});
-  } else if (t.change == Change::safe_mode_over) {
-    options.log.log(level, "safe_mode_over", {});
-  } else if (t.change == Change::clock_stepped) {
-    options.log.log(level, "clock_stepped", {{"by_ms", t.wait_ms}, {"note", t.detail}});
-  } else if (t.change == Change::clock_trusted || t.change == Change::clock_untrusted) {
-    options.log.log(level, change_name(t.change), {{"why", t.detail}});
-  } else if (t.change == Change::window_opened || t.change == Change::window_closed) {
-    options.log.log(level, change_name(t.change), {{"queue", t.queue}});
-  } else if (t.change == Change::schedule_paused) {
-    options.log.log(level, "schedule_paused", {{"why", t.detail}});
-  } else if (t.change == Change::fired) {
-    options.log.log(level, "schedule_fired", {{"schedule", t.detail}, {"job", t.id}});
-  } else if (t.wait_ms > 0) {
-    options.log.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}, {"attempt", t.attempt}, {"took_ms", t.took_ms}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
-  } else if (t.took_ms > 0 || notable) {
-    options.log.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}, {"attempt", t.attempt}, {"took_ms", t.took_ms}, {"why", t.detail}});
+  const Logger& logger = options.log;
+  const LogLevel level = level_of(t.change);
+  if (!logger.enabled(level)) return;
+  switch (t.change) {
+    case Change::runner_parked: return logger.log(level, "handler_parked", {{"handler", t.type}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
+    case Change::safe_mode: return logger.log(level, "safe_mode", {{"for_ms", t.wait_ms}, {"why", t.detail}});
+    case Change::safe_mode_over: return logger.log(level, "safe_mode_over", {});
+    case Change::clock_stepped: return logger.log(level, "clock_stepped", {{"by_ms", t.wait_ms}, {"note", t.detail}});
+    case Change::clock_trusted: case Change::clock_untrusted: return logger.log(level, change_name(t.change), {{"why", t.detail}});
+    case Change::window_opened: case Change::window_closed: return logger.log(level, change_name(t.change), {{"queue", t.queue}});
+    case Change::schedule_paused: return logger.log(level, "schedule_paused", {{"why", t.detail}});
+    case Change::fired: return logger.log(level, "schedule_fired", {{"schedule", t.detail}, {"job", t.id}});
+    default: break;
+  }
+  const std::string event = std::string("job_") + change_name(t.change);
+  if (t.wait_ms > 0) {
+    logger.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}, {"attempt", t.attempt}, {"took_ms", t.took_ms}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
+  } else if (t.took_ms > 0 || level == LogLevel::kWarn) {
+    logger.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}, {"attempt", t.attempt}, {"took_ms", t.took_ms}, {"why", t.detail}});
   } else {
-    options.log.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}});
+    logger.log(level, event, {{"job", t.id}, {"type", t.type}, {"queue", t.queue}});
   }
 }
 

@@ -72,6 +72,27 @@ TEST_CASE_FIXTURE(ReadOnly, "jobs are read, nothing is taken, and it goes on whe
   for (JobId id : ids) CHECK(get(id).payload.size() == 700);
 }
 
+TEST_CASE_FIXTURE(ReadOnly, "the clock is set: what lies ahead is found anew, and written when it can be") {
+  constexpr int64_t kDay = 86400000;
+  ScheduleSpec daily;
+  daily.name = "daily";
+  daily.cron = "0 3 * * *";
+  daily.job = spec("x");
+  ask<Done>(SchedulePut{daily});
+  auto next = [&] { return ask<std::vector<ScheduleInfo>>(ScheduleList{"daily"}).front().next_wall_ms; };
+  const int64_t before = next();
+  disk.read_only = true;
+  REQUIRE_FALSE(try_tick({Enqueue{{spec("later")}}}).ok());
+  go_on_reading();
+  now.wall_ms -= 5 * kDay;
+  CHECK(next() == before - 5 * kDay);
+  disk.read_only = false;
+  reopen();
+  CHECK(next() == before - 5 * kDay);
+  crash();
+  CHECK(next() == before - 5 * kDay);
+}
+
 TEST_CASE_FIXTURE(ReadOnly, "an error of the disk is not taken for it") {
   const JobId id = add(spec("later"));
   disk.fail_syncs = true;
