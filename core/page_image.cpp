@@ -1,6 +1,7 @@
 #include "core/page_image.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "core/schema.h"
@@ -29,6 +30,17 @@ bool varint(std::string_view s, size_t& at, uint64_t& v) {
     if (!(b & 0x80)) return true;
   }
   return true;
+}
+
+// One page, with the header of a file and of a tree that has no cells, whose magic may have bits that flipped: a database that
+// was being made when its log was lost. There is nothing of anybody in it.
+bool is_empty_page(std::string_view file) {
+  constexpr size_t kHeaders = 108;
+  constexpr int kFlipped = 24;  // of 128 bits: half of them differ in bytes that are anything else
+  if (file.size() < 512 || file.size() > 65536 || file.substr(kHeaders).find_first_not_of('\0') != std::string_view::npos) return false;
+  int flipped = 0;
+  for (size_t i = 0; i < kMagic.size(); ++i) flipped += std::popcount(static_cast<uint8_t>(file[i] ^ kMagic[i]));
+  return flipped <= kFlipped;
 }
 
 bool is_page_size(int64_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
@@ -254,6 +266,7 @@ void PageImage::find_signs() {
   // Too short to be anybody's database: the beginning of one that was cut off.
   if (!start.empty() && start.size() < 512 && std::string_view(start).substr(0, 16) == kMagic.substr(0, start.size())) ours_ = true;
   if (has_schema(start)) ours_ = true;
+  if (!magic && is_empty_page(start)) ours_ = true;
   // A log beside a sound file of another application says nothing of that file; of one that was being made, or of bytes
   // that are no database, it says all.
   no_tables_ = magic && u32(start, 68) == 0 && u16(start, 103) == 0;

@@ -263,6 +263,26 @@ TEST_CASE_FIXTURE(Healing, "what is not ours is not touched") {
   fs::remove(path + "-wal");
 }
 
+TEST_CASE_FIXTURE(Healing, "an empty page with a damaged header, and no log that reads: a file that was being made") {
+  std::string bytes = read(kept).substr(0, 100) + std::string("\x0d\0\0\0\0\x04\0\0", 8);
+  bytes.resize(1024);
+  bytes[4] ^= 0x05;
+  for (size_t at = 30; at < 100; at += 3) bytes[at] ^= 0x41;
+  write(path, bytes);
+  write(path + "-wal", read(kept + "-wal").substr(0, 255));
+  CHECK(try_open() == HF_OK);
+  CHECK(read(path + ".bad-1") == bytes);
+  CHECK_FALSE(line("database_salvaged").empty());
+  CHECK(count() == 0);
+  close();
+  // A page that somebody may have written something to is not.
+  fs::remove(path + "-wal");
+  bytes[600] = 'x';
+  write(path, bytes);
+  CHECK(try_open() == HF_E_FOREIGN);
+  CHECK(read(path) == bytes);
+}
+
 TEST_CASE_FIXTURE(Healing, "another healer at work") {
   damage();
   int folder = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY);
