@@ -307,6 +307,19 @@ struct EndSafeModeNow {
   }
 };
 
+struct LinkIsUp {
+  void describe(CLI::App& app) {
+    app.footer(
+        "A network came up: sinks and handlers that wait for theirs try it soon, each within its splay. The daemon sees\n"
+        "new addresses and routes by itself; this is for a hook of what it cannot see, such as a modem's.\n\nExample:\n  holdfast link up");
+  }
+  void run(Session& session) {
+    const auto answer = session.ask("POST", "/v1/link/up");
+    if (!answer || session.asked_for_json(*answer)) return;
+    session.print("what waits for the network tries it soon\n");
+  }
+};
+
 struct PruneJobs {
   void describe(CLI::App& app) {
     app.footer("Deletes finished jobs whose retention is over, now.\n\nExample:\n  holdfast prune");
@@ -359,6 +372,10 @@ struct Bundle : ToCome {
 
 void add_daemon_commands(CLI::App& app, Session& session) {
   const char* looking = "Looking after it";
+  CLI::App* link = app.add_subcommand("link", "the network, as a hook knows it")->group(looking);
+  link->require_subcommand(1);
+  link->footer("Example:\n  holdfast link up");
+  add_command<LinkIsUp>(*link, session, "up", "say that a network came up");
   add_command<ShowStats>(app, session, "stats", "what there is and what was done", looking);
   add_command<Watch>(app, session, "watch", "what happens, as it happens", looking);
   add_command<ShowHealth>(app, session, "health", "whether all is well", looking);

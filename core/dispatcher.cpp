@@ -7,7 +7,7 @@
 namespace hf {
 
 bool Dispatcher::lane_open(const Lane& lane) const {
-  return lane.runner->present && lane.runner->slot_free() && lane.runner->open(turn_.now_ms) && lane.key_free();
+  return lane.runner->present && lane.runner->slot_free() && lane.runner->breaker.lets(turn_.now_ms, lane.runner->running) && lane.key_free();
 }
 
 void Dispatcher::look_at_windows() {
@@ -68,7 +68,7 @@ bool Dispatcher::claim_alone() {
     start.runner = next.lane->runner->spec.name;
     alone_asked_ms_ = 0;
     if (take(*next.lane, next.entry, start, turn_.running.new_batch(), kNever) != Taken::started) continue;
-    ++next.lane->runner->running;
+    next.lane->runner->began();
     turn_.out->actions.push_back(std::move(start));
     alone_wake_ms_ = turn_.now_ms + kAloneMs;
     return true;
@@ -82,7 +82,7 @@ Dispatcher::Candidate Dispatcher::next_suspect() {
   const std::map<JobId, Lane*> all = turn_.suspects.all();
   for (const auto& [id, lane] : all) {
     if (!lane->queue->open() || !lane->runner->present) continue;
-    if (lane->runner->park_ms != 0 && turn_.now_ms < lane->runner->parked_until_ms) continue;
+    if (lane->runner->breaker.open() && !lane->runner->breaker.lets(turn_.now_ms, 0)) continue;
     if (turn_.running.find(id) != nullptr) continue;
     FullRow row = turn_.store.read(id, false);
     if (!row.found || row.job.state != State::pending || !is_suspect(decode_opts(row.job.opts))) {
@@ -145,8 +145,8 @@ bool Dispatcher::claim_from(Queue& queue) {
   start.timeout_ms = -1;
   uint64_t number = turn_.running.new_batch();
   int64_t bytes = 0;
-  // A parked runner probes with one job, not with a batch.
-  int max_jobs = runner.park_ms != 0 ? 1 : std::max(batch.max_jobs, 1);
+  // Half-open, it is probed with one job, not with a batch.
+  int max_jobs = runner.breaker.open() ? 1 : std::max(batch.max_jobs, 1);
   bool taken = false;
   while (lane != nullptr && static_cast<int>(start.jobs.size()) < max_jobs) {
     // The first one goes however large it is.
@@ -155,7 +155,7 @@ bool Dispatcher::claim_from(Queue& queue) {
     taken = true;
     if (how == Taken::started) {
       bytes += static_cast<int64_t>(start.jobs.back().bytes.size());
-      if (start.jobs.size() == 1) ++runner.running;
+      if (start.jobs.size() == 1) runner.began();
     }
     if (max_jobs == 1 && !start.jobs.empty()) break;
     if (batch.max_bytes > 0 && bytes >= batch.max_bytes) break;
@@ -243,13 +243,23 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   return Taken::started;
 }
 
+void Dispatcher::link_up() {
+  for (auto& [name, runner] : turn_.lanes.runners()) runner->breaker.hurry(turn_.now_ms, runner->spec.splay_ms, turn_.random);
+}
+
+bool Dispatcher::waits_for_link() const {
+  const auto& runners = turn_.lanes.runners();
+  return std::any_of(runners.begin(), runners.end(), [](const auto& one) { return one.second->breaker.can_hurry(); });
+}
+
 int64_t Dispatcher::next_wake_ms() const {
   if (!on_ || safe_mode_.on()) return kNever;
   int64_t wake = std::min({turn_.lanes.next_wake_ms(), batch_wake_ms_, alone_wake_ms_});
   for (auto& [name, runner] : turn_.lanes.runners()) {
-    if (runner->park_ms == 0 || runner->running != 0 || runner->parked_until_ms <= turn_.now_ms) continue;
+    const int64_t at = runner->breaker.wake_ms(turn_.now_ms);
+    if (at == kNever) continue;
     bool waited_for = std::any_of(runner->lanes.begin(), runner->lanes.end(), [](const Lane* l) { return l->active && l->queue->open(); });
-    if (waited_for) wake = std::min(wake, runner->parked_until_ms);
+    if (waited_for) wake = std::min(wake, at);
   }
   return wake;
 }
@@ -305,10 +315,14 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     closed("handler", lane.delivery() ? "sink " + lane.queue->name.substr(5) + " is not configured" : "no handler for type " + lane.type + " is registered");
   } else {
     if (!runner.slot_free()) closed("handler_slots", runner.spec.name + " runs " + std::to_string(runner.running) + " of at most " + std::to_string(runner.spec.concurrency));
-    if (!runner.open(turn_.now_ms)) {
-      bool probing = runner.running != 0;
-      closed("handler_parked", runner.spec.name + (probing ? " is being probed after: " : " waits before it is tried again, after: ") + runner.park_why,
-             probing ? 0 : turn_.wall_of(runner.parked_until_ms));
+    const Breaker& breaker = runner.breaker;
+    if (!breaker.lets(turn_.now_ms, runner.running)) {
+      if (!breaker.open()) {
+        closed("handler_ramp", runner.spec.name + " is ready again, and runs go to it gradually: " + std::to_string(breaker.ramp()) + " at once so far");
+      } else {
+        closed("handler_parked", runner.spec.name + (breaker.probing() ? " is being probed after: " : " waits before it is tried again, after: ") + breaker.why(),
+               breaker.probing() ? 0 : turn_.wall_of(breaker.until_ms()));
+      }
     }
   }
   if (!lane.key_free()) closed("key", "another job with concurrency_key " + lane.key + " runs");

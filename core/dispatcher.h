@@ -21,6 +21,8 @@ class Dispatcher {
   void look_at_windows();
   // Claims what may run now and adds the StartRun actions. The attempt is counted in the claim.
   void claim();
+  void link_up();
+  bool waits_for_link() const;
   int64_t next_wake_ms() const;       // elapsed: when a gate opens by time alone
   int64_t next_wall_wake_ms() const;  // a window; 0: once the clock is trusted
 

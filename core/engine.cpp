@@ -40,7 +40,7 @@ bool reads(const Request& r) {
          std::holds_alternative<Progress>(r.op) || std::holds_alternative<SetRunner>(r.op) || std::holds_alternative<RemoveRunner>(r.op) ||
          std::holds_alternative<SetLimits>(r.op) || std::holds_alternative<SetClockRule>(r.op) || std::holds_alternative<SetQueueDefaults>(r.op) || std::holds_alternative<SetDispatch>(r.op) ||
          std::holds_alternative<SetRoom>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Check>(r.op) ||
-         std::holds_alternative<ClockStepped>(r.op);
+         std::holds_alternative<ClockStepped>(r.op) || std::holds_alternative<LinkUp>(r.op);
 }
 Error no_room(Room room) {
   if (room == Room::read_only) return Error{HF_E_READ_ONLY, "the file system is read-only: nothing is recorded until it can be written again; what is there can be read"};
@@ -303,6 +303,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   for (int64_t* at : {&out.next_due_boot_ms, &out.next_wake_boot_ms}) {
     if (*at != kNever) *at = timekeeper.boot_of(*at);
   }
+  out.waits_for_link = dispatcher.waits_for_link();
   out.wall_trusted = turn.wall_trusted;
   out.clock_floor_ms = timekeeper.floor_ms();
   if (turn.wall_trusted && !only_reads(turn.room)) out.next_wake_wall_ms = wall_wake;
@@ -358,6 +359,7 @@ Status valid(const RunnerSpec& r) {
   if (!r.sink.empty()) HF_TRY(check_name("sink", r.sink));
   HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
   HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));
+  HF_TRY(check_range("splay_ms", r.splay_ms, 0, kSplayMaxMs));
   HF_TRY(check_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
   HF_TRY(check_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
   HF_TRY(check_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
@@ -446,6 +448,7 @@ Reply Engine::State::apply(Request& request) {
           },
           [&](ConfirmClock&) { return judge_clock(timekeeper.confirm()); },
           [&](ForgetClockFloor&) { return timekeeper.forget_floor(), judge_clock(ok_status()); },
+          [&](LinkUp&) { return dispatcher.link_up(), Reply(Done{}); },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
           [&](ClockStepped&) { return Reply(Done{}); },
       },

@@ -10,8 +10,6 @@ namespace {
 
 constexpr int kSweep = 200;             // rows that one turn expires or wakes; the next turn follows at once
 constexpr size_t kWallLook = 16;        // `at` jobs that are looked at for the one that lets sleep least
-constexpr int64_t kParkFirstMs = 1000;  // a runner whose world is not ready: 1 s, 2 s, 4 s ... 60 s, jittered
-constexpr int64_t kParkMaxMs = 60000;
 
 Error not_found(JobId id) { return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)}; }
 Error wrong_state(JobId id, State s, const char* what) {
@@ -51,7 +49,11 @@ void Jobs::release_slot(Run& run) {
     auto it = lane.queue->keys_running.find(lane.key);
     if (it != lane.queue->keys_running.end() && --it->second == 0) lane.queue->keys_running.erase(it);
   }
-  if (turn_.running.remove(run.id)) --lane.runner->running;  // frees `run`
+  const int64_t started_ms = run.started_ms;
+  const bool ready = run.ready;
+  if (!turn_.running.remove(run.id)) return;  // frees `run`
+  --lane.runner->running;
+  lane.runner->breaker.ended(started_ms, ready);
 }
 
 std::string Jobs::history_with(const Run& run, const char* outcome, std::string_view error) {
@@ -215,16 +217,13 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   }
 }
 
-void Jobs::park(RunnerState& runner, std::string_view why) {
-  // One step a failed probe, however many jobs were in the batch.
-  if (runner.park_ms != 0 && turn_.now_ms < runner.parked_until_ms) return;
-  runner.park_ms = runner.park_ms == 0 ? kParkFirstMs : std::min(runner.park_ms * 2, kParkMaxMs);
-  runner.parked_until_ms = turn_.now_ms + turn_.random.between(runner.park_ms / 2, runner.park_ms);
-  runner.park_why = cut_utf8(why, HF_ERROR_TEXT_MAX);
+void Jobs::park(RunnerState& runner, int64_t asked_ms, std::string_view why) {
+  // Once for all jobs of a batch.
+  if (!runner.breaker.trip(turn_.now_ms, asked_ms, why, turn_.random)) return;
   Transition& t = turn_.tell(Change::runner_parked, 0, nullptr);
   t.type = runner.spec.name;
   t.detail = why;
-  t.wait_ms = runner.parked_until_ms - turn_.now_ms;
+  t.wait_ms = runner.breaker.until_ms() - turn_.now_ms;
 }
 
 std::string Jobs::timeout_text(const Run& run) const {
@@ -241,7 +240,7 @@ Status Jobs::run_ended(RunEnded& e) {
     e.error = "the result has " + std::to_string(e.result.size()) + " bytes; the limit is " + std::to_string(turn_.limits.max_payload) + " (max_payload)";
   }
   RunnerState& runner = *run->lane->runner;
-  if (e.outcome != Outcome::defer && e.outcome != Outcome::handed_back && e.outcome != Outcome::cancelled) runner.park_ms = 0;
+  run->ready = e.outcome != Outcome::defer && e.outcome != Outcome::handed_back && e.outcome != Outcome::cancelled;
 
   if (e.outcome == Outcome::done) {
     complete(*run, e);
@@ -260,7 +259,7 @@ Status Jobs::run_ended(RunEnded& e) {
   } else if (e.outcome == Outcome::defer) {
     ++turn_.stats.deferred;
     if (e.park_runner) {
-      park(runner, e.error);
+      park(runner, e.retry_after_ms, e.error);
       // Its place is kept: the gate of the runner is what is closed, and thousands of rows stay unwritten.
       put_back(*run, {run->due_ms, run->attempt - 1, nullptr, e.error, Change::deferred});
     } else {

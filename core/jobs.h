@@ -86,7 +86,7 @@ class Jobs {
   void finish(Run& run, State state, Change change, const char* outcome, std::string_view error);
   void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
   void complete(Run& run, RunEnded& ended);
-  void park(RunnerState& runner, std::string_view why);
+  void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
   Status requeue(const FullRow& row);
   void set_cancel_asked(JobId id, JobOpts& opts, bool asked);

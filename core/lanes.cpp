@@ -152,7 +152,7 @@ void Lanes::set_runner(const RunnerSpec& spec) {
   RunnerState& r = runner(spec.name);
   r.spec = spec;
   r.present = true;
-  r.park_ms = 0;
+  r.breaker.reset();
   for (Lane* lane : r.lanes) activate(*lane);
 }
 

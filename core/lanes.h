@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/breaker.h"
 #include "core/due_order.h"
 #include "core/names.h"
 #include "core/requests.h"
@@ -51,15 +52,15 @@ struct RunnerState {
   RunnerSpec spec;
   bool present = false;     // false: the name is known from jobs only
   int running = 0;          // runs (batches)
-  int64_t park_ms = 0;      // > 0: the last run said that the world is not ready; grows
-  int64_t parked_until_ms = 0;
-  std::string park_why;
+  Breaker breaker;
   int64_t waiting_bytes = 0;  // of results that came in for its next batch; less after a start than there are
   std::vector<Lane*> lanes;
 
   bool slot_free() const { return spec.concurrency == 0 || running < spec.concurrency; }
-  // A parked runner whose time is over tries one run; success opens it fully.
-  bool open(int64_t now_ms) const { return park_ms == 0 || (now_ms >= parked_until_ms && running == 0); }
+  void began() {
+    ++running;
+    breaker.began();
+  }
 };
 
 struct Lane {

@@ -64,8 +64,8 @@ struct RunEnded {  // -> Done, or HF_E_STALE
   std::string result;
   std::string error;
   int64_t retry_after_ms = -1;  // -1: by the policy
-  // With Outcome::defer: the runner itself cannot work (no link, DNS, peer away): it is parked for a
-  // growing, jittered while, all its jobs with it.
+  // With Outcome::defer: the runner itself cannot work (no link, DNS, peer away): it is parked, all its jobs with it, for
+  // retry_after_ms, or -1: for a growing, jittered while (core/breaker.h).
   bool park_runner = false;
   std::vector<std::pair<JobId, JobSpec>> children;  // enqueued if the outcome is done
 };
@@ -110,6 +110,7 @@ struct RunnerSpec {
   int concurrency = 0;  // runs (batches) at once; 0: no limit of its own
   Policy policy;
   int64_t defer_ms = 5000;
+  int64_t splay_ms = 5000;  // after LinkUp: the first run within it, at random
   std::string sink;     // default sink of its jobs
   Batch batch;
 };
@@ -132,6 +133,7 @@ struct StopAll { bool hand_back = false; };  // StopRun(shutdown) for all that r
 struct Prune {};                         // retention now -> int64_t: rows deleted
 struct Backup { std::string path; };
 struct Check {};                         // -> std::string, "" if all is well
+struct LinkUp {};                        // runners that wait for the world try it soon
 struct EndSafeMode {};                   // jobs run again; the crashes are forgotten
 struct SetRoom { Room room = Room::enough; };  // what the disk has
 struct SetClockRule { ClockRule rule; };
@@ -143,7 +145,7 @@ using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Cancel, Retry, 
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                         ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
-                        EndSafeMode, SetRoom, SetClockRule, ConfirmClock, ForgetClockFloor, ClockStepped>;
+                        EndSafeMode, LinkUp, SetRoom, SetClockRule, ConfirmClock, ForgetClockFloor, ClockStepped>;
 
 using Reply = std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
                            JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>>;
@@ -182,6 +184,7 @@ struct Tick {
   int64_t next_wake_boot_ms = kNever;  // tick again then, if no event comes before
   int64_t next_due_boot_ms = kNever;   // the same for work alone: not to tidy up, nor to save how far time has come
   int64_t next_wake_wall_ms = kNever;  // ... or then, on the wall clock (kNever while it is not trusted)
+  bool waits_for_link = false;         // LinkUp would be of use
   bool wall_trusted = false;
   int64_t clock_floor_ms = 0;          // of ClockInfo
   std::string damage;     // what a Check found: drop the engine once the replies are out, as after HF_E_CORRUPT

@@ -38,6 +38,7 @@ struct Run {
   int64_t due_ms = 0;    // its place in the order, to go back to when no attempt is spent
   JobOpts opts;
   std::optional<StopReason> stop;  // asked to end
+  bool ready = false;    // it ended as a run of a ready world does: for the breaker of its runner
   int progress = -1;
   std::string note;
 };

@@ -74,6 +74,7 @@ HttpTarget target_of(const HttpConfig& http) {
   for (const auto& [name, value] : http.headers) target.headers.add(name, value);
   target.tls = http.tls;
   target.allow_private = http.allow_private;
+  target.sign = http.sign.keys;
   return target;
 }
 
@@ -235,6 +236,7 @@ RunnerSpec runner_spec(const SinkConfig& sink) {
   spec.policy = sink.policy;
   if (spec.policy.max_attempts == 0) spec.policy.max_attempts = kSinkAttempts;
   if (sink.defer_ms) spec.defer_ms = sink.defer_ms;
+  if (sink.splay_ms) spec.splay_ms = *sink.splay_ms;
   spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
   return spec;
 }

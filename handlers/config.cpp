@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -109,8 +110,23 @@ bool check_tls(const JsonValue& object, const Config& config) {
          (!key || check_readable(*key, false, true));
 }
 
-// `object` has "url" and perhaps "tls".
-bool check_target(const JsonValue& object, const HttpConfig& http, const Config& config) {
+// Reads the keys: what cannot be signed is better known now.
+bool load_keys(const JsonValue& object, SignConfig& sign, const Config& config) {
+  if (sign.names.empty() || config.of == ConfigOf::another) return true;
+  const auto signing = get(object, "sign");
+  const auto names = get(*signing, "keys");
+  auto keys = std::make_shared<SigningKeys>();
+  for (size_t i = 0; i < sign.names.size(); ++i) {
+    Result<Secret> key = read_signing_key(sign.names[i]);
+    if (!key) return names->item(i).fail(key.error().message);
+    keys->push_back(std::move(*key));
+  }
+  sign.keys = std::move(keys);
+  return true;
+}
+
+// `object` has "url", and perhaps "tls" and "sign".
+bool check_target(const JsonValue& object, HttpConfig& http, const Config& config) {
   const auto url_value = get(object, "url");
   const auto url = parse_url(http.url);
   if (!url) return url_value->fail(url.error().message);
@@ -118,7 +134,7 @@ bool check_target(const JsonValue& object, const HttpConfig& http, const Config&
     return get(object, "tls")->fail("the URL is http, which knows no TLS: https is meant");
   }
   if (!url->https) url_value->warn("plain http: what is sent can be read and changed on its way");
-  return check_tls(object, config);
+  return check_tls(object, config) && load_keys(object, http.sign, config);
 }
 
 // A program as execvp would find it.
@@ -146,9 +162,9 @@ bool check_program(const JsonValue& argv, const std::string& program) {
                     ": there is no such program in the search path; its full path is meant");
 }
 
-bool check_handlers(const JsonValue& section, const Config& config) {
+bool check_handlers(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.handlers.size(); ++i) {
-    const HandlerConfig& handler = config.handlers[i];
+    HandlerConfig& handler = config.handlers[i];
     const JsonValue object = section.member(i);
     const bool here = config.of == ConfigOf::this_device;
     if (handler.is_exec()) {
@@ -182,14 +198,14 @@ bool check_zone(const JsonValue& object, const std::optional<std::string>& zone)
   return !zone || check_zone(*get(object, "tz"), *zone);
 }
 
-bool check_queues(const JsonValue& section, const Config& config) {
+bool check_queues(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.queues.size(); ++i) {
     if (!check_zone(section.member(i), config.queues[i].settings.zone)) return false;
   }
   return true;
 }
 
-bool check_sinks(const JsonValue& section, const Config& config) {
+bool check_sinks(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.sinks.size(); ++i) {
     if (!check_zone(section.member(i), config.sinks[i].queue.zone)) return false;
     if (!check_target(section.member(i), config.sinks[i].http, config)) return false;
@@ -197,7 +213,7 @@ bool check_sinks(const JsonValue& section, const Config& config) {
   return true;
 }
 
-bool check_schedules(const JsonValue& section, const Config& config) {
+bool check_schedules(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.schedules.size(); ++i) {
     const ScheduleSpec& schedule = config.schedules[i];
     const JsonValue object = section.member(i);
@@ -217,15 +233,16 @@ bool check_schedules(const JsonValue& section, const Config& config) {
   return true;
 }
 
-bool check_group(const JsonValue& admin, const Config& config) {
+bool check_group(const JsonValue& admin, Config& config) {
   const auto group = get(admin, "group");
   if (!group || config.of == ConfigOf::another) return true;
   const auto found = group_id(config.admin.group);
   return found || group->fail(found.error().message);
 }
 
-bool check_config(const JsonValue& document, const Config& config) {
-  using Check = bool (*)(const JsonValue&, const Config&);
+// What is named in it is read, too.
+bool check_config(const JsonValue& document, Config& config) {
+  using Check = bool (*)(const JsonValue&, Config&);
   static constexpr std::pair<const char*, Check> kChecks[] = {{"handlers", check_handlers},
                                                               {"queues", check_queues},
                                                               {"sinks", check_sinks},
@@ -239,6 +256,12 @@ bool check_config(const JsonValue& document, const Config& config) {
 }
 
 }  // namespace
+
+bool SignConfig::operator==(const SignConfig& other) const {
+  if (names != other.names || !keys != !other.keys) return false;
+  return !keys || std::equal(keys->begin(), keys->end(), other.keys->begin(), other.keys->end(),
+                             [](const Secret& a, const Secret& b) { return a.bytes() == b.bytes(); });
+}
 
 Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) {

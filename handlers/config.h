@@ -2,6 +2,7 @@
 // plain data. docs/reference.md, "Configuration", is its description.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,12 +14,19 @@
 #include "platform/host.h"
 #include "platform/log.h"
 #include "platform/net/tls_config.h"
+#include "platform/net/webhook_signature.h"
 
 namespace hf {
 
 inline constexpr size_t kConfigBytesMax = 1 << 20;
 
 using TextMap = std::vector<std::pair<std::string, std::string>>;
+
+struct SignConfig {
+  std::vector<std::string> names;           // of its keys; none: it is not signed
+  std::shared_ptr<const SigningKeys> keys;  // null if it is of another device
+  bool operator==(const SignConfig& other) const;  // also what is in them
+};
 
 // Where requests go.
 struct HttpConfig {
@@ -27,6 +35,7 @@ struct HttpConfig {
   TextMap headers;
   std::optional<TlsConfig> tls;
   bool allow_private = false;
+  SignConfig sign;
   bool operator==(const HttpConfig&) const = default;
 };
 
@@ -56,8 +65,8 @@ struct SinkConfig {
   int batch_jobs = 1;
   int64_t batch_bytes = 0;
   int64_t batch_wait_ms = 0;
+  std::optional<int64_t> splay_ms;
   QueueSettings queue;  // of its deliveries
-  std::vector<std::string> sign_keys;  // not used in this version
   bool operator==(const SinkConfig&) const = default;
 };
 

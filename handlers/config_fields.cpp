@@ -100,6 +100,14 @@ bool read_tls(const JsonValue& v, std::optional<TlsConfig>* tls) {
   return true;
 }
 
+constexpr JsonField<SignConfig> kSignFields[] = {
+    {"keys", "array", [](SignConfig& s, const JsonValue& v) { return v.texts(&s.names, 2); }},
+};
+bool read_sign(const JsonValue& v, SignConfig* sign) {
+  if (!read_fields(v, {{kSignFields, *sign}})) return false;
+  return !sign->names.empty() || v.fail("\"keys\" is missing: one key, or two while they change");
+}
+
 // What a sink and an http handler share.
 constexpr JsonField<HttpConfig> kTargetFields[] = {
     {"url", "URL", [](HttpConfig& h, const JsonValue& v) { return v.text(&h.url); }},
@@ -108,6 +116,7 @@ constexpr JsonField<HttpConfig> kTargetFields[] = {
     {"tls", "object", [](HttpConfig& h, const JsonValue& v) { return read_tls(v, &h.tls); }},
     {"allow_private", "bool",
      [](HttpConfig& h, const JsonValue& v) { return v.boolean(&h.allow_private); }},
+    {"sign", "object", [](HttpConfig& h, const JsonValue& v) { return read_sign(v, &h.sign); }},
 };
 constexpr JsonField<HttpConfig> kMethodFields[] = {
     {"method", "choice",
@@ -170,25 +179,15 @@ constexpr JsonField<SinkConfig> kBatchFields[] = {
     {"max_wait", "duration",
      [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.batch_wait_ms, 0, kDay); }},
 };
-constexpr JsonField<SinkConfig> kSignFields[] = {
-    {"keys", "array", [](SinkConfig& s, const JsonValue& v) { return v.texts(&s.sign_keys, 2); }},
-};
-bool read_sign(const JsonValue& v, SinkConfig* sink) {
-  if (!read_fields(v, {{kSignFields, *sink}})) return false;
-  if (sink->sign_keys.empty())
-    return v.fail("\"keys\" is missing: one key, or two while they change");
-  v.warn("signing comes in a later version: what goes to this sink is NOT signed");
-  return true;
-}
-
 constexpr JsonField<SinkConfig> kSinkFields[] = {
     {"batch", "object",
      [](SinkConfig& s, const JsonValue& v) {
        return read_fields(v, {{kBatchFields, s}});
      }},
-    {"sign", "object", [](SinkConfig& s, const JsonValue& v) { return read_sign(v, &s); }},
     {"concurrency", "number",
      [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.concurrency, 1, 10000); }},
+    {"splay", "duration",
+     [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.splay_ms.emplace(0), 0, kSplayMaxMs); }},
     {"defer", "duration",
      [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.defer_ms, 1, kDay); }},
 };
@@ -392,6 +391,7 @@ std::vector<ConfigKey> config_keys() {
   add("handlers.*.http.", kMethodFields);
   add("handlers.*.http.", kTargetFields);
   add("handlers.*.http.tls.", kTlsFields);
+  add("handlers.*.http.sign.", kSignFields);
   add("sinks.*.", kTargetFields);
   add("sinks.*.", kSinkFields);
   add("sinks.*.", kPolicyFields);

@@ -57,7 +57,7 @@ void HttpRunner::answered(const Fence& fence, HttpResult result) {
   const Run& run = node.mapped();
   RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
   if (!run.stopped) (void)guarded([&] {
-    RunEnded told = http_outcome(result, peer_.name());
+    RunEnded told = http_outcome(result, peer_.name(), Asker::handler);
     if (told.outcome == Outcome::done && result.response.body_cut)
       told = ended_too_long("the response of " + peer_.name(), max_result_);
     if (told.outcome == Outcome::done) told.result = std::move(result.response.body);

@@ -29,7 +29,7 @@ bool refuses_our_certificate(const HttpResponse& response) {
           response.body.find("No required SSL certificate was sent") != std::string::npos);
 }
 
-RunEnded of_response(const HttpResponse& response, const std::string& peer) {
+RunEnded of_response(const HttpResponse& response, const std::string& peer, Asker asker) {
   RunEnded ended;
   const int status = response.status;
   if (status >= 200 && status < 300) return ended;
@@ -41,8 +41,9 @@ RunEnded of_response(const HttpResponse& response, const std::string& peer) {
   if (status < 400) what += " (redirects are not followed)";
   ended.error = error_with_head(std::move(what), response.body, response.body_cut);
   if (status == 408 || status == 425 || status == 429 || status >= 500) {
-    ended.outcome = Outcome::retry;
     ended.retry_after_ms = retry_after_ms(response.headers);
+    ended.park_runner = asker == Asker::sink && (status == 429 || status == 503) && ended.retry_after_ms >= 0;
+    ended.outcome = ended.park_runner ? Outcome::defer : Outcome::retry;
   } else {
     ended.outcome = Outcome::dead;
   }
@@ -51,8 +52,8 @@ RunEnded of_response(const HttpResponse& response, const std::string& peer) {
 
 }  // namespace
 
-RunEnded http_outcome(const HttpResult& result, const std::string& peer) {
-  if (result.ok()) return of_response(result.response, peer);
+RunEnded http_outcome(const HttpResult& result, const std::string& peer, Asker asker) {
+  if (result.ok()) return of_response(result.response, peer, asker);
   const NetError& error = result.error;
   if (error.kind == NetErrorKind::kCanceled) {
     RunEnded ended;

@@ -12,6 +12,8 @@ namespace hf {
 //
 //   2xx                              done
 //   408 425 429 5xx                  retry; after what Retry-After asks for
+//   429 503 with Retry-After, a sink defer, and the sink is parked for exactly so long: the server
+//                                    wants nothing of it before, and that is no attempt
 //   other 3xx, 4xx                   dead, with the start of the body
 //   the request was not sent         defer, and the runner is parked: no link, no name, nobody
 //                                    listens, no handshake, an address that is not allowed
@@ -21,7 +23,8 @@ namespace hf {
 //   it broke off, took too long,     retry: an attempt was made
 //   the response was no HTTP
 //   cancelled                        handed back
-RunEnded http_outcome(const HttpResult& result, const std::string& peer);
+enum class Asker : uint8_t { handler, sink };
+RunEnded http_outcome(const HttpResult& result, const std::string& peer, Asker asker);
 
 // A refusal that may lie in what was sent, not in where to or by whom: of a batch, the parts may
 // still be accepted.

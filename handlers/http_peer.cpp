@@ -16,22 +16,29 @@ HttpPeer::~HttpPeer() {
 
 RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std::string body,
                          const HttpDeadlines& deadlines, int64_t max_response, HttpDoneFn done) {
+  const auto not_sent = [&](const std::string& why) {
+    HttpResult failed;
+    failed.error = net_error(NetErrorKind::kLocal, why);
+    on_next_turn(loop_, [done = std::move(done), failed]() mutable { done(std::move(failed)); });
+    return RequestId{0};
+  };
   if (target_.tls && !tls_) {
     auto added = client_.add_tls(*target_.tls);
-    if (!added) {
-      HttpResult failed;
-      failed.error = net_error(NetErrorKind::kLocal, added.error().message);
-      on_next_turn(loop_, [done = std::move(done), failed]() mutable { done(std::move(failed)); });
-      return 0;
-    }
+    if (!added) return not_sent(added.error().message);
     tls_ = added.value();
   }
   HttpRequest request;
   request.method = target_.method;
   request.url = target_.url;
   request.headers = ours;
+  if (target_.sign) {
+    const CertClock clock = client_.clock();
+    if (!clock.trusted) return not_sent("the request to " + name() + " is to be signed, and the clock is not trusted yet: its time would be wrong");
+    const Status added = add_signature(&request.headers, *target_.sign, ours.get("Idempotency-Key"), clock.wall_ms / 1000, body);
+    if (!added) return not_sent(added.error().message);
+  }
   for (const auto& [name, value] : target_.headers.fields())
-    if (ours.find(name) == nullptr) request.headers.add(name, value);
+    if (request.headers.find(name) == nullptr) request.headers.add(name, value);
   if (!body.empty() && request.headers.find("Content-Type") == nullptr)
     request.headers.add("Content-Type", std::move(content_type));
   request.body = std::make_shared<const std::string>(std::move(body));

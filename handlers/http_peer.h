@@ -9,6 +9,7 @@
 #include <string>
 
 #include "platform/net/http_client.h"
+#include "platform/net/webhook_signature.h"
 
 namespace hf {
 
@@ -19,6 +20,9 @@ struct HttpTarget {
   std::optional<TlsConfig> tls;  // default: the system's CA bundle, no client certificate
   bool allow_private = false;    // may be at loopback, link-local and private addresses
   HttpDeadlines deadlines;
+  // What is sent is signed with them, under its Idempotency-Key; null: it is not signed. While the clock is not trusted
+  // nothing is sent then: a receiver goes by the time in a signature.
+  std::shared_ptr<const SigningKeys> sign;
 };
 
 // Loop thread, but may be made and destroyed on any.
@@ -31,7 +35,7 @@ class HttpPeer {
   HttpPeer(const HttpPeer&) = delete;
   HttpPeer& operator=(const HttpPeer&) = delete;
 
-  // Headers of the target with a name that `ours` has are left out. `done` is called
+  // `ours` has an Idempotency-Key. Headers of the target with a name that is in it are left out. `done` is called
   // once, from the loop.
   RequestId send(const HttpHeaders& ours, std::string content_type, std::string body,
                  const HttpDeadlines& deadlines, int64_t max_response, HttpDoneFn done);

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iterator>
 
+#include "handlers/batch_answer.h"
 #include "handlers/http_outcome.h"
 #include "handlers/ndjson.h"
 #include "handlers/next_turn.h"
@@ -13,8 +14,6 @@
 
 namespace hf {
 namespace {
-
-constexpr int64_t kMaxResponse = 4096;  // only its start is wanted, for an error text
 
 // Of a batch: the same for the same jobs, whatever their attempts. FNV-1a, 64 bits.
 std::string batch_key(const std::vector<RunJob>& jobs) {
@@ -59,7 +58,7 @@ void SinkRunner::send_next(Position batch) {
   std::string body;
   for (const RunJob& job : jobs) body += ndjson_line(job);
   batch->request =
-      peer_.send(headers, "application/x-ndjson", std::move(body), peer_.deadlines(), kMaxResponse,
+      peer_.send(headers, "application/x-ndjson", std::move(body), peer_.deadlines(), batch_answer_limit(jobs.size()),
                  [this, batch](HttpResult result) { answered(batch, std::move(result)); });
 }
 
@@ -86,7 +85,7 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
   const bool stopped = batch->stopped.has_value();
   const bool broken_off = result.error.kind == NetErrorKind::kCanceled;
   const RunEnded how = stopped && broken_off ? ended_by_stop(*batch->stopped, batch->timeout_ms)
-                                             : http_outcome(result, peer_.name());
+                                             : http_outcome(result, peer_.name(), Asker::sink);
   const bool refused = how.outcome == Outcome::dead && about_content(result);
   if (refused && !stopped && first.size() > 1) {
     const auto middle = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);
@@ -98,7 +97,10 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
     leave_out_cancelled(*batch);
   } else {
     const bool lone_cancel = broken_off && is_cancelled(*batch, first[0]);
-    end_first(*batch, how);
+    std::vector<RunEnded> each;
+    if (how.outcome == Outcome::done) each = batch_answer(result.response, first, peer_.name());
+    if (each.empty()) each.assign(first.size(), how);
+    end_first(*batch, std::move(each));
     if (stopped) {
       end_all(*batch, ended_by_stop(*batch->stopped, batch->timeout_ms));
     } else if (how.outcome != Outcome::done && !refused && !lone_cancel) {
@@ -114,18 +116,19 @@ bool SinkRunner::is_cancelled(const Batch& batch, const RunJob& job) {
   });
 }
 
-void SinkRunner::end_first(Batch& batch, const RunEnded& how) {
-  std::vector<RunEnded> ends;  // all of them, before the first is told
-  for (const RunJob& job : batch.parts.front()) {
-    const bool cancelled = how.outcome != Outcome::done && is_cancelled(batch, job);
-    ends.push_back(with_fence(cancelled ? ended_by_stop(StopReason::cancel, batch.timeout_ms) : how, fence_of(job)));
+// One end for each of its jobs.
+void SinkRunner::end_first(Batch& batch, std::vector<RunEnded> ends) {
+  for (size_t i = 0; i < ends.size(); ++i) {  // all of them, before the first is told
+    const RunJob& job = batch.parts.front()[i];
+    const bool cancelled = ends[i].outcome != Outcome::done && is_cancelled(batch, job);
+    ends[i] = with_fence(cancelled ? ended_by_stop(StopReason::cancel, batch.timeout_ms) : std::move(ends[i]), fence_of(job));
   }
   batch.parts.pop_front();
   for (RunEnded& ended : ends) end_run_(std::move(ended));
 }
 
 void SinkRunner::end_all(Batch& batch, const RunEnded& how) {
-  while (!batch.parts.empty()) end_first(batch, how);
+  while (!batch.parts.empty()) end_first(batch, std::vector<RunEnded>(batch.parts.front().size(), how));
 }
 
 void SinkRunner::leave_out_cancelled(Batch& batch) {

@@ -52,7 +52,7 @@ class SinkRunner : public Runner {
   void go_on(Position batch, const HttpResult& result);
   void end_without_memory(Batch& batch) noexcept;
   static bool is_cancelled(const Batch& batch, const RunJob& job);
-  void end_first(Batch& batch, const RunEnded& how);  // the first part
+  void end_first(Batch& batch, std::vector<RunEnded> ends);  // the first part
   void end_all(Batch& batch, const RunEnded& how);
   void leave_out_cancelled(Batch& batch);
   void end(const RunJob& job, RunEnded how);

@@ -453,6 +453,10 @@ HF_API int hf_queue_set(hf_engine *engine, const char *queue, const hf_queue_set
  * trusted until somebody sets it again. HF_E_CONFLICT: it lies before the floor. */
 HF_API int hf_clock_confirm(hf_engine *engine);
 
+/* Any thread but those of callbacks. A network came up: sinks and handlers that wait for theirs try it within their splay
+ * (5 s unless configured). Holdfast sees new addresses and routes by itself; this is for links that it cannot see. */
+HF_API int hf_link_up(hf_engine *engine);
+
 /* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
  * them (hf_options.crash_loop); else it does nothing. */
 HF_API int hf_end_safe_mode(hf_engine *engine);

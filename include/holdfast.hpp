@@ -525,6 +525,7 @@ class Engine {
     check(hf_queue_set(engine_, queue.c_str(), &c));
   }
   void confirm_clock() { check(hf_clock_confirm(engine_)); }
+  void link_up() { check(hf_link_up(engine_)); }
   void end_safe_mode() { check(hf_end_safe_mode(engine_)); }
   hf_stats_info stats() const {
     hf_stats_info out = HF_STATS_INFO_INIT;

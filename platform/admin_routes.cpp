@@ -419,6 +419,11 @@ Status end_safe_mode(AdminDesk& desk, AdminCall& call) {
   return ok_status();
 }
 
+Status link_up(AdminDesk& desk, AdminCall& call) {
+  desk.ask(call, LinkUp{}, [](Reply&) { return json_response("{}"); });
+  return ok_status();
+}
+
 struct Route {
   std::string_view method;
   std::string_view path;  // * stands for one name
@@ -460,6 +465,7 @@ constexpr Route kRoutes[] = {
     {"POST", "v1/backup", Role::act, back_up},
     {"POST", "v1/prune", Role::act, prune},
     {"POST", "v1/safe-mode/end", Role::act, end_safe_mode},
+    {"POST", "v1/link/up", Role::act, link_up},
     {"GET", "metrics", Role::view, show_metrics},
     {"GET", "healthz", Role::view, show_health},
 };

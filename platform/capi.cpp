@@ -497,6 +497,10 @@ extern "C" int hf_clock_confirm(hf_engine* handle) try {
   return one(handle, ConfirmClock{});
 } HF_NO_THROW(handle)
 
+extern "C" int hf_link_up(hf_engine* handle) try {
+  return one(handle, LinkUp{});
+} HF_NO_THROW(handle)
+
 extern "C" int hf_end_safe_mode(hf_engine* handle) try {
   return one(handle, EndSafeMode{});
 } HF_NO_THROW(handle)

@@ -6,6 +6,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "core/types.h"
 
 namespace hf {
@@ -53,14 +56,15 @@ void EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
 bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
   arm(boot_timer_, TFD_TIMER_ABSTIME, boot_armed_, boot_ms);
   arm(wall_timer_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, wall_armed_, wall_ms == kNever ? kFarWallMs : wall_ms);
-  other_readable_ = false;
+  for (Other& other : others_) other.readable = false;
   int awake = kAwake;
   if (!state_.compare_exchange_strong(awake, kAsleep)) {
     state_.store(kAwake);
     return false;
   }
-  pollfd fds[4] = {{event_, POLLIN, 0}, {boot_timer_, POLLIN, 0}, {wall_timer_, POLLIN, 0}, {other_, POLLIN, 0}};  // -1 is passed over
-  while (poll(fds, 4, -1) < 0 && errno == EINTR) {
+  pollfd fds[3 + kOthers] = {{event_, POLLIN, 0}, {boot_timer_, POLLIN, 0}, {wall_timer_, POLLIN, 0}};
+  for (size_t i = 0; i < kOthers; ++i) fds[3 + i] = {others_[i].fd, POLLIN, 0};  // -1 is passed over
+  while (poll(fds, std::size(fds), -1) < 0 && errno == EINTR) {
   }
   state_.store(kAwake);
   uint64_t count;
@@ -73,8 +77,13 @@ bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
     (void)!read(wall_timer_, &count, sizeof count);  // ECANCELED: the clock was set
     wall_armed_ = kNotArmed;
   }
-  other_readable_ = fds[3].revents != 0;
-  return fds[1].revents != 0 || fds[2].revents != 0 || other_readable_;
+  bool more = fds[1].revents != 0 || fds[2].revents != 0;
+  for (size_t i = 0; i < kOthers; ++i) more |= others_[i].readable = fds[3 + i].revents != 0;
+  return more;
+}
+
+bool EngineWait::readable(int fd) const {
+  return std::any_of(others_.begin(), others_.end(), [&](const Other& other) { return other.fd == fd && other.readable; });
 }
 
 }  // namespace hf

@@ -4,6 +4,7 @@
 // also tells when somebody sets the clock (TFD_TIMER_CANCEL_ON_SET). Asleep, it makes no system call.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -20,23 +21,30 @@ class EngineWait {
   EngineWait(const EngineWait&) = delete;
   EngineWait& operator=(const EngineWait&) = delete;
 
-  // Another descriptor that wakes it when it is readable; -1: none. Not closed here.
-  void also_wake_on(int fd) { other_ = fd; }
+  // Another descriptor that wakes it when it is readable; -1: none. Not closed here. REQUIRES: at most kOthers
+  void also_wake_on(int fd) { others_[other_count_++].fd = fd; }
 
-  // Sleeps until wake(), or boot_ms, or wall_ms by the wall clock (kNever: not by that), or a step of the wall clock, or the other descriptor.
+  // Sleeps until wake(), or boot_ms, or wall_ms by the wall clock (kNever: not by that), or a step of the wall clock, or another descriptor.
   // Returns at once if wake() was called since the last wait returned. False if it was only woken. Look for work after
   // each return.
   bool wait(int64_t boot_ms, int64_t wall_ms);
   void wake();
-  // Of the last wait.
-  bool other_readable() const { return other_readable_; }
+  // Of the last wait: one that also_wake_on() was told of.
+  bool readable(int fd) const;
 
  private:
   EngineWait() = default;
   void arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms);
 
-  int event_ = -1, boot_timer_ = -1, wall_timer_ = -1, other_ = -1;
-  bool other_readable_ = false;
+  static constexpr size_t kOthers = 2;
+  struct Other {
+    int fd = -1;
+    bool readable = false;
+  };
+
+  int event_ = -1, boot_timer_ = -1, wall_timer_ = -1;
+  std::array<Other, kOthers> others_;
+  size_t other_count_ = 0;
   static constexpr int64_t kNotArmed = -1;
   int64_t boot_armed_ = kNotArmed, wall_armed_ = kNotArmed;
   enum : int { kAwake, kSignalled, kAsleep };

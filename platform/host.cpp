@@ -43,6 +43,7 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   if (!wait) return wait.error();
   state->wait = std::move(*wait);
   state->wait->also_wake_on(state->zones.watch_fd());
+  state->wait->also_wake_on(state->link ? state->link->fd() : -1);
   Result<std::unique_ptr<Loop>> loop = Loop::create();
   if (!loop) return loop.error();
   state->loop = std::move(*loop);

@@ -70,7 +70,11 @@ void Host::State::run_engine() {
       bool due = wake_at <= boot_ms() || (!away && next_wall <= wall_ms());
       // A turn without events is how time acts. Whoever only woke the thread has left work, or wanted its pulse.
       if (!due && !wait->wait(wake_at, away ? kNever : next_wall)) continue;
-      if (!due && wait->other_readable()) zones.look();
+      if (!due && wait->readable(zones.watch_fd())) zones.look();
+      if (!due && link && wait->readable(link->fd()) && link->look()) {
+        options.log.info("link_up", {});
+        patient([&] { batch.push_back({LinkUp{}, {}, {}}); });
+      }
     } else {
       gather(batch, stop);
     }
@@ -144,6 +148,7 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
   int64_t wake = next_wall;
   if (const int64_t due = ticked->next_due_boot_ms; due != kNever) wake = std::min(wake, wall_ms() + (due - boot_ms()));
   next_wake_wall_ms.store(wake, std::memory_order_relaxed);
+  if (link) link->listen(ticked->waits_for_link);
   wall_trusted.store(ticked->wall_trusted, std::memory_order_relaxed);
   clock_floor_ms.store(ticked->clock_floor_ms, std::memory_order_relaxed);
   // Ends are told before the answers: who asked for them (StopAll) may count on it that no waiting run begins.

@@ -17,6 +17,7 @@
 #include "platform/memory.h"
 #include "platform/thread.h"
 #include "platform/zones.h"
+#include "platform/link_watch.h"
 
 namespace hf {
 
@@ -29,6 +30,7 @@ struct Host::State {
   std::string path;
   HostOptions options;
   SystemZones zones{"", true};  // of the engine thread
+  const std::unique_ptr<LinkWatch> link = LinkWatch::create();  // the same; null: there is none
   std::string boot;
   std::unique_ptr<Loop> loop;
   std::unique_ptr<EngineWait> wait;

@@ -20,7 +20,7 @@ _holdfast() {
 
   if ((COMP_CWORD == 1)); then
     words="serve simulate add list show why wait cancel retry rm edit schedule queue stats watch health clock next-wake metrics check
-      backup prune end-safe-mode top bundle version completion --help --version"
+      backup prune link end-safe-mode top bundle version completion --help --version"
   else
     case $command in
       serve) words="--config --db --check $common" ;;
@@ -35,6 +35,9 @@ _holdfast() {
       backup) COMPREPLY=($(compgen -f -- "$cur")); return ;;
       completion) words="bash" ;;
       next-wake) words="--unix $common" ;;
+      link)
+        words=$common
+        if ((COMP_CWORD == 2)); then words="up"; fi ;;
       clock)
         words=$common
         if ((COMP_CWORD == 2)); then words="show confirm reset"; fi ;;

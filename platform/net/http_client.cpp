@@ -64,6 +64,7 @@ class HttpClient::Pool final : public std::enable_shared_from_this<Pool>, public
   bool cancel(RequestId id);
   void shutdown(std::function<void()> when_closed);
   HttpClientStats stats() const;
+  CertClock clock() const { return net_.cert_clock(); }
   TlsStore& tls() { return *net_.tls; }
   bool is_shut() const { return shut_; }
 
@@ -439,5 +440,6 @@ std::string HttpClient::tls_error(TlsConfigId id) const {
 void HttpClient::shutdown(std::function<void()> when_closed) { pool_->shutdown(std::move(when_closed)); }
 
 HttpClientStats HttpClient::stats() const { return pool_->stats(); }
+CertClock HttpClient::clock() const { return pool_->clock(); }
 
 }  // namespace hf

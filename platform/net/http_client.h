@@ -77,6 +77,7 @@ class HttpClient {
   void shutdown(std::function<void()> when_closed);
 
   HttpClientStats stats() const;
+  CertClock clock() const;  // HttpClientOptions::cert_clock
 
  private:
   class Pool;

@@ -165,6 +165,7 @@ TEST_CASE_FIXTURE(WrapperFixture, "a program that says when its clock is right")
   engine->enqueue({.type = "x", .run_at = std::chrono::system_clock::now() - 1h});
   CHECK(engine->stats().clock_trusted == 0);
   CHECK(engine->stats().running + engine->stats().pending == 1);
+  engine->link_up();
   engine->confirm_clock();
   ran.get_future().wait();
   CHECK(engine->stats().clock_trusted == 1);

@@ -191,6 +191,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
       {"queue set", does, plain(QueueSet{"q", {.concurrency = 3}})},
       {"queue drain", does, plain(QueueDrain{"q"})},
       {"end safe mode", does, plain(EndSafeMode{})},
+      {"link up", reads, plain(LinkUp{})},
       {"get", reads, id(Get{}, 0)},
       {"list", reads, plain(List{{}})},
       {"why", reads, id(Why{}, 0)},

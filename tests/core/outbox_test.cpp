@@ -270,6 +270,74 @@ TEST_CASE_FIXTURE(OutboxFixture, "a sink whose world is not ready is parked: 1 s
   for (JobId id : ids) CHECK(get(id).attempts == 1);
 }
 
+TEST_CASE_FIXTURE(OutboxFixture, "a sink that its server asks to wait waits exactly so long, whatever was under way") {
+  for (int i = 0; i < 6; ++i) produce("v");
+  RunnerSpec r;
+  r.concurrency = 3;
+  handler("sink:cloud", r);
+  const std::vector<StartRun> three = std::exchange(started, {});
+  REQUIRE(three.size() == 3);
+  RunEnded busy = ended(three[0].jobs[0], Outcome::defer, "HTTP 429");
+  busy.park_runner = true;
+  busy.retry_after_ms = 7000;
+  const int64_t asked_at = now.boot_ms;
+  ask<Done>(busy);
+  pass(1000);
+  end(three[1].jobs[0], Outcome::done);  // it had begun before
+  CHECK(started.empty());
+  CHECK(gates(three[0].jobs[0].id) == "handler_parked");
+  busy = ended(three[2].jobs[0], Outcome::defer, "HTTP 429");
+  busy.park_runner = true;
+  busy.retry_after_ms = 5000;  // earlier than what was said first
+  ask<Done>(busy);
+  ask<Done>(LinkUp{});  // the server has said when
+  CHECK(wake() == asked_at + 7000);
+  pass(5999);
+  CHECK(started.empty());
+  pass(1);
+  CHECK(take_batch().size() == 1);
+  CHECK(get(three[0].jobs[0].id).attempts == 1);  // the one that is under way
+  CHECK(get(three[2].jobs[0].id).attempts == 0);
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a link comes up: the wait is cut short, once, and runs follow the first one gradually") {
+  for (int i = 0; i < 300; ++i) produce("v");
+  handler("sink:cloud");
+  std::vector<StartRun> batch = std::exchange(started, {});
+  int64_t longest = 0;
+  for (int i = 0; i < 8; ++i) {
+    std::vector<Op> ends;
+    for (const StartRun& run : batch) {
+      ends.push_back(ended(run.jobs[0], Outcome::defer, "no link"));
+      std::get<RunEnded>(ends.back()).park_runner = true;
+    }
+    tick(std::move(ends));
+    CHECK(last.waits_for_link);
+    longest = wake() - now.boot_ms;
+    if (i < 7) pass(longest);
+    batch = std::exchange(started, {});
+  }
+  REQUIRE(longest >= 30000);
+  ask<Done>(LinkUp{});
+  const int64_t soon = wake() - now.boot_ms;
+  CHECK(soon <= 5000);
+  CHECK_FALSE(last.waits_for_link);
+  ask<Done>(LinkUp{});
+  CHECK(wake() - now.boot_ms == soon);
+  pass(soon);
+  std::vector<size_t> at_once;
+  while (true) {
+    batch = std::exchange(started, {});
+    if (batch.empty()) break;
+    at_once.push_back(batch.size());
+    std::vector<Op> ends;
+    for (const StartRun& run : batch) ends.push_back(ended(run.jobs[0], Outcome::done));
+    tick(std::move(ends));
+  }
+  const std::vector<size_t> first(at_once.begin(), at_once.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(at_once.size(), 7)));
+  CHECK(first == std::vector<size_t>{1, 2, 4, 8, 16, 32, 64});
+}
+
 TEST_CASE_FIXTURE(OutboxFixture, "the server is away for ten minutes: no attempt is spent, everything is delivered after") {
   sink({100, 0, 1000});
   constexpr int kJobs = 500;

@@ -71,6 +71,7 @@ http 201 '"path":' $at/v1/backup -d "{\"path\":\"$work/copy.db\"}"
 http 400 'must be absolute' $at/v1/backup -d '{"path":"copy.db"}'
 http 200 '"deleted":' -X POST $at/v1/prune
 http 200 '{}' -X POST $at/v1/safe-mode/end
+http 200 '{}' -X POST $at/v1/link/up
 http 501 'later version' -X POST $at/v1/events/door-opened -d '{}'
 api -N "$at/v1/watch?type=echo" >"$work/watched" & watcher=$!
 until_true grep -q '^: watching' "$work/watched"

@@ -151,6 +151,7 @@ expect 0 "^$work/copy.db$" holdfast backup "$work/copy.db"
 expect 5 'is there already' holdfast backup "$work/copy.db"
 expect 0 'jobs? deleted' holdfast prune
 expect 0 'it was not on' holdfast end-safe-mode
+expect 0 'what waits for the network tries it soon' holdfast link up
 ${HOLDFAST_EMULATOR:-} "$HOLDFAST_BIN" watch --type echo >"$work/watched" & watcher=$!
 two_clients() { holdfast metrics | grep '^holdfast_admin_clients [2-9]'; }
 until_true two_clients

@@ -45,7 +45,7 @@ void check_http(int status, std::string_view head, std::string_view body, bool c
   result.response.headers.add("Date", "Wed, 23 Sep 2026 10:00:00 GMT");
   result.response.body = body;
   result.response.body_cut = cut;
-  const RunEnded ended = http_outcome(result, "ingest.example:443");
+  const RunEnded ended = http_outcome(result, "ingest.example:443", cut ? Asker::sink : Asker::handler);
   must_be_shown(ended.error);
   must((ended.outcome == Outcome::done) == (status < 300));
   must(ended.outcome == Outcome::done || !ended.error.empty());

@@ -21,6 +21,15 @@ struct Folder {
   Folder() {
     for (const char* file : {"ca.pem", "cert.pem", "key.pem", "notes.txt"}) write(file, "x");
     chmod((path + "/key.pem").c_str(), 0600);
+    write_key("hook-new", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    write_key("hook-old", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    setenv("CREDENTIALS_DIRECTORY", path.c_str(), 1);
+  }
+  ~Folder() { unsetenv("CREDENTIALS_DIRECTORY"); }
+  std::string write_key(const std::string& name, const std::string& text) const {
+    write(name, text);
+    chmod((path + "/" + name).c_str(), 0600);
+    return path + "/" + name;
   }
   std::string write(const std::string& name, const std::string& text) const {
     std::ofstream(path + "/" + name) << text;
@@ -40,7 +49,7 @@ std::string handler_failure(const std::string& members) {
 
 }  // namespace
 
-TEST_CASE("the configuration of INTERFACES.md loads, and says that signing is to come") {
+TEST_CASE("the configuration of INTERFACES.md loads") {
   const Folder folder;
   const std::string file =
       folder.write("holdfast.json", R"({
@@ -73,10 +82,9 @@ TEST_CASE("the configuration of INTERFACES.md loads, and says that signing is to
   CHECK(config->queues[0].settings.concurrency == 4);
   CHECK(config->schedules[0].jitter_ms == 600000);
   CHECK(config->limits.keep_completed_ms == 86400000);
-  REQUIRE(config->warnings.size() == 1);
-  CHECK(config->warnings[0] == file +
-                                   ":8: sinks.cloud.sign: signing comes in a later version: what "
-                                   "goes to this sink is NOT signed");
+  REQUIRE(config->sinks[0].http.sign.keys);
+  CHECK(config->sinks[0].http.sign.keys->size() == 2);
+  CHECK(config->warnings.empty());
 }
 
 TEST_CASE("what is not said has its default") {
@@ -251,6 +259,31 @@ TEST_CASE("a key is nobody else's") {
                 "/cert.pem\", \"key\": \"" + folder.path + "/key.pem\"}}}}") ==
         "h.json:1: sinks.c.tls.key: \"" + folder.path +
             "/key.pem\" is open to group or others: chmod 600 closes it");
+}
+
+TEST_CASE("keys of signatures are read with the configuration, which is another one when they change") {
+  const Folder folder;
+  auto text = [](const std::string& keys) { return R"({"sinks": {"c": {"url": "https://a.example/", "sign": {"keys": [)" + keys + "]}}}}"; };
+  CHECK(failure(text("")) == "h.json:1: sinks.c.sign.keys: the array is empty");
+  CHECK(failure(text(R"("a", "b", "c")")).find("sinks.c.sign.keys: ") != std::string::npos);
+  CHECK(failure(R"({"sinks": {"c": {"url": "https://a.example/", "sign": {}}}})").find("\"keys\" is missing") != std::string::npos);
+  CHECK(failure(text(R"("hook-new")")) ==
+        "h.json:1: sinks.c.sign.keys[0]: \"hook-new\" is no secret's name: expected \"cred:NAME\", or the full path of a file");
+  CHECK(failure(text(R"("cred:hook-new", "cred:hook")")) ==
+        "h.json:1: sinks.c.sign.keys[1]: cred:hook (" + folder.path + "/hook): No such file or directory");
+  CHECK(failure(text("\"" + folder.write_key("short", "whsec_aGVsbG8=") + "\"")) ==
+        "h.json:1: sinks.c.sign.keys[0]: " + folder.path + "/short: the signing key has 5 bytes; allowed is 24 to 64");
+  CHECK(parse_config(text(R"("cred:hook")"), "h.json", ConfigOf::another).ok());
+
+  const auto read = [&] { return parse_config(text(R"("cred:hook-new")"), "h.json"); };
+  const auto before = read();
+  REQUIRE(before);
+  CHECK(read()->sinks == before->sinks);
+  folder.write_key("hook-new", "AfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+  CHECK(read()->sinks != before->sinks);
+  const auto handler = parse_config(R"({"handlers": {"n": {"http": {"url": "https://a.example/", "sign": {"keys": ["cred:hook-old"]}}}}})", "h.json");
+  REQUIRE(handler);
+  CHECK(handler->handlers[0].http.sign.keys->size() == 1);
 }
 
 TEST_CASE("authorities may be a folder") {

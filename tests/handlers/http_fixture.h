@@ -31,7 +31,8 @@ inline std::string reply(int status, const std::string& body = "",
 
 struct HttpFixture {
   TestLoop loop;
-  HttpClient client{loop.uv()};
+  CertClock clock{true, 1614265330000};
+  HttpClient client{loop.uv(), options_with_clock()};
   std::vector<SeenRequest> seen;
   // What is answered; "": nothing.
   std::function<std::string(const SeenRequest&)> answer = [](const SeenRequest&) {
@@ -42,6 +43,11 @@ struct HttpFixture {
   int reports = 0;
 
   ~HttpFixture() { shut(loop, client); }
+  HttpClientOptions options_with_clock() {
+    HttpClientOptions options;
+    options.cert_clock = [this] { return clock; };
+    return options;
+  }
 
   void arrived(Peer::Client& connection) {
     const size_t head_end = connection.got.find("\r\n\r\n");

@@ -22,8 +22,8 @@ HttpResult failure(NetErrorKind kind, NetPhase phase, bool sent) {
   return result;
 }
 
-RunEnded outcome(const HttpResult& result) {
-  return http_outcome(result, "ingest.example:443");
+RunEnded outcome(const HttpResult& result, Asker asker = Asker::handler) {
+  return http_outcome(result, "ingest.example:443", asker);
 }
 
 }  // namespace
@@ -69,6 +69,30 @@ TEST_SUITE("http_outcome") {
       result.response.status = 400;
       result.response.headers.add("Retry-After", "120");
       CHECK(outcome(result).retry_after_ms == -1);
+    }
+  }
+
+  TEST_CASE("a sink that its server asks to wait does so, and spends no attempt") {
+    for (const int status : {429, 503}) {
+      CAPTURE(status);
+      HttpResult result = response(status, "slow down");
+      CHECK(outcome(result, Asker::sink).outcome == Outcome::retry);  // for how long?
+      CHECK_FALSE(outcome(result, Asker::sink).park_runner);
+      result.response.headers.add("Retry-After", "120");
+      const RunEnded asked = outcome(result, Asker::sink);
+      CHECK(asked.outcome == Outcome::defer);
+      CHECK(asked.park_runner);
+      CHECK(asked.retry_after_ms == 120'000);
+      CHECK(asked.error.ends_with("from ingest.example:443: slow down"));
+      CHECK(outcome(result).outcome == Outcome::retry);
+      CHECK_FALSE(outcome(result).park_runner);
+    }
+    for (const int status : {408, 425, 500, 502, 504}) {
+      CAPTURE(status);
+      HttpResult result = response(status);
+      result.response.headers.add("Retry-After", "120");
+      CHECK(outcome(result, Asker::sink).outcome == Outcome::retry);
+      CHECK(outcome(result, Asker::sink).retry_after_ms == 120'000);
     }
   }
 

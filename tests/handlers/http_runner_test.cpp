@@ -1,5 +1,7 @@
 #include "handlers/http.h"
 
+#include <cstring>
+
 #include "tests/handlers/http_fixture.h"
 
 using namespace hf;
@@ -40,6 +42,36 @@ TEST_SUITE("http handler") {
     CHECK(seen[0].header("Holdfast-Attempt") == "3");
     CHECK(seen[0].header("Content-Type") == "application/json");
     CHECK(seen[0].header("User-Agent") == "holdfast/" HF_VERSION);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a request is signed, whatever the headers say, once the clock is trusted") {
+    auto keys = std::make_shared<SigningKeys>();
+    auto text = Secret::of(32);
+    REQUIRE(text);
+    std::memcpy(text->data(), "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 32);
+    keys->push_back(std::move(*signing_key(*text)));
+    HttpOptions options;
+    options.target = target();
+    options.target.sign = keys;
+    options.target.headers.add("Webhook-Signature", "forged");
+    make(std::move(options));
+    clock.trusted = false;
+    runner->start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::defer);
+    CHECK(ended[7].park_runner);
+    CHECK(ended[7].error.find("is to be signed, and the clock is not trusted yet") != std::string::npos);
+    CHECK(seen.empty());
+    clock.trusted = true;
+    ended.clear();
+    runner->start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::done);
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].header("webhook-id") == "gw-7");
+    CHECK(seen[0].header("webhook-timestamp") == "1614265330");
+    CHECK(seen[0].head.find("forged") == std::string::npos);
+    HttpHeaders expected;
+    REQUIRE(add_signature(&expected, *keys, "gw-7", 1614265330, seen[0].body));
+    CHECK(seen[0].header("webhook-signature") == expected.get("webhook-signature"));
   }
 
   TEST_CASE_FIXTURE(Fixture, "configured headers are added, but do not stand for the job's own") {

@@ -106,6 +106,58 @@ TEST_SUITE("sink") {
     CHECK(ended[8].outcome == Outcome::dead);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a server that takes some of the lines says so of each") {
+    std::string body = R"({"results":[{"key":"gw-3","status":"refused","error":"no such sensor"},{"key":"gw-1","status":"stored"},
+      {"key":"gw-2","status":"retry"},{"key":"gw-5","status":"lost"},{"key":"other","status":"refused"},7]})";
+    answer = [&](const SeenRequest&) { return reply(207, body, "Content-Type: application/json; charset=utf-8\r\n"); };
+    runner.start(jobs(1, 5));
+    wait_all(1, 5);
+    CHECK(ended[1].outcome == Outcome::done);
+    CHECK(ended[2].outcome == Outcome::retry);
+    CHECK(ended[2].error.ends_with(" wants it again"));
+    CHECK(ended[3].outcome == Outcome::dead);
+    CHECK(ended[3].error.ends_with(" refuses it: no such sensor"));
+    CHECK(ended[4].outcome == Outcome::retry);
+    CHECK(ended[4].error.ends_with(" does not name it"));
+    CHECK(ended[5].outcome == Outcome::retry);
+    CHECK(ended[5].error.find("says \"lost\" of it") != std::string::npos);
+    CHECK(seen.size() == 1);
+    for (JobId id = 1; id <= 5; ++id) CHECK_FALSE(ended[id].park_runner);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "any other answer is for all of them, but one that is too long to be read") {
+    std::string body, type = "Content-Type: application/json\r\n";
+    answer = [&](const SeenRequest&) { return reply(200, body, type); };
+    for (const char* text : {"", "stored", "[]", "{}", R"({"results":3})", R"({"results":[)", R"({"stored":3})"}) {
+      CAPTURE(text);
+      body = text;
+      reports = 0;
+      ended.clear();
+      runner.start(jobs(1, 3));
+      wait_all(1, 3);
+      for (JobId id = 1; id <= 3; ++id) CHECK(ended[id].outcome == Outcome::done);
+    }
+    body = R"({"results":[]})";
+    type = "Content-Type: text/plain\r\n";
+    reports = 0;
+    ended.clear();
+    runner.start(jobs(1, 3));
+    wait_all(1, 3);
+    CHECK(ended[1].outcome == Outcome::done);
+    type = "Content-Type: application/json\r\n";
+    for (const bool fits : {true, false}) {
+      CAPTURE(fits);
+      body = R"({"results":[{"key":"gw-1","status":"stored"}]})";
+      body.resize(4096 + 256 + (fits ? 0 : 1), ' ');
+      reports = 0;
+      ended.clear();
+      runner.start(jobs(1, 1));
+      wait_all(1, 1);
+      CHECK(ended[1].outcome == (fits ? Outcome::done : Outcome::retry));
+    }
+    CHECK(ended[1].error.find("is longer than the 4352 bytes that are read of it") != std::string::npos);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a busy server is left alone, also amid the halving") {
     answer = [this](const SeenRequest&) {
       if (seen.size() == 1) return reply(400);
@@ -117,7 +169,8 @@ TEST_SUITE("sink") {
     CHECK(seen.size() == 3);
     CHECK(ended[4].outcome == Outcome::done);
     for (JobId id = 5; id <= 8; ++id) {
-      CHECK(ended[id].outcome == Outcome::retry);
+      CHECK(ended[id].outcome == Outcome::defer);
+      CHECK(ended[id].park_runner);
       CHECK(ended[id].retry_after_ms == 9'000);
     }
   }

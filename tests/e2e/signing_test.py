@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Signed requests: who verifies them, by the specification of Standard Webhooks alone, takes them, also while keys change;
+and the keys are seen nowhere outside of the daemon."""
+import base64
+import contextlib
+import glob
+import hashlib
+import hmac
+import http.server
+import os
+import secrets
+import threading
+import time
+
+from harness import Case, Daemon, main, need, run
+
+TOLERANCE = 300  # seconds
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """Answers 401 to what none of its keys signed, or not now. taken: (id, body) of the others."""
+
+    def __init__(self, case, *keys):
+        self.keys = keys
+        self.taken = []
+        self.refused = []
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                ok = receiver.verifies(self.headers, body)
+                (receiver.taken if ok else receiver.refused).append((self.headers["webhook-id"], body.decode()))
+                self.send_response(200 if ok else 401)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        case.addCleanup(self.server_close)
+        case.addCleanup(self.shutdown)
+
+    def verifies(self, headers, body):
+        if abs(time.time() - int(headers.get("webhook-timestamp", "0"))) > TOLERANCE:
+            return False
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        rights = [base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in self.keys]
+        given = headers.get("webhook-signature", "").split(" ")
+        return any(version == "v1" and any(hmac.compare_digest(signature, right) for right in rights)
+                   for version, _, signature in (one.partition(",") for one in given))
+
+
+class Signing(Case):
+    def setUp(self):
+        super().setUp()
+        self.credentials = self.path("credentials")
+        os.mkdir(self.credentials)
+
+    def key(self, name):
+        key = secrets.token_bytes(32)
+        self.write_key(name, key)
+        return key
+
+    def write_key(self, name, key):
+        path = os.path.join(self.credentials, name)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+            file.write(f"whsec_{base64.b64encode(key).decode()}\n")
+
+    def config(self, receiver, *keys):
+        target = {"url": f"http://127.0.0.1:{receiver.server_port}/v1", "allow_private": True, "sign": {"keys": list(keys)}}
+        return {"handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"},
+                             "environment": {"exec": ["/bin/sh", "-c", "cat /proc/$PPID/cmdline /proc/self/environ; cat"], "sink": "cloud"},
+                             "notify": {"http": target}},
+                "sinks": {"cloud": {**target, "batch": {"max_jobs": 10, "max_wait": "100ms"}, "defer": "100ms"}},
+                "log": {"level": "debug"}}
+
+    def daemon(self, config):
+        return Daemon(self, config, prefix=("env", f"CREDENTIALS_DIRECTORY={self.credentials}"))
+
+    def test_results_and_requests_are_signed_and_keys_change(self):
+        old = self.key("old")
+        receiver = Receiver(self, old)
+        daemon = self.daemon(self.config(receiver, "cred:old")).start()
+        ids = [daemon.add("echo", f'{{"n":{n}}}') for n in range(15)] + [daemon.add("notify", '"hello"')]
+        jobs = daemon.ended(*ids)
+        self.assertEqual(receiver.refused, [])
+        self.assertIn((jobs[-1]["key"], '"hello"'), receiver.taken)
+        self.assertGreater(len(receiver.taken[0][1]), 0)
+        # Both while they change: the receiver has the old one alone, then the new one alone.
+        new = self.key("new")
+        daemon.reload(self.config(receiver, "cred:new", "cred:old"))
+        self.until("it is reloaded", lambda: daemon.log().count(" reloaded ") == 1)
+        daemon.ended(daemon.add("echo", "1"))
+        receiver.keys = (new,)
+        daemon.ended(daemon.add("echo", "2"))
+        # The same name, and something else in it.
+        newer = secrets.token_bytes(64)
+        self.write_key("new", newer)
+        daemon.reload()
+        self.until("it is reloaded", lambda: daemon.log().count(" reloaded ") == 2)
+        receiver.keys = (newer,)
+        daemon.ended(daemon.add("echo", "3"))
+        self.assertEqual(receiver.refused, [])
+        # A reload that finds no key keeps what was.
+        os.remove(os.path.join(self.credentials, "new"))
+        daemon.reload()
+        self.until("it says so", lambda: "cred:new" in daemon.log() and "No such file" in daemon.log())
+        daemon.ended(daemon.add("echo", "4"))
+        daemon.stop()
+
+    def test_a_key_is_seen_nowhere(self):
+        key = self.key("canary")
+        receiver = Receiver(self, key)
+        daemon = self.daemon(self.config(receiver, "cred:canary")).start()
+        ids = [daemon.add(type, '"x"') for type in ("echo", "environment", "notify") for _ in range(5)]
+        daemon.ended(*ids)
+        self.assertEqual(receiver.refused, [])
+        marks = [key, base64.b64encode(key), base64.b64encode(key)[:-4], key.hex().encode()]
+
+        def no_mark(what, data):
+            for mark in marks:
+                self.assertNotIn(mark, data, what)
+
+        pid = daemon.process.pid
+        self.assertNotEqual(self.dumpable(pid), b"")
+        no_mark("what a core dump has", self.dumpable(pid))
+        for file in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{file}", "rb") as data:
+                no_mark(file, data.read())
+        no_mark("ps", run("ps", "auxewww").encode())
+        no_mark("payloads and results", "".join(body for _, body in receiver.taken).encode())
+        for id in ids:
+            no_mark("the admin socket", daemon.cli("show", str(id), "--json").encode())
+        no_mark("metrics", (daemon.cli("metrics") + daemon.cli("stats", "--json")).encode())
+        daemon.stop()
+        for file in [daemon.log_file, daemon.config_file, *glob.glob(daemon.database + "*")]:
+            with open(file, "rb") as data:
+                no_mark(file, data.read())
+
+    def dumpable(self, pid):
+        """The memory of a process that the kernel would write to a core dump: all that can be read, but for what was excepted."""
+        memory = b""
+        try:
+            with open(f"/proc/{pid}/smaps", encoding="ascii") as smaps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+                span = None
+                for line in smaps:
+                    words = line.split()
+                    if "-" in words[0] and not words[0].endswith(":"):
+                        start, end = (int(one, 16) for one in words[0].split("-"))
+                        span = (start, end) if words[1].startswith("r") else None
+                    elif words[0] == "VmFlags:" and span and "dd" not in words and "io" not in words:
+                        with contextlib.suppress(OSError, ValueError, OverflowError):
+                            mem.seek(span[0])
+                            while span[0] < span[1] and (part := mem.read(min(span[1] - span[0], 1 << 20))):
+                                memory += part
+                                span = (span[0] + len(part), span[1])
+        except PermissionError:
+            self.skipTest("the memory of another process cannot be read here")
+        return memory
+
+
+if __name__ == "__main__":
+    need("ps")
+    main()
