@@ -57,7 +57,7 @@ bool LinkWatch::look() {
     }
     if (got <= 0) return up && listens_;
     auto left = static_cast<unsigned>(got);
-    for (auto* message = reinterpret_cast<nlmsghdr*>(bytes); NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+    for (auto* message = static_cast<nlmsghdr*>(static_cast<void*>(bytes)); NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
       up |= comes_up(*message);
     }
   }

@@ -116,8 +116,10 @@ TEST_SUITE("secret") {
     REQUIRE(read);
     Secret secret = std::move(*read);
     CHECK(secret.bytes() == "s3cret");
+    const char* emulator = std::getenv("HOLDFAST_EMULATOR");
+    if (emulator != nullptr && *emulator != 0) return;  // it knows nothing of such memory
     const std::string flags = flags_of(secret.bytes().data());
-    if (flags.empty()) return;  // an emulator
+    if (flags.empty()) return;
     CAPTURE(flags);
     CHECK(flags.find(" dd ") != std::string::npos);  // MADV_DONTDUMP
     CHECK(flags.find(" wf ") != std::string::npos);  // MADV_WIPEONFORK
