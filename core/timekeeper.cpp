@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kDayMs = 86400000;
 constexpr int64_t kStepMs = 2000;  // wall minus boot time moved by more than this: the clock was set
 // The saved progress is at most so old when work goes on, and when something only waits without a trusted clock: idle_ms().
-constexpr int64_t kSaveMs = 60000, kSaveIdleMs = 15 * 60000;
+constexpr int64_t kSaveMs = 60000, kSaveIdleMs = 15 * 60000, kSaveTrustedMs = 5 * 60000;
 constexpr int64_t kLookMs = 5000;  // while work waits for a clock that nobody has called right
 // A clock that is only plausible does not make more than this of the time in which the device was off: one that starts
 // at a wrong time must not expire what is waiting.
@@ -141,10 +141,10 @@ void Timekeeper::forget_floor() {
 // ---- what is saved ----------------------------------------------------------------------------------------
 
 // Twice as long each time: a power cut takes back at most half of what has passed since the start. A trusted clock brings that
-// back too, once it is trusted again; without one it is lost, so there is a bound.
+// back too, once it is trusted again, so that it may be more; without one it is lost, so there is a bound.
 int64_t Timekeeper::idle_ms() const {
-  const int64_t half = std::max(saved_ms_ - opened_ms_, kSaveMs);
-  return turn_.wall_trusted ? half : std::min(half, kSaveIdleMs);
+  const int64_t half = saved_ms_ - opened_ms_;
+  return turn_.wall_trusted ? std::max(half, kSaveTrustedMs) : std::clamp(half, kSaveMs, kSaveIdleMs);
 }
 
 void Timekeeper::save_if_due(bool wrote) {
