@@ -135,7 +135,8 @@ class Mutants:
             if done.returncode == 0:
                 continue
             said = done.stdout + done.stderr
-            first = re.search(r"TEST CASE: +(.*)", said) or re.search(r"VIOLATION (.*)", said)
+            # Of doctest the case whose error comes first: passing ones may have said something before.
+            first = re.search(r"TEST CASE: +([^\n]*)(?:(?!TEST CASE: ).)*? ERROR: ", said, re.S) or re.search(r"VIOLATION (.*)", said)
             what = first[1] if first else said.strip().splitlines()[-1] if said.strip() else f"status {done.returncode}"
             return " ".join([name.split("/")[1], *arguments[:1]]).replace(" --seeds", "") + ": " + what[:110]
         return None
