@@ -8,7 +8,7 @@ namespace hf {
 
 bool Breaker::trip(int64_t now_ms, int64_t asked_ms, std::string_view why, Random& random) {
   const bool waits = open_ && now_ms < until_ms_;
-  if (asked_ms >= 0) {
+  if (asked_ms > 0) {
     const int64_t until = now_ms + std::min(asked_ms, kBreakerAskedMaxMs);
     if (waits && asked_ && until <= until_ms_) return false;
     until_ms_ = until;
@@ -19,7 +19,7 @@ bool Breaker::trip(int64_t now_ms, int64_t asked_ms, std::string_view why, Rando
   }
   open_ = true;
   probing_ = hurried_ = false;
-  asked_ = asked_ms >= 0;
+  asked_ = asked_ms > 0;
   why_ = cut_utf8(why, HF_ERROR_TEXT_MAX);
   return true;
 }

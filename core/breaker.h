@@ -24,8 +24,9 @@ inline constexpr int kRampFirst = 2, kRampMax = 64;
 
 class Breaker {
  public:
-  // A run found that the world is not ready. `asked_ms` >= 0: the peer said for how long: exactly so long then, and at least
-  // as long as what it said before; -1: for a growing while, from half of it to all of it at random.
+  // A run found that the world is not ready. `asked_ms` > 0: the peer said for how long: exactly so long then, and at least
+  // as long as what it said before; else, also if it said "at once", for a growing while, from half of it to all of it at
+  // random.
   // False: it is open already for as long, as when many runs of one moment fail.
   bool trip(int64_t now_ms, int64_t asked_ms, std::string_view why, Random& random);
 

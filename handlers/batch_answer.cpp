@@ -51,6 +51,10 @@ int64_t batch_answer_limit(size_t lines) {
 std::vector<RunEnded> batch_answer(const HttpResponse& response, const std::vector<RunJob>& jobs, const std::string& peer) {
   if (!is_json(response.headers) || response.body.empty()) return {};
   if (response.body_cut) {
+    // Its beginning says whether it is of this form: other servers send long answers that mean nothing here.
+    for (const char* name : {"\"results\"", "\"key\"", "\"status\""}) {
+      if (response.body.find(name) == std::string::npos) return {};
+    }
     const std::string longest = std::to_string(batch_answer_limit(jobs.size()));
     return std::vector<RunEnded>(jobs.size(), again("the answer of " + peer + " is longer than the " + longest + " bytes that are read of it: it may not store all"));
   }
@@ -60,12 +64,13 @@ std::vector<RunEnded> batch_answer(const HttpResponse& response, const std::vect
   if (results == nullptr || results->kind != JsonNode::Kind::array) return {};
   std::unordered_map<std::string_view, const JsonNode*> lines;
   for (const JsonNode& line : results->items) {
-    if (line.kind == JsonNode::Kind::object) lines[text_of(line, "key")] = &line;
+    if (line.kind == JsonNode::Kind::object && line.find("status") != nullptr) lines[text_of(line, "key")] = &line;
   }
+  if (lines.empty() && !results->items.empty()) return {};  // somebody else's results
   std::vector<RunEnded> ends;
   ends.reserve(jobs.size());
   for (const RunJob& job : jobs) {
-    const auto found = lines.find(job.key);
+    const auto found = lines.find(std::string_view(job.key));
     ends.push_back(found != lines.end() ? line_answer(*found->second, peer) : again("the answer of " + peer + " does not name it"));
   }
   return ends;

@@ -1,4 +1,4 @@
-// What a server says of the single lines of a batch that it took: docs/delivery.md, "An answer for each line".
+// What a server says of the single lines of a batch that it took: docs/delivery.md, "A sink".
 #pragma once
 
 #include <cstdint>

@@ -90,7 +90,7 @@ class Workload {
       }
       case 6: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
       case 7: return {Prune{}, GetStats{}, Why{any_job(ledger)}, QueueList{}};
-      default: return {ScheduleRun{"every"}, Get{any_job(ledger)}};
+      default: return {ScheduleRun{"every"}, Get{any_job(ledger)}, LinkUp{}};
     }
   }
 
