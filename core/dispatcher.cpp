@@ -82,7 +82,7 @@ Dispatcher::Candidate Dispatcher::next_suspect() {
   const std::map<JobId, Lane*> all = turn_.suspects.all();
   for (const auto& [id, lane] : all) {
     if (!lane->queue->open() || !lane->runner->present) continue;
-    if (lane->runner->breaker.open() && !lane->runner->breaker.lets(turn_.now_ms, 0)) continue;
+    if (!lane->runner->breaker.lets(turn_.now_ms, 0)) continue;
     if (turn_.running.find(id) != nullptr) continue;
     FullRow row = turn_.store.read(id, false);
     if (!row.found || row.job.state != State::pending || !is_suspect(decode_opts(row.job.opts))) {

@@ -13,6 +13,7 @@
 #include "core/names.h"
 #include "core/units.h"
 #include "handlers/config_fields.h"
+#include "platform/descriptor.h"
 #include "platform/listen_socket.h"
 #include "platform/net/url.h"
 #include "platform/zones.h"
@@ -23,16 +24,6 @@ namespace {
 std::string reason(int error) {
   return std::strerror(error);
 }
-
-struct Descriptor {
-  explicit Descriptor(int number) : fd(number) {}
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  const int fd;
-};
 
 Result<std::string> read_file(const std::string& file) {
   const Descriptor in(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "handlers/spawn.h"
+#include "platform/descriptor.h"
 #include "platform/memory.h"
 
 namespace hf {
@@ -32,14 +33,6 @@ int above_standard(int fd) {
   errno = error;
   return moved;
 }
-
-// Owns a descriptor until the end of the scope.
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
 
 // A file in memory instead of a pipe that we would have to keep filling: nothing to write while the
 // child runs, nothing that fails when it does not read.

@@ -14,10 +14,10 @@
 #include "platform/ballast.h"
 #include "platform/engine_wait.h"
 #include "platform/host.h"
+#include "platform/link_watch.h"
 #include "platform/memory.h"
 #include "platform/thread.h"
 #include "platform/zones.h"
-#include "platform/link_watch.h"
 
 namespace hf {
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/names.h"
+#include "platform/descriptor.h"
 
 namespace hf {
 
@@ -72,13 +73,6 @@ Result<Place> place_of(std::string_view name) {
   }
   return Place{handed_over + ("/" + std::string(credential)), S_IRWXO};
 }
-
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
 
 Error cannot_read(const std::string& what) {
   const int code = errno == ENOENT || errno == ENOTDIR ? HF_E_NOT_FOUND : errno == EACCES || errno == EPERM ? HF_E_DENIED : HF_E_IO;

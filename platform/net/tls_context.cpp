@@ -18,6 +18,8 @@
 #include <cstring>
 #include <utility>
 
+#include "platform/descriptor.h"
+
 #if !defined(MBEDTLS_THREADING_C)
 #error "Mbed TLS must be built with MBEDTLS_THREADING_C: engines have a loop thread each, PSA is one a process"
 #endif
@@ -70,13 +72,6 @@ std::string reason(int code) {
 Error system_error(const std::string& path) {
   return {HF_E_IO, "cannot read " + path + ": " + std::strerror(errno)};
 }
-
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
 
 int64_t mtime_ns(const struct stat& st) {
   return int64_t{st.st_mtim.tv_sec} * 1000000000 + st.st_mtim.tv_nsec;

@@ -1,9 +1,7 @@
 // What must be true of a job at the end.
 #pragma once
 
-#include <algorithm>
 #include <string>
-#include <vector>
 
 #include "core/engine.h"
 #include "peer.h"
