@@ -1,10 +1,9 @@
 #include "handlers/config_fields.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "core/names.h"
+#include "handlers/tls_fields.h"
 #include "platform/json_spec.h"
 
 namespace hf {
@@ -72,33 +71,7 @@ bool read_file_name(const JsonValue& v, std::string* file) {
   return v.text(file, 4095);
 }
 
-// A PEM file, or a folder of them.
-bool read_authorities(const JsonValue& v, TlsConfig* tls) {
-  std::string name;
-  if (!read_file_name(v, &name)) return false;
-  struct stat info;
-  const bool folder = stat(name.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-  (folder ? tls->ca_dir : tls->ca_file) = name;
-  return true;
-}
-
 // ---- the tables, from the inside out
-
-constexpr JsonField<TlsConfig> kTlsFields[] = {
-    {"ca", "file", [](TlsConfig& t, const JsonValue& v) { return read_authorities(v, &t); }},
-    {"cert", "file",
-     [](TlsConfig& t, const JsonValue& v) { return read_file_name(v, &t.cert_file); }},
-    {"key", "file",
-     [](TlsConfig& t, const JsonValue& v) { return read_file_name(v, &t.key_file); }},
-};
-bool read_tls(const JsonValue& v, std::optional<TlsConfig>* tls) {
-  TlsConfig& config = tls->emplace();
-  if (!read_fields(v, {{kTlsFields, config}})) return false;
-  if (config.cert_file.empty() != config.key_file.empty()) {
-    return v.fail("a client certificate needs both \"cert\" and \"key\"");
-  }
-  return true;
-}
 
 constexpr JsonField<SignConfig> kSignFields[] = {
     {"keys", "array", [](SignConfig& s, const JsonValue& v) { return v.texts(&s.names, 2); }},
@@ -390,14 +363,14 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "handlers.*.backoff.", backoff_fields());
   add("handlers.*.http.", kMethodFields);
   add("handlers.*.http.", kTargetFields);
-  add("handlers.*.http.tls.", kTlsFields);
+  append(&keys, "handlers.*.http.tls.", tls_fields());
   add("handlers.*.http.sign.", kSignFields);
   add("sinks.*.", kTargetFields);
   add("sinks.*.", kSinkFields);
   add("sinks.*.", kPolicyFields);
   append(&keys, "sinks.*.", sink_queue_fields());
   append(&keys, "sinks.*.backoff.", backoff_fields());
-  add("sinks.*.tls.", kTlsFields);
+  append(&keys, "sinks.*.tls.", tls_fields());
   add("sinks.*.batch.", kBatchFields);
   add("sinks.*.sign.", kSignFields);
   append(&keys, "queues.*.", queue_fields());

@@ -1,8 +1,10 @@
 // What a TLS client is told: values, no state.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace hf {
 
@@ -13,6 +15,13 @@ struct CertClock {
   int64_t wall_ms = 0;  // since 1970
 };
 
+enum class TlsVersion : uint8_t { v1_2, v1_3 };
+
+// SHA-256 of a certificate's SubjectPublicKeyInfo (RFC 7469, 2.4); as text: pin_text().
+using SpkiPin = std::array<uint8_t, 32>;
+
+inline constexpr size_t kPinsMax = 16;
+
 struct TlsConfig {
   // Whom to trust: a PEM file, or a folder of them; both empty: the system's bundle.
   std::string ca_file;
@@ -20,7 +29,10 @@ struct TlsConfig {
   // Our certificate chain and key, PEM; both or none. The key file must be closed to group and others.
   std::string cert_file;
   std::string key_file;
-  bool tls13_only = false;
+  TlsVersion min_version = TlsVersion::v1_2;
+  std::vector<int> suites;    // numbers of TlsSuite, the first is liked best; empty: all that there are
+  // Not empty: the server's chain, verified as ever, has to have one of these keys, its own or that of an authority.
+  std::vector<SpkiPin> pins;  // at most kPinsMax
   // The server is not verified at all: anyone on the way can read and change everything. For the bench alone.
   bool dangerously_skip_verification = false;
 

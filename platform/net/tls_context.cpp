@@ -6,7 +6,6 @@
 #include <mbedtls/pk.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
-#include <mbedtls/ssl_ciphersuites.h>
 #include <mbedtls/x509_crt.h>
 #include <psa/crypto.h>
 #include <sys/random.h>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include "platform/descriptor.h"
+#include "platform/net/tls_words.h"
 
 #if !defined(MBEDTLS_THREADING_C)
 #error "Mbed TLS must be built with MBEDTLS_THREADING_C: engines have a loop thread each, PSA is one a process"
@@ -32,17 +32,8 @@ constexpr const char* kSystemBundles[] = {
     "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"};
 
-// Forward secrecy and authenticated encryption only.
-constexpr int kSuites[] = {MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-                           MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
-                           MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-                           MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-                           MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-                           MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-                           MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-                           MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-                           MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-                           0};
+// What is spoken over it, RFC 7301. A server that chooses something else ends the handshake.
+const char* const kProtocols[] = {"http/1.1", nullptr};
 
 // mbedTLS's form of a generator. The kernel's needs no seed, no state and no lock.
 int kernel_random(void*, unsigned char* out, size_t size) {
@@ -238,21 +229,46 @@ Status TlsContext::load_identity(const TlsConfig& config) {
   return ok_status();
 }
 
+// A version for which there is no suite is not offered.
+Status TlsContext::apply_versions(const TlsConfig& config) {
+  bool has_1_2 = false, has_1_3 = false;
+  const auto add = [&](const TlsSuite& suite) {
+    suites_.push_back(suite.number);
+    (suite.version == TlsVersion::v1_3 ? has_1_3 : has_1_2) = true;
+  };
+  if (config.suites.empty())
+    for (const TlsSuite& suite : tls_suites()) add(suite);
+  for (const int number : config.suites) {
+    const TlsSuite* suite = find_tls_suite(number);
+    if (suite == nullptr) return Error{HF_E_INVALID, "the cipher suite " + std::to_string(number) + " is not known"};
+    add(*suite);
+  }
+  suites_.push_back(0);
+  if (config.min_version == TlsVersion::v1_3) has_1_2 = false;
+  if (!has_1_2 && !has_1_3) return Error{HF_E_INVALID, "none of the cipher suites is for TLS 1.3"};
+  mbedtls_ssl_config* settings = &parsed_->settings;
+  mbedtls_ssl_conf_ciphersuites(settings, suites_.data());
+  mbedtls_ssl_conf_min_tls_version(settings, has_1_2 ? MBEDTLS_SSL_VERSION_TLS1_2 : MBEDTLS_SSL_VERSION_TLS1_3);
+  mbedtls_ssl_conf_max_tls_version(settings, has_1_3 ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
+  return ok_status();
+}
+
 Status TlsContext::apply(const TlsConfig& config) {
   mbedtls_ssl_config* settings = &parsed_->settings;
   const int code = mbedtls_ssl_config_defaults(settings, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                                MBEDTLS_SSL_PRESET_DEFAULT);
   if (code != 0) return Error{HF_E_NO_MEMORY, "TLS cannot be set up: " + reason(code)};
   mbedtls_ssl_conf_rng(settings, kernel_random, nullptr);
-  mbedtls_ssl_conf_ciphersuites(settings, kSuites);
-  mbedtls_ssl_conf_min_tls_version(
-      settings, config.tls13_only ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
+  HF_TRY(apply_versions(config));
+  if (mbedtls_ssl_conf_alpn_protocols(settings, const_cast<const char**>(kProtocols)) != 0)
+    return Error{HF_E_NO_MEMORY, "TLS cannot be set up: the protocol"};
   mbedtls_ssl_conf_session_tickets(settings, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
 #if defined(MBEDTLS_SSL_SESSION_TICKETS) && MBEDTLS_VERSION_NUMBER < 0x04000000
   mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
       settings, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
 #endif
   verifies_ = !config.dangerously_skip_verification;
+  pins_ = config.pins;
   mbedtls_ssl_conf_authmode(settings,
                             verifies_ ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_OPTIONAL);
   if (verifies_) {

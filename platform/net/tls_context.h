@@ -37,6 +37,7 @@ class TlsContext {
 
   const mbedtls_ssl_config* settings() const;
   bool verifies() const { return verifies_; }
+  const std::vector<SpkiPin>& pins() const { return pins_; }
 
   // Loop's thread. `peer` is "host:port".
   // Resumption skips the certificates, so a session is offered only while `wall_ms` is within the validity
@@ -62,11 +63,14 @@ class TlsContext {
   Status load_ca_dir(const std::string& path);
   Status load_identity(const TlsConfig& config);
   Status apply(const TlsConfig& config);
+  Status apply_versions(const TlsConfig& config);
   Result<std::string> read(const std::string& path, size_t max_bytes, bool secret);
 
   std::unique_ptr<Parsed> parsed_;
   std::vector<Stamp> stamps_;
   bool verifies_ = true;
+  std::vector<int> suites_;  // as mbedTLS wants them: 0 at the end
+  std::vector<SpkiPin> pins_;
   std::map<std::string, Session> sessions_;
   uint64_t session_count_ = 0;
 };

@@ -33,6 +33,7 @@ constexpr AlertName kAlerts[] = {
     {MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR, "internal error"},
     {MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME, "it does not know this host name"},
     {116, "it requires a client certificate"},
+    {MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL, "it does not speak HTTP/1.1"},
 };
 
 std::string alert_text(int number) {
@@ -59,7 +60,7 @@ TlsSession::TlsSession(std::shared_ptr<TlsContext> context, const std::string& h
                        const std::string& peer, CertClock clock)
     : context_(std::move(context)),
       peer_(peer),
-      check_(host, host_is_ip, peer, clock),
+      check_(host, host_is_ip, peer, clock, context_->pins()),
       ssl_(std::make_unique<Ssl>()) {}
 
 TlsSession::~TlsSession() = default;

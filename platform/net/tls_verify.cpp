@@ -1,6 +1,7 @@
 #include "platform/net/tls_verify.h"
 
 #include <mbedtls/x509_crt.h>
+#include <psa/crypto.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <string_view>
 
 #include "platform/net/address.h"
+#include "platform/net/tls_words.h"
 
 namespace hf {
 namespace {
@@ -104,8 +106,22 @@ constexpr Fault kFaults[] = {
 
 }  // namespace
 
-CertCheck::CertCheck(std::string host, bool host_is_ip, std::string name, CertClock clock)
-    : host_(std::move(host)), host_is_ip_(host_is_ip), name_(std::move(name)), clock_(clock) {}
+CertCheck::CertCheck(std::string host, bool host_is_ip, std::string name, CertClock clock, std::span<const SpkiPin> pins)
+    : host_(std::move(host)), host_is_ip_(host_is_ip), name_(std::move(name)), clock_(clock), pins_(pins) {}
+
+// Called for the authority first: at depth 0 the whole chain was seen.
+void CertCheck::check_pin(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags) {
+  if (pins_.empty() || pinned_) return;
+  SpkiPin key;
+  size_t size = 0;
+  const psa_status_t made = psa_hash_compute(PSA_ALG_SHA_256, certificate.pk_raw.p, certificate.pk_raw.len, key.data(), key.size(), &size);
+  pinned_ = made == PSA_SUCCESS && std::find(pins_.begin(), pins_.end(), key) != pins_.end();
+  if (pinned_) return;
+  keys_ = pin_text(key) + (depth == 0 ? " (its own)" : " (" + short_name(certificate.subject) + ")") + (keys_.empty() ? "" : ", ") + keys_;
+  if (depth != 0) return;
+  *flags |= MBEDTLS_X509_BADCERT_OTHER;
+  pin_fault_ = "has none of the pinned keys: its chain has " + keys_;
+}
 
 void CertCheck::check_dates(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags) {
   *flags &= ~kDateFlags;  // mbedTLS read the system's clock
@@ -129,6 +145,7 @@ void CertCheck::check_dates(const mbedtls_x509_crt& certificate, int depth, uint
 void CertCheck::check(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags) {
   called_ = true;
   check_dates(certificate, depth, flags);
+  check_pin(certificate, depth, flags);
   if (*flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) {
     issuer_ = short_name(certificate.issuer);
     self_signed_ = depth == 0 && certificate.issuer_raw.len == certificate.subject_raw.len &&
@@ -150,6 +167,7 @@ NetError CertCheck::error(uint32_t flags) const {
                      : "is signed by an unknown authority (" + issuer_ + ")");
   for (const Fault& fault : kFaults)
     if (flags & fault.flag) add(fault.text);
+  if (!pin_fault_.empty()) add(pin_fault_);
   const bool only_dates = (flags & ~kDateFlags) == 0;
   if (flags & kDateFlags) add(date_fault_);
   if (faults.empty()) add("is not acceptable");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "platform/net/net_error.h"
@@ -12,8 +13,8 @@ struct mbedtls_x509_crt;
 namespace hf {
 
 // Sits in mbedTLS's verification of one handshake, as its callback: takes the dates from CertClock instead of
-// the system's clock, and the rule of RFC 9110, 4.3.4 that an IP address is proven by an iPAddress name
-// alone. A plain object, on the thread of its session.
+// the system's clock, the rule of RFC 9110, 4.3.4 that an IP address is proven by an iPAddress name
+// alone, and the pins. A plain object, on the thread of its session.
 class CertCheck {
  public:
   // When every certificate of the chain is valid, milliseconds since 1970.
@@ -23,8 +24,8 @@ class CertCheck {
     bool contains(int64_t wall_ms) const { return from_ms <= wall_ms && wall_ms <= to_ms; }
   };
 
-  // `name` ("ingest.example:443") is for messages.
-  CertCheck(std::string host, bool host_is_ip, std::string name, CertClock clock);
+  // `name` ("ingest.example:443") is for messages. `pins` live longer; none: any key will do.
+  CertCheck(std::string host, bool host_is_ip, std::string name, CertClock clock, std::span<const SpkiPin> pins);
 
   // For each certificate of the chain, depth 0 is the server's own. Changes `flags` (MBEDTLS_X509_BADCERT_*).
   void check(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags);
@@ -37,11 +38,16 @@ class CertCheck {
 
  private:
   void check_dates(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags);
+  void check_pin(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags);
 
   const std::string host_;
   const bool host_is_ip_;
   const std::string name_;
   const CertClock clock_;
+  const std::span<const SpkiPin> pins_;
+  bool pinned_ = false;     // one of the keys was among those
+  std::string keys_;        // of the chain, for a message
+  std::string pin_fault_;
   bool called_ = false;
   Validity validity_;
   std::string date_fault_;  // "expired on 2026-01-02"

@@ -286,6 +286,42 @@ TEST_CASE("keys of signatures are read with the configuration, which is another 
   CHECK(handler->handlers[0].http.sign.keys->size() == 1);
 }
 
+TEST_CASE("what is asked of TLS: pins, versions, suites") {
+  const Folder folder;
+  const auto tls = [](const std::string& members) { return R"({"sinks": {"c": {"url": "https://a.example/", "tls": {)" + members + "}}}}"; };
+  const std::string one = "sha256/uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=", two = "sha256/MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+  auto config = parse_config(tls("\"min_version\": \"1.3\", \"suites\": [\"TLS_AES_256_GCM_SHA384\", \"TLS_AES_128_GCM_SHA256\"], \"pins\": [\"" + one + "\", \"" + two + "\"]"), "h.json");
+  REQUIRE_MESSAGE(config.ok(), config.error().message);
+  CHECK(config->warnings.empty());
+  const TlsConfig& read = *config->sinks[0].http.tls;
+  CHECK(read.min_version == TlsVersion::v1_3);
+  CHECK(read.suites == std::vector<int>{0x1302, 0x1301});
+  CHECK(read.pins.size() == 2);
+  CHECK(!read.dangerously_skip_verification);
+
+  config = parse_config(tls("\"pins\": [\"" + one + "\"]"), "h.json");
+  REQUIRE(config.ok());
+  REQUIRE(config->warnings.size() == 1);
+  CHECK(config->warnings[0].starts_with("h.json:1: sinks.c.tls.pins: one pin alone: "));
+  config = parse_config(tls("\"dangerously_skip_verification\": true"), "h.json");
+  REQUIRE(config.ok());
+  REQUIRE(config->warnings.size() == 1);
+  CHECK(config->warnings[0].starts_with("h.json:1: sinks.c.tls: \"dangerously_skip_verification\": the server is not verified"));
+
+  CHECK(failure(tls("\"min_version\": \"1.1\"")).starts_with("h.json:1: sinks.c.tls.min_version: "));
+  CHECK(failure(tls("\"suites\": [\"TLS_AES_128_GCM_SHA265\"]"))
+            .starts_with("h.json:1: sinks.c.tls.suites[0]: there is no cipher suite \"TLS_AES_128_GCM_SHA265\"; did you mean \"TLS_AES_128_GCM_SHA256\"? (there are: TLS_AES_128_GCM_SHA256, "));
+  CHECK(failure(tls("\"suites\": [\"TLS_AES_128_GCM_SHA256\", \"TLS_AES_128_GCM_SHA256\"]")) == "h.json:1: sinks.c.tls.suites[1]: this suite is named twice");
+  CHECK(failure(tls("\"min_version\": \"1.3\", \"suites\": [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\"]")) ==
+        "h.json:1: sinks.c.tls: \"min_version\" is 1.3, and none of the \"suites\" is for TLS 1.3");
+  CHECK(failure(tls("\"pins\": [\"sha256/abc\"]")).starts_with("h.json:1: sinks.c.tls.pins[0]: \"sha256/abc\" is no pin: expected sha256/ and "));
+  CHECK(failure(tls("\"pins\": [\"" + one + "\", \"" + one + "\"]")) == "h.json:1: sinks.c.tls.pins[1]: this pin is named twice");
+  CHECK(failure(tls("\"pins\": [\"" + one + "\", \"" + two + "\"], \"dangerously_skip_verification\": true")).find("one or the other") != std::string::npos);
+  std::string many;
+  for (int i = 0; i < 17; ++i) many += (i ? ", \"" : "\"") + one + "\"";
+  CHECK(failure(tls("\"pins\": [" + many + "]")).starts_with("h.json:1: sinks.c.tls.pins: "));
+}
+
 TEST_CASE("authorities may be a folder") {
   const Folder folder;
   const auto config = parse_config(

@@ -104,6 +104,45 @@ TestCa::Pair TestCa::self_signed(const std::string& common_name) {
   return {base + ".pem", base + ".key"};
 }
 
+// ---- a client
+
+TlsWorld& tls_world() {
+  static TlsWorld world;
+  return world;
+}
+
+namespace {
+
+HttpClientOptions options_of(TlsSetup* setup) {
+  HttpClientOptions options;
+  options.cert_clock = [setup] { return setup->clock; };
+  options.resolver.lookup = [](const std::string&, std::vector<Address>* out) {
+    out->push_back(*parse_ip("127.0.0.1", 0));
+    return 0;
+  };
+  return options;
+}
+
+}  // namespace
+
+TlsSetup::TlsSetup() : client(loop.uv(), options_of(this)) { config.ca_file = tls_world().ca.file(); }
+TlsSetup::~TlsSetup() { shut(loop, client); }
+
+HttpRequest TlsSetup::request(uint16_t port, const std::string& host) {
+  HttpRequest request = request_to(*parse_url("https://" + host + ":" + std::to_string(port) + "/"));
+  const auto id = client.add_tls(config);
+  REQUIRE(id.ok());
+  request.tls = *id;
+  return request;
+}
+
+HttpResult TlsSetup::get(uint16_t port, const std::string& host) { return fetch(loop, client, request(port, host)); }
+
+void check_error(const HttpResult& result, NetErrorKind kind, const std::string& text) {
+  CHECK_MESSAGE(std::string(net_error_name(result.error.kind)) == std::string(net_error_name(kind)), result.error.message);
+  CHECK_MESSAGE(result.error.message.find(text) != std::string::npos, result.error.message);
+}
+
 // ---- openssl s_server
 
 OpensslServer::OpensslServer(const TestCa::Pair& pair, const std::vector<std::string>& options) {
@@ -136,6 +175,8 @@ struct TlsPeer::Settings {
   mbedtls_ssl_config config;
   mbedtls_x509_crt cert;
   mbedtls_pk_context key;
+  std::string protocol;
+  const char* protocols[2];
 };
 
 struct TlsPeer::Client::Ssl {
@@ -146,7 +187,7 @@ struct TlsPeer::Client::Ssl {
   ~Ssl() { mbedtls_ssl_free(&context); }
 };
 
-TlsPeer::TlsPeer(TestLoop& loop, const TestCa::Pair& pair, Script on_bytes)
+TlsPeer::TlsPeer(TestLoop& loop, const TestCa::Pair& pair, Script on_bytes, std::string protocol)
     : settings_(std::make_unique<Settings>()), on_bytes_(std::move(on_bytes)) {
   REQUIRE(psa_crypto_init() == PSA_SUCCESS);
   mbedtls_ssl_config_init(&settings_->config);
@@ -158,6 +199,10 @@ TlsPeer::TlsPeer(TestLoop& loop, const TestCa::Pair& pair, Script on_bytes)
                                       MBEDTLS_SSL_PRESET_DEFAULT) == 0);
   mbedtls_ssl_conf_rng(&settings_->config, kernel_random, nullptr);
   REQUIRE(mbedtls_ssl_conf_own_cert(&settings_->config, &settings_->cert, &settings_->key) == 0);
+  settings_->protocol = std::move(protocol);
+  settings_->protocols[0] = settings_->protocol.c_str();
+  settings_->protocols[1] = nullptr;
+  if (!settings_->protocol.empty()) REQUIRE(mbedtls_ssl_conf_alpn_protocols(&settings_->config, settings_->protocols) == 0);
   peer_ = std::make_unique<Peer>(loop, [this](Peer::Client& wire) { on_wire(wire); });
 }
 

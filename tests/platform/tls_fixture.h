@@ -44,6 +44,31 @@ class TestCa {
   int count_ = 0;
 };
 
+// Made once: a key and a certificate cost openssl some 20 ms.
+struct TlsWorld {
+  TestCa ca{"Test Root"};
+  TestCa stranger{"Stranger"};
+  TestCa::Pair good = ca.issue("ingest.example", "DNS:ingest.example,IP:127.0.0.1");
+  TestCa::Pair client = ca.issue("device-7", "");
+};
+TlsWorld& tls_world();
+
+// A client for which every name is 127.0.0.1, and the clock of certificates stands.
+struct TlsSetup {
+  TestLoop loop;
+  CertClock clock{true, kWithinMs};
+  HttpClient client;
+  TlsConfig config;  // trusts the authority of tls_world()
+
+  TlsSetup();
+  ~TlsSetup();
+  HttpRequest request(uint16_t port, const std::string& host = "ingest.example");
+  HttpResult get(uint16_t port, const std::string& host = "ingest.example");
+};
+
+// The kind of it, and what its message has.
+void check_error(const HttpResult& result, NetErrorKind kind, const std::string& text);
+
 // `openssl s_server -www` on 127.0.0.1, killed and reaped by the destructor.
 class OpensslServer {
  public:
@@ -77,7 +102,8 @@ class TlsPeer {
   };
   using Script = std::function<void(Client&)>;
 
-  TlsPeer(TestLoop& loop, const TestCa::Pair& pair, Script on_bytes);
+  // `protocol`: the one that it takes of those that a client offers (ALPN); "": it does not look at them.
+  TlsPeer(TestLoop& loop, const TestCa::Pair& pair, Script on_bytes, std::string protocol = "");
   ~TlsPeer();
   uint16_t port() const { return peer_->port(); }
   int connections() const { return peer_->connections(); }

@@ -16,56 +16,10 @@ namespace {
 
 constexpr int64_t kYearMs = int64_t{365} * 24 * 3600 * 1000;
 const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-// Made once: a key a certificate costs openssl some 20 ms.
-struct World {
-  TestCa ca{"Test Root"};
-  TestCa stranger{"Stranger"};
-  TestCa::Pair good = ca.issue("ingest.example", "DNS:ingest.example,IP:127.0.0.1");
-  TestCa::Pair client = ca.issue("device-7", "");
-};
-World& world() {
-  static World w;
-  return w;
-}
-
-// A client for which every name is 127.0.0.1, and the clock of certificates stands.
-struct Setup {
-  TestLoop loop;
-  CertClock clock{true, kWithinMs};
-  HttpClient client;
-  TlsConfig config;
-
-  static HttpClientOptions options(Setup* setup) {
-    HttpClientOptions o;
-    o.cert_clock = [setup] { return setup->clock; };
-    o.resolver.lookup = [](const std::string&, std::vector<Address>* out) {
-      out->push_back(*parse_ip("127.0.0.1", 0));
-      return 0;
-    };
-    return o;
-  }
-  Setup() : client(loop.uv(), options(this)) { config.ca_file = world().ca.file(); }
-  ~Setup() { shut(loop, client); }
-
-  HttpRequest request(uint16_t port, const std::string& host = "ingest.example") {
-    HttpRequest r = request_to(*parse_url("https://" + host + ":" + std::to_string(port) + "/"));
-    const auto id = client.add_tls(config);
-    REQUIRE(id.ok());
-    r.tls = *id;
-    return r;
-  }
-  HttpResult get(uint16_t port, const std::string& host = "ingest.example") {
-    return fetch(loop, client, request(port, host));
-  }
-};
+using Setup = TlsSetup;
+TlsWorld& world() { return tls_world(); }
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-void check_error(const HttpResult& r, NetErrorKind kind, const std::string& text) {
-  CHECK_MESSAGE(std::string(net_error_name(r.error.kind)) == std::string(net_error_name(kind)), r.error.message);
-  CHECK_MESSAGE(has(r.error.message, text), r.error.message);
-}
 
 TlsPeer::Script answer_tls(const std::string& response) {
   return [response](TlsPeer::Client& client) {
@@ -200,10 +154,10 @@ TEST_CASE("tls: client certificates") {
 TEST_CASE("tls: versions that do not meet") {
   OpensslServer old_only(world().good, {"-tls1_2"});
   Setup s;
-  s.config.tls13_only = true;
+  s.config.min_version = TlsVersion::v1_3;
   CHECK(s.get(old_only.port()).error.kind == NetErrorKind::kTlsProtocol);
   OpensslServer older(world().good, {"-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"});
-  s.config.tls13_only = false;
+  s.config.min_version = TlsVersion::v1_2;
   check_error(s.get(older.port()), NetErrorKind::kTlsProtocol, "version");
 }
 
