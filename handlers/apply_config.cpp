@@ -67,7 +67,18 @@ Status check(const Config& config, const Limits& limits) {
 
 // ---- runners
 
-HttpTarget target_of(const HttpConfig& http) {
+HttpDeadlines deadlines_of(const DeadlinesConfig& config, const HttpDeadlines& defaults) {
+  HttpDeadlines deadlines = defaults;
+  const auto take = [](int64_t said_ms, int64_t* ms) { *ms = said_ms > 0 ? said_ms : *ms; };
+  take(config.dns_ms, &deadlines.dns_ms);
+  take(config.connect_ms, &deadlines.connect_ms);
+  take(config.tls_ms, &deadlines.tls_ms);
+  take(config.first_byte_ms, &deadlines.first_byte_ms);
+  take(config.progress_ms, &deadlines.progress_ms);
+  return deadlines;
+}
+
+HttpTarget target_of(const HttpConfig& http, const HttpDeadlines& defaults) {
   HttpTarget target;
   target.url = *parse_url(http.url);  // load_config has read it
   target.method = http.method;
@@ -75,6 +86,7 @@ HttpTarget target_of(const HttpConfig& http) {
   target.tls = http.tls;
   target.allow_private = http.allow_private;
   target.sign = http.sign.keys;
+  target.deadlines = deadlines_of(http.deadlines, defaults);
   return target;
 }
 
@@ -93,7 +105,7 @@ class Runners {
   }
 
   Status set(const SinkConfig& sink) {
-    SinkOptions options{target_of(sink.http)};
+    SinkOptions options{target_of(sink.http, {})};
     uv_loop_t* loop = host_.loop().uv();
     return host_.set_runner(runner_spec(sink),
                             outbound([loop, options, end = end_run()](HttpClient& client) {
@@ -124,7 +136,9 @@ class Runners {
     return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run());
   }
   std::shared_ptr<Runner> http(const HttpConfig& config) const {
-    HttpOptions options{target_of(config), max_result_};
+    HttpDeadlines defaults;
+    defaults.first_byte_ms = 0;  // what is asked for may take the job's timeout to be made
+    HttpOptions options{target_of(config, defaults), max_result_};
     uv_loop_t* loop = host_.loop().uv();
     return outbound([loop, options, end = end_run()](HttpClient& client) {
       return std::make_unique<HttpRunner>(loop, client, options, end);

@@ -28,6 +28,16 @@ struct SignConfig {
   bool operator==(const SignConfig& other) const;  // also what is in them
 };
 
+// Of the phases of a request; 0: the default.
+struct DeadlinesConfig {
+  int64_t dns_ms = 0;
+  int64_t connect_ms = 0;
+  int64_t tls_ms = 0;
+  int64_t first_byte_ms = 0;
+  int64_t progress_ms = 0;
+  bool operator==(const DeadlinesConfig&) const = default;
+};
+
 // Where requests go.
 struct HttpConfig {
   std::string method = "POST";
@@ -36,6 +46,7 @@ struct HttpConfig {
   std::optional<TlsConfig> tls;
   bool allow_private = false;
   SignConfig sign;
+  DeadlinesConfig deadlines;
   bool operator==(const HttpConfig&) const = default;
 };
 

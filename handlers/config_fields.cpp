@@ -81,6 +81,17 @@ bool read_sign(const JsonValue& v, SignConfig* sign) {
   return !sign->names.empty() || v.fail("\"keys\" is missing: one key, or two while they change");
 }
 
+bool read_deadline(const JsonValue& v, int64_t* ms) {
+  return v.duration(ms, 100, 3600 * 1000);
+}
+constexpr JsonField<DeadlinesConfig> kDeadlineFields[] = {
+    {"dns", "duration", [](DeadlinesConfig& d, const JsonValue& v) { return read_deadline(v, &d.dns_ms); }},
+    {"connect", "duration", [](DeadlinesConfig& d, const JsonValue& v) { return read_deadline(v, &d.connect_ms); }},
+    {"tls", "duration", [](DeadlinesConfig& d, const JsonValue& v) { return read_deadline(v, &d.tls_ms); }},
+    {"first_byte", "duration", [](DeadlinesConfig& d, const JsonValue& v) { return read_deadline(v, &d.first_byte_ms); }},
+    {"progress", "duration", [](DeadlinesConfig& d, const JsonValue& v) { return read_deadline(v, &d.progress_ms); }},
+};
+
 // What a sink and an http handler share.
 constexpr JsonField<HttpConfig> kTargetFields[] = {
     {"url", "URL", [](HttpConfig& h, const JsonValue& v) { return v.text(&h.url); }},
@@ -90,6 +101,7 @@ constexpr JsonField<HttpConfig> kTargetFields[] = {
     {"allow_private", "bool",
      [](HttpConfig& h, const JsonValue& v) { return v.boolean(&h.allow_private); }},
     {"sign", "object", [](HttpConfig& h, const JsonValue& v) { return read_sign(v, &h.sign); }},
+    {"deadlines", "object", [](HttpConfig& h, const JsonValue& v) { return read_fields(v, {{kDeadlineFields, h.deadlines}}); }},
 };
 constexpr JsonField<HttpConfig> kMethodFields[] = {
     {"method", "choice",
@@ -365,6 +377,7 @@ std::vector<ConfigKey> config_keys() {
   add("handlers.*.http.", kTargetFields);
   append(&keys, "handlers.*.http.tls.", tls_fields());
   add("handlers.*.http.sign.", kSignFields);
+  add("handlers.*.http.deadlines.", kDeadlineFields);
   add("sinks.*.", kTargetFields);
   add("sinks.*.", kSinkFields);
   add("sinks.*.", kPolicyFields);
@@ -373,6 +386,7 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "sinks.*.tls.", tls_fields());
   add("sinks.*.batch.", kBatchFields);
   add("sinks.*.sign.", kSignFields);
+  add("sinks.*.deadlines.", kDeadlineFields);
   append(&keys, "queues.*.", queue_fields());
   append(&keys, "schedules.*.", schedule_fields());
   append(&keys, "schedules.*.", scheduled_job_fields());

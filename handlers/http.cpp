@@ -7,12 +7,6 @@
 #include "platform/memory.h"
 
 namespace hf {
-namespace {
-
-// The engine asks for the end at the timeout; the deadlines are there in case it does not.
-constexpr int64_t kAfterTimeoutMs = 1000;
-
-}  // namespace
 
 HttpRunner::HttpRunner(uv_loop_t* loop, HttpClient& client, HttpOptions options, EndRun end_run)
     : loop_(loop),
@@ -25,9 +19,7 @@ HttpRunner::~HttpRunner() {
 }
 
 void HttpRunner::start(StartRun run) {
-  HttpDeadlines deadlines = peer_.deadlines();
-  if (run.timeout_ms > 0)
-    deadlines.first_byte_ms = deadlines.whole_ms = run.timeout_ms + kAfterTimeoutMs;
+  const HttpDeadlines deadlines = peer_.deadlines(run.timeout_ms);
   for (RunJob& job : run.jobs) {
     const Fence fence = fence_of(job);
     Run& entry = running_[fence];
@@ -57,7 +49,7 @@ void HttpRunner::answered(const Fence& fence, HttpResult result) {
   const Run& run = node.mapped();
   RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
   if (!run.stopped) (void)guarded([&] {
-    RunEnded told = http_outcome(result, peer_.name(), Asker::handler);
+    RunEnded told = http_outcome(result, peer_.url(), Asker::handler);
     if (told.outcome == Outcome::done && result.response.body_cut)
       told = ended_too_long("the response of " + peer_.name(), max_result_);
     if (told.outcome == Outcome::done) told.result = std::move(result.response.body);

@@ -15,9 +15,7 @@
 namespace hf {
 
 struct HttpOptions {
-  // The deadlines of the whole request and of its first byte count where the job has no timeout;
-  // else they are as long as that.
-  HttpTarget target;
+  HttpTarget target;  // the deadline of the whole request counts where the job has no timeout
   int64_t max_result = HF_DEFAULT_MAX_PAYLOAD;  // bytes of a response's body
 };
 

@@ -1,5 +1,8 @@
 #include "handlers/http_outcome.h"
 
+#include <string_view>
+
+#include "core/names.h"
 #include "handlers/error_text.h"
 #include "platform/net/retry_after.h"
 
@@ -29,9 +32,48 @@ bool refuses_our_certificate(const HttpResponse& response) {
           response.body.find("No required SSL certificate was sent") != std::string::npos);
 }
 
-RunEnded of_response(const HttpResponse& response, const std::string& peer, Asker asker) {
+// The host that a redirect names, in quotes, where it is another one than `asked`; else "".
+std::string other_host(const HttpResponse& response, const Url& asked) {
+  const int status = response.status;
+  if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308) return "";
+  std::string_view to = response.headers.get("Location");
+  const size_t scheme = to.starts_with("//") ? 0 : equal_no_case(to.substr(0, 7), "http://") ? 5 : equal_no_case(to.substr(0, 8), "https://") ? 6 : to.npos;
+  if (scheme == to.npos) return "";  // relative
+  // Of the rest, which may be long and no proper URL, nothing matters.
+  to.remove_prefix(scheme + 2);
+  to = to.substr(0, to.find_first_of("/\\?#"));
+  to.remove_prefix(to.rfind('@') + 1);
+  const auto url = parse_url("http://" + std::string(to));
+  return !url ? quoted(to) : url->host != asked.host ? quoted(url->host) : "";
+}
+
+// What a sign-in page is, and no short word that some servers call text/html, too.
+bool is_page(const HttpResponse& response) {
+  const std::string_view type = response.headers.get("Content-Type");
+  const auto is = [&](std::string_view name) { return equal_no_case(type.substr(0, name.size()), name); };
+  if (!is("text/html") && !is("application/xhtml+xml")) return false;
+  std::string_view body = response.body;
+  if (body.starts_with("\xef\xbb\xbf")) body.remove_prefix(3);
+  const size_t first = body.find_first_not_of(" \t\r\n");
+  return first != body.npos && body[first] == '<';
+}
+
+// What gives a captive portal away on a link without TLS; "" if nothing does.
+std::string portal_sign(const HttpResponse& response, const Url& asked, Asker asker) {
+  if (asked.https) return "";
+  const std::string from = "HTTP " + std::to_string(response.status) + " from " + asked.host_port();
+  if (response.status == 511) return from + " (Network Authentication Required)";  // RFC 6585, 6
+  if (const std::string host = other_host(response, asked); !host.empty()) return from + " leads to " + host;
+  const bool page = asker == Asker::sink && response.status >= 200 && response.status < 300 && is_page(response);
+  return page ? from + " is an HTML page" : "";
+}
+
+RunEnded of_response(const HttpResponse& response, const Url& asked, Asker asker) {
   RunEnded ended;
   const int status = response.status;
+  const std::string peer = asked.host_port();
+  if (const std::string sign = portal_sign(response, asked, asker); !sign.empty())
+    return parked("captive portal? " + sign + "; jobs wait until the server itself answers");
   if (status >= 200 && status < 300) return ended;
   if (refuses_our_certificate(response))
     return parked(error_with_head(
@@ -52,8 +94,8 @@ RunEnded of_response(const HttpResponse& response, const std::string& peer, Aske
 
 }  // namespace
 
-RunEnded http_outcome(const HttpResult& result, const std::string& peer, Asker asker) {
-  if (result.ok()) return of_response(result.response, peer, asker);
+RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker) {
+  if (result.ok()) return of_response(result.response, asked, asker);
   const NetError& error = result.error;
   if (error.kind == NetErrorKind::kCanceled) {
     RunEnded ended;

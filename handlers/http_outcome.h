@@ -5,15 +5,19 @@
 
 #include "core/requests.h"
 #include "platform/net/http_message.h"
+#include "platform/net/url.h"
 
 namespace hf {
 
-// Pure; without id, attempt and result. `peer` is named in the text: Url::host_port().
+// Pure; without id, attempt and result. `asked` is where the request went; its host and port are named in the text.
 //
 //   2xx                              done
 //   408 425 429 5xx                  retry; after what Retry-After asks for
 //   429 503 with Retry-After, a sink defer, and the sink is parked for exactly so long: the server
 //                                    wants nothing of it before, and that is no attempt
+//   of plain http: 511, a redirect   defer, and the runner is parked: a captive portal (RFC 8952)
+//   to another host, and to a sink   answered in the server's place. Over TLS it cannot: there its
+//   2xx with an HTML page            certificate is of another host
 //   other 3xx, 4xx                   dead, with the start of the body
 //   the request was not sent         defer, and the runner is parked: no link, no name, nobody
 //                                    listens, no handshake, an address that is not allowed
@@ -24,7 +28,7 @@ namespace hf {
 //   the response was no HTTP
 //   cancelled                        handed back
 enum class Asker : uint8_t { handler, sink };
-RunEnded http_outcome(const HttpResult& result, const std::string& peer, Asker asker);
+RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker);
 
 // A refusal that may lie in what was sent, not in where to or by whom: of a batch, the parts may
 // still be accepted.

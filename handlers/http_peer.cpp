@@ -6,6 +6,11 @@
 #include "handlers/next_turn.h"
 
 namespace hf {
+namespace {
+
+constexpr int64_t kAfterTimeoutMs = 1000;
+
+}  // namespace
 
 HttpPeer::HttpPeer(uv_loop_t* loop, HttpClient& client, HttpTarget target)
     : loop_(loop), client_(client), target_(std::move(target)) {}
@@ -55,6 +60,13 @@ RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std:
       });
   *within = false;
   return id;
+}
+
+HttpDeadlines HttpPeer::deadlines(int64_t timeout_ms) const {
+  HttpDeadlines deadlines = target_.deadlines;
+  if (timeout_ms > 0) deadlines.whole_ms = timeout_ms + kAfterTimeoutMs;
+  if (deadlines.first_byte_ms == 0) deadlines.first_byte_ms = deadlines.whole_ms;
+  return deadlines;
 }
 
 void HttpPeer::release() {

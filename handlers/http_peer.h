@@ -19,7 +19,7 @@ struct HttpTarget {
   HttpHeaders headers;           // beside ours, or in place of our Content-Type and User-Agent
   std::optional<TlsConfig> tls;  // default: the system's CA bundle, no client certificate
   bool allow_private = false;    // may be at loopback, link-local and private addresses
-  HttpDeadlines deadlines;
+  HttpDeadlines deadlines;       // first_byte_ms 0: as long as the whole
   // What is sent is signed with them, under its Idempotency-Key; null: it is not signed. While the clock is not trusted
   // nothing is sent then: a receiver goes by the time in a signature.
   std::shared_ptr<const SigningKeys> sign;
@@ -43,8 +43,11 @@ class HttpPeer {
   // Nothing is sent from now on.
   void release();
 
-  std::string name() const { return target_.url.host_port(); }
-  const HttpDeadlines& deadlines() const { return target_.deadlines; }
+  std::string name() const { return url().host_port(); }
+  const Url& url() const { return target_.url; }
+  // Of the requests of a run that may take so long; 0 and less: the target's own. The engine asks for the end at the
+  // timeout; the deadline of the whole is there in case it does not.
+  HttpDeadlines deadlines(int64_t timeout_ms) const;
 
  private:
   uv_loop_t* const loop_;

@@ -58,7 +58,7 @@ void SinkRunner::send_next(Position batch) {
   std::string body;
   for (const RunJob& job : jobs) body += ndjson_line(job);
   batch->request =
-      peer_.send(headers, "application/x-ndjson", std::move(body), peer_.deadlines(), batch_answer_limit(jobs.size()),
+      peer_.send(headers, "application/x-ndjson", std::move(body), peer_.deadlines(batch->timeout_ms), batch_answer_limit(jobs.size()),
                  [this, batch](HttpResult result) { answered(batch, std::move(result)); });
 }
 
@@ -85,7 +85,7 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
   const bool stopped = batch->stopped.has_value();
   const bool broken_off = result.error.kind == NetErrorKind::kCanceled;
   const RunEnded how = stopped && broken_off ? ended_by_stop(*batch->stopped, batch->timeout_ms)
-                                             : http_outcome(result, peer_.name(), Asker::sink);
+                                             : http_outcome(result, peer_.url(), Asker::sink);
   const bool refused = how.outcome == Outcome::dead && about_content(result);
   if (refused && !stopped && first.size() > 1) {
     const auto middle = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);

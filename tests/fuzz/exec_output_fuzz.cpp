@@ -45,12 +45,20 @@ void check_http(int status, std::string_view head, std::string_view body, bool c
   result.response.headers.add("Date", "Wed, 23 Sep 2026 10:00:00 GMT");
   result.response.body = body;
   result.response.body_cut = cut;
-  const RunEnded ended = http_outcome(result, "ingest.example:443", cut ? Asker::sink : Asker::handler);
+  result.response.headers.add("Location", std::string(head));
+  result.response.headers.add("Content-Type", "text/html; charset=utf-8");
+  const Asker asker = cut ? Asker::sink : Asker::handler;
+  const RunEnded ended = http_outcome(result, *parse_url("https://ingest.example/"), asker);
   must_be_shown(ended.error);
   must((ended.outcome == Outcome::done) == (status < 300));
   must(ended.outcome == Outcome::done || !ended.error.empty());
   must(ended.retry_after_ms >= -1 && ended.retry_after_ms <= kRetryAfterMaxMs);
   must(!about_content(result) || (status >= 400 && status < 500));
+  const RunEnded plain = http_outcome(result, *parse_url("http://ingest.example/"), asker);
+  must_be_shown(plain.error);
+  const bool portal = plain.error.starts_with("captive portal? ");
+  must(!portal || (plain.park_runner && plain.outcome == Outcome::defer && (status == 511 || status < 400)));
+  must(portal || plain.outcome == ended.outcome);
 }
 
 void check_line(std::string_view result, std::string_view tags) {

@@ -191,6 +191,26 @@ TEST_CASE("windows and slack of queues and sinks") {
   CHECK(config->schedules[0].slack_ms == 86400000);
 }
 
+TEST_CASE("deadlines of a request's parts: 100 ms to an hour") {
+  const auto sink = [](const std::string& deadlines) { return R"({"sinks": {"cloud": {"url": "https://a.example/", "deadlines": )" + deadlines + "}}}"; };
+  for (const char* name : {"dns", "connect", "tls", "first_byte", "progress"}) {
+    const std::string key = "{\"" + std::string(name) + "\": ";
+    const std::string low = failure(sink(key + "\"99ms\"}"));
+    CHECK(low.starts_with("h.json:1: sinks.cloud.deadlines." + std::string(name) + ": "));
+    CHECK(low.find("99ms is out of range: allowed are 100ms to 1h") != std::string::npos);
+    CHECK(failure(sink(key + "\"3601s\"}")).find("is out of range") != std::string::npos);
+    CHECK(failure(sink(key + "\"none\"}")).find("is not a duration") != std::string::npos);
+  }
+  CHECK(failure(sink(R"({"whole": "1s"})")).find("unknown key (known here: dns, connect, tls, first_byte and progress)") != std::string::npos);
+  const auto config = parse_config(R"({"handlers": {"x": {"http": {"url": "https://a.example/", "deadlines": {"dns": "100ms", "connect": "1h"}}}},
+    "sinks": {"cloud": {"url": "https://a.example/", "deadlines": {"tls": "3s", "first_byte": "4s", "progress": "5s"}}, "b": {"url": "https://a.example/"}}})", "h.json");
+  REQUIRE(config);
+  CHECK(config->handlers[0].http.deadlines == DeadlinesConfig{.dns_ms = 100, .connect_ms = 3600000});
+  CHECK(config->sinks[0].http.deadlines == DeadlinesConfig{.tls_ms = 3000, .first_byte_ms = 4000, .progress_ms = 5000});
+  CHECK(config->sinks[1].http.deadlines == DeadlinesConfig());
+  CHECK_FALSE(config->sinks[0] == config->sinks[1]);
+}
+
 TEST_CASE("a device that has lost its time zones does the rest of its work") {
   const Folder empty;
   const char* const text = R"({"handlers": {"x": {"exec": ["/bin/sh"]}}, "queues": {"q": {"windows": "22:00-06:00", "tz": "Europe/Berlin"}},

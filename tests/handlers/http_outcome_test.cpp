@@ -23,7 +23,22 @@ HttpResult failure(NetErrorKind kind, NetPhase phase, bool sent) {
 }
 
 RunEnded outcome(const HttpResult& result, Asker asker = Asker::handler) {
-  return http_outcome(result, "ingest.example:443", asker);
+  return http_outcome(result, *parse_url("https://ingest.example/v1"), asker);
+}
+
+RunEnded over_plain_http(const HttpResult& result, Asker asker = Asker::handler) {
+  return http_outcome(result, *parse_url("http://ingest.example/v1"), asker);
+}
+
+HttpResult with_header(HttpResult result, const char* name, const char* value) {
+  result.response.headers.add(name, value);
+  return result;
+}
+
+bool is_portal(const RunEnded& ended) {
+  const bool parked = ended.outcome == Outcome::defer && ended.park_runner && ended.retry_after_ms == -1;
+  CHECK(parked == ended.error.starts_with("captive portal? HTTP "));
+  return parked;
 }
 
 }  // namespace
@@ -70,6 +85,55 @@ TEST_SUITE("http_outcome") {
       result.response.headers.add("Retry-After", "120");
       CHECK(outcome(result).retry_after_ms == -1);
     }
+  }
+
+  TEST_CASE("a captive portal answers plain http in place of the server") {
+    for (const Asker asker : {Asker::handler, Asker::sink}) {
+      const HttpResult login = with_header(response(511, "<html>"), "Retry-After", "3600");
+      CHECK(is_portal(over_plain_http(login, asker)));
+      CHECK(outcome(login, asker).outcome == Outcome::retry);  // over TLS it is the server's own word
+      CHECK(over_plain_http(login).error == "captive portal? HTTP 511 from ingest.example:80 (Network Authentication Required); jobs wait until the server itself answers");
+    }
+  }
+
+  TEST_CASE("a redirect to another host is one, too; none within the host") {
+    const std::string long_query = "http://login.hotel.example/?from=" + std::string(4000, '%');
+    for (const char* to : {"http://login.hotel.example/", "https://login.hotel.example:8443/a b", "HTTP://10.0.0.1?x", "//login.hotel.example", "http://ingest.example.hotel/",
+                           "http://ingest.example@hotel/", "http://ingest.example\\@hotel/", "http://", "http://0x7f.1/", long_query.c_str()}) {
+      CAPTURE(to);
+      const bool ours = std::string_view(to).find("example\\") != std::string_view::npos;  // up to the backslash it is ingest.example
+      for (const int status : {301, 302, 303, 307, 308}) {
+        CHECK(is_portal(over_plain_http(with_header(response(status), "Location", to))) == !ours);
+        CHECK(outcome(with_header(response(status), "Location", to)).outcome == Outcome::dead);
+      }
+      for (const int status : {300, 304, 305, 306, 400})
+        CHECK(over_plain_http(with_header(response(status), "Location", to)).outcome == Outcome::dead);
+    }
+    for (const char* to : {"/v2", "v2", "", "?x", "https://INGEST.example/v2", "http://ingest.example:8080/", "//ingest.example/", "http://user@ingest.example/", "ftp://hotel.example/",
+                           "http:/hotel.example/"}) {
+      CAPTURE(to);
+      CHECK(over_plain_http(with_header(response(302), "Location", to)).outcome == Outcome::dead);
+    }
+    CHECK(over_plain_http(response(302)).outcome == Outcome::dead);
+    CHECK(over_plain_http(with_header(response(302), "Location", "http://login.hotel.example:81/x")).error ==
+          "captive portal? HTTP 302 from ingest.example:80 leads to \"login.hotel.example\"; jobs wait until the server itself answers");
+    CHECK(over_plain_http(with_header(response(302), "Location", ("http://" + std::string(300, 'x')).c_str())).error.size() < 200);
+  }
+
+  TEST_CASE("a page is no answer to a delivery") {
+    for (const char* type : {"text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"})
+      for (const char* page : {"<!DOCTYPE html><title>Welcome</title>", "\r\n \t<html>", "\xef\xbb\xbf<html>"}) {
+        CAPTURE(page);
+        const HttpResult shown = with_header(response(200, page), "Content-Type", type);
+        CHECK(is_portal(over_plain_http(shown, Asker::sink)));
+        CHECK(over_plain_http(shown).outcome == Outcome::done);  // what an http job asked for
+        CHECK(outcome(shown, Asker::sink).outcome == Outcome::done);
+      }
+    for (const char* body : {"", "OK", " \n", "stored <3>"})  // text/html is what some servers call it unless told otherwise
+      CHECK(over_plain_http(with_header(response(200, body), "Content-Type", "text/html"), Asker::sink).outcome == Outcome::done);
+    CHECK(over_plain_http(with_header(response(200, "<a/>"), "Content-Type", "application/xml"), Asker::sink).outcome == Outcome::done);
+    CHECK(over_plain_http(response(200, "<html>"), Asker::sink).outcome == Outcome::done);
+    CHECK(over_plain_http(with_header(response(404, "<html>"), "Content-Type", "text/html"), Asker::sink).outcome == Outcome::dead);
   }
 
   TEST_CASE("a sink that its server asks to wait does so, and spends no attempt") {

@@ -146,6 +146,35 @@ TEST_SUITE("http handler") {
     CHECK(ended[7].error.find("/nowhere/ca.pem") != std::string::npos);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a request may take a little longer than its run, its first byte as long unless it is said") {
+    make();
+    HttpTarget to = target();
+    const HttpPeer by_default(loop.uv(), client, to);
+    CHECK(by_default.deadlines(5000).whole_ms == 6000);
+    CHECK(by_default.deadlines(0).whole_ms == HttpDeadlines().whole_ms);  // "none"
+    CHECK(by_default.deadlines(-1).whole_ms == HttpDeadlines().whole_ms);
+    CHECK(by_default.deadlines(5000).first_byte_ms == HttpDeadlines().first_byte_ms);
+    to.deadlines = {.dns_ms = 1, .connect_ms = 2, .tls_ms = 3, .first_byte_ms = 0, .progress_ms = 4};
+    const HttpPeer as_long(loop.uv(), client, to);
+    const HttpDeadlines deadlines = as_long.deadlines(5000);
+    CHECK(deadlines.first_byte_ms == 6000);
+    CHECK(deadlines.dns_ms == 1);
+    CHECK(deadlines.connect_ms == 2);
+    CHECK(deadlines.tls_ms == 3);
+    CHECK(deadlines.progress_ms == 4);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a server that says nothing is left at its deadline") {
+    answer = [](const SeenRequest&) { return ""; };
+    HttpOptions options;
+    options.target = target();
+    options.target.deadlines.first_byte_ms = 20;
+    make(std::move(options)).start(jobs(7, 7));
+    CHECK(wait(7).outcome == Outcome::retry);
+    CHECK(ended[7].error == "no response from " + target().url.host_port() + " within 20 ms");
+    CHECK(client.stats().connections == 0);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a stop breaks the request off, for its reason") {
     answer = [](const SeenRequest&) { return ""; };
     make().start(jobs(7, 7));

@@ -182,6 +182,18 @@ TEST_SUITE("sink") {
     }
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a sign-in page stores nothing: all deferred, the runner parked") {
+    answer = [](const SeenRequest&) { return reply(200, "<!DOCTYPE html><title>Welcome aboard</title>", "Content-Type: text/html\r\n"); };
+    runner.start(jobs(1, 3));
+    wait_all(1, 3);
+    CHECK(seen.size() == 1);
+    for (JobId id = 1; id <= 3; ++id) {
+      CHECK(ended[id].outcome == Outcome::defer);
+      CHECK(ended[id].park_runner);
+      CHECK(ended[id].error.starts_with("captive portal? "));
+    }
+  }
+
   TEST_CASE_FIXTURE(Fixture, "nobody listens: all deferred, the runner parked") {
     peer.stop_listening();
     runner.start(jobs(1, 2));
