@@ -1,4 +1,4 @@
-# hf::sqlite hf::uv hf::mbedtls hf::llhttp hf::cctz hf::json hf::cli11 hf::doctest
+# hf::sqlite hf::uv hf::mbedtls hf::llhttp hf::cctz hf::zlib hf::zstd hf::json hf::cli11 hf::doctest
 #
 # By default the pinned static libraries that toolchains/deps.sh built for this target; with
 # HOLDFAST_SYSTEM_DEPS the system's own, where they are new enough.
@@ -24,7 +24,8 @@ endfunction()
 
 if(HOLDFAST_SYSTEM_DEPS)
   find_package(PkgConfig REQUIRED)
-  foreach(dep "sqlite;sqlite3;3.40" "uv;libuv;1.44" "llhttp;libllhttp;9.2")
+  foreach(dep "sqlite;sqlite3;3.40" "uv;libuv;1.44" "llhttp;libllhttp;9.2"
+      "zlib;zlib;1.2.11" "zstd;libzstd;1.4.8")
     list(GET dep 0 name)
     list(GET dep 1 module)
     list(GET dep 2 minimum)
@@ -81,6 +82,8 @@ else()
   hf_imported(mbedtls LIBRARY "${lib}/libmbedtls.a" INCLUDE "${include}" LINK Threads::Threads)
   hf_imported(llhttp LIBRARY "${lib}/libllhttp.a" INCLUDE "${include}")
   hf_imported(cctz LIBRARY "${lib}/libcctz.a" INCLUDE "${include}")
+  hf_imported(zlib LIBRARY "${lib}/libz.a" INCLUDE "${include}")
+  hf_imported(zstd LIBRARY "${lib}/libzstd.a" INCLUDE "${include}")
   hf_imported(json INCLUDE "${include}")
   hf_imported(cli11 INCLUDE "${include}")
   hf_imported(doctest INCLUDE "${include}")

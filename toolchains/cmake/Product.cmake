@@ -7,7 +7,7 @@ include(GNUInstallDirs)
 add_custom_target(product)
 
 set(hf_objects $<TARGET_OBJECTS:hf_core> $<TARGET_OBJECTS:hf_platform> $<TARGET_OBJECTS:hf_handlers>)
-set(hf_libraries hf::sqlite hf::uv hf::mbedtls hf::llhttp hf::cctz)
+set(hf_libraries hf::sqlite hf::uv hf::mbedtls hf::llhttp hf::cctz hf::zlib hf::zstd)
 
 # ---- the shared library --------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ if(NOT HOLDFAST_SANITIZE)
 endif()
 set(hf_static_libs stdc++ m pthread dl)
 if(HOLDFAST_SYSTEM_DEPS)
-  list(APPEND hf_static_libs sqlite3 uv mbedtls mbedx509 mbedcrypto llhttp cctz)
+  list(APPEND hf_static_libs sqlite3 uv mbedtls mbedx509 mbedcrypto llhttp cctz z zstd)
 endif()
 add_library(holdfast_static INTERFACE)
 add_library(holdfast::static ALIAS holdfast_static)

@@ -152,6 +152,27 @@ build_cctz() {
   license cctz LICENSE.txt
 }
 
+# Without the wide tables of crc32: 16 KB for a checksum that is not what takes the time.
+build_zlib() {
+  archive libz.a "$CC $FLAGS -Os -DZ_TESTW=0" {adler32,crc32,deflate,trees,zutil,inflate,inffast,inftrees}.c
+  cp zlib.h zconf.h "$PREFIX/include/"
+  license zlib LICENSE
+}
+
+# Its quickest strategy alone (platform/compress.cpp asks for no other): 50 KB in place of 140. The folder
+# decompress is for the tests; a program that only compresses links none of it.
+build_libzstd() {
+  local exclude='' strategy
+  for strategy in DFAST GREEDY LAZY LAZY2 BTLAZY2 BTOPT BTULTRA; do
+    exclude+=" -DZSTD_EXCLUDE_${strategy}_BLOCK_COMPRESSOR"
+  done
+  cd lib
+  archive libzstd.a "$CC $FLAGS -Os -DZSTD_NO_INLINE -DZSTD_STRIP_ERROR_STRINGS -DZSTD_DISABLE_ASM -DDYNAMIC_BMI2=0 \
+    $exclude" common/*.c compress/*.c decompress/*.c
+  cp zstd.h zstd_errors.h "$PREFIX/include/"
+  license zstd ../LICENSE
+}
+
 build_nlohmann_json3() {
   cp -r single_include/nlohmann "$PREFIX/include/"
   license nlohmann-json LICENSE.MIT
