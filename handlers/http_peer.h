@@ -40,6 +40,7 @@ class HttpPeer {
   RequestId send(const HttpHeaders& ours, std::string content_type, std::string body,
                  const HttpDeadlines& deadlines, int64_t max_response, HttpDoneFn done);
   bool cancel(RequestId id) { return client_.cancel(id); }
+  bool withdraw(RequestId id) { return client_.withdraw(id); }
   // Nothing is sent from now on.
   void release();
 

@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <iterator>
 
+#include "core/breaker.h"
 #include "handlers/batch_answer.h"
 #include "handlers/http_outcome.h"
 #include "handlers/ndjson.h"
 #include "handlers/next_turn.h"
+#include "platform/clock.h"
 #include "platform/memory.h"
 
 namespace hf {
@@ -50,7 +52,31 @@ void SinkRunner::start(StartRun run) {
   throw std::bad_alloc();  // the batch has not begun
 }
 
+bool SinkRunner::is_quiet() const {
+  return boot_ms() < quiet_until_ms_;
+}
+
+// The engine hears of it, too, and starts nothing more; but it has started these already.
+void SinkRunner::keep_quiet(const RunEnded& how) {
+  asked_ = how;
+  quiet_until_ms_ = boot_ms() + std::min(how.retry_after_ms, kBreakerAskedMaxMs);
+  for (Batch& batch : batches_) batch.withdrawn = batch.withdrawn || peer_.withdraw(batch.request);
+}
+
+RunEnded SinkRunner::put_off() const {
+  RunEnded ended = asked_;
+  ended.retry_after_ms = std::max<int64_t>(quiet_until_ms_ - boot_ms(), 1);
+  return ended;
+}
+
 void SinkRunner::send_next(Position batch) {
+  batch->request = 0;
+  if (is_quiet()) {
+    return on_next_turn(loop_, [this, batch] {
+      if (!guarded([&] { end_all(*batch, put_off()); })) end_without_memory(*batch);
+      leave(batch);
+    });
+  }
   const Jobs& jobs = batch->parts.front();
   HttpHeaders headers;
   headers.add("Idempotency-Key", jobs.size() == 1 ? jobs[0].key : batch_key(jobs));
@@ -64,6 +90,10 @@ void SinkRunner::send_next(Position batch) {
 
 void SinkRunner::answered(Position batch, HttpResult result) {
   if (!guarded([&] { go_on(batch, result); })) end_without_memory(*batch);
+  leave(batch);
+}
+
+void SinkRunner::leave(Position batch) {
   if (!batch->parts.empty()) return;
   batches_.erase(batch);
   if (!batches_.empty() || !closed_) return;
@@ -84,8 +114,10 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
   Jobs& first = batch->parts.front();
   const bool stopped = batch->stopped.has_value();
   const bool broken_off = result.error.kind == NetErrorKind::kCanceled;
-  const RunEnded how = stopped && broken_off ? ended_by_stop(*batch->stopped, batch->timeout_ms)
-                                             : http_outcome(result, peer_.url(), Asker::sink);
+  const RunEnded how = stopped && broken_off            ? ended_by_stop(*batch->stopped, batch->timeout_ms)
+                       : batch->withdrawn && broken_off ? put_off()
+                                                        : http_outcome(result, peer_.url(), Asker::sink);
+  if (how.park_runner && how.retry_after_ms > 0 && !batch->withdrawn) keep_quiet(how);
   const bool refused = how.outcome == Outcome::dead && about_content(result);
   if (refused && !stopped && first.size() > 1) {
     const auto middle = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);

@@ -21,7 +21,8 @@ struct SinkOptions {
 // Loop thread. A StartRun is one batch and one request, unless the server refuses what is in it:
 // then its halves are sent, one after the other, down to the jobs that are refused alone. So a
 // poisonous result dies alone, with at most 2n - 1 requests for n jobs; the first other failure
-// ends all that is left.
+// ends all that is left. When the server asks for time (429 or 503 with Retry-After), nothing that is not on its way
+// already is sent before that is over.
 class SinkRunner : public Runner {
  public:
   // May be made on any thread. `client` outlives the runner.
@@ -44,12 +45,17 @@ class SinkRunner : public Runner {
     RequestId request = 0;
     int64_t timeout_ms = -1;
     std::optional<StopReason> stopped;
+    bool withdrawn = false;  // not sent after all: the server wants nothing now
   };
   using Position = std::list<Batch>::iterator;
 
   void send_next(Position batch);
   void answered(Position batch, HttpResult result);
   void go_on(Position batch, const HttpResult& result);
+  void leave(Position batch);
+  bool is_quiet() const;
+  void keep_quiet(const RunEnded& how);
+  RunEnded put_off() const;
   void end_without_memory(Batch& batch) noexcept;
   static bool is_cancelled(const Batch& batch, const RunJob& job);
   void end_first(Batch& batch, std::vector<RunEnded> ends);  // the first part
@@ -61,6 +67,8 @@ class SinkRunner : public Runner {
   HttpPeer peer_;
   const EndRun end_run_;
   std::list<Batch> batches_;
+  int64_t quiet_until_ms_ = 0;  // by boot_ms()
+  RunEnded asked_;              // how that was said
   std::function<void()> closed_;
 };
 

@@ -62,6 +62,7 @@ class HttpClient::Pool final : public std::enable_shared_from_this<Pool>, public
 
   RequestId send(HttpRequest request, HttpDoneFn on_done);
   bool cancel(RequestId id);
+  bool withdraw(RequestId id);
   void shutdown(std::function<void()> when_closed);
   HttpClientStats stats() const;
   CertClock clock() const { return net_.cert_clock(); }
@@ -162,6 +163,11 @@ bool HttpClient::Pool::cancel(RequestId id) {
   (void)guarded([&] { error.message = "the request to " + call->origin.name() + " was cancelled"; });
   finish(*call, failure(std::move(error)));
   return true;
+}
+
+bool HttpClient::Pool::withdraw(RequestId id) {
+  const Call* call = find(id);
+  return call && call->phase < NetPhase::kSend && !call->retried && cancel(id);
 }
 
 Call* HttpClient::Pool::find(RequestId id) {
@@ -423,6 +429,7 @@ RequestId HttpClient::send(HttpRequest request, HttpDoneFn on_done) {
 }
 
 bool HttpClient::cancel(RequestId id) { return pool_->cancel(id); }
+bool HttpClient::withdraw(RequestId id) { return pool_->withdraw(id); }
 
 Result<TlsConfigId> HttpClient::add_tls(TlsConfig config) {
   if (pool_->is_shut()) return Error{HF_E_STATE, "the HTTP client is shut down"};

@@ -63,6 +63,8 @@ class HttpClient {
   RequestId send(HttpRequest request, HttpDoneFn on_done);
   // on_done comes with kCanceled. False if it was called, or its call is due, already.
   bool cancel(RequestId id);
+  // The same, but of a request of which nothing has been sent. False: it goes on, or is over.
+  bool withdraw(RequestId id);
 
   // Certificates for HttpRequest::tls. The files are read when a connection needs them, and again when
   // they change. The same configuration gives the same id; each add_tls wants its remove_tls.

@@ -71,13 +71,12 @@ void Stream::on_read(ssize_t size) {
     tls_->receive(bytes);
     return run_tls();
   }
+  const std::string when = open_ ? "" : " during the TLS handshake";
   if (size != UV_EOF)
     return end(net_error(NetErrorKind::kClosed,
-                         "the connection to " + name_ + " broke: " + uv_strerror(static_cast<int>(size))),
+                         "the connection to " + name_ + " broke" + when + ": " + uv_strerror(static_cast<int>(size))),
                false);
-  end(net_error(NetErrorKind::kClosed, name_ + " closed the connection" +
-                                           (open_ ? "" : " during the TLS handshake")),
-      !tls_);
+  end(net_error(NetErrorKind::kClosed, name_ + " closed the connection" + when), !tls_);
 }
 
 void Stream::run_tls() {

@@ -4,6 +4,7 @@ Each script is a unittest program. A test starts what it needs; everything is ki
 """
 import contextlib
 import datetime
+import http.client
 import json
 import os
 import random
@@ -122,6 +123,17 @@ class Case(unittest.TestCase):
         return process
 
 
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("holdfast", timeout=PATIENCE)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 class Daemon:
     """`holdfast serve` in the case's folder. stop() wants a clean end."""
 
@@ -180,6 +192,16 @@ class Daemon:
 
     def api(self, method, path, body):
         return run("curl", "-sS", "--fail-with-body", "--unix-socket", self.socket, "-X", method, "--data-binary", "@-", f"http://holdfast{path}", input=json.dumps(body))
+
+    def ask(self, method, path, body=None):
+        """As api(), without a process for it: the answer, which must not be an error."""
+        connection = UnixConnection(self.socket)
+        with contextlib.closing(connection):
+            connection.request(method, path, json.dumps(body) if body is not None else None)
+            response = connection.getresponse()
+            said = response.read().decode()
+        self.case.assertLess(response.status, 300, f"{method} {path}: {said}")
+        return json.loads(said)
 
     def job(self, id):
         return json.loads(self.cli("show", str(id), "--json"))

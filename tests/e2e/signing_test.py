@@ -3,16 +3,20 @@
 and the keys are seen nowhere outside of the daemon."""
 import base64
 import contextlib
+import functools
 import glob
 import hashlib
 import hmac
 import http.server
 import os
+import re
 import secrets
+import shutil
+import signal
 import threading
 import time
 
-from harness import Case, Daemon, main, need, run
+from harness import PATIENCE, Case, Daemon, main, need, read, run
 
 TOLERANCE = 300  # seconds
 
@@ -81,8 +85,8 @@ class Signing(Case):
                 "sinks": {"cloud": {**target, "batch": {"max_jobs": 10, "max_wait": "100ms"}, "defer": "100ms"}},
                 "log": {"level": "debug"}}
 
-    def daemon(self, config):
-        return Daemon(self, config, prefix=("env", f"CREDENTIALS_DIRECTORY={self.credentials}"))
+    def daemon(self, config, prefix=()):
+        return Daemon(self, config, prefix=(*prefix, "env", f"CREDENTIALS_DIRECTORY={self.credentials}"))
 
     def test_results_and_requests_are_signed_and_keys_change(self):
         old = self.key("old")
@@ -122,12 +126,7 @@ class Signing(Case):
         ids = [daemon.add(type, '"x"') for type in ("echo", "environment", "notify") for _ in range(5)]
         daemon.ended(*ids)
         self.assertEqual(receiver.refused, [])
-        marks = [key, base64.b64encode(key), base64.b64encode(key)[:-4], key.hex().encode()]
-
-        def no_mark(what, data):
-            for mark in marks:
-                self.assertNotIn(mark, data, what)
-
+        no_mark = functools.partial(self.no_mark, key)
         pid = daemon.process.pid
         self.assertNotEqual(self.dumpable(pid), b"")
         no_mark("what a core dump has", self.dumpable(pid))
@@ -143,6 +142,39 @@ class Signing(Case):
         for file in [daemon.log_file, daemon.config_file, *glob.glob(daemon.database + "*")]:
             with open(file, "rb") as data:
                 no_mark(file, data.read())
+
+    def no_mark(self, key, what, data):
+        """Neither the key is in it, nor a form of it: its texts, and what HMAC makes of it first (RFC 2104)."""
+        pads = [bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5c)]
+        for mark in [key, base64.b64encode(key), base64.b64encode(key)[:-4], key.hex().encode(), *pads]:
+            self.assertFalse(mark in data, what)  # assertNotIn would show it all
+
+    def test_a_key_is_in_no_core_dump(self):
+        """A real one, where the system writes one into the folder of the process; else one that gdb makes."""
+        key = self.key("canary")
+        receiver = Receiver(self, key)
+        daemon = self.daemon(self.config(receiver, "cred:canary"), ("sh", "-c", 'cd "$0" && ulimit -c unlimited && exec "$@"', self.folder)).start()
+        daemon.ended(*[daemon.add(type, '"x"') for type in ("echo", "notify") for _ in range(3)])
+        self.assertEqual(receiver.refused, [])
+        pid = daemon.process.pid
+        core = None
+        if not re.match(r"[|/]", read("/proc/sys/kernel/core_pattern") or "|"):
+            daemon.process.send_signal(signal.SIGABRT)
+            daemon.process.wait(PATIENCE)
+            core = next(iter(glob.glob(self.path("*core*"))), None)
+        elif shutil.which("gcore"):
+            run("gcore", "-o", self.path("core"), str(pid), status=None)
+            core = next(iter(glob.glob(self.path("core*"))), None)
+        if core is None:
+            self.skipTest(f"no core here: the system gives it to {read('/proc/sys/kernel/core_pattern').strip()!r}, or the program was built so that it leaves none; "
+                          "the other test has searched the memory that one would have")
+        with open(core, "rb") as file:
+            memory = file.read()
+        self.assertEqual(memory[:4], b"\x7fELF")
+        for known in (b"cred:canary", f"127.0.0.1:{receiver.server_port}".encode()):  # what is no secret is in it
+            self.assertTrue(known in memory, known)
+        self.no_mark(key, "the core", memory)
+        print(f"no key in a core of {len(memory) >> 10} KiB")
 
     def dumpable(self, pid):
         """The memory of a process that the kernel would write to a core dump: all that can be read, but for what was excepted."""

@@ -182,6 +182,38 @@ TEST_SUITE("sink") {
     }
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a server that asks for time gets nothing more that is not on its way") {
+    answer = [](const SeenRequest&) { return reply(429, "slow down", "Retry-After: 9\r\n"); };
+    for (JobId id = 1; id <= 12; ++id) runner.start(jobs(id, id));
+    wait_all(1, 12);
+    CHECK(seen.size() <= 4);  // connections to one server
+    for (JobId id = 1; id <= 12; ++id) {
+      CHECK(ended[id].outcome == Outcome::defer);
+      CHECK(ended[id].park_runner);
+      CHECK(ended[id].retry_after_ms > 0);
+      CHECK(ended[id].retry_after_ms <= 9'000);
+      CHECK(ended[id].error.ends_with("slow down"));
+    }
+    // What the engine had started before it heard of it.
+    const size_t sent = seen.size();
+    runner.start(jobs(20, 22));
+    CHECK(reports == 12);
+    wait(22);
+    CHECK(reports == 15);
+    CHECK(ended[22].park_runner);
+    CHECK(ended[22].retry_after_ms <= 9'000);
+    CHECK(seen.size() == sent);
+    CHECK(client.stats().waiting == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a server that asks for no time is asked again") {
+    answer = [this](const SeenRequest&) { return reply(seen.size() == 1 ? 503 : 200, "", seen.size() == 1 ? "Retry-After: 0\r\n" : ""); };
+    runner.start(jobs(1, 1));
+    CHECK(wait(1).park_runner);
+    runner.start(jobs(2, 2));
+    CHECK(wait(2).outcome == Outcome::done);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a sign-in page stores nothing: all deferred, the runner parked") {
     answer = [](const SeenRequest&) { return reply(200, "<!DOCTYPE html><title>Welcome aboard</title>", "Content-Type: text/html\r\n"); };
     runner.start(jobs(1, 3));

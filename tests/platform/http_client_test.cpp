@@ -447,6 +447,33 @@ TEST_CASE("http: the pool is bounded and serves those that wait") {
   CHECK(results.back().error.kind == NetErrorKind::kCanceled);
 }
 
+TEST_CASE("http: what is withdrawn was not sent, and what was sent is not withdrawn") {
+  HttpClientOptions options;
+  options.max_connections_per_origin = 1;
+  Setup setup(options);
+  Peer peer(setup.loop, [](Peer::Client&) {});
+  std::vector<HttpResult> results;
+  const auto keep = [&](HttpResult r) { results.push_back(std::move(r)); };
+  const RequestId sent = setup.client.send(request_to(peer.url()), keep);
+  const RequestId waiting = setup.client.send(request_to(peer.url()), keep);
+  REQUIRE(setup.loop.run_until([&] { return peer.connections() == 1 && !peer.client(0).got.empty(); }));
+  CHECK_FALSE(setup.client.withdraw(sent));
+  CHECK(setup.client.withdraw(waiting));
+  CHECK_FALSE(setup.client.withdraw(waiting));
+  CHECK_FALSE(setup.client.withdraw(0));
+  REQUIRE(setup.loop.run_until([&] { return results.size() == 1; }));
+  CHECK(results[0].error.kind == NetErrorKind::kCanceled);
+  CHECK_FALSE(results[0].sent);
+  CHECK(setup.client.cancel(sent));
+  REQUIRE(setup.loop.run_until([&] { return results.size() == 2; }));
+  CHECK(results[1].sent);
+  // One whose connection is being made has sent nothing, either.
+  const RequestId connecting = setup.client.send(request_to(peer.url()), keep);
+  CHECK(setup.client.withdraw(connecting));
+  REQUIRE(setup.loop.run_until([&] { return results.size() == 3; }));
+  CHECK_FALSE(results[2].sent);
+}
+
 TEST_CASE("http: a waiting request has its deadline") {
   HttpClientOptions options;
   options.max_connections_per_origin = 1;

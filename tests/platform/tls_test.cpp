@@ -171,7 +171,7 @@ TEST_CASE("tls: what is no TLS, is cut, or is silent") {
   });
   check_error(s.get(cut.port()), NetErrorKind::kClosed, "closed the connection during the TLS handshake");
   Peer reset(s.loop, [](Peer::Client& c) { c.reset(); });
-  check_error(s.get(reset.port()), NetErrorKind::kClosed, "reset");
+  check_error(s.get(reset.port()), NetErrorKind::kClosed, "broke during the TLS handshake: connection reset");
   Peer silent(s.loop, [](Peer::Client&) {});
   HttpRequest request = s.request(silent.port());
   request.deadlines.tls_ms = 30;
