@@ -173,6 +173,45 @@ build_libzstd() {
   license zstd ../LICENSE
 }
 
+# The client library of mosquitto, for MQTT, as a protocol alone: without TLS (and so without OpenSSL), without threads.
+# "fd:N" in place of a host is a connected socket that becomes the library's: the name lookup, the check of the address and TLS
+# are ours (platform/mqtt). A packet of a broker is held to 64 KiB, as our CONNECT asks; the library would allocate 256 MiB.
+prepare_mosquitto() {
+  patch -p1 <<'EOF'
+--- a/lib/net_mosq.c
++++ b/lib/net_mosq.c
+@@ -530,7 +530,10 @@
+ int net__try_connect(const char *host, uint16_t port, mosq_sock_t *sock, const char *bind_address, bool blocking)
+ {
+ 	if(port == 0){
+-#ifdef WITH_UNIX_SOCKETS
++#ifdef HOLDFAST_CONNECTED_SOCKET
++		*sock = atoi(host + strlen("fd:"));
++		return MOSQ_ERR_SUCCESS;
++#elif defined(WITH_UNIX_SOCKETS)
+ 		return net__try_connect_unix(host, sock);
+ #else
+ 		return MOSQ_ERR_NOT_SUPPORTED;
+--- a/lib/packet_mosq.c
++++ b/lib/packet_mosq.c
+@@ -517,6 +517,7 @@
+ 		}
+ #else
+ 		/* FIXME - client case for incoming message received from broker too large */
++		if(mosq->in_packet.remaining_length > 65536) return MOSQ_ERR_OVERSIZE_PACKET;
+ #endif
+ 		if(mosq->in_packet.remaining_length > 0){
+ 			mosq->in_packet.payload = mosquitto__malloc(mosq->in_packet.remaining_length*sizeof(uint8_t));
+EOF
+}
+
+build_mosquitto() {
+  archive libmosquitto.a "$CC $FLAGS -Os -std=gnu11 -D_GNU_SOURCE -DHOLDFAST_CONNECTED_SOCKET -DLIBMOSQUITTO_STATIC \
+    -I. -Iinclude -Ilib -Ideps" lib/*.c
+  cp include/mosquitto.h include/mqtt_protocol.h "$PREFIX/include/"
+  license mosquitto edl-v10
+}
+
 build_nlohmann_json3() {
   cp -r single_include/nlohmann "$PREFIX/include/"
   license nlohmann-json LICENSE.MIT
