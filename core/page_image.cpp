@@ -62,13 +62,53 @@ std::vector<size_t> cells(std::string_view page, int64_t number) {
   return out;
 }
 
-// True if the page looks like one of a tree with pages of this size: its cells lie within it and reach its end.
+// Of a record of `size` bytes, how much lies in its cell; the rest is on overflow pages.
+uint64_t local_payload(uint64_t size, bool table, uint64_t usable) {
+  const uint64_t most = table ? usable - 35 : (usable - 12) * 64 / 255 - 23;
+  if (size <= most) return size;
+  const uint64_t least = (usable - 12) * 32 / 255 - 23;
+  const uint64_t k = least + (size - least) % (usable - 4);
+  return k <= most ? k : least;
+}
+
+// Where a cell ends; beyond the page if it does not read.
+size_t cell_end(std::string_view page, uint8_t type, size_t at) {
+  const size_t nowhere = page.size() + 1;
+  uint64_t size = 0, rowid = 0;
+  if (interior(type)) at += 4;
+  if (type == kTableInterior) return varint(page, at, rowid) ? at : nowhere;
+  if (!varint(page, at, size) || (type == kTableLeaf && !varint(page, at, rowid))) return nowhere;
+  const uint64_t local = local_payload(size, type == kTableLeaf, page.size());
+  return local > page.size() ? nowhere : at + static_cast<size_t>(local) + (local < size ? 4 : 0);
+}
+
+// True if the page looks like one of a tree with pages of this size: its cells lie within it and reach its end, but for what was
+// removed there.
 bool plausible(std::string_view page) {
   const uint8_t type = u8(page, 0);
   if (!is_tree_page(type)) return false;
   const std::vector<size_t> at = cells(page, 2);
   if (at.empty() || at.size() != u16(page, 3)) return false;
-  return *std::max_element(at.begin(), at.end()) >= page.size() / 2;
+  size_t end = 0;
+  for (const size_t cell : at) end = std::max(end, cell_end(page, type, cell));
+  return end > page.size() / 4 * 3 && end <= page.size();
+}
+
+// The size of pages by a header of which all that can be checked is right; 0: it says nothing that can be relied on.
+int64_t page_size_in_header(std::string_view start, int64_t bytes) {
+  const int64_t said = u16(start, 16) == 1 ? 65536 : u16(start, 16);
+  if (start.substr(0, 16) != kMagic || !is_page_size(said)) return 0;
+  if (u8(start, 20) != 0 || u8(start, 21) != 64 || u8(start, 22) != 32 || u8(start, 23) != 32) return 0;
+  const int64_t pages = u32(start, 28);
+  return pages > 0 && pages * said <= bytes ? said : 0;
+}
+
+// The same by the header of a log, which has a checksum.
+int64_t page_size_in_log(std::string_view header) {
+  wal::Sum sum{};
+  if (header.size() < kWalHeader || (u32(header, 0) & ~1u) != 0x377f0682) return 0;
+  wal::add(header.substr(0, 24), u32(header, 0) & 1, sum);
+  return is_page_size(u32(header, 8)) && sum == wal::sum_in_header(header) ? u32(header, 8) : 0;
 }
 
 std::vector<std::string> statements() {
@@ -104,10 +144,18 @@ Result<std::unique_ptr<PageImage>> PageImage::open(const std::string& path, cons
   return image;
 }
 
-// The header's word, if pages of that size look like pages; else the size by which most of the file does.
+// The header's word, and the log's if it does not say another one. Where the header is damaged or the two disagree: what is
+// said, if pages of that size look like pages; else the size by which most of the file does. Bodies may fill most of
+// a file, and look like nothing.
 void PageImage::choose_page_size() {
   std::vector<std::pair<int64_t, int>> scores;
   const std::string start = file_ ? file_->read(0, std::min<size_t>(kLookBytes, static_cast<size_t>(bytes()))) : "";
+  const int64_t in_header = page_size_in_header(start, bytes());
+  const int64_t in_log = wal_ ? page_size_in_log(wal_->read(0, kWalHeader)) : 0;
+  if (in_header != 0 && (in_log == 0 || in_log == in_header)) {
+    page_size_ = static_cast<int>(in_header);
+    return;
+  }
   int64_t best = 0;
   for (int size = 512; size <= 65536; size *= 2) {
     int64_t covered = 0;
@@ -119,6 +167,7 @@ void PageImage::choose_page_size() {
   }
   int64_t said = u16(start, 16);
   if (said == 1) said = 65536;
+  if (in_log != 0 && in_header == 0) said = in_log;
   if (wal_ && !is_page_size(said)) said = u32(wal_->read(8, 4), 0);
   for (auto [covered, size] : scores) {
     if (size == said && covered * 2 >= best) page_size_ = size;
@@ -143,10 +192,9 @@ void PageImage::look_at_log() {
   log_state_.present = true;
   const std::string header = wal_->read(0, kWalHeader);
   int64_t size = u32(header, 8);
-  wal::Sum sum{};
+  wal::Sum sum = wal::sum_in_header(header);
   bool big = u32(header, 0) & 1;
-  wal::add(std::string_view(header).substr(0, 24), big, sum);
-  const bool sound = (u32(header, 0) & ~1u) == 0x377f0682 && is_page_size(size) && sum == wal::sum_in_header(header);
+  const bool sound = page_size_in_log(header) != 0;
   if (sound && (blank_ || pages_ <= 1)) page_size_ = static_cast<int>(size);
   if (!sound) size = page_size_;
   if (size != page_size_) {
@@ -155,7 +203,6 @@ void PageImage::look_at_log() {
   }
   const size_t step = kFrameHeader + static_cast<size_t>(size);
   if (!sound) {
-    sum = wal::sum_in_header(header);
     big = false;  // of this machine: it wrote it
     const uint16_t probe = 1;
     big = *reinterpret_cast<const uint8_t*>(&probe) == 0;
@@ -398,13 +445,7 @@ bool PageImage::table_leaf(int64_t page) const {
 // The bytes of a record, as far as they can be had: what lies in the page, then the chain of overflow pages.
 std::string PageImage::payload(std::string_view page, int64_t number, size_t at, uint64_t size, bool table) const {
   const uint64_t usable = page.size();
-  const uint64_t most = table ? usable - 35 : (usable - 12) * 64 / 255 - 23;
-  uint64_t local = size;
-  if (size > most) {
-    const uint64_t least = (usable - 12) * 32 / 255 - 23;
-    const uint64_t k = least + (size - least) % (usable - 4);
-    local = k <= most ? k : least;
-  }
+  const uint64_t local = local_payload(size, table, usable);
   if (at + local + (local < size ? 4 : 0) > page.size()) return "";
   std::string out(page.substr(at, local));
   if (local == size) return out;
