@@ -10,6 +10,7 @@
 #include "handlers/http.h"
 #include "handlers/outbound.h"
 #include "handlers/sink.h"
+#include "platform/net/tls_context.h"
 #include "platform/net/url.h"
 
 namespace hf {
@@ -100,12 +101,14 @@ class Runners {
         client_(std::make_shared<SharedClient>(host.loop(), client_options(host))) {}
 
   Status set(const HandlerConfig& handler) {
+    host_.peers().drop("handlers." + handler.type);  // it may have been a request
     return host_.set_runner(runner_spec(handler),
-                            handler.is_exec() ? exec(handler) : http(handler.http));
+                            handler.is_exec() ? exec(handler) : http(handler));
   }
 
   Status set(const SinkConfig& sink) {
-    SinkOptions options{target_of(sink.http, {})};
+    host_.peers().drop("sinks." + sink.name);
+    SinkOptions options{target("sinks." + sink.name, sink.http, {})};
     uv_loop_t* loop = host_.loop().uv();
     return host_.set_runner(runner_spec(sink),
                             outbound([loop, options, end = end_run()](HttpClient& client) {
@@ -135,10 +138,25 @@ class Runners {
     options.max_result = max_result_;
     return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run());
   }
-  std::shared_ptr<Runner> http(const HttpConfig& config) const {
+  // Makes the peer known, with what its files say.
+  HttpTarget target(const std::string& name, const HttpConfig& config, const HttpDeadlines& defaults) const {
+    HttpTarget target = target_of(config, defaults);
+    if (!target.url.https) return target;
+    const bool verified = !config.tls || !config.tls->dangerously_skip_verification;
+    host_.peers().put(name, verified);
+    if (!verified) host_.log().warn("tls_unverified", {{"peer", name}});
+    if (config.tls && !(config.tls->ca_file + config.tls->ca_dir + config.tls->cert_file).empty()) {
+      const auto context = TlsContext::load(*config.tls);
+      if (context) host_.peers().learn(name, (*context)->cert_ends(""), host_.cert_clock());
+      if (!context) host_.log().warn("tls_files", {{"peer", name}, {"error", context.error().message}});
+    }
+    target.learn = [&host = host_, name](const CertEnds& ends, CertClock clock) { host.peers().learn(name, ends, clock); };
+    return target;
+  }
+  std::shared_ptr<Runner> http(const HandlerConfig& handler) const {
     HttpDeadlines defaults;
     defaults.first_byte_ms = 0;  // what is asked for may take the job's timeout to be made
-    HttpOptions options{target_of(config, defaults), max_result_};
+    HttpOptions options{target("handlers." + handler.type, handler.http, defaults), max_result_};
     uv_loop_t* loop = host_.loop().uv();
     return outbound([loop, options, end = end_run()](HttpClient& client) {
       return std::make_unique<HttpRunner>(loop, client, options, end);
@@ -174,10 +192,14 @@ Status set_runners(Host& host, const Config& now, const Config* before,
   }
   if (!before) return ok_status();
   for (const HandlerConfig& handler : before->handlers) {
-    if (!names.count(handler.type)) (void)host.remove_runner(handler.type);
+    if (names.count(handler.type)) continue;
+    (void)host.remove_runner(handler.type);
+    host.peers().drop("handlers." + handler.type);
   }
   for (const SinkConfig& sink : before->sinks) {
-    if (!names.count(runner_name(sink))) (void)host.remove_runner(runner_name(sink));
+    if (names.count(runner_name(sink))) continue;
+    (void)host.remove_runner(runner_name(sink));
+    host.peers().drop("sinks." + sink.name);
   }
   return ok_status();
 }

@@ -54,8 +54,11 @@ RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std:
   // A client that is shut down answers within send().
   const auto within = std::make_shared<bool>(true);
   const RequestId id = client_.send(
-      std::move(request), [loop = loop_, within, done = std::move(done)](HttpResult result) {
-        if (!*within) return done(std::move(result));
+      std::move(request), [this, loop = loop_, within, done = std::move(done)](HttpResult result) {
+        if (!*within) {
+          learn();
+          return done(std::move(result));
+        }
         on_next_turn(loop, [done, result = std::move(result)]() mutable { done(std::move(result)); });
       });
   *within = false;
@@ -67,6 +70,10 @@ HttpDeadlines HttpPeer::deadlines(int64_t timeout_ms) const {
   if (timeout_ms > 0) deadlines.whole_ms = timeout_ms + kAfterTimeoutMs;
   if (deadlines.first_byte_ms == 0) deadlines.first_byte_ms = deadlines.whole_ms;
   return deadlines;
+}
+
+void HttpPeer::learn() const {
+  if (target_.url.https && target_.learn) target_.learn(client_.cert_ends(tls_.value_or(kTlsSystem), name()), client_.clock());
 }
 
 void HttpPeer::release() {

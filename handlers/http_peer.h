@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,8 @@ struct HttpTarget {
   // What is sent is signed with them, under its Idempotency-Key; null: it is not signed. While the clock is not trusted
   // nothing is sent then: a receiver goes by the time in a signature.
   std::shared_ptr<const SigningKeys> sign;
+  // Told after each answer when certificates end. Loop thread.
+  std::function<void(const CertEnds& ends, CertClock clock)> learn = {};
 };
 
 // Loop thread, but may be made and destroyed on any.
@@ -51,6 +54,8 @@ class HttpPeer {
   HttpDeadlines deadlines(int64_t timeout_ms) const;
 
  private:
+  void learn() const;
+
   uv_loop_t* const loop_;
   HttpClient& client_;
   const HttpTarget target_;

@@ -337,7 +337,9 @@ Status watch_feed(AdminDesk& desk, AdminCall& call) {
 }
 
 Status show_stats(AdminDesk& desk, AdminCall& call) {
-  desk.ask(call, GetStats{}, [](Reply& reply) { return json_response(stats_json(std::get<Stats>(reply))); });
+  desk.ask(call, GetStats{}, [self = desk.shared_from_this()](Reply& reply) {
+    return json_response(stats_json(std::get<Stats>(reply), self->host.peer_report()));
+  });
   return ok_status();
 }
 
@@ -363,7 +365,7 @@ Status show_metrics(AdminDesk& desk, AdminCall& call) {
     process.resident_bytes = resident_bytes();
     process.clients = self->server ? static_cast<int64_t>(self->server->clients()) : 0;
     ServerResponse response;
-    response.body = prometheus_text(std::get<Stats>(reply), self->run_times, process);
+    response.body = prometheus_text(std::get<Stats>(reply), self->run_times, process, self->host.peer_report());
     response.content_type = kPrometheusType;
     return response;
   });
@@ -377,7 +379,7 @@ Status show_health(AdminDesk& desk, AdminCall& call) {
   });
   desk.ask(call, GetStats{}, [self = desk.shared_from_this(), deadline](Reply& reply) {
     self->call_off(deadline);
-    const Health health = health_of(std::get<Stats>(reply));
+    const Health health = health_of(std::get<Stats>(reply), self->host.peer_report());
     return json_response(health_json(health), health.failing() ? 503 : 200);
   });
   return ok_status();

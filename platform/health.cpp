@@ -11,6 +11,20 @@ namespace {
 constexpr int64_t kNearlyFullPercent = 90;
 constexpr int64_t kSalvageShownMs = 7LL * 86400 * 1000;  // so long a salvage is a warning
 
+// Some of what there is, and how many more.
+class Shown {
+ public:
+  void add(const std::string& one) {
+    if (++count_ <= kMost) text_ += (text_.empty() ? "" : "; ") + one;
+  }
+  std::string text() const { return count_ <= kMost ? text_ : text_ + "; and " + std::to_string(count_ - kMost) + " more"; }
+
+ private:
+  static constexpr int kMost = 5;
+  int count_ = 0;
+  std::string text_;
+};
+
 // "damage": the file was damaged a short while ago, and healed.
 HealthCheck damage(const Stats& stats) {
   HealthCheck check{"damage", true, false, ""};
@@ -56,6 +70,35 @@ HealthCheck room(std::string name, int64_t used, int64_t limit, const std::strin
   return check;
 }
 
+// "tls": whose server is not verified.
+HealthCheck verification(const PeerReport& report) {
+  HealthCheck check{"tls", true, false, ""};
+  Shown shown;
+  for (const PeerTls& peer : report.peers) {
+    if (!peer.verified) shown.add(peer.name);
+  }
+  check.ok = shown.text().empty();
+  if (!check.ok) check.why = "dangerously_skip_verification is set, so that anyone on the way can read and change what is sent: " + shown.text();
+  return check;
+}
+
+// "certificates": which end soon. Without a trusted clock nobody knows.
+HealthCheck certificates(const PeerReport& report) {
+  HealthCheck check{"certificates", true, false, ""};
+  Shown shown;
+  for (const PeerTls& peer : report.peers) {
+    for (size_t i = 0; report.clock.trusted && i < kCertsOf.size(); ++i) {
+      if (peer.ends[i] == 0) continue;
+      const int64_t days = days_until(peer.ends[i], report.clock.wall_ms);
+      if (days > kCertEndSoonDays) continue;
+      shown.add(peer.name + " (" + std::string(kCertsOf[i]) + ") " + (days < 0 ? "is over since " : "in " + std::to_string(days) + " days, ") + format_time(peer.ends[i]));
+    }
+  }
+  check.ok = shown.text().empty();
+  if (!check.ok) check.why = "certificates end soon: " + shown.text();
+  return check;
+}
+
 }  // namespace
 
 bool Health::failing() const {
@@ -70,7 +113,7 @@ const char* Health::word() const {
   return ok ? "ok" : "degraded";
 }
 
-Health health_of(const Stats& stats) {
+Health health_of(const Stats& stats, const PeerReport& peers) {
   Health health;
   health.checks.push_back({"engine", true, false, ""});
   health.checks.push_back(
@@ -82,6 +125,8 @@ Health health_of(const Stats& stats) {
   health.checks.push_back(disk(stats));
   health.checks.push_back(runs(stats));
   health.checks.push_back(damage(stats));
+  health.checks.push_back(verification(peers));
+  health.checks.push_back(certificates(peers));
   int64_t jobs = 0;
   for (const int64_t count : stats.by_state) jobs += count;
   health.checks.push_back(room("jobs", jobs, stats.max_jobs,

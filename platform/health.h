@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/types.h"
+#include "platform/peer_book.h"
 
 namespace hf {
 
@@ -22,7 +23,7 @@ struct Health {
   const char* word() const;  // "ok", "degraded" (one is not ok), "failing"
 };
 
-Health health_of(const Stats& stats);
+Health health_of(const Stats& stats, const PeerReport& peers = {});
 Health stuck_health(int64_t silent_ms);  // the engine did not answer for so long
 
 // {"status": "ok", "checks": [{"name": "engine", "ok": true}, ...]}

@@ -21,6 +21,7 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   auto state = std::make_shared<State>();
   state->path = path;
   state->options = std::move(options);
+  state->peers = std::make_unique<PeerBook>(state->options.log);
   if (state->options.device.empty()) state->options.device = host_name();
   HF_TRY(check_device(state->options.device));
   state->boot = boot_id();
@@ -310,6 +311,8 @@ Status Host::set_clock(const ClockOptions& options, std::function<void()> stop_a
 void Host::set_clock_word(bool right) {
   if (state_->clock_word.exchange(right) != right) state_->wait->wake();
 }
+
+PeerBook& Host::peers() { return *state_->peers; }
 
 CertClock Host::cert_clock() const {
   const bool trusted = state_->wall_trusted.load(std::memory_order_relaxed);

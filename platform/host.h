@@ -17,6 +17,7 @@
 #include "platform/log.h"
 #include "platform/loop.h"
 #include "platform/net/tls_config.h"
+#include "platform/peer_book.h"
 #include "platform/runner.h"
 
 namespace hf {
@@ -83,6 +84,10 @@ class Host {
   void set_clock_word(bool right);
   // What certificates' dates are to be judged by: the clock, or its floor while it is not trusted. Any thread.
   CertClock cert_clock() const;
+
+  // What is known of certificates. Any thread.
+  PeerBook& peers();
+  PeerReport peer_report() { return peers().report(cert_clock()); }
 
   // ---- the feed. Callbacks on the loop thread, in the order of commit. Returns an id.
   int watch(std::function<void(const Transition&)> on_transition);

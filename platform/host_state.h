@@ -32,6 +32,7 @@ struct Host::State {
   SystemZones zones{"", true};  // of the engine thread
   const std::unique_ptr<LinkWatch> link = LinkWatch::create();  // the same; null: there is none
   std::string boot;
+  std::unique_ptr<PeerBook> peers;
   std::unique_ptr<Loop> loop;
   std::unique_ptr<EngineWait> wait;
   Thread thread;

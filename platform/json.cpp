@@ -209,7 +209,30 @@ std::string why_json(const WhyInfo& why, Sight sight) {
   return json.text();
 }
 
-std::string stats_json(const Stats& stats) {
+namespace {
+
+// Days are by the clock, and left out while it is not trusted.
+JsonArray peer_array(const PeerReport& report) {
+  JsonArray peers;
+  for (const PeerTls& peer : report.peers) {
+    Json entry, days, ends;
+    entry["name"] = peer.name;
+    entry["tls_verified"] = peer.verified;
+    for (size_t i = 0; i < kCertsOf.size(); ++i) {
+      if (peer.ends[i] == 0) continue;
+      ends[kCertsOf[i]] = format_time(peer.ends[i]);
+      days[kCertsOf[i]] = days_until(peer.ends[i], report.clock.wall_ms);
+    }
+    entry["cert_ends"] = ends;
+    if (report.clock.trusted) entry["cert_days_left"] = days;
+    peers.push_back(entry);
+  }
+  return peers;
+}
+
+}  // namespace
+
+std::string stats_json(const Stats& stats, const PeerReport& peers) {
   Json json;
   for (int i = 0; i < kStates; ++i) json[state_name(static_cast<State>(i))] = stats.by_state[i];
   json["enqueued_total"] = stats.enqueued;
@@ -245,6 +268,7 @@ std::string stats_json(const Stats& stats) {
   put_time(&json, "next_wake", stats.next_wake_wall_ms);
   if (stats.next_wake_in_ms >= 0) json["next_wake_in_ms"] = stats.next_wake_in_ms;
   json["queues"] = queue_array(stats.queues);
+  json["peers"] = peer_array(peers);
   return json.text();
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/requests.h"
+#include "platform/peer_book.h"
 
 namespace hf {
 
@@ -21,7 +22,7 @@ enum class Sight : uint8_t { all, outline };
 std::string job_json(const JobInfo& job, Sight sight);
 std::string jobs_json(const JobPage& page, Sight sight);  // {"jobs": [...], "next": id}
 std::string why_json(const WhyInfo& why, Sight sight);
-std::string stats_json(const Stats& stats);
+std::string stats_json(const Stats& stats, const PeerReport& peers = {});
 std::string clock_json(const ClockInfo& clock);
 // `device` picks the times of H in the cron line.
 std::string schedule_json(const ScheduleInfo& schedule, Sight sight, const std::string& device);

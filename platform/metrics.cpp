@@ -129,6 +129,19 @@ void add_engine(Exposition& out, const Stats& stats) {
   }
 }
 
+void add_peers(Exposition& out, const PeerReport& report) {
+  if (report.peers.empty()) return;
+  out.metric("tls_unverified", "gauge", "1 if the server is not verified, as it was configured.");
+  for (const PeerTls& peer : report.peers) out.sample(peer.verified ? "0" : "1", {{"peer", peer.name}});
+  if (!report.clock.trusted) return;
+  out.metric("cert_days_left", "gauge", "Whole days until the first certificate ends: ours, an authority's that is configured, the server's as last seen.");
+  for (const PeerTls& peer : report.peers) {
+    for (size_t i = 0; i < kCertsOf.size(); ++i) {
+      if (peer.ends[i] != 0) out.sample(std::to_string(days_until(peer.ends[i], report.clock.wall_ms)), {{"peer", peer.name}, {"which", kCertsOf[i]}});
+    }
+  }
+}
+
 void add_run_times(Exposition& out, const RunTimes& times) {
   out.metric("run_duration_seconds", "histogram", "How long runs and deliveries took.");
   const auto counts = times.cumulative();
@@ -176,7 +189,7 @@ int64_t resident_bytes() {
 }
 
 std::string prometheus_text(const Stats& stats, const RunTimes& times,
-                            const ProcessFigures& process) {
+                            const ProcessFigures& process, const PeerReport& peers) {
   Exposition out;
   out.metric("build_info", "gauge", "1; the version is its label.");
   out.sample("1", {{"version", HF_VERSION}});
@@ -184,6 +197,7 @@ std::string prometheus_text(const Stats& stats, const RunTimes& times,
   add_queues(out, stats);
   add_run_times(out, times);
   add_engine(out, stats);
+  add_peers(out, peers);
   out.one("admin_clients", "gauge", "Connections to the admin socket.", process.clients);
   out.common_metric("process_start_time_seconds", "gauge",
                     "Start of the process, by the wall clock.");

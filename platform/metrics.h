@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/requests.h"
+#include "platform/peer_book.h"
 
 namespace hf {
 
@@ -35,7 +36,7 @@ struct ProcessFigures {
 int64_t resident_bytes();  // of this process, from /proc
 
 std::string prometheus_text(const Stats& stats, const RunTimes& times,
-                            const ProcessFigures& process);
+                            const ProcessFigures& process, const PeerReport& peers = {});
 
 // A label's value: backslash, quote and newline escaped; what is not UTF-8 becomes U+FFFD.
 std::string escape_label(std::string_view value);

@@ -440,6 +440,10 @@ void HttpClient::remove_tls(TlsConfigId id) {
   if (!pool_->is_shut()) pool_->tls().remove(id);
 }
 
+CertEnds HttpClient::cert_ends(TlsConfigId id, const std::string& peer) const {
+  return pool_->is_shut() ? CertEnds{} : pool_->tls().cert_ends(id, peer);
+}
+
 std::string HttpClient::tls_error(TlsConfigId id) const {
   return pool_->is_shut() ? "" : pool_->tls().last_error(id);
 }

@@ -70,6 +70,8 @@ class HttpClient {
   // they change. The same configuration gives the same id; each add_tls wants its remove_tls.
   Result<TlsConfigId> add_tls(TlsConfig config);
   void remove_tls(TlsConfigId id);
+  // As far as is known; `peer` is Url::host_port().
+  CertEnds cert_ends(TlsConfigId id, const std::string& peer) const;
   // Why the last (re)load of its files failed; "" if it did not.
   std::string tls_error(TlsConfigId id) const;
 

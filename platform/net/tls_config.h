@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hf {
@@ -21,6 +22,13 @@ enum class TlsVersion : uint8_t { v1_2, v1_3 };
 using SpkiPin = std::array<uint8_t, 32>;
 
 inline constexpr size_t kPinsMax = 16;
+
+// When the first of somebody's certificates ends, milliseconds since 1970; 0: it has none, or it is not known. In the order of
+// kCertsOf: our client certificate with its chain; the authorities, where a configuration names them; the server's chain
+// as it was last seen, without the authority at its top.
+inline constexpr std::array<std::string_view, 3> kCertsOf = {"client", "ca", "server"};
+inline constexpr size_t kClientCert = 0, kCaCert = 1, kServerCert = 2;
+using CertEnds = std::array<int64_t, kCertsOf.size()>;
 
 struct TlsConfig {
   // Whom to trust: a PEM file, or a folder of them; both empty: the system's bundle.

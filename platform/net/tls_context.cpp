@@ -79,6 +79,15 @@ bool has_suffix(const std::string& name, std::string_view suffix) {
   return name.size() > suffix.size() && std::string_view(name).substr(name.size() - suffix.size()) == suffix;
 }
 
+int64_t first_end_ms(const mbedtls_x509_crt& chain) {
+  int64_t first = 0;
+  for (const mbedtls_x509_crt* it = &chain; it && it->raw.p; it = it->next) {
+    const int64_t end = cert_time_ms(it->valid_to);
+    if (first == 0 || end < first) first = end;
+  }
+  return first;
+}
+
 }  // namespace
 
 struct TlsContext::Parsed {
@@ -275,7 +284,11 @@ Status TlsContext::apply(const TlsConfig& config) {
     HF_TRY(load_ca(config));
     mbedtls_ssl_conf_ca_chain(settings, &parsed_->ca, nullptr);
   }
-  return load_identity(config);
+  HF_TRY(load_identity(config));
+  file_ends_[kClientCert] = first_end_ms(parsed_->own);
+  // The system's bundle has authorities that end at any time, and others that take their place.
+  if (!config.ca_file.empty() || !config.ca_dir.empty()) file_ends_[kCaCert] = first_end_ms(parsed_->ca);
+  return ok_status();
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsConfig& config) {
@@ -285,6 +298,20 @@ Result<std::shared_ptr<TlsContext>> TlsContext::load(const TlsConfig& config) {
   std::shared_ptr<TlsContext> context(new TlsContext);
   HF_TRY(context->apply(config));
   return context;
+}
+
+// ---- when certificates end
+
+CertEnds TlsContext::cert_ends(const std::string& peer) const {
+  CertEnds ends = file_ends_;
+  const auto it = server_ends_.find(peer);
+  if (it != server_ends_.end()) ends[kServerCert] = it->second;
+  return ends;
+}
+
+void TlsContext::saw_server(const std::string& peer, int64_t end_ms) {
+  if (server_ends_.size() >= kServersKept && !server_ends_.contains(peer)) server_ends_.erase(server_ends_.begin());
+  server_ends_[peer] = end_ms;
 }
 
 // ---- sessions

@@ -20,6 +20,7 @@ inline constexpr size_t kCaBytesMax = 4 * 1024 * 1024;  // of a CA file, or of a
 inline constexpr size_t kCaFilesMax = 1000;             // files of a CA folder
 inline constexpr size_t kCertBytesMax = 256 * 1024;     // of a certificate or key file
 inline constexpr size_t kSessionsKept = 16;             // hosts whose last session is kept
+inline constexpr size_t kServersKept = 64;              // hosts of whose certificates the end is known
 
 // Loaded on a thread that may block, used from then on by one loop's thread. Shared by the store and the
 // sessions. What the files say is constant; the sessions that are kept for resumption change.
@@ -38,6 +39,11 @@ class TlsContext {
   const mbedtls_ssl_config* settings() const;
   bool verifies() const { return verifies_; }
   const std::vector<SpkiPin>& pins() const { return pins_; }
+
+  // Of the files, and of what the server `peer` last sent. Loop's thread, or whose it is before.
+  CertEnds cert_ends(const std::string& peer) const;
+  // Loop's thread.
+  void saw_server(const std::string& peer, int64_t end_ms);
 
   // Loop's thread. `peer` is "host:port".
   // Resumption skips the certificates, so a session is offered only while `wall_ms` is within the validity
@@ -73,6 +79,8 @@ class TlsContext {
   std::vector<SpkiPin> pins_;
   std::map<std::string, Session> sessions_;
   uint64_t session_count_ = 0;
+  CertEnds file_ends_ = {};
+  std::map<std::string, int64_t> server_ends_;  // at most kServersKept
 };
 
 }  // namespace hf

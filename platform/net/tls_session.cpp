@@ -114,6 +114,7 @@ int TlsSession::put_output(const unsigned char* bytes, size_t size) {
 TlsSession::Step TlsSession::handshake() {
   const int code = mbedtls_ssl_handshake(&ssl_->context);
   if (code == MBEDTLS_ERR_SSL_WANT_READ || code == MBEDTLS_ERR_SSL_WANT_WRITE) return Step::kWait;
+  if (check_.called()) context_->saw_server(peer_, check_.server_end_ms());
   if (code != 0) return fail(code);
   established_ = true;
   // TLS 1.3 sends tickets later, see read().

@@ -78,6 +78,11 @@ void TlsStore::cancel(TicketId ticket) {
   for (auto& [id, entry] : entries_) entry->waiting.erase(ticket);
 }
 
+CertEnds TlsStore::cert_ends(TlsConfigId id, const std::string& peer) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() || !it->second->context ? CertEnds{} : it->second->context->cert_ends(peer);
+}
+
 std::string TlsStore::last_error(TlsConfigId id) const {
   const auto it = entries_.find(id);
   return it == entries_.end() ? "" : it->second->error;

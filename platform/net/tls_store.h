@@ -36,6 +36,7 @@ class TlsStore {
   Result<TicketId> get(TlsConfigId id, ReadyFn ready);
   void cancel(TicketId ticket);  // `ready` is not called; a ticket that is used is allowed
 
+  CertEnds cert_ends(TlsConfigId id, const std::string& peer) const;
   std::string last_error(TlsConfigId id) const;  // of the last load; "" if it went well
 
  private:

@@ -20,14 +20,6 @@ constexpr std::string_view kCommonName = "\x55\x04\x03";  // 2.5.4.3
 constexpr int kNamesShown = 3;
 constexpr size_t kTextMax = 200;
 
-int64_t to_unix_ms(const mbedtls_x509_time& t) {
-  using namespace std::chrono;
-  const year_month_day date{year(t.year), month(static_cast<unsigned>(t.mon)),
-                            day(static_cast<unsigned>(t.day))};
-  const int64_t days = sys_days(date).time_since_epoch().count();
-  return (days * 86400 + t.hour * 3600 + t.min * 60 + t.sec) * 1000;
-}
-
 std::string date_text(const mbedtls_x509_time& t) {
   char text[48];
   std::snprintf(text, sizeof text, "%04d-%02d-%02d", t.year, t.mon, t.day);
@@ -106,6 +98,14 @@ constexpr Fault kFaults[] = {
 
 }  // namespace
 
+int64_t cert_time_ms(const mbedtls_x509_time& t) {
+  using namespace std::chrono;
+  const year_month_day date{year(t.year), month(static_cast<unsigned>(t.mon)),
+                            day(static_cast<unsigned>(t.day))};
+  const int64_t days = sys_days(date).time_since_epoch().count();
+  return (days * 86400 + t.hour * 3600 + t.min * 60 + t.sec) * 1000;
+}
+
 CertCheck::CertCheck(std::string host, bool host_is_ip, std::string name, CertClock clock, std::span<const SpkiPin> pins)
     : host_(std::move(host)), host_is_ip_(host_is_ip), name_(std::move(name)), clock_(clock), pins_(pins) {}
 
@@ -125,8 +125,9 @@ void CertCheck::check_pin(const mbedtls_x509_crt& certificate, int depth, uint32
 
 void CertCheck::check_dates(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags) {
   *flags &= ~kDateFlags;  // mbedTLS read the system's clock
-  const int64_t from_ms = to_unix_ms(certificate.valid_from);
-  const int64_t to_ms = to_unix_ms(certificate.valid_to) + 999;
+  const int64_t from_ms = cert_time_ms(certificate.valid_from);
+  const int64_t to_ms = cert_time_ms(certificate.valid_to) + 999;
+  if (depth == 0 || called_) server_end_ms_ = std::min(server_end_ms_, to_ms);
   validity_ = {std::max(validity_.from_ms, from_ms), std::min(validity_.to_ms, to_ms)};
   std::string fault;
   if (clock_.wall_ms > to_ms) {
@@ -143,9 +144,9 @@ void CertCheck::check_dates(const mbedtls_x509_crt& certificate, int depth, uint
 }
 
 void CertCheck::check(const mbedtls_x509_crt& certificate, int depth, uint32_t* flags) {
-  called_ = true;
   check_dates(certificate, depth, flags);
   check_pin(certificate, depth, flags);
+  called_ = true;
   if (*flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) {
     issuer_ = short_name(certificate.issuer);
     self_signed_ = depth == 0 && certificate.issuer_raw.len == certificate.subject_raw.len &&

@@ -9,8 +9,12 @@
 #include "platform/net/tls_config.h"
 
 struct mbedtls_x509_crt;
+struct mbedtls_x509_time;
 
 namespace hf {
+
+// Milliseconds since 1970.
+int64_t cert_time_ms(const mbedtls_x509_time& time);
 
 // Sits in mbedTLS's verification of one handshake, as its callback: takes the dates from CertClock instead of
 // the system's clock, the rule of RFC 9110, 4.3.4 that an IP address is proven by an iPAddress name
@@ -33,6 +37,9 @@ class CertCheck {
   // False after a resumed handshake: the certificate was checked when the session began.
   bool called() const { return called_; }
   const Validity& validity() const { return validity_; }  // REQUIRES: called()
+  // When the first certificate that the server sent ends; the authority at the top of the chain is not among them, unless the server
+  // is its own. REQUIRES: called()
+  int64_t server_end_ms() const { return server_end_ms_; }
   // REQUIRES: flags != 0, the result of the verification.
   NetError error(uint32_t flags) const;
 
@@ -50,6 +57,7 @@ class CertCheck {
   std::string pin_fault_;
   bool called_ = false;
   Validity validity_;
+  int64_t server_end_ms_ = INT64_MAX;
   std::string date_fault_;  // "expired on 2026-01-02"
   std::string names_;       // what the certificate is for
   std::string issuer_;

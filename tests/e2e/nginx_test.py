@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Deliveries and http jobs against a real nginx that wants a client certificate."""
 import collections
+import datetime
+import json
 import os
 
 from harness import Authority, Case, Daemon, Nginx, main, need
@@ -150,6 +152,59 @@ class Certificates(WithNginx):
         self.nginx.certificate(*self.server)
         self.nginx.reload()
         self.delivered(daemon, id)
+        daemon.stop()
+
+
+class Watched(WithNginx):
+    def test_certificates_that_end_soon_are_told_and_a_renewed_one_is_taken(self):
+        def in_days(days):
+            return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days, hours=1)).strftime("%Y%m%d%H%M%SZ")
+        self.nginx.certificate(*self.ca.issue("server", "DNS:localhost", last=in_days(5)))
+        self.nginx.start()
+        cert, key = self.ca.issue("gw-0042", last=in_days(20))
+        daemon = Daemon(self, {**self.config(self.tls(client=(cert, key))), "clock": {"plausible": True}}).start()
+
+        def days():
+            (peer,) = json.loads(daemon.cli("stats", "--json"))["peers"]
+            self.assertEqual((peer["name"], peer["tls_verified"]), ("sinks.cloud", True))
+            return {which: left for which, left in peer["cert_days_left"].items() if which != "ca"}
+        self.until("the clock is trusted", lambda: daemon.clock()["trusted"])
+        self.assertEqual(days(), {"client": 20})  # known before anything was sent
+        first = daemon.add("echo", "1")
+        self.delivered(daemon, first)
+        self.assertEqual(days(), {"client": 20, "server": 5})
+        self.assertIn('holdfast_cert_days_left{peer="sinks.cloud",which="server"} 5\n', daemon.cli("metrics"))
+        self.assertIn("sinks.cloud (server) in 5 days", daemon.cli("health"))
+        self.assertNotIn("(client)", daemon.cli("health"))
+        self.assertIn("which=server days_left=5 ", daemon.log())
+        self.assertEqual(daemon.log().count("cert_ends "), 2)  # client 20, server 5
+        # Both are renewed in place; the next connection has them.
+        new_cert, new_key = self.ca.issue("gw-0042", last=in_days(300))
+        os.replace(new_key, key)
+        os.replace(new_cert, cert)
+        self.nginx.certificate(*self.server)
+        self.nginx.reload()
+        second = daemon.add("echo", "2")
+        self.delivered(daemon, first, second)
+        self.assertEqual(days()["client"], 300)
+        self.assertGreater(days()["server"], 1000)
+        self.assertNotIn("sinks.cloud", daemon.cli("health"))
+        self.assertEqual(daemon.log().count("cert_ends "), 2)
+        daemon.stop()
+
+    def test_a_server_that_is_not_verified_is_told_everywhere(self):
+        self.nginx.certificate(*Authority(self.path("other"), "Other CA").issue("server", "DNS:elsewhere"))
+        self.nginx.start()
+        cert, key = self.client
+        daemon = Daemon(self, self.config({"dangerously_skip_verification": True, "cert": cert, "key": key})).start()
+        self.delivered(daemon, daemon.add("echo", "1"))
+        self.assertIn("dangerously_skip_verification", daemon.cli("health"))
+        self.assertFalse(json.loads(daemon.cli("stats", "--json"))["peers"][0]["tls_verified"])
+        self.assertIn('holdfast_tls_unverified{peer="sinks.cloud"} 1\n', daemon.cli("metrics"))
+        self.assertIn("tls_unverified peer=sinks.cloud", daemon.log())
+        self.assertIn("config note=", daemon.log())
+        daemon.reload(self.config(self.tls(ca=self.path("other") + "/ca.pem"), url=self.nginx.url("/v1/results")))
+        self.until("it is verified again", lambda: "dangerously" not in daemon.cli("health"))
         daemon.stop()
 
 

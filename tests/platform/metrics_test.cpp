@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "platform/health.h"
+#include "platform/json.h"
 
 using namespace hf;
 
@@ -89,6 +90,35 @@ TEST_CASE("the text is what Prometheus reads") {
 
 TEST_CASE("an engine without a queue has no empty metric") {
   CHECK(lint(prometheus_text(Stats(), RunTimes(), ProcessFigures())) == "");
+}
+
+TEST_CASE("certificates: figures and health, by a trusted clock alone") {
+  constexpr int64_t kNow = 1795573800000, kDay = 86400000;
+  PeerReport report{{true, kNow}, {}};
+  report.peers.push_back({"handlers.notify", true, {0, 0, kNow + 15 * kDay}});
+  report.peers.push_back({"sinks.cloud", false, {kNow + 15 * kDay - 1, kNow - 1, 0}});
+  const std::string text = prometheus_text(some_stats(), RunTimes(), ProcessFigures(), report);
+  CHECK(lint(text) == "");
+  CHECK(text.find("holdfast_tls_unverified{peer=\"handlers.notify\"} 0\nholdfast_tls_unverified{peer=\"sinks.cloud\"} 1\n") != std::string::npos);
+  CHECK(text.find("holdfast_cert_days_left{peer=\"handlers.notify\",which=\"server\"} 15\n"
+                  "holdfast_cert_days_left{peer=\"sinks.cloud\",which=\"client\"} 14\n"
+                  "holdfast_cert_days_left{peer=\"sinks.cloud\",which=\"ca\"} -1\n") != std::string::npos);
+  Health health = health_of(some_stats(), report);
+  CHECK(std::string(health.word()) == "degraded");
+  CHECK(!health.failing());
+  CHECK(health_json(health).find(R"("name":"tls","ok":false,"why":"dangerously_skip_verification is set, so that anyone on the way can read and change what is sent: sinks.cloud")") !=
+        std::string::npos);
+  CHECK(health_json(health).find(R"("name":"certificates","ok":false,"why":"certificates end soon: sinks.cloud (client) in 14 days, )") != std::string::npos);
+  CHECK(health_json(health).find("sinks.cloud (ca) is over since ") != std::string::npos);
+  const std::string json = stats_json(some_stats(), report);
+  CHECK(json.find(R"("peers":[{"name":"handlers.notify","tls_verified":true,"cert_ends":{"server":")") != std::string::npos);
+  CHECK(json.find(R"("cert_days_left":{"client":14,"ca":-1}}])") != std::string::npos);
+
+  report.clock.trusted = false;
+  report.peers[1].verified = true;
+  CHECK(prometheus_text(some_stats(), RunTimes(), ProcessFigures(), report).find("cert_days_left") == std::string::npos);
+  CHECK(std::string(health_of(some_stats(), report).word()) == "ok");
+  CHECK(stats_json(some_stats(), report).find("cert_days_left") == std::string::npos);
 }
 
 TEST_CASE("labels are escaped") {

@@ -309,6 +309,39 @@ TEST_CASE("tls: renewed files are used without a restart") {
   CHECK(has(s.client.tls_error(*s.client.add_tls(s.config)), "holds no certificate"));
 }
 
+TEST_CASE("tls: it is known when certificates end") {
+  const TempFolder folder;
+  constexpr int64_t k2050Ms = 2524608000000;
+  const auto second = [](int64_t ms) { return ms / 1000 * 1000; };
+  const TestCa::Pair shorter = world().ca.issue("device-7", "", kFrom, "20500101000000Z");
+  OpensslServer server(world().ca.issue("ingest.example", "DNS:ingest.example", kFrom, "20600101000000Z"));
+  const std::string peer = "ingest.example:" + std::to_string(server.port());
+  Setup s;
+  s.config.cert_file = folder / "cert";
+  s.config.key_file = folder / "key";
+  const auto put = [&](const TestCa::Pair& pair) {
+    std::filesystem::remove(s.config.key_file);
+    std::filesystem::copy_file(pair.cert, s.config.cert_file, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(pair.key, s.config.key_file);
+    chmod(s.config.key_file.c_str(), 0600);
+  };
+  put(shorter);
+  const auto ends = [&] { return s.client.cert_ends(*s.client.add_tls(s.config), peer); };
+  CHECK(ends() == CertEnds{});  // not read yet
+  REQUIRE(s.get(server.port()).ok());
+  CHECK(second(ends()[kClientCert]) == k2050Ms);
+  CHECK(second(ends()[kCaCert]) == 4070908800000);      // 2099
+  CHECK(second(ends()[kServerCert]) == 2840140800000);  // 2060: the server's own, not the authority's
+  // Renewed, and seen with the next connection.
+  put(world().ca.issue("device-7", "", kFrom, "20700101000000Z"));
+  REQUIRE(s.get(server.port()).ok());
+  CHECK(second(ends()[kClientCert]) == 3155760000000);
+  // A handshake that fails tells it, too.
+  s.clock.wall_ms = 2840140800000 + kYearMs;
+  check_error(s.get(server.port()), NetErrorKind::kTlsVerify, "expired on 2060-01-01");
+  CHECK(second(ends()[kServerCert]) == 2840140800000);
+}
+
 TEST_CASE("tls: the system's authorities do not know the test's") {
   OpensslServer server(world().good);
   Setup s;
