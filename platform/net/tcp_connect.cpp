@@ -24,9 +24,23 @@ void TcpSocket::close() {
   });
 }
 
+std::vector<Address> in_turns(std::vector<Address> addresses) {
+  const auto first_family = [first = addresses.front().is_v6()](const Address& address) { return address.is_v6() == first; };
+  const auto other = std::stable_partition(addresses.begin(), addresses.end(), first_family);
+  std::vector<Address> turns;
+  turns.reserve(addresses.size());
+  for (auto one = addresses.begin(), two = other; one != other || two != addresses.end();) {
+    if (one != other) turns.push_back(*one++);
+    if (two != addresses.end()) turns.push_back(*two++);
+  }
+  return turns;
+}
+
 struct TcpConnect::Attempt {
   uv_connect_t request;
   TcpConnect* owner;  // nullptr once given up
+  Address address;
+  int64_t since_ms;
   TcpSocketPtr socket;
 };
 
@@ -35,33 +49,59 @@ TcpConnect::TcpConnect(uv_loop_t* loop, HandleCountPtr handles, std::string name
     : loop_(loop),
       handles_(std::move(handles)),
       name_(std::move(name)),
-      addresses_(std::move(addresses)),
+      addresses_(in_turns(std::move(addresses))),
       deadline_ms_(deadline_ms),
       give_up_at_ms_(loop_now_ms(loop) + deadline_ms),
+      stagger_ms_(std::min(kConnectStaggerMs, deadline_ms / static_cast<int64_t>(addresses_.size()))),
+      share_ms_(deadline_ms * static_cast<int64_t>(kConnectsAtOnce) / static_cast<int64_t>(std::max(addresses_.size(), kConnectsAtOnce))),
       on_done_(std::move(on_done)),
-      timer_(loop, handles_, [this] {
-        if (attempt_) {
-          give_up_attempt();
-          attempt_failed(UV_ETIMEDOUT);
-        } else {
-          try_next();
-        }
-      }) {
+      timer_(loop, handles_, [this] { go_on(); }) {
+  under_way_.reserve(kConnectsAtOnce);
   timer_.start(0);
 }
 
-TcpConnect::~TcpConnect() { give_up_attempt(); }
-
-void TcpConnect::give_up_attempt() {
-  if (!attempt_) return;
-  attempt_->owner = nullptr;
-  attempt_->socket.reset();  // its connect callback comes with UV_ECANCELED
-  attempt_ = nullptr;
+TcpConnect::~TcpConnect() {
+  for (Attempt* attempt : under_way_) {
+    attempt->owner = nullptr;
+    attempt->socket.reset();  // its connect callback comes with UV_ECANCELED
+  }
 }
 
-void TcpConnect::try_next() {
+void TcpConnect::note_failure(const Address& address, int code) {
+  if (!failures_.empty()) failures_ += "; ";
+  failures_ += address.ip() + ": " + uv_strerror(code);
+}
+
+void TcpConnect::give_up_oldest(int code) {
+  Attempt* attempt = under_way_.front();
+  under_way_.erase(under_way_.begin());
+  attempt->owner = nullptr;
+  attempt->socket.reset();
+  note_failure(attempt->address, code);
+}
+
+// What is due now.
+void TcpConnect::go_on() {
+  const int64_t now = loop_now_ms(loop_);
+  if (now >= give_up_at_ms_) {
+    while (!under_way_.empty()) give_up_oldest(UV_ETIMEDOUT);
+    return fail();
+  }
+  while (next_ < addresses_.size() && now >= next_at_ms_) {
+    if (under_way_.size() == kConnectsAtOnce) {
+      if (now - under_way_.front()->since_ms < share_ms_) break;
+      give_up_oldest(UV_ETIMEDOUT);
+    }
+    if (begin_next()) next_at_ms_ = now + stagger_ms_;
+  }
+  if (under_way_.empty() && next_ == addresses_.size()) return fail();
+  set_timer();
+}
+
+// False if it failed at once.
+bool TcpConnect::begin_next() {
   const Address& address = addresses_[next_++];
-  auto* attempt = new Attempt{{}, this, TcpSocketPtr(TcpSocket::open(loop_, handles_))};
+  auto* attempt = new Attempt{{}, this, address, loop_now_ms(loop_), TcpSocketPtr(TcpSocket::open(loop_, handles_))};
   attempt->request.data = attempt;
   const auto on_connect = [](uv_connect_t* request, int code) {
     const std::unique_ptr<Attempt> own(static_cast<Attempt*>(request->data));
@@ -69,37 +109,45 @@ void TcpConnect::try_next() {
     const HandleCountPtr handles = own->owner->handles_;
     handles->guard([&] { own->owner->attempt_done(*own, code); });
   };
-  const int code = uv_tcp_connect(&attempt->request, &attempt->socket->tcp, &address.any, on_connect);
-  if (code != 0) {
-    delete attempt;
-    return attempt_failed(code);
+  const int code = uv_tcp_connect(&attempt->request, &attempt->socket->tcp, &attempt->address.any, on_connect);
+  if (code == 0) {
+    under_way_.push_back(attempt);
+    return true;
   }
-  attempt_ = attempt;
-  const int64_t left_ms = give_up_at_ms_ - loop_now_ms(loop_);
-  const auto waiting = static_cast<int64_t>(addresses_.size() - next_ + 1);
-  timer_.start(left_ms / waiting);
+  delete attempt;
+  note_failure(address, code);
+  return false;
+}
+
+void TcpConnect::set_timer() {
+  int64_t at_ms = give_up_at_ms_;
+  if (next_ < addresses_.size()) {
+    int64_t next_ms = next_at_ms_;
+    if (under_way_.size() == kConnectsAtOnce) next_ms = std::max(next_ms, under_way_.front()->since_ms + share_ms_);
+    at_ms = std::min(at_ms, next_ms);
+  }
+  timer_.start(std::max<int64_t>(0, at_ms - loop_now_ms(loop_)));
 }
 
 void TcpConnect::attempt_done(Attempt& attempt, int code) {
-  attempt_ = nullptr;
-  timer_.stop();
+  std::erase(under_way_, &attempt);
   if (code != 0) {
     attempt.socket.reset();
-    return attempt_failed(code);
+    note_failure(attempt.address, code);
+    next_at_ms_ = loop_now_ms(loop_);
+    return go_on();
   }
+  timer_.stop();
   uv_tcp_nodelay(&attempt.socket->tcp, 1);
+  while (!under_way_.empty()) give_up_oldest(UV_ECANCELED);
   const DoneFn done = on_done_;  // it may destroy us
-  const Address connected = addresses_[next_ - 1];
-  done({}, std::move(attempt.socket), connected);
+  done({}, std::move(attempt.socket), attempt.address);
 }
 
-void TcpConnect::attempt_failed(int code) {
-  if (!failures_.empty()) failures_ += "; ";
-  failures_ += addresses_[next_ - 1].ip() + ": " + uv_strerror(code);
-  const bool late = loop_now_ms(loop_) >= give_up_at_ms_;
-  if (next_ < addresses_.size() && !late) return timer_.start(0);
+void TcpConnect::fail() {
+  timer_.stop();
   NetError error = net_error(NetErrorKind::kConnect, "no connection to " + name_ + " (" + failures_ + ")");
-  if (late)
+  if (loop_now_ms(loop_) >= give_up_at_ms_)
     error = {NetErrorKind::kTimeout, NetPhase::kConnect,
              "no connection to " + name_ + " within " + std::to_string(deadline_ms_) + " ms (" +
                  failures_ + ")"};

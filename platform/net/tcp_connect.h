@@ -1,4 +1,4 @@
-// A TCP connection to the first of some addresses that accepts one.
+// A TCP connection to one of some addresses: the first that accepts it.
 #pragma once
 
 #include <functional>
@@ -28,9 +28,18 @@ struct TcpSocketCloser {
 };
 using TcpSocketPtr = std::unique_ptr<TcpSocket, TcpSocketCloser>;
 
-// One attempt to connect. Owned and used on the loop's thread; destroying it gives up.
-// Each address has its share of the time that is left, so that one that drops packets does not
-// starve the ones behind it.
+inline constexpr size_t kConnectsAtOnce = 4;   // sockets of one TcpConnect
+inline constexpr int64_t kConnectStaggerMs = 250;  // RFC 8305, 5: Connection Attempt Delay
+
+// In turns of the two families, beginning with that of the first; the order within a family stays (RFC 8305, 4).
+std::vector<Address> in_turns(std::vector<Address> addresses);
+
+// Happy eyeballs (RFC 8305, 5): addresses are tried in_turns(), the next one when the one before has failed or has said nothing for
+// kConnectStaggerMs, at most kConnectsAtOnce at the same time; the first that accepts is taken, the others are closed. Where there are
+// more addresses than that, the oldest attempt makes room after its share of the time, so that those that drop packets do not
+// starve the ones behind them.
+//
+// Owned and used on the loop's thread; destroying it gives up.
 class TcpConnect {
  public:
   // `error` or `socket`. Called once, never within the constructor.
@@ -43,10 +52,13 @@ class TcpConnect {
 
  private:
   struct Attempt;
-  void try_next();
+  void go_on();
+  bool begin_next();
   void attempt_done(Attempt& attempt, int code);
-  void attempt_failed(int code);
-  void give_up_attempt();
+  void give_up_oldest(int code);
+  void note_failure(const Address& address, int code);
+  void set_timer();
+  void fail();
 
   uv_loop_t* const loop_;
   const HandleCountPtr handles_;
@@ -54,10 +66,12 @@ class TcpConnect {
   const std::vector<Address> addresses_;
   const int64_t deadline_ms_;
   const int64_t give_up_at_ms_;
+  const int64_t stagger_ms_, share_ms_;
   const DoneFn on_done_;
   size_t next_ = 0;
-  std::string failures_;  // "192.0.2.1: connection refused; ..."
-  Attempt* attempt_ = nullptr;  // frees itself in its callback
+  int64_t next_at_ms_ = 0;           // when addresses_[next_] is due
+  std::vector<Attempt*> under_way_;  // the oldest first; each frees itself in its callback
+  std::string failures_;             // "192.0.2.1: connection refused; ..."
   LoopTimer timer_;
 };
 
