@@ -10,6 +10,7 @@
 #include "handlers/http.h"
 #include "handlers/outbound.h"
 #include "handlers/sink.h"
+#include "platform/net/proxy_tunnel.h"
 #include "platform/net/tls_context.h"
 #include "platform/net/url.h"
 
@@ -84,6 +85,13 @@ HttpTarget target_of(const HttpConfig& http, const HttpDeadlines& defaults) {
   target.url = *parse_url(http.url);  // load_config has read it
   target.method = http.method;
   for (const auto& [name, value] : http.headers) target.headers.add(name, value);
+  for (const SecretHeaderConfig& header : http.secret_headers) {
+    if (header.value.secret) target.secret_headers.push_back({header.name, header.prefix, header.value.secret});
+  }
+  if (!http.proxy.empty()) {
+    const Url url = *parse_url(http.proxy);
+    target.proxy = std::make_shared<const HttpProxy>(HttpProxy{url.host, url.port, http.proxy_auth.secret});
+  }
   target.tls = http.tls;
   target.allow_private = http.allow_private;
   target.sign = http.sign.keys;

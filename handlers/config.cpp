@@ -13,9 +13,9 @@
 #include "core/names.h"
 #include "core/units.h"
 #include "handlers/config_fields.h"
+#include "handlers/target_check.h"
 #include "platform/descriptor.h"
 #include "platform/listen_socket.h"
-#include "platform/net/url.h"
 #include "platform/zones.h"
 
 namespace hf {
@@ -54,13 +54,7 @@ Result<std::string> read_file(const std::string& file) {
 // ---- what needs other parts of the document, or other files
 // ------------------------------------------
 
-// The value `name` of `object`, which stays where it is as long as the result is used.
-std::optional<JsonValue> get(const JsonValue& object, std::string_view name) {
-  for (size_t i = 0; i < object.node().names.size(); ++i) {
-    if (object.node().names[i] == name) return object.member(i);
-  }
-  return std::nullopt;
-}
+constexpr auto get = member_of;
 
 bool check_sink_name(const JsonValue& v, const Config& config) {
   std::vector<std::string_view> names;
@@ -71,61 +65,6 @@ bool check_sink_name(const JsonValue& v, const Config& config) {
   return v.fail(
       "there is no sink " + quoted(v.node().text) + did_you_mean(v.node().text, names) +
       (names.empty() ? " (\"sinks\" has none)" : " (\"sinks\" has: " + list_of(names) + ")"));
-}
-
-// A file of the daemon's, or a folder if that is allowed; a secret is nobody else's (tls_store.cpp
-// holds the same).
-bool check_readable(const JsonValue& v, bool folder_allowed, bool secret) {
-  const std::string& file = v.node().text;
-  const Descriptor in(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat info;
-  if (in.fd < 0 || fstat(in.fd, &info) != 0)
-    return v.fail(quoted(file, 200) + ": " + reason(errno));
-  if (!S_ISREG(info.st_mode) && !(folder_allowed && S_ISDIR(info.st_mode))) {
-    return v.fail(quoted(file, 200) + ": this is not a regular file");
-  }
-  if (secret && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return v.fail(quoted(file, 200) + " is open to group or others: chmod 600 closes it");
-  }
-  return true;
-}
-
-bool check_tls(const JsonValue& object, const Config& config) {
-  const auto tls = get(object, "tls");
-  if (!tls || config.of == ConfigOf::another) return true;
-  const auto ca = get(*tls, "ca");
-  const auto cert = get(*tls, "cert");
-  const auto key = get(*tls, "key");
-  return (!ca || check_readable(*ca, true, false)) &&
-         (!cert || check_readable(*cert, false, false)) &&
-         (!key || check_readable(*key, false, true));
-}
-
-// Reads the keys: what cannot be signed is better known now.
-bool load_keys(const JsonValue& object, SignConfig& sign, const Config& config) {
-  if (sign.names.empty() || config.of == ConfigOf::another) return true;
-  const auto signing = get(object, "sign");
-  const auto names = get(*signing, "keys");
-  auto keys = std::make_shared<SigningKeys>();
-  for (size_t i = 0; i < sign.names.size(); ++i) {
-    Result<Secret> key = read_signing_key(sign.names[i]);
-    if (!key) return names->item(i).fail(key.error().message);
-    keys->push_back(std::move(*key));
-  }
-  sign.keys = std::move(keys);
-  return true;
-}
-
-// `object` has "url", and perhaps "tls" and "sign".
-bool check_target(const JsonValue& object, HttpConfig& http, const Config& config) {
-  const auto url_value = get(object, "url");
-  const auto url = parse_url(http.url);
-  if (!url) return url_value->fail(url.error().message);
-  if (!url->https && get(object, "tls")) {
-    return get(object, "tls")->fail("the URL is http, which knows no TLS: https is meant");
-  }
-  if (!url->https) url_value->warn("plain http: what is sent can be read and changed on its way");
-  return check_tls(object, config) && load_keys(object, http.sign, config);
 }
 
 // A program as execvp would find it.
@@ -252,6 +191,11 @@ bool SignConfig::operator==(const SignConfig& other) const {
   if (names != other.names || !keys != !other.keys) return false;
   return !keys || std::equal(keys->begin(), keys->end(), other.keys->begin(), other.keys->end(),
                              [](const Secret& a, const Secret& b) { return a.bytes() == b.bytes(); });
+}
+
+bool SecretConfig::operator==(const SecretConfig& other) const {
+  if (name != other.name || !secret != !other.secret) return false;
+  return !secret || secret->bytes() == other.secret->bytes();
 }
 
 Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of) {

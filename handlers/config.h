@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "platform/host.h"
 #include "platform/log.h"
+#include "platform/net/host_rules.h"
 #include "platform/net/tls_config.h"
 #include "platform/net/webhook_signature.h"
 
@@ -26,6 +27,20 @@ struct SignConfig {
   std::vector<std::string> names;           // of its keys; none: it is not signed
   std::shared_ptr<const SigningKeys> keys;  // null if it is of another device
   bool operator==(const SignConfig& other) const;  // also what is in them
+};
+
+// A secret that is named.
+struct SecretConfig {
+  std::string name;                      // "": none
+  std::shared_ptr<const Secret> secret;  // null if it is of another device
+  bool operator==(const SecretConfig& other) const;  // also what is in it
+};
+
+struct SecretHeaderConfig {
+  std::string name;
+  std::string prefix;
+  SecretConfig value;
+  bool operator==(const SecretHeaderConfig&) const = default;
 };
 
 // Of the phases of a request; 0: the default.
@@ -43,6 +58,9 @@ struct HttpConfig {
   std::string method = "POST";
   std::string url;
   TextMap headers;
+  std::vector<SecretHeaderConfig> secret_headers;
+  std::string proxy;  // "": none
+  SecretConfig proxy_auth;  // the secret is what HttpProxy::login wants
   std::optional<TlsConfig> tls;
   bool allow_private = false;
   SignConfig sign;
@@ -86,6 +104,11 @@ struct QueueConfig {
   QueueSettings settings;
 };
 
+struct NetworkConfig {
+  bool restricted = false;  // to these
+  std::vector<HostRule> allow_hosts;
+};
+
 struct AdminConfig {
   std::string group;  // "": none
   bool open_view = false;
@@ -113,6 +136,7 @@ struct Config {
   std::vector<ScheduleSpec> schedules;
   Limits limits = {.concurrency = 0};  // 0: not said
   ClockConfig clock;
+  NetworkConfig network;
   AdminConfig admin;
   LogLevel log_level = LogLevel::kInfo;
   int64_t stop_grace_ms = 10000;

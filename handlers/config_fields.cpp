@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/names.h"
+#include "handlers/header_fields.h"
 #include "handlers/tls_fields.h"
 #include "platform/json_spec.h"
 
@@ -43,30 +44,6 @@ bool read_retention(const JsonValue& v, int64_t* keep_ms) {
   return true;
 }
 
-bool read_header_map(const JsonValue& v, TextMap* headers) {
-  if (!v.text_map(headers, 64)) return false;
-  for (size_t i = 0; i < headers->size(); ++i) {
-    const auto& [name, value] = (*headers)[i];
-    // RFC 9110, 5.1 and 5.5: a name is a token, a value has no control characters.
-    const bool token = std::all_of(name.begin(), name.end(), [](char c) {
-      return is_letter(c) || is_digit(c) ||
-             std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-    });
-    const bool plain = std::none_of(value.begin(), value.end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    });
-    if (!token) return v.member(i).fail("this cannot be the name of an HTTP header");
-    if (!plain) return v.member(i).fail("a control character is not allowed in an HTTP header");
-    static constexpr std::string_view kOurs[] = {"host", "content-length", "transfer-encoding",
-                                                 "connection", "idempotency-key"};
-    for (const std::string_view ours : kOurs) {
-      if (equal_no_case(name, ours))
-        return v.member(i).fail("this header is set by Holdfast itself");
-    }
-  }
-  return true;
-}
-
 bool read_file_name(const JsonValue& v, std::string* file) {
   return v.text(file, 4095);
 }
@@ -96,7 +73,9 @@ constexpr JsonField<DeadlinesConfig> kDeadlineFields[] = {
 constexpr JsonField<HttpConfig> kTargetFields[] = {
     {"url", "URL", [](HttpConfig& h, const JsonValue& v) { return v.text(&h.url); }},
     {"headers", "object",
-     [](HttpConfig& h, const JsonValue& v) { return read_header_map(v, &h.headers); }},
+     [](HttpConfig& h, const JsonValue& v) { return read_headers(v, &h); }},
+    {"proxy", "URL", [](HttpConfig& h, const JsonValue& v) { return v.text(&h.proxy); }},
+    {"proxy_auth", "name", [](HttpConfig& h, const JsonValue& v) { return v.text(&h.proxy_auth.name); }},
     {"tls", "object", [](HttpConfig& h, const JsonValue& v) { return read_tls(v, &h.tls); }},
     {"allow_private", "bool",
      [](HttpConfig& h, const JsonValue& v) { return v.boolean(&h.allow_private); }},
@@ -258,6 +237,21 @@ bool read_clock(const JsonValue& v, ClockConfig* clock) {
   return true;
 }
 
+bool read_hosts(const JsonValue& v, NetworkConfig* network) {
+  std::vector<std::string> texts;
+  if (!v.texts(&texts, kHostRulesMax)) return false;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    auto rule = parse_host_rule(texts[i]);
+    if (!rule) return v.item(i).fail(rule.error().message);
+    network->allow_hosts.push_back(std::move(*rule));
+  }
+  network->restricted = true;
+  return true;
+}
+constexpr JsonField<NetworkConfig> kNetworkFields[] = {
+    {"allow_hosts", "array", [](NetworkConfig& n, const JsonValue& v) { return read_hosts(v, &n); }},
+};
+
 constexpr JsonField<AdminConfig> kAdminFields[] = {
     {"group", "string", [](AdminConfig& a, const JsonValue& v) { return v.text(&a.group, 256); }},
     {"open_view", "bool",
@@ -338,6 +332,10 @@ constexpr JsonField<Config> kDocumentFields[] = {
        return read_fields(v, {{kRetentionFields, c.limits}});
      }},
     {"clock", "object", [](Config& c, const JsonValue& v) { return read_clock(v, &c.clock); }},
+    {"network", "object",
+     [](Config& c, const JsonValue& v) {
+       return read_fields(v, {{kNetworkFields, c.network}});
+     }},
     {"admin", "object",
      [](Config& c, const JsonValue& v) {
        return read_fields(v, {{kAdminFields, c.admin}});
@@ -394,6 +392,7 @@ std::vector<ConfigKey> config_keys() {
   add("limits.", kLimitFields);
   add("retention.", kRetentionFields);
   add("clock.", kClockFields);
+  add("network.", kNetworkFields);
   add("admin.", kAdminFields);
   add("log.", kLogFields);
   return keys;

@@ -44,6 +44,9 @@ RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std:
   }
   for (const auto& [name, value] : target_.headers.fields())
     if (request.headers.find(name) == nullptr) request.headers.add(name, value);
+  for (const SecretHeader& header : target_.secret_headers)
+    if (request.headers.find(header.name) == nullptr) request.secret_headers.push_back(header);
+  request.proxy = target_.proxy;
   if (!body.empty() && request.headers.find("Content-Type") == nullptr)
     request.headers.add("Content-Type", std::move(content_type));
   request.body = std::make_shared<const std::string>(std::move(body));

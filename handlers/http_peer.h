@@ -18,6 +18,8 @@ struct HttpTarget {
   Url url;
   std::string method = "POST";
   HttpHeaders headers;           // beside ours, or in place of our Content-Type and User-Agent
+  std::vector<SecretHeader> secret_headers = {};
+  std::shared_ptr<const HttpProxy> proxy = {};
   std::optional<TlsConfig> tls;  // default: the system's CA bundle, no client certificate
   bool allow_private = false;    // may be at loopback, link-local and private addresses
   HttpDeadlines deadlines;       // first_byte_ms 0: as long as the whole

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 namespace hf {
 
 // Owns a file descriptor until the end of the scope. -1: none.
@@ -9,6 +11,11 @@ struct Descriptor {
   explicit Descriptor(int number = -1) : fd(number) {}
   ~Descriptor() {
     if (fd >= 0) close(fd);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd(std::exchange(other.fd, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd, other.fd);
+    return *this;
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;

@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "core/names.h"
-#include "platform/descriptor.h"
 
 namespace hf {
 
@@ -49,6 +48,16 @@ Secret::~Secret() {
   munmap(data_, kSecretBytesMax);
 }
 
+std::shared_ptr<std::string> wiped_string(size_t bytes) {
+  auto text = std::make_unique<std::string>();
+  text->reserve(bytes);
+  return {text.release(), [](std::string* wiped) {
+            wiped->resize(wiped->capacity());
+            explicit_bzero(wiped->data(), wiped->size());
+            delete wiped;
+          }};
+}
+
 // ---- files
 
 namespace {
@@ -81,12 +90,12 @@ Error cannot_read(const std::string& what) {
 
 }  // namespace
 
-Result<Secret> read_secret(std::string_view name) {
+Result<SecretFile> open_secret(std::string_view name) {
   const Result<Place> place = place_of(name);
   if (!place) return place.error();
   const std::string& path = place->path;
   const std::string what = name.starts_with('/') ? path : std::string(name) + " (" + path + ")";
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+  Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
   struct stat info;
   if (file.fd < 0 || fstat(file.fd, &info) != 0) return cannot_read(what);
   if (!S_ISREG(info.st_mode)) return Error{HF_E_INVALID, what + ": this is not a regular file"};
@@ -98,6 +107,13 @@ Result<Secret> read_secret(std::string_view name) {
   if (info.st_uid != 0 && info.st_uid != geteuid()) {
     return Error{HF_E_DENIED, what + " belongs to another user (uid " + std::to_string(info.st_uid) + "), who may change it; it has to be root's, or that of the user whose program this is"};
   }
+  return SecretFile{std::move(file), path, what};
+}
+
+Result<Secret> read_secret(std::string_view name) {
+  const Result<SecretFile> opened = open_secret(name);
+  if (!opened) return opened.error();
+  const auto& [file, path, what] = *opened;
   Result<Secret> secret = Secret::of(kSecretBytesMax);
   if (!secret) return secret.error();
   size_t size = 0;

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "core/result.h"
+#include "platform/descriptor.h"
 
 namespace hf {
 
@@ -36,11 +38,24 @@ class Secret {
   size_t size_ = 0;
 };
 
+// Text that is overwritten when the last of its owners lets it go. `bytes`: as much as will be appended, so that it never moves.
+std::shared_ptr<std::string> wiped_string(size_t bytes);
+
+// A secret's file, open and found to be closed to others.
+struct SecretFile {
+  Descriptor file;
+  std::string path;
+  std::string what;  // for messages: "/etc/key.pem", "cred:key (/run/credentials/x/key)"
+};
+
 // `name`: "cred:NAME", a file of that name in $CREDENTIALS_DIRECTORY (systemd's LoadCredential), else in
 // kCredentialsFolder; or the absolute path of a file. The file is regular, not empty, ours or root's, and closed to
 // others; to a group too, but in $CREDENTIALS_DIRECTORY, where the bits of a group may be the mask of an access list.
-// One newline at its end is left out. HF_E_INVALID, HF_E_NOT_FOUND, HF_E_DENIED, HF_E_TOO_LARGE, HF_E_IO, HF_E_NO_MEMORY;
-// the text says what is allowed, and nothing of what is in the file. Blocks.
+// HF_E_INVALID, HF_E_NOT_FOUND, HF_E_DENIED, HF_E_IO; the text says what is allowed. Blocks.
+Result<SecretFile> open_secret(std::string_view name);
+
+// What is in such a file, but for one newline at its end. Beside the errors of open_secret() HF_E_TOO_LARGE, HF_E_NO_MEMORY;
+// no text has anything of what is in the file. Blocks.
 Result<Secret> read_secret(std::string_view name);
 
 }  // namespace hf

@@ -25,6 +25,7 @@ void ClientConnection::close() {
   if (lookup_ != 0) net_.resolver->cancel(std::exchange(lookup_, 0));
   if (ticket_ != 0) net_.tls->cancel(std::exchange(ticket_, 0));
   connect_.reset();
+  if (tunnel_) tunnel_->close();
   socket_.reset();
   stream_.close();
 }
@@ -35,19 +36,27 @@ void ClientConnection::open(const HttpDeadlines& deadlines) {
   state_ = State::kOpening;
   connect_ms_ = deadlines.connect_ms;
   events_.on_connection_phase(*this, NetPhase::kDns);
-  lookup_ = net_.resolver->resolve(origin_.host, origin_.port, deadlines.dns_ms, [this](Resolved result) {
+  const HttpProxy* proxy = origin_.proxy.get();
+  lookup_ = net_.resolver->resolve(proxy ? proxy->host : origin_.host, proxy ? proxy->port : origin_.port, deadlines.dns_ms, [this](Resolved result) {
     lookup_ = 0;
     resolved(std::move(result));
   });
 }
 
+// Those to connect to, or why none. The proxy is named by the configuration, which is as good as an allow_private.
+Resolved ClientConnection::allowed(Resolved result) const {
+  if (result.error) return result;
+  if (!origin_.proxy) return allowed_addresses(origin_.host, std::move(result.addresses), origin_.allow_private);
+  if (origin_.host_is_ip) result.error = allowed_addresses(origin_.host, {*parse_ip(origin_.host, origin_.port)}, origin_.allow_private).error;
+  return result;
+}
+
 void ClientConnection::resolved(Resolved result) {
-  if (result.error) return lose(std::move(result.error));
-  Resolved allowed = allowed_addresses(origin_.host, std::move(result.addresses), origin_.allow_private);
+  Resolved allowed = this->allowed(std::move(result));
   if (allowed.error) return lose(std::move(allowed.error));
   events_.on_connection_phase(*this, NetPhase::kConnect);
   connect_ = std::make_unique<TcpConnect>(
-      net_.loop, net_.handles, name_, std::move(allowed.addresses), connect_ms_,
+      net_.loop, net_.handles, origin_.proxy ? "the proxy " + origin_.proxy->name() : name_, std::move(allowed.addresses), connect_ms_,
       [this](NetError error, TcpSocketPtr socket, const Address&) {
         connect_.reset();
         connected(std::move(error), std::move(socket));
@@ -55,6 +64,14 @@ void ClientConnection::resolved(Resolved result) {
 }
 
 void ClientConnection::connected(NetError error, TcpSocketPtr socket) {
+  if (error) return lose(std::move(error));
+  if (!origin_.proxy) return led_through({}, std::move(socket));
+  events_.on_connection_phase(*this, NetPhase::kProxy);
+  tunnel_ = std::make_unique<ProxyTunnel>(*origin_.proxy, name_, std::move(socket), net_.buffer,
+                                          [this](NetError failed, TcpSocketPtr way) { led_through(std::move(failed), std::move(way)); });
+}
+
+void ClientConnection::led_through(NetError error, TcpSocketPtr socket) {
   if (error) return lose(std::move(error));
   socket_ = std::move(socket);
   if (!origin_.https) return start_stream(nullptr);

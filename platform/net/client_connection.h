@@ -8,6 +8,7 @@
 
 #include "platform/net/dns.h"
 #include "platform/net/http_parser.h"
+#include "platform/net/proxy_tunnel.h"
 #include "platform/net/stream.h"
 #include "platform/net/tls_store.h"
 
@@ -22,6 +23,7 @@ struct Origin {
   bool host_is_ip = false;
   TlsConfigId tls = kTlsSystem;
   bool allow_private = false;
+  std::shared_ptr<const HttpProxy> proxy = {};
 
   bool operator==(const Origin&) const = default;
   std::string name() const;  // "ingest.example:443"
@@ -80,7 +82,9 @@ class ClientConnection final : private StreamEvents {
   bool exchanging() const { return state_ == State::kExchanging; }
 
   void resolved(Resolved result);
+  Resolved allowed(Resolved result) const;
   void connected(NetError error, TcpSocketPtr socket);
+  void led_through(NetError error, TcpSocketPtr socket);
   void start_stream(std::unique_ptr<TlsSession> session);
   void lose(NetError error);
   void finish(NetError error);
@@ -99,6 +103,7 @@ class ClientConnection final : private StreamEvents {
   int64_t connect_ms_ = 0;
   Resolver::LookupId lookup_ = 0;
   std::unique_ptr<TcpConnect> connect_;
+  std::unique_ptr<ProxyTunnel> tunnel_;  // kept to the end: it must not go within its callback
   TlsStore::TicketId ticket_ = 0;
   TcpSocketPtr socket_;  // while the TLS context is loaded
   Stream stream_;

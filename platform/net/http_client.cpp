@@ -15,7 +15,7 @@ namespace {
 Origin origin_of(const HttpRequest& request) {
   // Without TLS the configuration does not matter.
   return {request.url.https, request.url.host, request.url.port, request.url.host_is_ip,
-          request.url.https ? request.tls : kTlsSystem, request.allow_private};
+          request.url.https ? request.tls : kTlsSystem, request.allow_private, request.proxy};
 }
 
 HttpResult failure(NetError error) {
@@ -27,6 +27,7 @@ HttpResult failure(NetError error) {
 std::string timeout_text(NetPhase phase, const std::string& name, int64_t ms) {
   const std::string within = " within " + std::to_string(ms) + " ms";
   switch (phase) {
+    case NetPhase::kProxy: return "no answer of the proxy for " + name + within;
     case NetPhase::kTls: return "no TLS handshake with " + name + within;
     case NetPhase::kSend: return name + " took none of the request" + within;
     case NetPhase::kFirstByte: return "no response from " + name + within;
@@ -146,7 +147,7 @@ RequestId HttpClient::Pool::send(HttpRequest request, HttpDoneFn on_done) {
 
   call.origin = origin_of(request);
   call.request = std::move(request);
-  call.head = std::make_shared<const std::string>(std::move(*head));
+  call.head = with_secrets(std::move(*head), call.request.secret_headers);
   call.whole_until_ms = now_ms() + call.request.deadlines.whole_ms;
   call.timer = std::make_unique<LoopTimer>(net_.loop, net_.handles, [this, id] { deadline(id); });
   enter_phase(call, NetPhase::kQueue);
@@ -248,6 +249,7 @@ void HttpClient::Pool::enter_phase(Call& call, NetPhase phase) {
   const HttpDeadlines& deadlines = call.request.deadlines;
   call.phase = phase;
   switch (phase) {
+    case NetPhase::kProxy: call.phase_limit_ms = deadlines.connect_ms; break;
     case NetPhase::kTls: call.phase_limit_ms = deadlines.tls_ms; break;
     case NetPhase::kFirstByte: call.phase_limit_ms = deadlines.first_byte_ms; break;
     case NetPhase::kSend:

@@ -46,7 +46,7 @@ using HttpDoneFn = std::function<void(HttpResult)>;
 //
 // An https origin is verified as its TlsConfig says, an address of loopback, link-local or private scope is refused
 // unless the request allows it, and the address that was checked is the one that is connected to. No
-// redirect is followed, no proxy used, no cookie kept.
+// redirect is followed, no proxy used unless the request names it, no cookie kept.
 //
 // SIGPIPE must be blocked or ignored on the loop's thread (platform/thread.h blocks it).
 class HttpClient {

@@ -73,4 +73,18 @@ Result<std::string> format_request_head(const HttpRequest& request) {
   return head;
 }
 
+std::shared_ptr<const std::string> with_secrets(std::string head, const std::vector<SecretHeader>& headers) {
+  if (headers.empty()) return std::make_shared<const std::string>(std::move(head));
+  constexpr std::string_view kEmptyLine = "\r\n";
+  size_t bytes = head.size();
+  for (const SecretHeader& header : headers) bytes += header.name.size() + 2 + header.before.size() + header.secret->bytes().size() + 2;
+  const std::shared_ptr<std::string> text = wiped_string(bytes);
+  text->append(head, 0, head.size() - kEmptyLine.size());
+  for (const SecretHeader& header : headers) {
+    text->append(header.name).append(": ").append(header.before).append(header.secret->bytes()).append("\r\n");
+  }
+  text->append(kEmptyLine);
+  return text;
+}
+
 }  // namespace hf

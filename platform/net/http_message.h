@@ -11,6 +11,7 @@
 #include "core/result.h"
 #include "platform/net/net_error.h"
 #include "platform/net/url.h"
+#include "platform/secret.h"
 
 namespace hf {
 
@@ -30,6 +31,14 @@ class HttpHeaders {
  private:
   std::vector<std::pair<std::string, std::string>> fields_;
 };
+
+// A header whose value is `before` and what is in `secret`. The characters are those that a header may have.
+struct SecretHeader {
+  std::string name, before;
+  std::shared_ptr<const Secret> secret;
+};
+
+struct HttpProxy;  // proxy_tunnel.h
 
 struct HttpLimits {
   size_t max_header_bytes = 16 * 1024;  // status line, headers, also of 1xx responses, and trailers
@@ -61,6 +70,10 @@ struct HttpRequest {
   HttpDeadlines deadlines;
   TlsConfigId tls = kTlsSystem;
   bool allow_private = false;  // may connect to loopback, link-local and private addresses
+  std::vector<SecretHeader> secret_headers = {};
+  // Through this one, which may be at any address; it looks up the name, so that of the server's address only a literal one is
+  // checked. The same pointer for requests that may share connections. nullptr: none.
+  std::shared_ptr<const HttpProxy> proxy = {};
 };
 
 struct HttpResponse {
@@ -86,6 +99,8 @@ struct HttpResult {
 // kRequestHeaderMax.
 inline constexpr size_t kRequestHeaderMax = 32 * 1024;
 Result<std::string> format_request_head(const HttpRequest& request);
+// The same with the secret headers, in memory that is overwritten when it goes.
+std::shared_ptr<const std::string> with_secrets(std::string head, const std::vector<SecretHeader>& headers);
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 

@@ -8,6 +8,7 @@ const char* net_error_name(NetErrorKind kind) {
     case NetErrorKind::kCanceled: return "canceled";
     case NetErrorKind::kDns: return "dns";
     case NetErrorKind::kConnect: return "connect";
+    case NetErrorKind::kProxy: return "proxy";
     case NetErrorKind::kTlsDate: return "tls_date";
     case NetErrorKind::kTlsVerify: return "tls_verify";
     case NetErrorKind::kTlsProtocol: return "tls_protocol";
@@ -26,6 +27,7 @@ const char* net_phase_name(NetPhase phase) {
     case NetPhase::kQueue: return "wait for a connection";
     case NetPhase::kDns: return "name lookup";
     case NetPhase::kConnect: return "connect";
+    case NetPhase::kProxy: return "wait for the proxy";
     case NetPhase::kTls: return "TLS handshake";
     case NetPhase::kSend: return "sending of the request";
     case NetPhase::kFirstByte: return "wait for the response";
@@ -38,10 +40,11 @@ bool world_not_ready(const NetError& error) {
   switch (error.kind) {
     case NetErrorKind::kDns:
     case NetErrorKind::kConnect:
+    case NetErrorKind::kProxy:
     case NetErrorKind::kTlsDate: return true;
     case NetErrorKind::kTimeout:
       return error.phase == NetPhase::kQueue || error.phase == NetPhase::kDns ||
-             error.phase == NetPhase::kConnect;
+             error.phase == NetPhase::kConnect || error.phase == NetPhase::kProxy;
     default: return false;
   }
 }

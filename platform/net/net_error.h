@@ -13,6 +13,7 @@ enum class NetErrorKind : uint8_t {
   kCanceled,     // by cancel() or shutdown()
   kDns,          // the name does not resolve, or the resolver is busy with lookups that hang
   kConnect,      // no address of the host accepts a connection
+  kProxy,        // the proxy lets nothing through: it refused, broke off, or is none
   kTlsDate,      // only the dates of a certificate are wrong, and our clock is not trusted
   kTlsVerify,    // the certificate is not acceptable
   kTlsProtocol,  // the handshake or a record failed otherwise; the peer sent an alert
@@ -28,6 +29,7 @@ enum class NetPhase : uint8_t {
   kQueue,      // waiting for a connection
   kDns,
   kConnect,
+  kProxy,      // the proxy is asked for a way through
   kTls,
   kSend,       // the request is being written
   kFirstByte,  // the request is written, nothing has come yet

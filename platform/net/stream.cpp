@@ -56,6 +56,12 @@ void Stream::close() {
   offset_ = 0;
 }
 
+TcpSocketPtr Stream::release() {
+  uv_read_stop(socket_->stream());
+  socket_->owner = nullptr;
+  return std::move(socket_);
+}
+
 void Stream::end(NetError error, bool clean) {
   close();
   events_.on_stream_end(std::move(error), clean);

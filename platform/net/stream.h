@@ -54,6 +54,8 @@ class Stream {
   // No event follows. Under TLS it says goodbye if it can do so without waiting.
   void close();
   bool closed() const { return !socket_; }
+  // The socket, from which nothing is read any more; the stream is as if closed. REQUIRES: plain, open, sent()
+  TcpSocketPtr release();
   const TlsSession* tls() const { return tls_.get(); }
 
  private:

@@ -34,7 +34,8 @@ struct TlsConfig {
   // Whom to trust: a PEM file, or a folder of them; both empty: the system's bundle.
   std::string ca_file;
   std::string ca_dir;
-  // Our certificate chain and key, PEM; both or none. The key file must be closed to group and others.
+  // Our certificate chain and key, PEM; both or none. The key as open_secret() has it; the certificate is the path of a file, or
+  // "cred:NAME".
   std::string cert_file;
   std::string key_file;
   TlsVersion min_version = TlsVersion::v1_2;

@@ -70,7 +70,7 @@ class TlsContext {
   Status load_identity(const TlsConfig& config);
   Status apply(const TlsConfig& config);
   Status apply_versions(const TlsConfig& config);
-  Result<std::string> read(const std::string& path, size_t max_bytes, bool secret);
+  Result<std::string> read(const std::string& name, size_t max_bytes, bool secret);
 
   std::unique_ptr<Parsed> parsed_;
   std::vector<Stamp> stamps_;

@@ -122,9 +122,11 @@ std::string Url::host_port() const {
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+bool Url::has_default_port() const { return port == (https ? kHttpsPort : kHttpPort); }
+
 std::string Url::authority() const {
   std::string out = host_port();
-  if (port == (https ? kHttpsPort : kHttpPort)) out.resize(out.rfind(':'));
+  if (has_default_port()) out.resize(out.rfind(':'));
   return out;
 }
 

@@ -20,6 +20,7 @@ struct Url {
   std::string target;  // path and query as sent, begins with "/"
 
   std::string authority() const;  // the Host header: "host", "[::1]:8443"; a default port is left out
+  bool has_default_port() const;
   std::string host_port() const;  // for messages: "ingest.example:443"
 };
 

@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+import tls
+
 DELAY_US = 1000
 
 
@@ -117,7 +119,7 @@ def million_of(bench, jobs):
     return result
 
 
-def rows_of(rounds, million, instructions, idle, cron, jobs):
+def rows_of(rounds, million, instructions, idle, cron, jobs, handshakes):
     """(figure, value, goal as text, met or None)"""
     def med(get):
         return statistics.median(get(r) for r in rounds)
@@ -167,6 +169,10 @@ def rows_of(rounds, million, instructions, idle, cron, jobs):
         cron_row("… p99", "next_p99_us", 20)
         cron_row("… the one before, p99", "previous_p99_us", 20)
         cron_row(f"… the slowest of {cron[0]['calls']:,.0f}, the rarest lines too", "worst_us", 1000)
+    for name, figures in handshakes.items():
+        row(f"TLS, {name}: instructions of a full handshake", figures["full"] / 1e6, "M")
+        row("… of a resumed one", figures["resumed"] / 1e6, "M")
+        row("… resumed over full", figures["resumed"] / figures["full"], "×", tls.GOAL)
     return rows
 
 
@@ -196,7 +202,8 @@ def page(rows, header):
               "the bare pipeline deletes 50 rows and inserts 50 a commit. *Written* is what the process handed to `pwrite`.",
               "Instructions are counted by callgrind over the whole process, its threads and the benchmark's own work",
               "included. The counts are guarded by `tests/bench/counts_test.cpp`. Cron lines are those of",
-              "`tests/core/cron_lines.h` in eight zones, from random instants (`tests/bench/cron.cpp`).", ""]
+              "`tests/core/cron_lines.h` in eight zones, from random instants (`tests/bench/cron.cpp`). TLS handshakes are those of",
+              "a client with a certificate of its own and a server with an intermediate one (`tests/bench/tls.py`), each with a small request.", ""]
     return "\n".join(lines)
 
 
@@ -214,7 +221,7 @@ def main():
         measure(args, kept)
     with open(kept) as file:
         data = json.load(file)
-    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data.get("cron", []), data.get("pending", 1000000))
+    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data.get("cron", []), data.get("pending", 1000000), data.get("handshakes", {}))
     for name, value, goal, met, _ in rows:
         print(f"{name:56} {value:>12}   {goal:10} {'' if met is None else 'ok' if met else 'MISSED'}")
     if args.page:
@@ -237,11 +244,12 @@ def measure(args, kept):
                         "instructions a job, bare pipeline": bench.instructions("bare_pipeline", 1000, 6000, 50)}
         cron = [bench.cron() for _ in range(args.rounds)]
         million = million_of(bench, args.million) if args.million else {}
-    rows = rows_of(rounds, million, instructions, idle, cron, args.million)
+        handshakes = tls.handshakes(os.path.join(bench.programs, "bench_tls"), folder) if shutil.which("valgrind") and shutil.which("openssl") else {}
+    rows = rows_of(rounds, million, instructions, idle, cron, args.million, handshakes)
     with open(kept, "w") as file:
         json.dump({"machine": f"{machine()}; {datetime.date.today().isoformat()}; revision {revision()}; {args.rounds} rounds.",
                    "figures": [{"figure": r[0], "value": r[4], "goal": r[2], "met": r[3]} for r in rows],
-                   "pending": args.million, "rounds": rounds, "million": million, "instructions": instructions, "idle": idle, "cron": cron}, file, indent=1)
+                   "pending": args.million, "rounds": rounds, "million": million, "instructions": instructions, "idle": idle, "cron": cron, "handshakes": handshakes}, file, indent=1)
 
 
 if __name__ == "__main__":

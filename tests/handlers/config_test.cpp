@@ -277,8 +277,8 @@ TEST_CASE("a key is nobody else's") {
   chmod((folder.path + "/key.pem").c_str(), 0640);
   CHECK(failure(R"({"sinks": {"c": {"url": "https://a.example/", "tls": {"cert": ")" + folder.path +
                 "/cert.pem\", \"key\": \"" + folder.path + "/key.pem\"}}}}") ==
-        "h.json:1: sinks.c.tls.key: \"" + folder.path +
-            "/key.pem\" is open to group or others: chmod 600 closes it");
+        "h.json:1: sinks.c.tls.key: " + folder.path +
+            "/key.pem has mode 0640, so that others can get at the secret; chmod 600 closes it");
 }
 
 TEST_CASE("keys of signatures are read with the configuration, which is another one when they change") {

@@ -194,7 +194,10 @@ TEST_CASE("tls: connections are kept, and resumed when they are not") {
   for (const char* version : {"-tls1_3", "-tls1_2"}) {  // its answers end the connection
     Setup t;
     OpensslServer server(world().good, {version});
-    for (int i = 0; i < 3; ++i) CHECK(t.get(server.port()).ok());
+    for (int i = 0; i < 3; ++i) {
+      const HttpResult r = t.get(server.port());
+      CHECK_MESSAGE(has(r.response.body, i == 0 ? "\nNew, TLSv1." : "\nReused, TLSv1."), r.response.body);  // by the server's word
+    }
     CHECK(t.client.stats().connections_opened == 3);
     CHECK(t.client.stats().tls_full == 1);
     CHECK(t.client.stats().tls_resumed == 2);
