@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "handlers/next_turn.h"
+#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -75,8 +76,10 @@ HttpDeadlines HttpPeer::deadlines(int64_t timeout_ms) const {
   return deadlines;
 }
 
+// Without memory nothing is learnt, and the answer is told all the same.
 void HttpPeer::learn() const {
-  if (target_.url.https && target_.learn) target_.learn(client_.cert_ends(tls_.value_or(kTlsSystem), name()), client_.clock());
+  if (!target_.url.https || !target_.learn) return;
+  (void)guarded([&] { target_.learn(client_.cert_ends(tls_.value_or(kTlsSystem), name()), client_.clock()); });
 }
 
 void HttpPeer::release() {

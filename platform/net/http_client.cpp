@@ -142,12 +142,15 @@ RequestId HttpClient::Pool::send(HttpRequest request, HttpDoneFn on_done) {
     return refuse(NetErrorKind::kRefused, "the request has no URL");
   auto head = format_request_head(request);
   if (!head) return refuse(NetErrorKind::kRefused, "the request to " + name + ": " + head.error().message);
+  auto whole = with_secrets(std::move(*head), request.secret_headers);
+  if (whole->size() > kRequestHeaderMax)
+    return refuse(NetErrorKind::kRefused, "the request to " + name + ": its headers are longer than " + std::to_string(kRequestHeaderMax) + " bytes");
   if (waiting_.size() >= options_.max_waiting)
     return refuse(NetErrorKind::kLocal, std::to_string(options_.max_waiting) + " requests wait already");
 
   call.origin = origin_of(request);
   call.request = std::move(request);
-  call.head = with_secrets(std::move(*head), call.request.secret_headers);
+  call.head = std::move(whole);
   call.whole_until_ms = now_ms() + call.request.deadlines.whole_ms;
   call.timer = std::make_unique<LoopTimer>(net_.loop, net_.handles, [this, id] { deadline(id); });
   enter_phase(call, NetPhase::kQueue);

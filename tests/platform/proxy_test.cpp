@@ -244,6 +244,10 @@ TEST_CASE("http: secret headers go out once, and the rest is as without them") {
                             {"X-Key", "", std::make_shared<const Secret>(std::move(*secret("k")))}};
   REQUIRE(fetch(s.loop, s.client, request).ok());
   CHECK(heard == plain + "Authorization: Bearer canary\r\nX-Key: k\r\n\r\nbody");
+  // The limit of all headers is theirs, too.
+  const auto long_one = std::make_shared<const Secret>(std::move(*secret(std::string(kSecretBytesMax, 's'))));
+  request.secret_headers.assign(kRequestHeaderMax / kSecretBytesMax, {"X-Long", "", long_one});
+  check_error(fetch(s.loop, s.client, request), NetErrorKind::kRefused, "its headers are longer than 32768 bytes");
 }
 
 TEST_CASE("http: a name that changes its address: each connection goes where its own lookup was allowed to go") {
