@@ -86,6 +86,7 @@ class Others(Documents):
         os.mkdir(folder)
         for name in ("hook-new", "hook-old"):
             run("sh", "-c", line.replace("/etc/holdfast/credentials/hook-new", os.path.join(folder, name)))
+        shutil.copy(os.path.join(folder, "hook-new"), os.path.join(folder, "api-token"))
         self.env["CREDENTIALS_DIRECTORY"] = folder
 
     def test_configurations(self):
