@@ -111,6 +111,27 @@ class Case(unittest.TestCase):
                 self.fail(f"did not happen in {patience} s: {what() if callable(what) else what}")
             time.sleep(0.03)
 
+    def dumpable(self, pid):
+        """The memory of a process that the kernel would write to a core dump: all that can be read, but for what was excepted."""
+        memory = b""
+        try:
+            with open(f"/proc/{pid}/smaps", encoding="ascii") as smaps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+                span = None
+                for line in smaps:
+                    words = line.split()
+                    if "-" in words[0] and not words[0].endswith(":"):
+                        start, end = (int(one, 16) for one in words[0].split("-"))
+                        span = (start, end) if words[1].startswith("r") else None
+                    elif words[0] == "VmFlags:" and span and "dd" not in words and "io" not in words:
+                        with contextlib.suppress(OSError, ValueError, OverflowError):
+                            mem.seek(span[0])
+                            while span[0] < span[1] and (part := mem.read(min(span[1] - span[0], 1 << 20))):
+                                memory += part
+                                span = (span[0] + len(part), span[1])
+        except PermissionError:
+            self.skipTest("the memory of another process cannot be read here")
+        return memory
+
     def start(self, argv, **more):
         process = subprocess.Popen(argv, start_new_session=True, **more)
 

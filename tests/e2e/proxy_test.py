@@ -92,6 +92,10 @@ class Proxies(WithNginx):
         self.delivered(daemon, *ids)
         self.assertEqual({lines[0] for lines in self.proxy.seen}, {f"CONNECT localhost:{self.nginx.port} HTTP/1.1"})
         self.assertEqual({request["authorization"] for request in self.nginx.requests()}, {f"Bearer {TOKEN}"})
+        memory = self.dumpable(daemon.process.pid)
+        self.assertIn(b"cred:token", memory)  # what is no secret is in it
+        for secret in self.secrets():
+            self.assertFalse(secret in memory, secret)  # assertNotIn would show it all
         # A token that is changed is taken by a reload.
         self.secret("token", "another")
         daemon.reload()
@@ -106,9 +110,12 @@ class Proxies(WithNginx):
         for file in files:
             with open(file, "rb") as data:
                 contents.append(data.read())
-        for secret in (PASSWORD, TOKEN, base64.b64encode(f"user:{PASSWORD}".encode()).decode()):
+        for secret in self.secrets():
             for content in contents:
-                self.assertNotIn(secret.encode(), content)
+                self.assertNotIn(secret, content)
+
+    def secrets(self):
+        return [PASSWORD.encode(), TOKEN.encode(), base64.b64encode(f"user:{PASSWORD}".encode())]
 
     def test_what_the_proxy_refuses_costs_no_attempt(self):
         self.nginx.start()
