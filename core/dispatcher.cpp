@@ -222,6 +222,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   job.created_wall_ms = turn_.wall_of(row.created_ms);
   job.occurrence_wall_ms = run.opts.occurrence_wall_ms;
   job.schedule = run.opts.schedule;
+  job.memo = run.opts.memo;
   if (!lane.delivery()) job.sink = run.opts.sink.empty() ? lane.runner->spec.sink : run.opts.sink;
 
   if (fresh != nullptr) {

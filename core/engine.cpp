@@ -20,6 +20,7 @@ bool waits_for_disk(const Request& r) {
   if (auto* e = std::get_if<Enqueue>(&r.op)) {
     return std::any_of(e->specs.begin(), e->specs.end(), [](const JobSpec& s) { return s.durability == Durability::sync; });
   }
+  if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->durable;
   return std::holds_alternative<Cancel>(r.op) || std::holds_alternative<Retry>(r.op) || std::holds_alternative<RetryAllDead>(r.op) ||
          std::holds_alternative<Remove>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<SchedulePut>(r.op) ||
          std::holds_alternative<ScheduleRemove>(r.op) || std::holds_alternative<SchedulePause>(r.op) ||
@@ -31,7 +32,7 @@ bool waits_for_disk(const Request& r) {
 constexpr size_t kResultOnFullMax = 4096;
 bool adds(const Request& r) {
   if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->result.size() > kResultOnFullMax || !ended->children.empty();
-  return std::holds_alternative<RetryAllDead>(r.op) || std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) ||
+  return std::holds_alternative<RetryAllDead>(r.op) || std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<Remember>(r.op) ||
          std::holds_alternative<SchedulePut>(r.op) || std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op);
 }
 bool reads(const Request& r) {
@@ -379,6 +380,7 @@ Reply Engine::State::apply(Request& request) {
           [&](ReserveIds& r) { return reply_of(jobs.reserve(r.count)); },
           [&](RunEnded& e) { return status_reply(jobs.run_ended(e)); },
           [&](Progress& p) { return status_reply(jobs.progress(p)); },
+          [&](Remember& r) { return status_reply(jobs.remember(r)); },
           [&](Cancel& c) { return status_reply(jobs.cancel(c.id)); },
           [&](Retry& r) { return status_reply(jobs.retry(r.id)); },
           [&](RetryAllDead& r) { return Reply(jobs.retry_all_dead(r.limit)); },

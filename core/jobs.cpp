@@ -175,6 +175,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   for (size_t i = 0; i < ended.children.size(); ++i) {
     insert(ended.children[i].second, *child_lanes[i], ended.children[i].first, "", 0);
   }
+  set_memo(run, "");
   Change change = Change::completed;
   if (to_sink != nullptr) {
     // The second leg of the same row, in this very transaction: a result is never without its delivery.
@@ -278,6 +279,24 @@ Status Jobs::progress(const Progress& p) {
   run->progress = p.percent;
   run->note = p.note;
   return ok_status();
+}
+
+Status Jobs::remember(const Remember& r) {
+  Run* run = turn_.running.find(r.id);
+  if (run == nullptr || run->attempt != r.attempt || run->batch != r.run) return Error{HF_E_STALE, "this run is over"};
+  if (r.memo.size() > kMemoMax) {
+    return Error{HF_E_TOO_LARGE, "the memo has " + std::to_string(r.memo.size()) + " bytes; the limit is " + std::to_string(kMemoMax)};
+  }
+  set_memo(*run, r.memo);
+  return ok_status();
+}
+
+void Jobs::set_memo(Run& run, std::string_view memo) {
+  if (run.opts.memo == memo) return;
+  flush();
+  run.opts.memo = memo;
+  take_room(memo.size());
+  turn_.store.set_opts(run.id, encode_opts(run.opts));
 }
 
 void Jobs::ask_to_stop(Run& run, StopReason reason) {
@@ -428,7 +447,10 @@ Status Jobs::edit(const Edit& edit) {
   if (row.job.state != State::pending && (edit.delay_ms || edit.at_wall_ms)) {
     return wrong_state(edit.id, row.job.state, "only a pending job has a due time; retry it first");
   }
-  if (edit.payload) turn_.store.set_payload(edit.id, *edit.payload);
+  if (edit.payload) {
+    turn_.store.set_payload(edit.id, *edit.payload);
+    opts.memo.clear();  // what it says is of the old one
+  }
   opts.tags = like.tags;
   opts.policy = like.policy;
   int64_t due = row.job.due_ms;

@@ -29,6 +29,7 @@ class Jobs {
   Result<std::vector<JobId>> reserve(int count);
   Status run_ended(RunEnded& ended);
   Status progress(const Progress& p);
+  Status remember(const Remember& r);
   Status cancel(JobId id);
   Status retry(JobId id);
   int64_t retry_all_dead(int limit);
@@ -89,6 +90,7 @@ class Jobs {
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
   Status requeue(const FullRow& row);
+  void set_memo(Run& run, std::string_view memo);
   void set_cancel_asked(JobId id, JobOpts& opts, bool asked);
   std::string timeout_text(const Run& run) const;
   std::string history_with(const Run& run, const char* outcome, std::string_view error);

@@ -33,6 +33,7 @@ struct RunJob {
   int64_t occurrence_wall_ms = 0;  // 0: none
   std::string schedule;
   std::string sink;                // of the run leg: where its result will go, or ""
+  std::string memo;                // of this leg, left by an earlier attempt (Remember), or ""
 };
 struct StartRun {
   std::string runner;
@@ -67,9 +68,16 @@ struct RunEnded {  // -> Done, or HF_E_STALE
   // With Outcome::defer: the runner itself cannot work (no link, DNS, peer away): it is parked, all its jobs with it, for
   // retry_after_ms, or -1: for a growing, jittered while (core/breaker.h).
   bool park_runner = false;
+  bool durable = false;  // its commit waits for the disk: what cannot be done twice follows from it
   std::vector<std::pair<JobId, JobSpec>> children;  // enqueued if the outcome is done
 };
 struct Progress { JobId id = 0; int attempt = 0; int percent = -1; std::string note; };  // -> Done
+
+// What the job's next attempt is to know (RunJob::memo), in place of what was said before: where an upload has got to, say.
+// -> Done, HF_E_STALE, or HF_E_TOO_LARGE beyond kMemoMax. Kept with the job while its leg lasts, also when it is dead, for a
+// retry. Not waited for on the disk: a power cut may bring back the one before.
+inline constexpr size_t kMemoMax = 2048;  // bytes
+struct Remember { JobId id = 0; int attempt = 0; uint64_t run = 0; std::string memo; };
 
 struct Cancel { JobId id = 0; };
 struct Retry { JobId id = 0; };
@@ -141,7 +149,7 @@ struct ConfirmClock {};                  // an operator says that it is right
 struct ForgetClockFloor {};              // ... that what was taken for a right time was none
 struct ClockStepped {};                  // only a reason to tick
 
-using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Cancel, Retry, RetryAllDead, Remove, Edit,
+using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Remember, Cancel, Retry, RetryAllDead, Remove, Edit,
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                         ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,

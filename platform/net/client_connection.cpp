@@ -27,6 +27,7 @@ void ClientConnection::close() {
   connect_.reset();
   if (tunnel_) tunnel_->close();
   socket_.reset();
+  stop_body();
   stream_.close();
 }
 
@@ -116,13 +117,44 @@ void ClientConnection::exchange(std::shared_ptr<const std::string> head, const H
   phase_ = NetPhase::kSend;
   parser_.emplace(request.method == "HEAD", request.limits);
   events_.on_connection_phase(*this, phase_);
-  stream_.send({std::move(head), request.body});
+  body_ = request.streamed;
+  body_read_ = 0;
+  stream_.send({std::move(head), body_ ? nullptr : request.body});
+  read_body();
+}
+
+void ClientConnection::read_body() {
+  if (!body_ || body_reading_ || ahead_ || body_read_ == body_->size()) return;
+  body_reading_ = true;
+  body_->read(body_read_, [this, handles = net_.handles](Result<HttpBody::Piece> piece) {
+    body_reading_ = false;
+    handles->guard([&] {
+      if (!piece) return finish(net_error(NetErrorKind::kLocal, "the body of the request to " + name_ + ": " + piece.error().message));
+      body_read_ += static_cast<int64_t>((*piece)->size());
+      ahead_ = std::move(*piece);
+      send_ahead();
+    });
+  });
+}
+
+void ClientConnection::send_ahead() {
+  if (!ahead_ || !stream_.sent()) return;
+  stream_.send({std::exchange(ahead_, nullptr)});
+  read_body();
+}
+
+void ClientConnection::stop_body() {
+  if (body_reading_) body_->stop();
+  body_reading_ = false;
+  body_.reset();
+  ahead_.reset();
 }
 
 void ClientConnection::on_stream_progress() {
   if (!exchanging()) return;
   events_.on_connection_progress(*this);
-  if (phase_ != NetPhase::kSend || !stream_.sent()) return;
+  send_ahead();
+  if (phase_ != NetPhase::kSend || !request_sent()) return;
   phase_ = NetPhase::kFirstByte;
   events_.on_connection_phase(*this, phase_);
 }
@@ -158,10 +190,12 @@ void ClientConnection::finish_with_response() {
   result.sent = true;
   result.reused = exchanges_ > 1;
   // An answer that came before the whole request was sent ends the connection: the rest is not wanted.
-  if (parser_->keep_alive() && stream_.sent())
+  if (parser_->keep_alive() && request_sent()) {
     state_ = State::kIdle;
-  else
+    stop_body();
+  } else {
     close();
+  }
   events_.on_connection_done(*this, std::move(result));
 }
 

@@ -89,6 +89,10 @@ class ClientConnection final : private StreamEvents {
   void lose(NetError error);
   void finish(NetError error);
   void finish_with_response();
+  void read_body();
+  void send_ahead();
+  void stop_body();
+  bool request_sent() const { return stream_.sent() && (!body_ || (!ahead_ && body_read_ == body_->size())); }
 
   void on_stream_open() override;
   void on_stream_data(std::string_view bytes) override;
@@ -110,6 +114,11 @@ class ClientConnection final : private StreamEvents {
   int exchanges_ = 0;
   NetPhase phase_ = NetPhase::kNone;
   std::optional<HttpParser> parser_;
+  // Of a streamed body: one piece is with the stream, one is read ahead.
+  std::shared_ptr<HttpBody> body_;
+  int64_t body_read_ = 0;  // bytes
+  bool body_reading_ = false;
+  HttpBody::Piece ahead_;
 };
 
 }  // namespace hf

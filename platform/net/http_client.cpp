@@ -392,7 +392,7 @@ void HttpClient::Pool::on_connection_done(ClientConnection& connection, HttpResu
     if (!idle_timer_->armed()) idle_timer_->start(options_.idle_ms);
   }
   const bool unanswered = result.error.kind == NetErrorKind::kClosed && result.error.phase != NetPhase::kReceive;
-  if (unanswered && result.reused && !call.retried) {
+  if (unanswered && result.reused && !call.retried && !call.request.streamed) {
     call.retried = true;
     call.connection = nullptr;
     ++stats_.retried;

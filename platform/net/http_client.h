@@ -42,7 +42,8 @@ using HttpDoneFn = std::function<void(HttpResult)>;
 //
 // A request may be sent twice: when a kept-alive connection turns out closed before a byte of the
 // response came, the request goes out once more, on a fresh connection (HttpResult::retried). The server may have
-// acted on the first, so every request here carries an idempotency key or needs none.
+// acted on the first, so every request here carries an idempotency key or needs none. One with a streamed body is not sent
+// again: how much of it has arrived is for the caller to ask.
 //
 // An https origin is verified as its TlsConfig says, an address of loopback, link-local or private scope is refused
 // unless the request allows it, and the address that was checked is the one that is connected to. No

@@ -62,7 +62,9 @@ Result<std::string> format_request_head(const HttpRequest& request) {
   }
   if (!request.headers.find("User-Agent")) head += "User-Agent: holdfast/" HF_VERSION "\r\n";
   if (!request.headers.find("Accept")) head += "Accept: */*\r\n";
-  const size_t body_size = request.body ? request.body->size() : 0;
+  const int64_t body_size = request.streamed ? request.streamed->size()
+                            : request.body   ? static_cast<int64_t>(request.body->size())
+                                             : 0;
   const bool without_body = request.method == "GET" || request.method == "HEAD" ||
                             request.method == "DELETE" || request.method == "OPTIONS";
   if (body_size > 0 || !without_body) head += "Content-Length: " + std::to_string(body_size) + "\r\n";

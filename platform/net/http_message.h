@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -60,12 +61,27 @@ struct HttpDeadlines {
 using TlsConfigId = uint32_t;                 // of HttpClient::add_tls
 inline constexpr TlsConfigId kTlsSystem = 0;  // the system's CA bundle, no client certificate
 
+// A body that is read while it is sent: two pieces of it are in memory at most. Loop thread.
+class HttpBody {
+ public:
+  using Piece = std::shared_ptr<const std::string>;
+  virtual ~HttpBody() = default;
+  virtual int64_t size() const = 0;  // > 0; exactly so many bytes follow
+  // Calls `ready` once, from the loop, never within this call, with 1 to kBodyPieceMax bytes that begin at `at` (from 0), or with
+  // why they cannot be read. REQUIRES: at < size(), and no `ready` is owed.
+  virtual void read(int64_t at, std::function<void(Result<Piece>)> ready) = 0;
+  // The `ready` that is owed, if any, is not called.
+  virtual void stop() = 0;
+};
+inline constexpr size_t kBodyPieceMax = 64 * 1024;
+
 struct HttpRequest {
   std::string method = "GET";
   Url url;
   // Not Host, Content-Length, Transfer-Encoding, Connection, Expect, Upgrade, TE, Trailer: the client's own.
   HttpHeaders headers;
   std::shared_ptr<const std::string> body;  // shared with the caller, not copied; nullptr: none
+  std::shared_ptr<HttpBody> streamed;       // ... or this one in its place
   HttpLimits limits;
   HttpDeadlines deadlines;
   TlsConfigId tls = kTlsSystem;

@@ -298,6 +298,55 @@ TEST_CASE_FIXTURE(JobsFixture, "progress is kept while the run lives") {
   CHECK(refused(Progress{a, run.attempt + 1, 50, ""}).code == HF_E_STALE);
 }
 
+TEST_CASE_FIXTURE(JobsFixture, "what an attempt remembers is told to the next one, also after a crash, and ends with the leg") {
+  RunnerSpec to_sink;
+  to_sink.sink = "cloud";
+  handler("x", to_sink);
+  handler("sink:cloud");
+  const auto remember = [&](const RunJob& run, const std::string& memo) { ask<Done>(Remember{run.id, run.attempt, run.run, memo}); };
+  const JobId a = add(spec("x"));
+  RunJob run = take_started();
+  CHECK(run.memo.empty());
+  remember(run, "first");
+  remember(run, std::string("second\0", 7));
+  CHECK(refused(Remember{a, run.attempt + 1, run.run, ""}).code == HF_E_STALE);
+  CHECK(refused(Remember{a, run.attempt, run.run + 1, ""}).code == HF_E_STALE);
+  CHECK(refused(Remember{a, run.attempt, run.run, std::string(kMemoMax + 1, 'm')}).code == HF_E_TOO_LARGE);
+  crash();
+  handler("x", to_sink);
+  handler("sink:cloud");
+  run = take_started();
+  CHECK(run.attempt == 2);
+  CHECK(run.memo == std::string("second\0", 7));
+  CHECK(get(a).key == run.key);
+
+  end(run, Outcome::dead, "no");
+  ask<Done>(Retry{a});
+  run = take_started();
+  CHECK(run.memo == std::string("second\0", 7));
+  end(run, Outcome::dead, "no");
+  Edit edit;
+  edit.id = a;
+  edit.payload = "other";
+  ask<Done>(edit);
+  ask<Done>(Retry{a});
+  run = take_started();
+  CHECK(run.memo.empty());
+
+  remember(run, std::string(kMemoMax, 'm'));
+  end(run, Outcome::done, "result");
+  run = take_started();
+  CHECK(run.bytes == "result");
+  CHECK(run.memo.empty());
+  remember(run, "of the delivery");
+  end(run, Outcome::defer, "not now");
+  run_for(5000);
+  run = take_started();
+  CHECK(run.memo == "of the delivery");
+  end(run, Outcome::done);
+  CHECK(refused(Remember{a, run.attempt, run.run, "late"}).code == HF_E_STALE);
+}
+
 TEST_CASE_FIXTURE(JobsFixture, "children are enqueued in the transaction of their parent's success, with the ids that were told") {
   handler("x");
   add(spec("x"));

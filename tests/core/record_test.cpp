@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/random.h"
+#include "core/requests.h"
 
 using namespace hf;
 
@@ -31,6 +32,7 @@ JobOpts full_opts() {
   o.unique_for_ms = 1;
   o.unique_until_ms = kTimeMax;
   o.cancel_asked = true;
+  o.memo = std::string(kMemoMax, '\0');
   return o;
 }
 

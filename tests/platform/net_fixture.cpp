@@ -160,6 +160,10 @@ void Peer::Client::reset() {
   uv_tcp_close_reset(&block->tcp, [](uv_handle_t* h) { delete static_cast<Block*>(h->data); });
 }
 
+void Peer::Client::pause() {
+  if (block_) uv_read_stop(reinterpret_cast<uv_stream_t*>(&block_->tcp));
+}
+
 Peer::Script answer(std::string response) {
   return [response](Peer::Client& client) {
     size_t end;

@@ -43,6 +43,7 @@ class Peer {
     void say(std::string bytes);
     void finish();  // FIN once what was said is sent
     void reset();   // RST
+    void pause();   // reads no more
     std::string got;       // since the last take()
     std::string take() { return std::exchange(got, {}); }
     bool gone = false;     // the other side ended
