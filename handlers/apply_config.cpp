@@ -7,9 +7,11 @@
 #include "core/units.h"
 #include "handlers/clock_command.h"
 #include "handlers/exec.h"
+#include "handlers/file_sink.h"
 #include "handlers/http.h"
 #include "handlers/outbound.h"
 #include "handlers/sink.h"
+#include "platform/memory.h"
 #include "platform/net/proxy_tunnel.h"
 #include "platform/net/tls_context.h"
 #include "platform/net/url.h"
@@ -116,6 +118,7 @@ class Runners {
 
   Status set(const SinkConfig& sink) {
     host_.peers().drop("sinks." + sink.name);
+    if (!sink.files.root.empty()) return host_.set_runner(runner_spec(sink), files(sink));
     SinkOptions options{target("sinks." + sink.name, sink.http, {})};
     uv_loop_t* loop = host_.loop().uv();
     return host_.set_runner(runner_spec(sink),
@@ -160,6 +163,18 @@ class Runners {
     }
     target.learn = [&host = host_, name](const CertEnds& ends, CertClock clock) { host.peers().learn(name, ends, clock); };
     return target;
+  }
+  std::shared_ptr<Runner> files(const SinkConfig& sink) const {
+    FileSinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.files};
+    uv_loop_t* loop = host_.loop().uv();
+    const EndRunThen end = [&host = host_](RunEnded ended, std::function<void()> recorded) {
+      recorded ? host.end_run(std::move(ended), std::move(recorded)) : host.end_run(std::move(ended));
+    };
+    // What is not taken, since there is no room or memory, only costs something at the next attempt.
+    const auto tell = [&host = host_](Op op) { (void)guarded([&] { (void)host.submit(std::move(op), {}); }); };
+    return outbound([loop, options, end, tell](HttpClient& client) {
+      return std::make_unique<FileSinkRunner>(loop, client, options, end, tell);
+    });
   }
   std::shared_ptr<Runner> http(const HandlerConfig& handler) const {
     HttpDeadlines defaults;
@@ -281,6 +296,11 @@ RunnerSpec runner_spec(const SinkConfig& sink) {
   if (spec.policy.max_attempts == 0) spec.policy.max_attempts = kSinkAttempts;
   if (sink.defer_ms) spec.defer_ms = sink.defer_ms;
   if (sink.splay_ms) spec.splay_ms = *sink.splay_ms;
+  if (!sink.files.root.empty()) {
+    // An upload ends by itself when it does not get on. One after another: two share the link, and are both late.
+    if (spec.policy.timeout_ms == 0) spec.policy.timeout_ms = -1;
+    if (spec.concurrency == 0) spec.concurrency = 1;
+  }
   spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
   return spec;
 }

@@ -135,10 +135,25 @@ bool check_queues(const JsonValue& section, Config& config) {
   return true;
 }
 
+// Perhaps it is on a card that is not there at the moment.
+bool check_root(const JsonValue& sink, const std::string& root) {
+  const auto files = get(sink, "files");
+  const auto value = get(*files, "root");
+  struct stat info;
+  if (stat(root.c_str(), &info) != 0) {
+    value->warn(quoted(root, 200) + ": " + reason(errno) + "; uploads wait until it can be opened");
+    return true;
+  }
+  return S_ISDIR(info.st_mode) || value->fail(quoted(root, 200) + ": this is not a folder");
+}
+
 bool check_sinks(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.sinks.size(); ++i) {
-    if (!check_zone(section.member(i), config.sinks[i].queue.zone)) return false;
-    if (!check_target(section.member(i), config.sinks[i].http, config)) return false;
+    const JsonValue object = section.member(i);
+    if (!check_zone(object, config.sinks[i].queue.zone)) return false;
+    if (!check_target(object, config.sinks[i].http, config)) return false;
+    const std::string& root = config.sinks[i].files.root;
+    if (!root.empty() && config.of == ConfigOf::this_device && !check_root(object, root)) return false;
   }
   return true;
 }

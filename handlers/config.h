@@ -11,6 +11,7 @@
 
 #include "core/requests.h"
 #include "core/result.h"
+#include "handlers/files_options.h"
 #include "platform/host.h"
 #include "platform/log.h"
 #include "platform/net/host_rules.h"
@@ -88,6 +89,7 @@ struct HandlerConfig {
 struct SinkConfig {
   std::string name;
   HttpConfig http;
+  FilesOptions files;
   Policy policy;
   int concurrency = 0;
   int64_t defer_ms = 0;

@@ -143,7 +143,34 @@ constexpr JsonField<SinkConfig> kBatchFields[] = {
     {"max_wait", "duration",
      [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.batch_wait_ms, 0, kDay); }},
 };
+constexpr std::array<JsonChoice<UploadKind>, 3> kUploadKinds = {{
+    {"tus", UploadKind::tus},
+    {"range", UploadKind::range},
+    {"put", UploadKind::put},
+}};
+constexpr JsonField<FilesOptions> kFilesFields[] = {
+    {"root", "file",
+     [](FilesOptions& f, const JsonValue& v) {
+       if (!read_file_name(v, &f.root)) return false;
+       return f.root.starts_with('/') || v.fail("the full path of the folder is meant, with a / in front");
+     }},
+    {"protocol", "choice",
+     [](FilesOptions& f, const JsonValue& v) { return v.choice(&f.protocol, kUploadKinds); }},
+    {"chunk", "size",
+     [](FilesOptions& f, const JsonValue& v) { return v.size(&f.chunk, kUploadChunkMin, kUploadChunkMax); }},
+    {"delete_after", "bool",
+     [](FilesOptions& f, const JsonValue& v) { return v.boolean(&f.delete_after); }},
+    {"checksum", "bool",
+     [](FilesOptions& f, const JsonValue& v) { return v.boolean(&f.checksum); }},
+};
+bool read_files(const JsonValue& v, FilesOptions* files) {
+  if (!read_fields(v, {{kFilesFields, *files}})) return false;
+  return !files->root.empty() || v.fail("\"root\" is missing: the folder in which the files are");
+}
+
 constexpr JsonField<SinkConfig> kSinkFields[] = {
+    {"files", "object",
+     [](SinkConfig& s, const JsonValue& v) { return read_files(v, &s.files); }},
     {"batch", "object",
      [](SinkConfig& s, const JsonValue& v) {
        return read_fields(v, {{kBatchFields, s}});
@@ -159,6 +186,10 @@ bool read_sink(const JsonValue& v, SinkConfig* sink) {
   if (!read_fields(
           v, {{kTargetFields, sink->http}, {kSinkFields, *sink}, {sink_queue_fields(), sink->queue}, {kPolicyFields, sink->policy}})) {
     return false;
+  }
+  if (!sink->files.root.empty()) {
+    if (v.node().find("batch")) return v.fail("\"batch\" and \"files\" exclude each other: each file is an upload of its own");
+    if (v.node().find("sign")) return v.fail("\"sign\" and \"files\" exclude each other: a signature is over a whole body, and a file is never whole in memory");
   }
   return !sink->http.url.empty() || v.fail("\"url\" is missing: it says where results go");
 }
@@ -384,6 +415,7 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "sinks.*.tls.", tls_fields());
   add("sinks.*.batch.", kBatchFields);
   add("sinks.*.sign.", kSignFields);
+  add("sinks.*.files.", kFilesFields);
   add("sinks.*.deadlines.", kDeadlineFields);
   append(&keys, "queues.*.", queue_fields());
   append(&keys, "schedules.*.", schedule_fields());

@@ -20,39 +20,54 @@ HttpPeer::~HttpPeer() {
   assert(!tls_);
 }
 
+RequestId HttpPeer::not_sent(const std::string& why, HttpDoneFn done) {
+  HttpResult failed;
+  failed.error = net_error(NetErrorKind::kLocal, why);
+  on_next_turn(loop_, [done = std::move(done), failed]() mutable { done(std::move(failed)); });
+  return RequestId{0};
+}
+
 RequestId HttpPeer::send(const HttpHeaders& ours, std::string content_type, std::string body,
                          const HttpDeadlines& deadlines, int64_t max_response, HttpDoneFn done) {
-  const auto not_sent = [&](const std::string& why) {
-    HttpResult failed;
-    failed.error = net_error(NetErrorKind::kLocal, why);
-    on_next_turn(loop_, [done = std::move(done), failed]() mutable { done(std::move(failed)); });
-    return RequestId{0};
-  };
-  if (target_.tls && !tls_) {
-    auto added = client_.add_tls(*target_.tls);
-    if (!added) return not_sent(added.error().message);
-    tls_ = added.value();
-  }
   HttpRequest request;
   request.method = target_.method;
   request.url = target_.url;
   request.headers = ours;
   if (target_.sign) {
     const CertClock clock = client_.clock();
-    if (!clock.trusted) return not_sent("the request to " + name() + " is to be signed, and the clock is not trusted yet: its time would be wrong");
+    if (!clock.trusted) return not_sent("the request to " + name() + " is to be signed, and the clock is not trusted yet: its time would be wrong", std::move(done));
     const Status added = add_signature(&request.headers, *target_.sign, ours.get("Idempotency-Key"), clock.wall_ms / 1000, body);
-    if (!added) return not_sent(added.error().message);
+    if (!added) return not_sent(added.error().message, std::move(done));
   }
-  for (const auto& [name, value] : target_.headers.fields())
-    if (request.headers.find(name) == nullptr) request.headers.add(name, value);
-  for (const SecretHeader& header : target_.secret_headers)
-    if (request.headers.find(header.name) == nullptr) request.secret_headers.push_back(header);
-  request.proxy = target_.proxy;
+  add_target(&request);
   if (!body.empty() && request.headers.find("Content-Type") == nullptr)
     request.headers.add("Content-Type", std::move(content_type));
   request.body = std::make_shared<const std::string>(std::move(body));
   request.limits.max_body_bytes = static_cast<size_t>(max_response);
   request.deadlines = deadlines;
+  return send_with_tls(std::move(request), std::move(done));
+}
+
+RequestId HttpPeer::send(HttpRequest request, HttpDoneFn done) {
+  assert(!target_.sign);
+  add_target(&request);
+  return send_with_tls(std::move(request), std::move(done));
+}
+
+void HttpPeer::add_target(HttpRequest* request) const {
+  for (const auto& [name, value] : target_.headers.fields())
+    if (request->headers.find(name) == nullptr) request->headers.add(name, value);
+  for (const SecretHeader& header : target_.secret_headers)
+    if (request->headers.find(header.name) == nullptr) request->secret_headers.push_back(header);
+  request->proxy = target_.proxy;
+}
+
+RequestId HttpPeer::send_with_tls(HttpRequest request, HttpDoneFn done) {
+  if (target_.tls && !tls_) {
+    auto added = client_.add_tls(*target_.tls);
+    if (!added) return not_sent(added.error().message, std::move(done));
+    tls_ = added.value();
+  }
   request.tls = tls_.value_or(kTlsSystem);
   request.allow_private = target_.allow_private;
   // A client that is shut down answers within send().

@@ -44,6 +44,9 @@ class HttpPeer {
   // once, from the loop.
   RequestId send(const HttpHeaders& ours, std::string content_type, std::string body,
                  const HttpDeadlines& deadlines, int64_t max_response, HttpDoneFn done);
+  // A request that the caller has made, but for the headers of the target, its certificates and permissions. It goes to where
+  // its URL says. REQUIRES: the target is not signed
+  RequestId send(HttpRequest request, HttpDoneFn done);
   bool cancel(RequestId id) { return client_.cancel(id); }
   bool withdraw(RequestId id) { return client_.withdraw(id); }
   // Nothing is sent from now on.
@@ -57,6 +60,9 @@ class HttpPeer {
 
  private:
   void learn() const;
+  RequestId not_sent(const std::string& why, HttpDoneFn done);
+  void add_target(HttpRequest* request) const;
+  RequestId send_with_tls(HttpRequest request, HttpDoneFn done);
 
   uv_loop_t* const loop_;
   HttpClient& client_;

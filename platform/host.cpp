@@ -219,8 +219,18 @@ Reply Host::call(Op op) {
 }
 
 void Host::end_run(RunEnded ended) noexcept { state_->end_run(std::move(ended)); }
+void Host::end_run(RunEnded ended, std::function<void()> recorded) noexcept {
+  std::function<void(Request&)> done;
+  (void)guarded([&] {
+    auto task = std::make_shared<LoopPoster::Prepared>(LoopPoster::prepare(std::move(recorded)));
+    done = [poster = state_->loop->poster(), task](Request& request) {
+      if (std::holds_alternative<Done>(request.reply)) poster.post(std::move(*task));
+    };
+  });
+  state_->end_run(std::move(ended), std::move(done));
+}
 
-void Host::State::end_run(RunEnded ended) noexcept {
+void Host::State::end_run(RunEnded ended, std::function<void(Request&)> done) noexcept {
   Requests request;
   if (!guarded([&] { request.emplace_back(); })) {
     std::lock_guard lock(mutex);
@@ -229,6 +239,7 @@ void Host::State::end_run(RunEnded ended) noexcept {
   // None there: this is the second report of a run.
   if (request.empty()) patient([&] { request.emplace_back(); });
   request.front().op = std::move(ended);
+  request.front().done = std::move(done);
   {
     std::lock_guard lock(mutex);
     inbox.splice(inbox.end(), request);

@@ -69,6 +69,8 @@ class Host {
   Reply call(Op op);
   // A run ended; never refused for lack of room or memory.
   void end_run(RunEnded ended) noexcept;
+  // The same; `recorded` is called on the loop thread once it is in the file: not if it was stale, nor without memory for it.
+  void end_run(RunEnded ended, std::function<void()> recorded) noexcept;
 
   // ---- runners. Any thread. Replaces one of the same name: the old one is shut down after its runs.
   Status set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner);

@@ -108,7 +108,7 @@ struct Host::State {
 
   // HF_E_BUSY if `most` requests are there already, HF_E_STATE once the engine thread ends.
   Status send(Op op, std::function<void(Request&)> done, size_t most);
-  void end_run(RunEnded ended) noexcept;
+  void end_run(RunEnded ended, std::function<void(Request&)> done = {}) noexcept;
 
   void run_engine();
   Requests take_inbox(bool& stop);

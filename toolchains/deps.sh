@@ -3,7 +3,7 @@
 # source for each target, in a cache outside the clone. Quick when all is there; two may run at once.
 #
 #   deps.sh [--no-packages] [native|tsan|armhf|arm64|all|fuzz ...]  default: native; fuzz: native, and clang
-#   deps.sh --print-prefix TARGET                                  where TARGET's libraries are
+#   deps.sh --print-prefix TARGET                                  where its libraries are; tus: where the tus server of the tests is
 #
 #   HOLDFAST_CACHE   the cache (default: $XDG_CACHE_HOME/holdfast or ~/.cache/holdfast)
 #   DEBIAN_MIRROR    a Debian archive's base URL (default: the one this system's apt uses)
@@ -30,6 +30,11 @@ die() { say "$*"; exit 1; }
 
 prefix_of() {  # TARGET
   local hash
+  if [ "$1" = tus ]; then
+    hash=$(cat "$RECIPE"/tus/package*.json | sha256sum | cut -c1-12)
+    echo "$CACHE/$1-$hash"
+    return
+  fi
   hash=$(cat "$LOCK" "$RECIPE/recipe.sh" "$RECIPE/mbedtls_config.h" | sha256sum | cut -c1-12)
   echo "$CACHE/$1-$hash"
 }
@@ -50,6 +55,25 @@ install_packages() {
     { as_root "${apt[@]}" update >"$CACHE/apt.log" 2>&1 &&
       as_root "${apt[@]}" install --no-install-recommends "${missing[@]}" >>"$CACHE/apt.log" 2>&1; } ||
     { tail -20 "$CACHE/apt.log" >&2; die "apt-get install failed"; }
+}
+
+# The tus server of tests/e2e/files_test.py, by npm: what is in it is pinned, with hashes, by package-lock.json. The one test that
+# wants it is skipped without it.
+install_tus_server() {
+  local prefix
+  prefix=$(prefix_of tus)
+  [ -e "$prefix/.complete" ] && return 0
+  command -v npm >/dev/null || (install_packages nodejs npm) || true
+  command -v npm >/dev/null || { say "NOTE: there is no npm: the test against a real tus server will be skipped"; return 0; }
+  say "fetching the tus server of the tests"
+  rm -rf "$prefix" && mkdir -p "$prefix"
+  cp "$RECIPE"/tus/package*.json "$prefix"
+  if (cd "$prefix" && npm ci --omit=optional --ignore-scripts --no-audit --no-fund >"$CACHE/npm.log" 2>&1); then
+    touch "$prefix/.complete"
+  else
+    tail -5 "$CACHE/npm.log" >&2
+    say "NOTE: npm failed: the test against a real tus server will be skipped"
+  fi
 }
 
 # ---- sources -------------------------------------------------------------------------------------
@@ -180,6 +204,7 @@ if [ $packages = 1 ]; then
   [[ " ${targets[*]} " == *" arm"* ]] && wanted+=("${PACKAGES_CROSS[@]}")
   [ $fuzz = 0 ] || wanted+=("${PACKAGES_FUZZ[@]}")
   install_packages "${wanted[@]}"
+  install_tus_server
 fi
 for target in "${targets[@]}"; do
   [ -e "$(prefix_of "$target")/.complete" ] && continue

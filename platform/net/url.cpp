@@ -130,6 +130,48 @@ std::string Url::authority() const {
   return out;
 }
 
+std::string Url::text() const { return (https ? "https://" : "http://") + authority() + target; }
+
+namespace {
+
+// RFC 3986, 5.2.4, of a path that begins with "/".
+std::string without_dots(std::string_view path) {
+  std::string out;
+  while (!path.empty()) {
+    const size_t next = std::min(path.find('/', 1), path.size());
+    const std::string_view part = path.substr(0, next);
+    const bool last = next == path.size();
+    path.remove_prefix(next);
+    if (part == "/..") out.resize(out.empty() ? 0 : out.rfind('/'));
+    if (part != "/." && part != "/..") out += part;
+    else if (last) out += '/';
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Url> resolve_reference(const Url& base, std::string_view reference) {
+  reference = reference.substr(0, reference.find('#'));
+  const size_t special = std::min(reference.find_first_of(":/?"), reference.size());
+  if (special > 0 && special < reference.size() && reference[special] == ':') return parse_url(reference);
+  if (reference.starts_with("//")) return parse_url((base.https ? "https:" : "http:") + std::string(reference));
+  const std::string base_path = base.target.substr(0, base.target.find('?'));
+  const size_t query = std::min(reference.find('?'), reference.size());
+  const std::string_view path = reference.substr(0, query);
+  Url url = base;
+  if (reference.empty()) return url;
+  if (path.empty()) {
+    url.target = base_path;
+  } else if (path[0] == '/') {
+    url.target = without_dots(path);
+  } else {
+    url.target = without_dots(base_path.substr(0, base_path.rfind('/') + 1) + std::string(path));
+  }
+  url.target += reference.substr(query);
+  return parse_url(url.text());
+}
+
 Result<Url> parse_url(std::string_view text) {
   if (text.empty()) return invalid("the URL is empty");
   if (text.size() > kUrlMax)

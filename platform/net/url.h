@@ -22,11 +22,18 @@ struct Url {
   std::string authority() const;  // the Host header: "host", "[::1]:8443"; a default port is left out
   bool has_default_port() const;
   std::string host_port() const;  // for messages: "ingest.example:443"
+  std::string text() const;       // the whole; parse_url reads it back
+  bool same_origin(const Url& other) const { return https == other.https && host == other.host && port == other.port; }
+  bool operator==(const Url&) const = default;
 };
 
 // Refused: other schemes, user info, fragments, an empty or malformed host, IPv6 zones, port 0, control
 // characters, blanks, backslashes, bytes beyond ASCII (they are to be percent-encoded, or punycode in a host),
 // and hosts that look like a number but are not a dotted quad ("0x7f.1"). HF_E_INVALID, HF_E_TOO_LARGE.
 Result<Url> parse_url(std::string_view text);
+
+// What a server means that says `reference` in its answer for `base` (Location: RFC 3986, 5.2): a whole URL, or what is to be
+// put in place of the host, path, query or last part of the path. A fragment is left out. Errors as parse_url.
+Result<Url> resolve_reference(const Url& base, std::string_view reference);
 
 }  // namespace hf

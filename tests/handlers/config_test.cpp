@@ -171,6 +171,30 @@ TEST_CASE("values: wrong kind, wrong unit, out of range") {
             .starts_with("h.json:1: queues.\"a b\": the queue name \"a b\" has "));
 }
 
+TEST_CASE("files of a sink") {
+  const auto sink = [](const std::string& files, const std::string& more = "") { return R"({"sinks": {"c": {"url": "https://a.example/", "files": )" + files + more + "}}}"; };
+  const auto plain = parse_config(sink(R"({"root": "/tmp"})"), "h.json");
+  REQUIRE_MESSAGE(plain.ok(), plain.error().message);
+  CHECK(plain->sinks[0].files == FilesOptions{.root = "/tmp"});
+  CHECK(plain->warnings.empty());
+  const auto all = parse_config(sink(R"({"root": "/nowhere", "protocol": "range", "chunk": "64KiB", "delete_after": true, "checksum": false})"), "h.json");
+  REQUIRE_MESSAGE(all.ok(), all.error().message);
+  CHECK(all->sinks[0].files == FilesOptions{"/nowhere", UploadKind::range, 65536, true, false});
+  REQUIRE(all->warnings.size() == 1);
+  CHECK(all->warnings[0].find("uploads wait until it can be opened") != std::string::npos);
+  const RunnerSpec spec = runner_spec(all->sinks[0]);
+  CHECK(spec.policy.timeout_ms == -1);
+  CHECK(spec.concurrency == 1);
+  CHECK(parse_config(sink(R"({"root": "/tmp", "chunk": "1GiB"})"), "h.json").ok());
+  for (const char* size : {"65535", "\"1048577KiB\""}) CHECK(failure(sink(R"({"root": "/tmp", "chunk": )" + std::string(size) + "}")).starts_with("h.json:1: sinks.c.files.chunk: "));
+  CHECK(failure(sink("{}")) == "h.json:1: sinks.c.files: \"root\" is missing: the folder in which the files are");
+  CHECK(failure(sink(R"({"root": "tmp"})")).find("full path") != std::string::npos);
+  CHECK(failure(sink(R"({"root": "/dev/null"})")) == "h.json:1: sinks.c.files.root: \"/dev/null\": this is not a folder");
+  CHECK(failure(sink(R"({"root": "/tmp", "protocol": "ftp"})")).starts_with("h.json:1: sinks.c.files.protocol: "));
+  CHECK(failure(sink(R"({"root": "/tmp"})", R"(, "batch": {"max_jobs": 2})")).find("exclude each other") != std::string::npos);
+  CHECK(failure(sink(R"({"root": "/tmp"})", R"(, "sign": {"keys": ["cred:x"]})")).find("exclude each other") != std::string::npos);
+}
+
 TEST_CASE("windows and slack of queues and sinks") {
   CHECK(failure(R"({"queues": {"q": {"windows": "8-18"}}})").starts_with("h.json:1: queues.q.windows: windows, column 1: found \"8-18\", expected HH:MM-HH:MM"));
   CHECK(failure(R"({"queues": {"q": {"windows": 8}}})").starts_with("h.json:1: queues.q.windows: "));

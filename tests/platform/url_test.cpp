@@ -89,3 +89,26 @@ TEST_CASE("url: the length is bounded") {
   REQUIRE(!longer.ok());
   CHECK(longer.error().code == HF_E_TOO_LARGE);
 }
+
+TEST_CASE("url: a reference in an answer is resolved as RFC 3986 says") {
+  const hf::Url base = *parse_url("https://h.example:8443/a/b/c?q");
+  const auto resolved = [&](const std::string& reference) {
+    const auto url = hf::resolve_reference(base, reference);
+    return url ? url->text() : url.error().message;
+  };
+  CHECK(resolved("https://h.example:8443/x") == "https://h.example:8443/x");
+  CHECK(resolved("http://other/x#part") == "http://other/x");
+  CHECK(resolved("//other/x") == "https://other/x");
+  CHECK(resolved("/files/7") == "https://h.example:8443/files/7");
+  CHECK(resolved("7?x=:/") == "https://h.example:8443/a/b/7?x=:/");
+  CHECK(resolved("./7") == "https://h.example:8443/a/b/7");
+  CHECK(resolved("../7/.") == "https://h.example:8443/a/7/");
+  CHECK(resolved("../../../../7") == "https://h.example:8443/7");
+  CHECK(resolved("..") == "https://h.example:8443/a/");
+  CHECK(resolved("?z") == "https://h.example:8443/a/b/c?z");
+  CHECK(resolved("") == "https://h.example:8443/a/b/c?q");
+  CHECK(resolved("ftp://h/x").find("ftp") != std::string::npos);
+  CHECK(resolved("/a b").find("blank") != std::string::npos);
+  CHECK(base.same_origin(*hf::resolve_reference(base, "/x")));
+  for (const char* other : {"http://h.example:8443/", "https://h.example/", "https://i.example:8443/"}) CHECK_FALSE(base.same_origin(*parse_url(other)));
+}
