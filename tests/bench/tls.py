@@ -10,7 +10,7 @@ import subprocess
 FEW, MANY = 2, 5  # connections; the difference leaves out what a process costs
 KEYS = {"ECDSA P-256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "RSA-2048": ["rsa:2048"]}
 VERSIONS = {"TLS 1.3": "-tls1_3", "TLS 1.2": "-tls1_2"}
-GOAL = 1 / 3  # of a full handshake
+GOAL = 0.33  # of a full handshake
 
 
 def command(*argv):
