@@ -30,8 +30,8 @@ void FileSinkRunner::start(StartRun run) {
     const bool begun = guarded([&] {
       auto& upload = uploads_[fence];
       upload = std::make_unique<FileUpload>(*shared_, std::move(job), run.timeout_ms,
-                                            [this, fence](RunEnded how, const std::string& path, std::optional<FileState> file) {
-                                              ended(fence, std::move(how), path, file);
+                                            [this, fence](RunEnded how, std::string path, std::optional<FileState> file) {
+                                              ended(fence, std::move(how), std::move(path), file);
                                             });
       upload->start();
     });
@@ -46,7 +46,7 @@ void FileSinkRunner::stop(JobId id, int attempt, StopReason reason) {
   if (upload != uploads_.end()) upload->second->stop(reason);
 }
 
-void FileSinkRunner::ended(const Fence& fence, RunEnded how, const std::string& path, std::optional<FileState> file) noexcept {
+void FileSinkRunner::ended(const Fence& fence, RunEnded how, std::string path, std::optional<FileState> file) noexcept {
   uploads_.erase(fence);
   std::function<void()> recorded;
   // Without memory, or when the process ends before it is recorded, the file stays.

@@ -33,7 +33,7 @@ class FileSinkRunner : public Runner {
 
  private:
   using Deletions = std::list<DiskCall>;
-  void ended(const Fence& fence, RunEnded how, const std::string& path, std::optional<FileState> file) noexcept;
+  void ended(const Fence& fence, RunEnded how, std::string path, std::optional<FileState> file) noexcept;
   void remove(const std::string& path, const FileState& file);
   void close_if_done();
 

@@ -224,7 +224,7 @@ void FileUpload::end(RunEnded how, std::optional<FileState> file) noexcept {
   assert(request_ == 0);
   const EndFn end = std::exchange(end_, nullptr);
   const Fence fence = fence_of(job_);
-  end(with_fence(std::move(how), fence), upload_.path, file);  // *this may be gone
+  end(with_fence(std::move(how), fence), std::move(upload_.path), file);  // *this may be gone
 }
 
 }  // namespace hf

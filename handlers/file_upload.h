@@ -37,7 +37,7 @@ struct UploadShared {
 class FileUpload {
  public:
   // `file`: what was uploaded, if the run is done and the file is to be deleted. The FileUpload may be destroyed in it.
-  using EndFn = std::function<void(RunEnded, const std::string& path, std::optional<FileState> file)>;
+  using EndFn = std::function<void(RunEnded, std::string path, std::optional<FileState> file)>;
   FileUpload(UploadShared& shared, RunJob job, int64_t timeout_ms, EndFn end);
   FileUpload(const FileUpload&) = delete;
   FileUpload& operator=(const FileUpload&) = delete;
