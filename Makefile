@@ -7,6 +7,7 @@
 #   make ci         all that must be green: test, tsan, cross, soak (.ci/run)
 #   make cross      armhf and arm64, the tests under qemu, sizes
 #   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
+#   make bench-delivery   a thousand results to one nginx, against curl
 #   make soak       simulate, kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
 #   make sim        a million simulated jobs, every place of a power cut, a failed disk call and allocation; make cron
 #   make cron       cron lines against a slow oracle, around every change of the clock from 2020 to 2037 in 70 zones
@@ -30,7 +31,7 @@ compile = cmake --build --preset $(1) -j $(JOBS)
 check = ctest --preset $(1) -j $(JOBS)
 run_if_there = @test -x $(1) || { echo "$(1) is missing"; exit 1; }; $(1)
 
-.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench soak sim cron damage mutants fuzz install sizes \
+.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench bench-delivery soak sim cron damage mutants fuzz install sizes \
   docs-check clean
 
 deps:
@@ -75,6 +76,9 @@ ci:
 bench: build
 	@$(call compile,release) --target bench_programs
 	@tests/bench/run.py build/release $(if $(PAGE),--page $(PAGE))
+
+bench-delivery: build
+	@tests/bench/delivery.py build/release
 
 soak: build
 	@$(call compile,release) --target crash_programs sim_programs

@@ -119,7 +119,7 @@ class Runners {
   Status set(const SinkConfig& sink) {
     host_.peers().drop("sinks." + sink.name);
     if (!sink.files.root.empty()) return host_.set_runner(runner_spec(sink), files(sink));
-    SinkOptions options{target("sinks." + sink.name, sink.http, {})};
+    SinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.format, sink.compress, sink.name, host_.log()};
     uv_loop_t* loop = host_.loop().uv();
     return host_.set_runner(runner_spec(sink),
                             outbound([loop, options, end = end_run()](HttpClient& client) {

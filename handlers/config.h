@@ -11,6 +11,7 @@
 
 #include "core/requests.h"
 #include "core/result.h"
+#include "handlers/batch_body.h"
 #include "handlers/files_options.h"
 #include "platform/host.h"
 #include "platform/log.h"
@@ -96,6 +97,8 @@ struct SinkConfig {
   int batch_jobs = 1;
   int64_t batch_bytes = 0;
   int64_t batch_wait_ms = 0;
+  BatchFormat format = BatchFormat::ndjson;
+  Encoding compress = Encoding::none;
   std::optional<int64_t> splay_ms;
   QueueSettings queue;  // of its deliveries
   bool operator==(const SinkConfig&) const = default;

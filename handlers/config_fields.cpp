@@ -27,6 +27,16 @@ constexpr std::array<JsonChoice<const char*>, 5> kMethods = {{
     {"GET", "GET"},
     {"DELETE", "DELETE"},
 }};
+constexpr std::array<JsonChoice<BatchFormat>, 3> kFormats = {{
+    {"ndjson", BatchFormat::ndjson},
+    {"json", BatchFormat::json},
+    {"raw", BatchFormat::raw},
+}};
+constexpr std::array<JsonChoice<Encoding>, 3> kEncodings = {{
+    {"none", Encoding::none},
+    {"gzip", Encoding::gzip},
+    {"zstd", Encoding::zstd},
+}};
 constexpr std::array<JsonChoice<bool>, 1> kWhenFull = {{{"reject", true}}};
 
 bool read_timeout(const JsonValue& v, int64_t* timeout_ms) {
@@ -175,6 +185,8 @@ constexpr JsonField<SinkConfig> kSinkFields[] = {
      [](SinkConfig& s, const JsonValue& v) {
        return read_fields(v, {{kBatchFields, s}});
      }},
+    {"format", "choice", [](SinkConfig& s, const JsonValue& v) { return v.choice(&s.format, kFormats); }},
+    {"compress", "choice", [](SinkConfig& s, const JsonValue& v) { return v.choice(&s.compress, kEncodings); }},
     {"concurrency", "number",
      [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.concurrency, 1, 10000); }},
     {"splay", "duration",
@@ -190,6 +202,19 @@ bool read_sink(const JsonValue& v, SinkConfig* sink) {
   if (!sink->files.root.empty()) {
     if (v.node().find("batch")) return v.fail("\"batch\" and \"files\" exclude each other: each file is an upload of its own");
     if (v.node().find("sign")) return v.fail("\"sign\" and \"files\" exclude each other: a signature is over a whole body, and a file is never whole in memory");
+    for (const char* name : {"format", "compress"}) {
+      if (v.node().find(name)) return v.fail("\"" + std::string(name) + "\" is how results look: \"files\" go as they are");
+    }
+  }
+  if (sink->format == BatchFormat::raw && sink->batch_jobs > 1) {
+    return v.fail("\"format\": \"raw\" sends each result by itself: \"batch.max_jobs\" " + std::to_string(sink->batch_jobs) +
+                  " excludes it, 1 is meant (or \"json\" or \"ndjson\")");
+  }
+  const auto& headers = sink->http.headers;
+  if (sink->compress != Encoding::none && std::any_of(headers.begin(), headers.end(), [](const auto& header) {
+        return equal_no_case(header.first, "Content-Encoding");
+      })) {
+    return v.fail("\"headers\": Content-Encoding is said by \"compress\"");
   }
   return !sink->http.url.empty() || v.fail("\"url\" is missing: it says where results go");
 }

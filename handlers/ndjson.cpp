@@ -27,7 +27,7 @@ std::string json_without_blanks(std::string_view text) {
   return compact;
 }
 
-std::string ndjson_line(const RunJob& job) {
+std::string json_object(const RunJob& job) {
   std::string line = "{\"key\":" + json_string(job.key) + ",\"id\":" + std::to_string(job.id) +
                      ",\"type\":" + json_string(job.type) + ",\"queue\":" + json_string(job.queue) +
                      ",\"created_at\":\"" + format_time(job.created_wall_ms) +
@@ -46,7 +46,11 @@ std::string ndjson_line(const RunJob& job) {
   } else {
     line += ",\"result_base64\":\"" + base64_encode(job.bytes) + "\"";
   }
-  return line += "}\n";
+  return line += '}';
+}
+
+std::string ndjson_line(const RunJob& job) {
+  return json_object(job) += '\n';
 }
 
 }  // namespace hf

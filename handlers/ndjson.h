@@ -1,4 +1,4 @@
-// A delivery as a line of newline-delimited JSON: docs/delivery.md.
+// A delivery as a JSON object, and as a line of newline-delimited JSON: docs/delivery.md.
 #pragma once
 
 #include <string>
@@ -8,12 +8,13 @@
 
 namespace hf {
 
-// One line with its newline, whatever the result holds. `job.bytes` is the result:
+// On one line, whatever the result holds. `job.bytes` is the result:
 //   "result"         it is JSON (RFC 8259): taken over as it is written, but for the blanks between
 //                    its parts, so that no digit of a number is lost; null if it is empty
 //   "result_text"    it is other text, in UTF-8
 //   "result_base64"  it is neither
-std::string ndjson_line(const RunJob& job);
+std::string json_object(const RunJob& job);
+std::string ndjson_line(const RunJob& job);  // with its newline
 
 // JSON without the blanks between its parts; "" if `text` is no JSON. Keeps no tree: a result may
 // have as many values as bytes.

@@ -9,7 +9,6 @@
 #include "core/breaker.h"
 #include "handlers/batch_answer.h"
 #include "handlers/http_outcome.h"
-#include "handlers/ndjson.h"
 #include "handlers/next_turn.h"
 #include "platform/clock.h"
 #include "platform/memory.h"
@@ -33,7 +32,13 @@ std::string batch_key(const std::vector<RunJob>& jobs) {
 }  // namespace
 
 SinkRunner::SinkRunner(uv_loop_t* loop, HttpClient& client, SinkOptions options, EndRun end_run)
-    : loop_(loop), peer_(loop, client, std::move(options.target)), end_run_(std::move(end_run)) {}
+    : loop_(loop),
+      peer_(loop, client, std::move(options.target)),
+      format_(options.format),
+      encoding_(options.compress),
+      name_(std::move(options.name)),
+      log_(std::move(options.log)),
+      end_run_(std::move(end_run)) {}
 
 SinkRunner::~SinkRunner() {
   assert(batches_.empty());
@@ -71,21 +76,42 @@ RunEnded SinkRunner::put_off() const {
 
 void SinkRunner::send_next(Position batch) {
   batch->request = 0;
+  batch->body = BatchBody(format_, batch->plain ? Encoding::none : encoding_);
+  make_body(batch);
+}
+
+// Step by step, so that others have their turn between.
+void SinkRunner::make_body(Position batch) {
   if (is_quiet()) {
     return on_next_turn(loop_, [this, batch] {
       if (!guarded([&] { end_all(*batch, put_off()); })) end_without_memory(*batch);
       leave(batch);
     });
   }
+  if (batch->body.step(batch->parts.front())) return send(batch);
+  on_next_turn(loop_, [this, batch] { make_more(batch); });
+}
+
+void SinkRunner::make_more(Position batch) {
+  const bool cancelled = batch->parts.front().size() == 1 && is_cancelled(*batch, batch->parts.front()[0]);
+  if (batch->stopped || cancelled) {
+    HttpResult result;
+    result.error.kind = NetErrorKind::kCanceled;
+    return answered(batch, std::move(result));
+  }
+  if (guarded([&] { make_body(batch); })) return;
+  end_without_memory(*batch);
+  leave(batch);
+}
+
+void SinkRunner::send(Position batch) {
   const Jobs& jobs = batch->parts.front();
   HttpHeaders headers;
   headers.add("Idempotency-Key", jobs.size() == 1 ? jobs[0].key : batch_key(jobs));
   headers.add("Holdfast-Batch", std::to_string(jobs.size()));
-  std::string body;
-  for (const RunJob& job : jobs) body += ndjson_line(job);
-  batch->request =
-      peer_.send(headers, "application/x-ndjson", std::move(body), peer_.deadlines(batch->timeout_ms), batch_answer_limit(jobs.size()),
-                 [this, batch](HttpResult result) { answered(batch, std::move(result)); });
+  batch->body.add_headers(jobs, &headers);
+  batch->request = peer_.send(headers, std::string(batch->body.content_type()), batch->body.take(), peer_.deadlines(batch->timeout_ms),
+                              batch_answer_limit(jobs.size()), [this, batch](HttpResult result) { answered(batch, std::move(result)); });
 }
 
 void SinkRunner::answered(Position batch, HttpResult result) {
@@ -99,6 +125,22 @@ void SinkRunner::leave(Position batch) {
   if (!batches_.empty() || !closed_) return;
   peer_.release();
   std::exchange(closed_, nullptr)();
+}
+
+// ---- whether the server takes what is compressed
+
+bool SinkRunner::doubts_encoding(const Batch& batch, const HttpResult& result) const {
+  if (batch.body.encoding() == Encoding::none) return false;
+  const int status = result.response.status;
+  return status == 415 || (!encoding_taken_ && (status == 400 || status == 422));
+}
+
+// Of an answer to the whole of what was sent.
+void SinkRunner::learn_encoding(Batch& batch, bool taken) {
+  if (taken && batch.body.encoding() != Encoding::none) encoding_taken_ = true;
+  if (!std::exchange(batch.sent_again, false) || !taken || encoding_ == Encoding::none) return;
+  const Encoding refused = std::exchange(encoding_, Encoding::none);
+  log_.warn("sink_encoding_refused", {{"sink", name_}, {"encoding", encoding_name(refused)}, {"server", peer_.name()}, {"now", "uncompressed"}});
 }
 
 // Also if the server has them: they are sent again, with the same keys.
@@ -119,7 +161,10 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
                                                         : http_outcome(result, peer_.url(), Asker::sink);
   if (how.park_runner && how.retry_after_ms > 0 && !batch->withdrawn) keep_quiet(how);
   const bool refused = how.outcome == Outcome::dead && about_content(result);
-  if (refused && !stopped && first.size() > 1) {
+  learn_encoding(*batch, how.outcome == Outcome::done);
+  if (refused && !stopped && doubts_encoding(*batch, result)) {
+    batch->plain = batch->sent_again = true;
+  } else if (refused && !stopped && first.size() > 1) {
     const auto middle = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);
     std::list<Jobs> second(1);
     second.front().reserve(first.size());  // nothing is in two places, or in none, when this throws

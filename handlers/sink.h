@@ -8,14 +8,20 @@
 #include <utility>
 #include <vector>
 
+#include "handlers/batch_body.h"
 #include "handlers/end_run.h"
 #include "handlers/http_peer.h"
+#include "platform/log.h"
 #include "platform/runner.h"
 
 namespace hf {
 
 struct SinkOptions {
   HttpTarget target;
+  BatchFormat format = BatchFormat::ndjson;  // raw: a StartRun has one job
+  Encoding compress = Encoding::none;
+  std::string name = {};  // in the log
+  Logger log = {};
 };
 
 // Loop thread. A StartRun is one batch and one request, unless the server refuses what is in it:
@@ -23,6 +29,9 @@ struct SinkOptions {
 // poisonous result dies alone, with at most 2n - 1 requests for n jobs; the first other failure
 // ends all that is left. When the server asks for time (429 or 503 with Retry-After), nothing that is not on its way
 // already is sent before that is over.
+//
+// A refusal may as well be about the compression: a server that has not taken a compressed body yet, or says 415, gets
+// the same jobs once more without. If it takes them so, nothing is compressed from then on.
 class SinkRunner : public Runner {
  public:
   // May be made on any thread. `client` outlives the runner.
@@ -42,7 +51,10 @@ class SinkRunner : public Runner {
   struct Batch {
     std::list<Jobs> parts;                         // the first is on the way
     std::vector<std::pair<JobId, int>> cancelled;  // of that first part
-    RequestId request = 0;
+    BatchBody body{BatchFormat::ndjson, Encoding::none};  // of that first part
+    RequestId request = 0;                         // 0: its body is being made
+    bool plain = false;                            // no request of it is compressed any more
+    bool sent_again = false;                       // the request is the last one, without its compression
     int64_t timeout_ms = -1;
     std::optional<StopReason> stopped;
     bool withdrawn = false;  // not sent after all: the server wants nothing now
@@ -50,12 +62,17 @@ class SinkRunner : public Runner {
   using Position = std::list<Batch>::iterator;
 
   void send_next(Position batch);
+  void make_body(Position batch);
+  void make_more(Position batch);
+  void send(Position batch);
   void answered(Position batch, HttpResult result);
   void go_on(Position batch, const HttpResult& result);
   void leave(Position batch);
   bool is_quiet() const;
   void keep_quiet(const RunEnded& how);
   RunEnded put_off() const;
+  bool doubts_encoding(const Batch& batch, const HttpResult& result) const;
+  void learn_encoding(Batch& batch, bool taken);
   void end_without_memory(Batch& batch) noexcept;
   static bool is_cancelled(const Batch& batch, const RunJob& job);
   void end_first(Batch& batch, std::vector<RunEnded> ends);  // the first part
@@ -65,6 +82,11 @@ class SinkRunner : public Runner {
 
   uv_loop_t* const loop_;
   HttpPeer peer_;
+  const BatchFormat format_;
+  Encoding encoding_;
+  bool encoding_taken_ = false;  // a compressed body was answered with 2xx
+  const std::string name_;
+  const Logger log_;
   const EndRun end_run_;
   std::list<Batch> batches_;
   int64_t quiet_until_ms_ = 0;  // by boot_ms()

@@ -35,7 +35,7 @@ class Gzip final : public Compressor {
     const int code = deflateInit2(&stream_, kGzipLevel, Z_DEFLATED, kGzipWindowBits + kGzipHeader, kGzipMemory, Z_DEFAULT_STRATEGY);
     if (code != Z_OK) throw std::bad_alloc();  // the arguments are right
   }
-  ~Gzip() override { deflateEnd(&stream_); }
+  ~Gzip() override { deflateEnd(&stream_); }  // twice does no harm
 
  private:
   void run(std::string_view bytes, bool last, std::string* out) override {
@@ -51,7 +51,10 @@ class Gzip final : public Compressor {
         return told;
       });
       bytes.remove_prefix(size - stream_.avail_in);
-      if (code == Z_STREAM_END) return;
+      if (code == Z_STREAM_END) {
+        deflateEnd(&stream_);
+        return;
+      }
       assert(code == Z_OK || code == Z_BUF_ERROR);  // it allocates nothing after its beginning
     }
   }
@@ -87,12 +90,13 @@ class Zstd final : public Compressor {
       });
       left = last ? check(told) : (check(told), 0);
     }
+    if (last) context_.reset();
   }
 
   struct Free {
     void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
   };
-  const std::unique_ptr<ZSTD_CCtx, Free> context_;
+  std::unique_ptr<ZSTD_CCtx, Free> context_;
 };
 
 }  // namespace

@@ -31,7 +31,7 @@ class Compressor {
 
   // Appends to `out` what is ready of it, which may be nothing.
   void add(std::string_view bytes, std::string* out) { run(bytes, false, out); }
-  // Appends the rest. Once, at the end.
+  // Appends the rest, and gives the memory back. Once, at the end.
   void finish(std::string* out) { run({}, true, out); }
 
  protected:

@@ -324,7 +324,9 @@ daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/e
 events {{ worker_connections 64; }}
 http {{
   log_format seen escape=json '{{"uri":"$request_uri","status":$status,"at":$msec,"key":"$http_idempotency_key",'
-    '"attempt":"$http_holdfast_attempt","authorization":"$http_authorization","batch":"$http_holdfast_batch","host":"$host","client":"$ssl_client_s_dn","body":"$request_body"}}';
+    '"attempt":"$http_holdfast_attempt","authorization":"$http_authorization","batch":"$http_holdfast_batch","host":"$host","client":"$ssl_client_s_dn",'
+    '"connection":$connection,"resumed":"$ssl_session_reused","received":$request_length,"sent":$bytes_sent,'
+    '"encoding":"$http_content_encoding","body":"$request_body"}}';
   access_log off;
   client_body_buffer_size 1m; client_max_body_size 8m; client_body_in_single_buffer on;
   client_body_temp_path {self.folder}/t1; proxy_temp_path {self.folder}/t2; fastcgi_temp_path {self.folder}/t3;

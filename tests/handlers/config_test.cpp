@@ -215,6 +215,27 @@ TEST_CASE("windows and slack of queues and sinks") {
   CHECK(config->schedules[0].slack_ms == 86400000);
 }
 
+TEST_CASE("how the results of a sink look") {
+  const auto config = [](const std::string& members) { return R"({"sinks": {"c": {"url": "https://a.example/")" + members + "}}}"; };
+  const auto plain = parse_config(config(""), "h.json");
+  REQUIRE(plain);
+  CHECK(plain->sinks[0].format == BatchFormat::ndjson);
+  CHECK(plain->sinks[0].compress == Encoding::none);
+  const auto said = parse_config(config(R"(, "format": "json", "compress": "zstd", "batch": {"max_jobs": 9})"), "h.json");
+  REQUIRE(said);
+  CHECK(said->sinks[0].format == BatchFormat::json);
+  CHECK(said->sinks[0].compress == Encoding::zstd);
+  CHECK_FALSE(said->sinks[0] == plain->sinks[0]);
+  CHECK(parse_config(config(R"(, "format": "raw", "compress": "gzip", "batch": {"max_jobs": 1})"), "h.json"));
+  CHECK(failure(config(R"(, "format": "raw", "batch": {"max_jobs": 2})")) ==
+        R"(h.json:1: sinks.c: "format": "raw" sends each result by itself: "batch.max_jobs" 2 excludes it, 1 is meant (or "json" or "ndjson"))");
+  CHECK(failure(config(R"(, "format": "xml")")).find("sinks.c.format: ") != std::string::npos);
+  CHECK(failure(config(R"(, "compress": "brotli")")).find("sinks.c.compress: ") != std::string::npos);
+  CHECK(failure(config(R"(, "compress": "gzip", "headers": {"content-encoding": "gzip"})")).find("Content-Encoding is said by \"compress\"") !=
+        std::string::npos);
+  CHECK(parse_config(config(R"(, "headers": {"content-encoding": "gzip"})"), "h.json"));
+}
+
 TEST_CASE("deadlines of a request's parts: 100 ms to an hour") {
   const auto sink = [](const std::string& deadlines) { return R"({"sinks": {"cloud": {"url": "https://a.example/", "deadlines": )" + deadlines + "}}}"; };
   for (const char* name : {"dns", "connect", "tls", "first_byte", "progress"}) {
