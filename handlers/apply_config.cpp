@@ -5,12 +5,15 @@
 
 #include "core/names.h"
 #include "core/units.h"
+#include "handlers/broker_sink.h"
 #include "handlers/clock_command.h"
 #include "handlers/exec.h"
 #include "handlers/file_sink.h"
 #include "handlers/http.h"
 #include "handlers/outbound.h"
 #include "handlers/sink.h"
+#include "platform/broker/mqtt.h"
+#include "platform/broker/nats_session.h"
 #include "platform/memory.h"
 #include "platform/net/proxy_tunnel.h"
 #include "platform/net/tls_context.h"
@@ -21,6 +24,8 @@ namespace {
 
 // Of an upload, unless the configuration says otherwise: a server that answers 503 for hours costs no result.
 constexpr int kSinkAttempts = 100;
+// Messages to a broker without an answer, unless the sink says otherwise.
+constexpr int kBrokerInFlight = 20;
 
 // What `path` of the configuration says is wrong: the engine's words with the place in front.
 Error at(const Config& config, const std::string& path, const Error& error) {
@@ -101,6 +106,37 @@ HttpTarget target_of(const HttpConfig& http, const HttpDeadlines& defaults) {
   return target;
 }
 
+std::function<Result<std::unique_ptr<BrokerSession>>()> session_of(const SinkConfig& sink, const std::string& device, bool under_tls) {
+  const std::string name = "holdfast-" + device + "-" + sink.name;
+  if (sink.nats) {
+    return [options = NatsOptions{under_tls, name, sink.nats->user, sink.nats->password.secret, sink.nats->token.secret}] {
+      return NatsSession::open(options);
+    };
+  }
+  MqttOptions options;
+  options.client_id = sink.mqtt->client_id.empty() ? name : sink.mqtt->client_id;
+  options.user = sink.mqtt->user;
+  options.password = sink.mqtt->password.secret;
+  options.session_expiry_s = sink.mqtt->session_expiry_ms / 1000;
+  options.max_in_flight = runner_spec(sink).concurrency;
+  return [options] { return make_mqtt_session(options); };
+}
+
+BrokerSinkOptions broker_of(const SinkConfig& sink, Host& host) {
+  BrokerSinkOptions options;
+  options.topic = sink.mqtt ? sink.mqtt->topic : sink.nats->topic;
+  options.device = host.device();
+  BrokerOptions& broker = options.broker;
+  broker.url = parse_broker_url(sink.http.url)->url;  // load_config has read it
+  broker.tls = sink.http.tls;
+  broker.allow_private = sink.http.allow_private;
+  broker.deadlines = deadlines_of(sink.http.deadlines, {});
+  broker.cert_clock = [&host] { return host.cert_clock(); };
+  broker.tls_after_greeting = sink.nats.has_value();
+  broker.make_session = session_of(sink, options.device, broker.url.https);
+  return options;
+}
+
 // Makes the runners of one configuration.
 class Runners {
  public:
@@ -119,8 +155,11 @@ class Runners {
   Status set(const SinkConfig& sink) {
     host_.peers().drop("sinks." + sink.name);
     if (!sink.files.root.empty()) return host_.set_runner(runner_spec(sink), files(sink));
-    SinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.format, sink.compress, sink.name, host_.log()};
     uv_loop_t* loop = host_.loop().uv();
+    if (sink.is_broker()) {
+      return host_.set_runner(runner_spec(sink), std::make_shared<BrokerSinkRunner>(loop, broker_of(sink, host_), end_run()));
+    }
+    SinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.format, sink.compress, sink.name, host_.log()};
     return host_.set_runner(runner_spec(sink),
                             outbound([loop, options, end = end_run()](HttpClient& client) {
                               return std::make_unique<SinkRunner>(loop, client, options, end);
@@ -302,6 +341,7 @@ RunnerSpec runner_spec(const SinkConfig& sink) {
     if (spec.concurrency == 0) spec.concurrency = 1;
   }
   spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
+  if (sink.is_broker() && spec.concurrency == 0) spec.concurrency = kBrokerInFlight;
   return spec;
 }
 

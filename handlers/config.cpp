@@ -16,6 +16,7 @@
 #include "handlers/target_check.h"
 #include "platform/descriptor.h"
 #include "platform/listen_socket.h"
+#include "platform/net/url.h"
 #include "platform/zones.h"
 
 namespace hf {
@@ -150,9 +151,18 @@ bool check_root(const JsonValue& sink, const std::string& root) {
 bool check_sinks(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.sinks.size(); ++i) {
     const JsonValue object = section.member(i);
-    if (!check_zone(object, config.sinks[i].queue.zone)) return false;
-    if (!check_target(object, config.sinks[i].http, config)) return false;
-    const std::string& root = config.sinks[i].files.root;
+    SinkConfig& sink = config.sinks[i];
+    if (!check_zone(object, sink.queue.zone)) return false;
+    if (is_broker_url(sink.http.url)) {
+      if (!check_broker(object, sink, config)) return false;
+      continue;
+    }
+    for (const auto& [name, url] : {std::pair("mqtt", "mqtts://"), std::pair("nats", "tls://")}) {
+      if (const auto broker = get(object, name))
+        return broker->fail(std::string("it is for a broker: the URL begins with ") + url + " then");
+    }
+    if (!check_target(object, sink.http, config)) return false;
+    const std::string& root = sink.files.root;
     if (!root.empty() && config.of == ConfigOf::this_device && !check_root(object, root)) return false;
   }
   return true;

@@ -87,10 +87,22 @@ struct HandlerConfig {
   bool operator==(const HandlerConfig&) const = default;
 };
 
+// What a sink that is a broker says beside its URL, which is SinkConfig::http.url.
+struct BrokerConfig {
+  std::string topic;      // of NATS: the subject; with places: handlers/topic.h
+  std::string client_id;  // of MQTT; "": made of the device's and the sink's name
+  std::string user;
+  SecretConfig password;
+  SecretConfig token;     // of NATS
+  int64_t session_expiry_ms = 3600 * 1000;  // of MQTT
+  bool operator==(const BrokerConfig&) const = default;
+};
+
 struct SinkConfig {
   std::string name;
   HttpConfig http;
   FilesOptions files;
+  std::optional<BrokerConfig> mqtt, nats;  // one of them if the URL is a broker's
   Policy policy;
   int concurrency = 0;
   int64_t defer_ms = 0;
@@ -101,6 +113,8 @@ struct SinkConfig {
   Encoding compress = Encoding::none;
   std::optional<int64_t> splay_ms;
   QueueSettings queue;  // of its deliveries
+
+  bool is_broker() const { return mqtt.has_value() || nats.has_value(); }
   bool operator==(const SinkConfig&) const = default;
 };
 

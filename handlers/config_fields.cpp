@@ -178,9 +178,32 @@ bool read_files(const JsonValue& v, FilesOptions* files) {
   return !files->root.empty() || v.fail("\"root\" is missing: the folder in which the files are");
 }
 
+constexpr JsonField<BrokerConfig> kMqttFields[] = {
+    {"topic", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.topic); }},
+    {"client_id", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.client_id, 256); }},
+    {"username", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.user, 256); }},
+    {"password", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.password.name); }},
+    {"session_expiry", "duration",
+     [](BrokerConfig& b, const JsonValue& v) { return v.duration(&b.session_expiry_ms, 0, kYear); }},
+};
+constexpr JsonField<BrokerConfig> kNatsFields[] = {
+    {"subject", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.topic); }},
+    {"username", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.user, 256); }},
+    {"password", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.password.name); }},
+    {"token", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.token.name); }},
+};
+
 constexpr JsonField<SinkConfig> kSinkFields[] = {
     {"files", "object",
      [](SinkConfig& s, const JsonValue& v) { return read_files(v, &s.files); }},
+    {"mqtt", "object",
+     [](SinkConfig& s, const JsonValue& v) {
+       return read_fields(v, {{kMqttFields, s.mqtt.emplace()}});
+     }},
+    {"nats", "object",
+     [](SinkConfig& s, const JsonValue& v) {
+       return read_fields(v, {{kNatsFields, s.nats.emplace()}});
+     }},
     {"batch", "object",
      [](SinkConfig& s, const JsonValue& v) {
        return read_fields(v, {{kBatchFields, s}});
@@ -439,6 +462,8 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "sinks.*.backoff.", backoff_fields());
   append(&keys, "sinks.*.tls.", tls_fields());
   add("sinks.*.batch.", kBatchFields);
+  add("sinks.*.mqtt.", kMqttFields);
+  add("sinks.*.nats.", kNatsFields);
   add("sinks.*.sign.", kSignFields);
   add("sinks.*.files.", kFilesFields);
   add("sinks.*.deadlines.", kDeadlineFields);

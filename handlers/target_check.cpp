@@ -9,6 +9,9 @@
 #include <cstring>
 
 #include "core/names.h"
+#include "handlers/topic.h"
+#include "platform/broker/broker_client.h"
+#include "platform/broker/mqtt.h"
 #include "platform/descriptor.h"
 #include "platform/net/proxy_tunnel.h"
 #include "platform/net/url.h"
@@ -85,6 +88,14 @@ bool load_login(const JsonValue& object, HttpConfig& http) {
   return true;
 }
 
+bool load_secret(const JsonValue& place, SecretConfig& secret) {
+  Result<Secret> read = read_secret(secret.name);
+  if (!read) return place.fail(read.error().message);
+  if (read->bytes().find('\0') != std::string_view::npos) return place.fail("a NUL byte is not allowed in this secret");
+  secret.secret = std::make_shared<const Secret>(std::move(*read));
+  return true;
+}
+
 bool check_allowed(const JsonValue& v, const Url& url, const Config& config) {
   if (!config.network.restricted || allows(config.network.allow_hosts, url)) return true;
   return v.fail(url.host_port() + " is none of the hosts of \"network.allow_hosts\"");
@@ -119,6 +130,36 @@ bool check_target(const JsonValue& object, HttpConfig& http, const Config& confi
   if (!url->https) url_value->warn("plain http: what is sent can be read and changed on its way");
   if (config.of == ConfigOf::another) return true;
   return check_tls(object) && load_keys(object, http.sign) && load_headers(object, http) && load_login(object, http);
+}
+
+bool check_broker(const JsonValue& object, SinkConfig& sink, const Config& config) {
+  const auto url_value = member_of(object, "url");
+  const auto broker = parse_broker_url(sink.http.url);
+  if (!broker) return url_value->fail(broker.error().message);
+  if (!check_allowed(*url_value, broker->url, config)) return false;
+  const bool is_mqtt = broker->kind == BrokerKind::kMqtt;
+  if (is_mqtt && !has_mqtt()) return url_value->fail("this build has no MQTT (it was configured without HOLDFAST_MQTT)");
+  for (const char* name : {"compress", "files", "format", "headers", "proxy", "proxy_auth", "sign", "batch", is_mqtt ? "nats" : "mqtt"}) {
+    if (const auto other = member_of(object, name)) return other->fail("it does not go with a broker's URL of this kind");
+  }
+  const std::string section = is_mqtt ? "mqtt" : "nats", where = is_mqtt ? "topic" : "subject";
+  const auto said = member_of(object, section);
+  if (!said) return object.fail(quoted(section) + " is missing: it says the " + where);
+  BrokerConfig& details = is_mqtt ? *sink.mqtt : *sink.nats;
+  const auto topic = member_of(*said, where);
+  if (!topic) return said->fail(quoted(where) + " is missing: it says where the results go");
+  if (auto ok = check_topic(broker->kind, details.topic); !ok) return topic->fail(ok.error().message);
+  if (!details.password.name.empty() && details.user.empty()) return said->fail("\"password\" needs a \"username\"");
+  if (const auto tls = member_of(object, "tls"); tls && !broker->url.https)
+    return tls->fail(std::string("the URL has no TLS: ") + (is_mqtt ? "mqtts" : "tls") + ":// is meant");
+  if (!broker->url.https) url_value->warn("no TLS: what is sent, a password too, can be read and changed on its way");
+  if (sink.concurrency > static_cast<int>(kBrokerMessagesMax))
+    return member_of(object, "concurrency")->fail("of a broker at most " + std::to_string(kBrokerMessagesMax) + " are allowed");
+  if (config.of == ConfigOf::another) return true;
+  for (const auto& [name, secret] : {std::pair("password", &details.password), std::pair("token", &details.token)}) {
+    if (const auto place = member_of(*said, name); place && !load_secret(*place, *secret)) return false;
+  }
+  return check_tls(object);
 }
 
 }  // namespace hf

@@ -15,4 +15,7 @@ std::optional<JsonValue> member_of(const JsonValue& object, std::string_view nam
 // Checks what `http` says, which was read from `object`, and reads its secrets: what cannot be sent is better known now.
 bool check_target(const JsonValue& object, HttpConfig& http, const Config& config);
 
+// The same of a sink whose URL is a broker's.
+bool check_broker(const JsonValue& object, SinkConfig& sink, const Config& config);
+
 }  // namespace hf

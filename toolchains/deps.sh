@@ -21,7 +21,7 @@ JOBS=${JOBS:-$(nproc)}
 PACKAGES_BUILD=(g++ make cmake ninja-build ccache pkg-config git tcl dpkg-dev xz-utils bzip2
   ca-certificates debian-archive-keyring)
 PACKAGES_TEST=(curl openssl nginx-light python3 strace faketime util-linux procps libcjson-dev
-  libuv1-dev mosquitto valgrind zstd)
+  libuv1-dev mosquitto nats-server valgrind zstd)
 PACKAGES_CROSS=(g++-arm-linux-gnueabihf g++-aarch64-linux-gnu qemu-user)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
 

@@ -35,7 +35,16 @@ NetError Stream::start(TcpSocketPtr socket, std::unique_ptr<TlsSession> tls) {
     handles->guard([self, size] { static_cast<Stream*>(self->owner)->on_read(size); });
   };
   uv_read_start(socket_->stream(), on_alloc, on_data);  // cannot fail on a connected stream
-  if (!tls_) return {};
+  return tls_ ? begin_tls() : NetError();
+}
+
+NetError Stream::secure(std::unique_ptr<TlsSession> tls) {
+  tls_ = std::move(tls);
+  open_ = false;
+  return begin_tls();
+}
+
+NetError Stream::begin_tls() {
   if (tls_->handshake() == TlsSession::Step::kFailed) return tls_->error();
   pump();
   return {};

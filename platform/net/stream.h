@@ -47,6 +47,9 @@ class Stream {
   // this call; an error if the handshake cannot begin.
   NetError start(TcpSocketPtr socket, std::unique_ptr<TlsSession> tls);
 
+  // From now on under TLS; on_stream_open comes again. An error if the handshake cannot begin. REQUIRES: open, plain, sent()
+  NetError secure(std::unique_ptr<TlsSession> tls);
+
   // Sends the parts in order. No event within this call. REQUIRES: open, and sent()
   void send(std::vector<std::shared_ptr<const std::string>> parts);
   bool sent() const { return parts_.empty() && !writing_ && !write_failed_; }
@@ -60,6 +63,7 @@ class Stream {
 
  private:
   struct Write;
+  NetError begin_tls();
   void on_read(ssize_t size);
   void run_tls();
   void read_tls();

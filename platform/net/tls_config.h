@@ -42,6 +42,7 @@ struct TlsConfig {
   std::vector<int> suites;    // numbers of TlsSuite, the first is liked best; empty: all that there are
   // Not empty: the server's chain, verified as ever, has to have one of these keys, its own or that of an authority.
   std::vector<SpkiPin> pins;  // at most kPinsMax
+  bool speaks_http = true;  // http/1.1 is offered by ALPN; else nothing is
   // The server is not verified at all: anyone on the way can read and change everything. For the bench alone.
   bool dangerously_skip_verification = false;
 

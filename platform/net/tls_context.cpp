@@ -280,7 +280,7 @@ Status TlsContext::apply(const TlsConfig& config) {
   mbedtls_ssl_conf_rng(settings, kernel_random, nullptr);
   HF_TRY(apply_versions(config));
   mbedtls_ssl_conf_groups(settings, kGroups);
-  if (mbedtls_ssl_conf_alpn_protocols(settings, const_cast<const char**>(kProtocols)) != 0)
+  if (config.speaks_http && mbedtls_ssl_conf_alpn_protocols(settings, const_cast<const char**>(kProtocols)) != 0)
     return Error{HF_E_NO_MEMORY, "TLS cannot be set up: the protocol"};
   mbedtls_ssl_conf_session_tickets(settings, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
 #if defined(MBEDTLS_SSL_SESSION_TICKETS) && MBEDTLS_VERSION_NUMBER < 0x04000000

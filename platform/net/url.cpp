@@ -9,6 +9,16 @@ namespace {
 
 constexpr uint16_t kHttpPort = 80;
 constexpr uint16_t kHttpsPort = 443;
+struct BrokerScheme {
+  std::string_view name;
+  BrokerKind kind;
+  bool under_tls;
+  uint16_t port;
+};
+constexpr BrokerScheme kBrokerSchemes[] = {{"mqtt", BrokerKind::kMqtt, false, 1883},
+                                           {"mqtts", BrokerKind::kMqtt, true, 8883},
+                                           {"nats", BrokerKind::kNats, false, 4222},
+                                           {"tls", BrokerKind::kNats, true, 4222}};
 constexpr size_t kHostMax = 253;  // RFC 1035, 2.3.4, as text
 constexpr size_t kLabelMax = 63;
 
@@ -172,28 +182,65 @@ Result<Url> resolve_reference(const Url& base, std::string_view reference) {
   return parse_url(url.text());
 }
 
-Result<Url> parse_url(std::string_view text) {
+namespace {
+
+Result<size_t> find_scheme_end(std::string_view text, std::string_view expected) {
   if (text.empty()) return invalid("the URL is empty");
   if (text.size() > kUrlMax)
     return Error{HF_E_TOO_LARGE, "the URL is longer than " + std::to_string(kUrlMax) + " bytes"};
   HF_TRY(check_characters(text));
+  const size_t end = text.find("://");
+  if (end == std::string_view::npos) return invalid("the URL does not begin with " + std::string(expected));
+  return end;
+}
 
+// What follows "://"; the port is the scheme's if it names none.
+Status parse_rest(std::string_view rest, Url* url) {
+  const size_t authority_end = std::min(rest.find_first_of("/?"), rest.size());
+  HF_TRY(parse_authority(rest.substr(0, authority_end), url));
+  url->target = rest.substr(authority_end);
+  return ok_status();
+}
+
+const BrokerScheme* broker_scheme(std::string_view text) {
+  const std::string name = lower(text.substr(0, std::min(text.find("://"), text.size())));
+  const auto found = std::find_if(std::begin(kBrokerSchemes), std::end(kBrokerSchemes),
+                                  [&](const BrokerScheme& scheme) { return scheme.name == name; });
+  return found == std::end(kBrokerSchemes) ? nullptr : found;
+}
+
+}  // namespace
+
+Result<Url> parse_url(std::string_view text) {
+  const auto scheme_end = find_scheme_end(text, "http:// or https://");
+  if (!scheme_end) return scheme_end.error();
   Url url;
-  const size_t scheme_end = text.find("://");
-  if (scheme_end == std::string_view::npos)
-    return invalid("the URL does not begin with http:// or https://");
-  const std::string scheme = lower(text.substr(0, scheme_end));
+  const std::string scheme = lower(text.substr(0, *scheme_end));
   if (scheme != "http" && scheme != "https")
     return invalid("the scheme \"" + scheme + "\" is not known; http and https are");
   url.https = scheme == "https";
   url.port = url.https ? kHttpsPort : kHttpPort;
-
-  const std::string_view rest = text.substr(scheme_end + 3);
-  const size_t authority_end = std::min(rest.find_first_of("/?"), rest.size());
-  HF_TRY(parse_authority(rest.substr(0, authority_end), &url));
-  url.target = rest.substr(authority_end);
+  HF_TRY(parse_rest(text.substr(*scheme_end + 3), &url));
   if (url.target.empty() || url.target[0] == '?') url.target.insert(0, "/");
   return url;
+}
+
+bool is_broker_url(std::string_view text) { return text.find("://") != std::string_view::npos && broker_scheme(text); }
+
+Result<BrokerUrl> parse_broker_url(std::string_view text) {
+  const auto scheme_end = find_scheme_end(text, "mqtts:// or tls://");
+  if (!scheme_end) return scheme_end.error();
+  const BrokerScheme* scheme = broker_scheme(text);
+  if (!scheme) return invalid("the scheme is not known; mqtt, mqtts, nats and tls are");
+  BrokerUrl broker;
+  broker.kind = scheme->kind;
+  broker.url.https = scheme->under_tls;
+  broker.url.port = scheme->port;
+  HF_TRY(parse_rest(text.substr(*scheme_end + 3), &broker.url));
+  if (!broker.url.target.empty() && broker.url.target != "/")
+    return invalid("a broker's URL has no path: the topic or subject has a key of its own");
+  broker.url.target = "/";
+  return broker;
 }
 
 }  // namespace hf

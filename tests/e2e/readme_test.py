@@ -84,7 +84,7 @@ class Others(Documents):
         line = re.search(r"^    (\(umask 077; .* > /etc/holdfast/credentials/hook-new\))$", read(os.path.join(SOURCE, "docs/delivery.md")), re.M)[1]
         folder = self.path("credentials")
         os.mkdir(folder)
-        for name in ("hook-new", "hook-old"):
+        for name in ("hook-new", "hook-old", "broker", "nats"):
             run("sh", "-c", line.replace("/etc/holdfast/credentials/hook-new", os.path.join(folder, name)))
         shutil.copy(os.path.join(folder, "hook-new"), os.path.join(folder, "api-token"))
         self.env["CREDENTIALS_DIRECTORY"] = folder

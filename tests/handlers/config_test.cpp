@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "platform/broker/mqtt.h"
 #include "tests/temp_folder.h"
 
 using namespace hf;
@@ -349,6 +350,52 @@ TEST_CASE("keys of signatures are read with the configuration, which is another 
   const auto handler = parse_config(R"({"handlers": {"n": {"http": {"url": "https://a.example/", "sign": {"keys": ["cred:hook-old"]}}}}})", "h.json");
   REQUIRE(handler);
   CHECK(handler->handlers[0].http.sign.keys->size() == 1);
+}
+
+TEST_CASE("a sink that is a broker") {
+  const Folder folder;
+  folder.write_key("broker", "s3cret");
+  const auto sink = [](const std::string& members) { return "{\"sinks\": {\"c\": {" + members + "}}}"; };
+  const auto config = parse_config(sink(R"("url": "tls://nats.example", "concurrency": 1000, "nats": {"subject": "gw.{type}", "token": "cred:broker"})"), "h.json");
+  REQUIRE(config);
+  CHECK(config->sinks[0].is_broker());
+  CHECK(config->sinks[0].nats->topic == "gw.{type}");
+  CHECK(config->sinks[0].nats->token.secret->bytes() == "s3cret");
+  CHECK(config->warnings.empty());
+  folder.write_key("broker", "other");
+  CHECK(parse_config(sink(R"("url": "tls://nats.example", "concurrency": 1000, "nats": {"subject": "gw.{type}", "token": "cred:broker"})"), "h.json")->sinks != config->sinks);
+  CHECK(parse_config(sink(R"("url": "nats://h", "nats": {"subject": "s"})"), "h.json")->warnings.size() == 1);
+
+  const std::pair<std::string, std::string> kWrong[] = {
+      {R"("url": "tls://h")", "sinks.c: \"nats\" is missing: it says the subject"},
+      {R"("url": "tls://h/x", "nats": {"subject": "s"})", "sinks.c.url: a broker's URL has no path"},
+      {R"("url": "tls://h", "nats": {})", "sinks.c.nats: \"subject\" is missing"},
+      {R"("url": "tls://h", "nats": {"subject": "a..b"})", "sinks.c.nats.subject: a part of the subject is empty"},
+      {R"("url": "tls://h", "nats": {"subject": "s", "password": "cred:broker"})", "sinks.c.nats: \"password\" needs a \"username\""},
+      {R"("url": "tls://h", "nats": {"subject": "s", "token": "cred:none"})", "sinks.c.nats.token: cred:none"},
+      {R"("url": "tls://h", "nats": {"subject": "s"}, "concurrency": 1001)", "sinks.c.concurrency: of a broker at most 1000 are allowed"},
+      {R"("url": "tls://h", "nats": {"subject": "s"}, "batch": {"max_jobs": 2})", "sinks.c.batch: it does not go with"},
+      {R"("url": "tls://h", "nats": {"subject": "s"}, "sign": {"keys": ["cred:hook-new"]})", "sinks.c.sign: it does not go with"},
+      {R"("url": "tls://h", "nats": {"subject": "s"}, "mqtt": {"topic": "t"})", "sinks.c.mqtt: it does not go with"},
+      {R"("url": "nats://h", "nats": {"subject": "s"}, "tls": {})", "sinks.c.tls: the URL has no TLS: tls:// is meant"},
+      {R"("url": "https://h/", "nats": {"subject": "s"})", "sinks.c.nats: it is for a broker: the URL begins with tls:// then"},
+      {R"("url": "https://h/", "mqtt": {"topic": "t"})", "sinks.c.mqtt: it is for a broker: the URL begins with mqtts:// then"}};
+  for (const auto& [members, says] : kWrong) {
+    CAPTURE(members);
+    CHECK(failure(sink(members)).find(says) != std::string::npos);
+  }
+
+  const std::string mqtt = sink(R"("url": "mqtts://h", "mqtt": {"topic": "a/{device}", "username": "u", "password": "cred:broker", "session_expiry": "0s"})");
+  if (!has_mqtt()) {
+    CHECK(failure(mqtt) == "h.json:1: sinks.c.url: this build has no MQTT (it was configured without HOLDFAST_MQTT)");
+    return;
+  }
+  const auto with_mqtt = parse_config(mqtt, "h.json");
+  REQUIRE(with_mqtt);
+  CHECK(with_mqtt->sinks[0].mqtt->password.secret->bytes() == "other");
+  CHECK(with_mqtt->sinks[0].mqtt->session_expiry_ms == 0);
+  CHECK(runner_spec(with_mqtt->sinks[0]).concurrency == 20);
+  CHECK(failure(sink(R"("url": "mqtts://h", "mqtt": {"topic": "a/#"})")).find("sinks.c.mqtt.topic: a topic has no +") != std::string::npos);
 }
 
 TEST_CASE("what is asked of TLS: pins, versions, suites") {

@@ -112,3 +112,27 @@ TEST_CASE("url: a reference in an answer is resolved as RFC 3986 says") {
   CHECK(base.same_origin(*hf::resolve_reference(base, "/x")));
   for (const char* other : {"http://h.example:8443/", "https://h.example/", "https://i.example:8443/"}) CHECK_FALSE(base.same_origin(*parse_url(other)));
 }
+
+TEST_CASE("url: of brokers") {
+  const auto mqtts = hf::parse_broker_url("mqtts://Broker.example");
+  REQUIRE(mqtts.ok());
+  CHECK(mqtts->kind == hf::BrokerKind::kMqtt);
+  CHECK(mqtts->url.https);
+  CHECK(mqtts->url.host_port() == "broker.example:8883");
+  CHECK(hf::parse_broker_url("mqtt://[::1]/")->url.host_port() == "[::1]:1883");
+  CHECK_FALSE(hf::parse_broker_url("mqtt://h")->url.https);
+  const auto nats = hf::parse_broker_url("tls://192.0.2.1:443");
+  REQUIRE(nats.ok());
+  CHECK(nats->kind == hf::BrokerKind::kNats);
+  CHECK(nats->url.https);
+  CHECK(nats->url.host_is_ip);
+  CHECK(nats->url.port == 443);
+  CHECK(hf::parse_broker_url("nats://h")->url.port == 4222);
+  CHECK_FALSE(hf::parse_broker_url("nats://h")->url.https);
+
+  for (const char* text : {"mqtt://h", "MQTTS://h", "nats://", "tls://u@h"}) CHECK(hf::is_broker_url(text));
+  for (const char* text : {"http://h", "mqtt", "mqtt:/h", "wss://h", ""}) CHECK_FALSE(hf::is_broker_url(text));
+  for (const char* text : {"mqtts://u:p@h", "mqtts://h/topic", "mqtts://h?x", "mqtts://", "mqtts://h:0", "http://h", "h", "", "nats://a,nats://b"})
+    CHECK_FALSE(hf::parse_broker_url(text).ok());
+  CHECK_FALSE(parse_url("mqtts://h").ok());
+}

@@ -1,9 +1,11 @@
-# hf::sqlite hf::uv hf::mbedtls hf::llhttp hf::cctz hf::zlib hf::zstd hf::json hf::cli11 hf::doctest
+# hf::sqlite hf::uv hf::mbedtls hf::llhttp hf::cctz hf::zlib hf::zstd hf::json hf::cli11 hf::doctest,
+# with HOLDFAST_MQTT hf::mosquitto
 #
 # By default the pinned static libraries that toolchains/deps.sh built for this target; with
 # HOLDFAST_SYSTEM_DEPS the system's own, where they are new enough.
 option(HOLDFAST_SYSTEM_DEPS "Use the system's libraries in place of the pinned ones" OFF)
 set(HOLDFAST_SANITIZE "" CACHE STRING "Sanitizers: \"address;undefined\" or \"thread\"")
+option(HOLDFAST_MQTT "Sinks may be MQTT 5 brokers (with the pinned libmosquitto)" OFF)
 find_package(Threads REQUIRED)
 
 function(hf_imported name)  # hf_imported(NAME [LIBRARY file] [INCLUDE dir] [LINK libs...])
@@ -23,6 +25,9 @@ function(hf_imported name)  # hf_imported(NAME [LIBRARY file] [INCLUDE dir] [LIN
 endfunction()
 
 if(HOLDFAST_SYSTEM_DEPS)
+  if(HOLDFAST_MQTT)
+    message(FATAL_ERROR "HOLDFAST_MQTT needs the pinned libmosquitto, which takes a connected socket: HOLDFAST_SYSTEM_DEPS=OFF.")
+  endif()
   find_package(PkgConfig REQUIRED)
   foreach(dep "sqlite;sqlite3;3.40" "uv;libuv;1.44" "llhttp;libllhttp;9.2"
       "zlib;zlib;1.2.11" "zstd;libzstd;1.4.8")
@@ -84,6 +89,9 @@ else()
   hf_imported(cctz LIBRARY "${lib}/libcctz.a" INCLUDE "${include}")
   hf_imported(zlib LIBRARY "${lib}/libz.a" INCLUDE "${include}")
   hf_imported(zstd LIBRARY "${lib}/libzstd.a" INCLUDE "${include}")
+  if(HOLDFAST_MQTT)
+    hf_imported(mosquitto LIBRARY "${lib}/libmosquitto.a" INCLUDE "${include}")
+  endif()
   hf_imported(json INCLUDE "${include}")
   hf_imported(cli11 INCLUDE "${include}")
   hf_imported(doctest INCLUDE "${include}")

@@ -8,6 +8,9 @@ add_custom_target(product)
 
 set(hf_objects $<TARGET_OBJECTS:hf_core> $<TARGET_OBJECTS:hf_platform> $<TARGET_OBJECTS:hf_handlers>)
 set(hf_libraries hf::sqlite hf::uv hf::mbedtls hf::llhttp hf::cctz hf::zlib hf::zstd)
+if(HOLDFAST_MQTT)
+  list(APPEND hf_libraries hf::mosquitto)
+endif()
 
 # ---- the shared library --------------------------------------------------------------------------
 

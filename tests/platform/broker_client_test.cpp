@@ -1,0 +1,238 @@
+// The connection to a broker, with a protocol of lines: "+ID" and "-ID" are answers.
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "net_fixture.h"
+#include "platform/broker/broker_client.h"
+
+using namespace hf;
+using hf::test::Peer;
+using hf::test::TestLoop;
+
+namespace {
+
+class Lines final : public BrokerSession {
+ public:
+  State state() const override { return state_; }
+  const std::string& failure() const override { return failure_; }
+  void receive(std::string_view bytes) override {
+    for (const char c : bytes) {
+      if (c != '\n') {
+        line_ += c;
+        continue;
+      }
+      const std::string line = std::exchange(line_, {});
+      if (line == "hello") state_ = State::kReady;
+      if (line == "no") {
+        state_ = State::kFailed;
+        failure_ = "said no";
+      }
+      if (line[0] == '+') answers_.push_back({std::stoull(line.substr(1)), Verdict::kStored, ""});
+      if (line[0] == '-') answers_.push_back({std::stoull(line.substr(1)), Verdict::kRefused, "bad"});
+    }
+  }
+  std::string take_output() override { return std::exchange(out_, {}); }
+  std::list<BrokerAnswer> take_answers() override { return std::exchange(answers_, {}); }
+  std::optional<BrokerAnswer> publish(uint64_t id, const BrokerMessage& message) override {
+    if (message.payload == "no") return BrokerAnswer{id, Verdict::kRefused, "never"};
+    out_ += std::to_string(id) + " " + message.payload + "\n";
+    return std::nullopt;
+  }
+  void goodbye() override { out_ += "bye\n"; }
+
+ private:
+  State state_ = State::kGreeting;
+  std::string failure_, line_, out_;
+  std::list<BrokerAnswer> answers_;
+};
+
+struct Fixture {
+  TestLoop loop;
+  std::string heard;
+  Peer::Script script = [](Peer::Client& client) {
+    const std::string got = client.take();
+    for (size_t at = 0; at < got.size(); at = got.find('\n', at) + 1) {
+      const std::string id = got.substr(at, got.find(' ', at) - at);
+      if (got.substr(at, 3) != "bye") client.say("+" + id + "\n");
+    }
+  };
+  Peer peer{loop,
+            [this](Peer::Client& client) {
+              heard += client.got;
+              script(client);
+            },
+            [this](Peer::Client& client) {
+              if (greets) client.say("hello\n");
+            }};
+  bool greets = true;
+  BrokerOptions options;
+  std::unique_ptr<BrokerClient> broker;
+  std::vector<std::string> results;
+
+  Fixture() {
+    options.url = peer.url();
+    options.allow_private = true;
+    options.make_session = [] { return Result<std::unique_ptr<BrokerSession>>(std::make_unique<Lines>()); };
+  }
+  ~Fixture() {
+    bool closed = !broker;
+    if (broker) broker->shutdown([&] { closed = true; });
+    CHECK(loop.run_until([&] { return closed; }));
+    broker.reset();
+    peer.stop_listening();
+  }
+  PublishId publish(const std::string& payload = "x") {
+    if (!broker) broker = std::make_unique<BrokerClient>(loop.uv(), options);
+    return broker->publish({"t", "k", payload}, [this](const PublishResult& result) {
+      results.push_back(result.answer  ? (result.answer->verdict == Verdict::kStored ? "stored" : result.answer->text)
+                        : result.error ? std::string(net_error_name(result.error.kind)) + (result.sent ? " sent" : "")
+                                       : "cancelled");
+    });
+  }
+  void wait_for(size_t count) {
+    CHECK(loop.run_until([&] { return results.size() >= count; }));
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "broker: messages share a connection and end by their answers") {
+  for (int i = 0; i < 100; ++i) publish();
+  wait_for(100);
+  CHECK(results == std::vector<std::string>(100, "stored"));
+  publish();
+  wait_for(101);
+  CHECK(peer.connections() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a message that is refused, by the protocol or the broker, is no other's fault") {
+  script = [](Peer::Client& client) {
+    client.take();
+    client.say("-1\n+3\n+3\n+99\n");
+  };
+  publish();
+  publish("no");
+  publish();
+  wait_for(3);
+  CHECK(results == std::vector<std::string>{"never", "bad", "stored"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: nobody listens: nothing was sent") {
+  peer.stop_listening();
+  publish();
+  publish();
+  wait_for(2);
+  CHECK(results == std::vector<std::string>(2, "connect"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: an address that is not allowed is not connected to") {
+  options.allow_private = false;
+  publish();
+  wait_for(1);
+  CHECK(results == std::vector<std::string>{"refused"});
+  CHECK(peer.connections() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: it refuses the connection: nothing was sent") {
+  greets = false;
+  publish();
+  CHECK(loop.run_until([&] { return peer.connections() == 1; }));
+  peer.client(0).say("no\n");
+  wait_for(1);
+  CHECK(results == std::vector<std::string>{"bad_response"});
+  CHECK(heard.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a connection that breaks: what was sent may have arrived; the next message opens another") {
+  script = [](Peer::Client& client) {
+    client.take();
+    client.reset();
+  };
+  publish();
+  publish();
+  wait_for(2);
+  CHECK(results == std::vector<std::string>(2, "closed sent"));
+  script = [](Peer::Client& client) {
+    client.take();
+    client.say("+3\n");
+  };
+  publish();
+  wait_for(3);
+  CHECK(results.back() == "stored");
+  CHECK(peer.connections() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a broker that says nothing, at first or to a message, is left after its time") {
+  options.deadlines.first_byte_ms = 60;
+  greets = false;
+  publish();
+  wait_for(1);
+  CHECK(results.back() == "timeout");
+  greets = true;
+  script = [](Peer::Client&) {};
+  publish();
+  wait_for(2);
+  CHECK(results.back() == "timeout sent");
+  CHECK(loop.run_until([&] { return peer.open() == 0; }));
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: an unused connection is closed with a goodbye, and then no timer is left") {
+  options.idle_ms = 40;
+  publish();
+  wait_for(1);
+  CHECK(broker->connected());
+  CHECK(loop.run_until([&] { return peer.open() == 0; }));
+  CHECK(heard.ends_with("bye\n"));
+  CHECK_FALSE(loop.timer_armed());
+  publish();
+  wait_for(2);
+  CHECK(peer.connections() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a cancelled message ends at once, and its answer is passed over") {
+  script = [](Peer::Client&) {};
+  const PublishId first = publish();
+  CHECK(loop.run_until([&] { return !heard.empty(); }));
+  CHECK(broker->cancel(first));
+  CHECK_FALSE(broker->cancel(first));
+  const PublishId second = publish();
+  CHECK(broker->cancel(second));
+  wait_for(2);
+  CHECK(results == std::vector<std::string>(2, "cancelled"));
+  peer.client(0).say("+1\n");
+  script = [](Peer::Client& client) { client.say("+3\n"); };
+  publish();
+  wait_for(3);
+  CHECK(results.back() == "stored");
+  CHECK(peer.connections() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: more messages than it keeps are refused") {
+  script = [](Peer::Client&) {};
+  for (size_t i = 0; i <= kBrokerMessagesMax; ++i) publish();
+  wait_for(1);
+  CHECK(results == std::vector<std::string>{"local"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a shutdown ends every message within the call") {
+  script = [](Peer::Client&) {};
+  publish();
+  CHECK(loop.run_until([&] { return !heard.empty(); }));
+  publish();
+  broker->shutdown({});
+  CHECK(results == std::vector<std::string>(2, "cancelled"));
+  publish();
+  CHECK(results.size() == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a large message is sent whole") {
+  script = [](Peer::Client& client) {
+    if (client.got.ends_with("\n")) client.say("+1\n");
+  };
+  const std::string payload(3'000'000, 'p');
+  publish(payload);
+  wait_for(1);
+  CHECK(results.back() == "stored");
+  CHECK(peer.client(0).got == "1 " + payload + "\n");
+}
