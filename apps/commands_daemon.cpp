@@ -78,6 +78,13 @@ struct ShowStats {
       session.print_fact("safe mode", session.out.paint("nothing runs", Colour::red) + " for " + format_duration_human(safe) + ", after " +
                             grouped(stats.value("crashes_in_a_row", int64_t{0})) + " crashes: see holdfast health");
     }
+    std::string lost;
+    for (const Json& loss : stats.value("losses", Json::array())) {
+      lost += (lost.empty() ? "" : ", ") + grouped(loss.value("total", int64_t{0})) + " " + clean(loss.value("cause", "")) + " (" +
+              clean(loss.value("queue", "")) + ")";
+    }
+    if (!lost.empty()) session.print_fact("lost", lost);
+    if (!stats.value("budgets", Json::array()).empty()) session.print_fact("link", clean(stats.value("link", "")) + ": see holdfast link show");
     const int64_t next = time_of(stats, "next_wake");
     session.print_fact("next wake",
          next ? stats.value("next_wake", "") + "  (" + time_in_words(next, wall_ms()) + ")"
@@ -307,19 +314,6 @@ struct EndSafeModeNow {
   }
 };
 
-struct LinkIsUp {
-  void describe(CLI::App& app) {
-    app.footer(
-        "A network came up: sinks and handlers that wait for theirs try it soon, each within its splay. The daemon sees\n"
-        "new addresses and routes by itself; this is for a hook of what it cannot see, such as a modem's.\n\nExample:\n  holdfast link up");
-  }
-  void run(Session& session) {
-    const auto answer = session.ask("POST", "/v1/link/up");
-    if (!answer || session.asked_for_json(*answer)) return;
-    session.print("what waits for the network tries it soon\n");
-  }
-};
-
 struct PruneJobs {
   void describe(CLI::App& app) {
     app.footer("Deletes finished jobs whose retention is over, now.\n\nExample:\n  holdfast prune");
@@ -372,10 +366,6 @@ struct Bundle : ToCome {
 
 void add_daemon_commands(CLI::App& app, Session& session) {
   const char* looking = "Looking after it";
-  CLI::App* link = app.add_subcommand("link", "the network, as a hook knows it")->group(looking);
-  link->require_subcommand(1);
-  link->footer("Example:\n  holdfast link up");
-  add_command<LinkIsUp>(*link, session, "up", "say that a network came up");
   add_command<ShowStats>(app, session, "stats", "what there is and what was done", looking);
   add_command<Watch>(app, session, "watch", "what happens, as it happens", looking);
   add_command<ShowHealth>(app, session, "health", "whether all is well", looking);

@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   hf::add_schedule_commands(app, session);
   hf::add_queue_commands(app, session);
   hf::add_clock_commands(app, session);
+  hf::add_link_commands(app, session);
   hf::add_daemon_commands(app, session);
   if (argc == 2 && std::string_view(argv[1]) == "--version") {
     std::printf("holdfast %s\n", HF_VERSION);

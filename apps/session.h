@@ -63,6 +63,7 @@ void add_job_commands(CLI::App& app, Session& session);       // commands_jobs.c
 void add_schedule_commands(CLI::App& app, Session& session);  // commands_schedules.cpp
 void add_queue_commands(CLI::App& app, Session& session);     // commands_queues.cpp
 void add_clock_commands(CLI::App& app, Session& session);     // commands_clock.cpp
+void add_link_commands(CLI::App& app, Session& session);      // commands_link.cpp
 void add_daemon_commands(CLI::App& app, Session& session);    // commands_daemon.cpp
 void add_serve_command(CLI::App& app, Session& session);      // serve.cpp
 void add_simulate_command(CLI::App& app, Session& session);   // simulate.cpp

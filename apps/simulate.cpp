@@ -169,6 +169,8 @@ struct Simulate {
     spec.limits = config.limits;
     spec.clock = config.clock.options.rule;
     spec.queues = queue_settings(config);
+    spec.budgets = config.link.budgets;
+    spec.loss_report = config.losses;
     for (const SinkConfig& sink : config.sinks) spec.runners.push_back(runner_spec(sink));
     for (const HandlerConfig& handler : config.handlers) spec.runners.push_back(runner_spec(handler));
     spec.schedules = config.schedules;

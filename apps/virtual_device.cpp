@@ -145,6 +145,8 @@ Status VirtualDevice::boot(bool first) {
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   std::vector<Op> ops;
+  ops.emplace_back(spec_.budgets);
+  ops.emplace_back(spec_.loss_report);
   for (const auto& [name, settings] : spec_.queues) ops.emplace_back(SetQueueDefaults{name, settings});
   for (const RunnerSpec& runner : spec_.runners) ops.emplace_back(SetRunner{runner});
   for (const ScheduleSpec& schedule : spec_.schedules) {

@@ -27,6 +27,8 @@ struct DeviceSpec {
   ClockRule clock;
   std::map<std::string, QueueSettings> queues;
   std::vector<RunnerSpec> runners;
+  SetBudgets budgets;
+  SetLossReport loss_report;
   std::vector<ScheduleSpec> schedules;
   int64_t run_ms = 1000;                    // what a run takes
   std::map<std::string, int64_t> run_ms_of;  // ... by the runner's name

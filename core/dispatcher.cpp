@@ -10,6 +10,15 @@ bool Dispatcher::lane_open(const Lane& lane) const {
   return lane.runner->present && lane.runner->slot_free() && lane.runner->breaker.lets(turn_.now_ms, lane.runner->running) && lane.key_free();
 }
 
+bool Dispatcher::budget_open(const Lane& lane, const ReadyEntry& entry, bool along) {
+  if (!lane.runner->spec.network) return true;
+  if (along) return turn_.budgets.lets_along(turn_.now_ms, -entry.nprio);
+  const int64_t opens = turn_.budgets.opens_ms(turn_.now_ms, -entry.nprio);
+  if (opens <= turn_.now_ms) return true;
+  budget_wake_ms_ = std::min(budget_wake_ms_, opens);
+  return false;
+}
+
 void Dispatcher::look_at_windows() {
   turn_.lanes.find_zones_anew();
   for (Queue* queue : turn_.lanes.timed_queues()) {
@@ -20,7 +29,7 @@ void Dispatcher::look_at_windows() {
 
 void Dispatcher::claim() {
   look_at_windows();
-  batch_wake_ms_ = alone_wake_ms_ = kNever;
+  batch_wake_ms_ = alone_wake_ms_ = budget_wake_ms_ = kNever;
   alone_ = 0;
   if (!on_ || safe_mode_.on()) return;
   turn_.lanes.activate_due(turn_.now_ms);
@@ -87,14 +96,14 @@ Dispatcher::Candidate Dispatcher::next_suspect() {
     FullRow row = turn_.store.read(id, false);
     if (!row.found || row.job.state != State::pending || !is_suspect(decode_opts(row.job.opts))) {
       turn_.suspects.remove(id);  // cancelled, deleted, or retried by a person
-    } else if (row.job.due_ms <= turn_.now_ms) {
-      return {lane, {-row.job.priority, row.job.due_ms, id}};
+    } else if (const ReadyEntry entry{-row.job.priority, row.job.due_ms, id}; row.job.due_ms <= turn_.now_ms && budget_open(*lane, entry)) {
+      return {lane, entry};
     }
   }
   return {};
 }
 
-Lane* Dispatcher::best_lane(Queue& queue) {
+Lane* Dispatcher::best_lane(Queue& queue, bool along) {
   Lane* best = nullptr;
   const ReadyEntry* head = nullptr;
   // By index: peek() takes a lane that has nothing ready out of `active`.
@@ -107,7 +116,8 @@ Lane* Dispatcher::best_lane(Queue& queue) {
     if (turn_.lanes.must_load(*lane)) jobs_.flush();
     const ReadyEntry* entry = turn_.lanes.peek(*lane, turn_.now_ms);
     if (entry == nullptr) continue;
-    if (head == nullptr || *entry < *head) {
+    // The first of a lane has the highest priority: if it must wait, so must those behind it.
+    if (budget_open(*lane, *entry, along) && (head == nullptr || before(*entry, *head, lane->runner->order))) {
       best = lane;
       head = entry;
     }
@@ -162,6 +172,7 @@ bool Dispatcher::claim_from(Queue& queue) {
     if (!queue.slot_free()) break;
     lane = next_of_batch(queue, runner);
   }
+  turn_.lanes.next_order(runner);
   runner.waiting_bytes = lane == nullptr ? 0 : std::max<int64_t>(runner.waiting_bytes - bytes, 0);
   if (!start.jobs.empty()) turn_.out->actions.push_back(std::move(start));
   return taken;
@@ -171,7 +182,7 @@ Lane* Dispatcher::next_of_batch(Queue& queue, RunnerState& runner) {
   // The batch holds the runner's slot already; what counts now is the order alone.
   int held = runner.running;
   runner.running = 0;
-  Lane* lane = best_lane(queue);
+  Lane* lane = best_lane(queue, true);
   runner.running = held;
   return lane != nullptr && lane->runner == &runner ? lane : nullptr;
 }
@@ -210,6 +221,11 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   }
   if (policy.timeout_ms > 0) run.deadline_ms = turn_.now_ms + policy.timeout_ms;
 
+  if (lane.runner->spec.network) {
+    run.charge = turn_.budgets.charge(turn_.now_ms, static_cast<int64_t>(row.bytes.size()) + (start.jobs.empty() ? kRunBytes : kRunBytesMore));
+    if (run.charge.lasting) turn_.out->must_sync = true;
+  }
+
   RunJob job;
   job.id = run.id;
   job.attempt = run.attempt;
@@ -222,6 +238,10 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   job.created_wall_ms = turn_.wall_of(row.created_ms);
   job.occurrence_wall_ms = run.opts.occurrence_wall_ms;
   job.schedule = run.opts.schedule;
+  if (lane.delivery() && run.opts.sequence != 0) {
+    job.sequence = run.opts.sequence;
+    turn_.out->must_sync = true;  // a number that was sent is never given again
+  }
   job.memo = run.opts.memo;
   if (!lane.delivery()) job.sink = run.opts.sink.empty() ? lane.runner->spec.sink : run.opts.sink;
 
@@ -255,7 +275,7 @@ bool Dispatcher::waits_for_link() const {
 
 int64_t Dispatcher::next_wake_ms() const {
   if (!on_ || safe_mode_.on()) return kNever;
-  int64_t wake = std::min({turn_.lanes.next_wake_ms(), batch_wake_ms_, alone_wake_ms_});
+  int64_t wake = std::min({turn_.lanes.next_wake_ms(), batch_wake_ms_, alone_wake_ms_, budget_wake_ms_});
   for (auto& [name, runner] : turn_.lanes.runners()) {
     const int64_t at = runner->breaker.wake_ms(turn_.now_ms);
     if (at == kNever) continue;
@@ -325,6 +345,10 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
                breaker.probing() ? 0 : turn_.wall_of(breaker.until_ms()));
       }
     }
+  }
+  if (runner.spec.network) {
+    const int64_t opens = turn_.budgets.opens_ms(turn_.now_ms, row.job.priority);
+    if (opens > turn_.now_ms) closed("budget", turn_.budgets.why(turn_.now_ms, row.job.priority), turn_.wall_of(opens));
   }
   if (!lane.key_free()) closed("key", "another job with concurrency_key " + lane.key + " runs");
   if (!lane.delivery()) {

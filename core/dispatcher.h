@@ -40,7 +40,9 @@ class Dispatcher {
   Candidate next_suspect();
   int runs() const;  // that could have ended the process: deliveries do not count
   bool lane_open(const Lane& lane) const;
-  Lane* best_lane(Queue& queue);
+  bool budget_open(const Lane& lane, const ReadyEntry& entry, bool along = false);
+  // `along`: for one that goes with a run that has begun.
+  Lane* best_lane(Queue& queue, bool along = false);
   bool claim_from(Queue& queue);
   bool batch_ready(Queue& queue, const RunnerState& runner);
   Lane* next_of_batch(Queue& queue, RunnerState& runner);
@@ -53,6 +55,7 @@ class Dispatcher {
   bool on_ = false;
   size_t rotate_ = 0;
   int64_t batch_wake_ms_ = kNever;
+  int64_t budget_wake_ms_ = kNever;
   int64_t alone_wake_ms_ = kNever;
   int64_t alone_asked_ms_ = 0;  // since when a suspect waits for the others; 0: none does
   JobId alone_ = 0;             // for whom the others wait

@@ -4,6 +4,7 @@
 
 #include "core/dispatcher.h"
 #include "core/jobs.h"
+#include "core/loss_report.h"
 #include "core/names.h"
 #include "core/queries.h"
 #include "core/retention.h"
@@ -24,7 +25,7 @@ bool waits_for_disk(const Request& r) {
   return std::holds_alternative<Cancel>(r.op) || std::holds_alternative<Retry>(r.op) || std::holds_alternative<RetryAllDead>(r.op) ||
          std::holds_alternative<Remove>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<SchedulePut>(r.op) ||
          std::holds_alternative<ScheduleRemove>(r.op) || std::holds_alternative<SchedulePause>(r.op) ||
-         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op) || std::holds_alternative<ConfirmClock>(r.op) || std::holds_alternative<ForgetClockFloor>(r.op);
+         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op) || std::holds_alternative<ConfirmClock>(r.op) || std::holds_alternative<ForgetClockFloor>(r.op) || std::holds_alternative<SetLink>(r.op);
 }
 
 // What makes the file larger, or writes much of it anew. The end of a run does, but it has been earned; a large result
@@ -41,7 +42,7 @@ bool reads(const Request& r) {
          std::holds_alternative<Progress>(r.op) || std::holds_alternative<SetRunner>(r.op) || std::holds_alternative<RemoveRunner>(r.op) ||
          std::holds_alternative<SetLimits>(r.op) || std::holds_alternative<SetClockRule>(r.op) || std::holds_alternative<SetQueueDefaults>(r.op) || std::holds_alternative<SetDispatch>(r.op) ||
          std::holds_alternative<SetRoom>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Check>(r.op) ||
-         std::holds_alternative<ClockStepped>(r.op) || std::holds_alternative<LinkUp>(r.op);
+         std::holds_alternative<ClockStepped>(r.op) || std::holds_alternative<LinkUp>(r.op) || std::holds_alternative<SetBudgets>(r.op) || std::holds_alternative<SetLossReport>(r.op);
 }
 Error no_room(Room room) {
   if (room == Room::read_only) return Error{HF_E_READ_ONLY, "the file system is read-only: nothing is recorded until it can be written again; what is there can be read"};
@@ -84,10 +85,10 @@ Result<Limits> resolve(const Limits& given) {
 
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
-      : options(std::move(o)), store(std::move(s)), lanes(*store, zones()), random(options.seed),
-        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, random, limits, stats, key_prefix},
+      : options(std::move(o)), store(std::move(s)), lanes(*store, zones()), budgets(*store), losses(*store), sequences(*store), random(options.seed),
+        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, random, limits, stats, key_prefix},
         timekeeper(turn), jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
-        scheduler(turn, jobs, zones(), options.device) {}
+        scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {}
 
   const ZoneSource& zones() const { return options.zones != nullptr ? *options.zones : utc_only(); }
   std::string make_prefix() const {
@@ -111,6 +112,9 @@ struct Engine::State {
   Lanes lanes;
   Running running;
   Suspects suspects;
+  Budgets budgets;
+  Losses losses;
+  Sequences sequences;
   Random random;
   Limits limits;
   Stats stats;
@@ -123,6 +127,7 @@ struct Engine::State {
   Retention retention;
   Queries queries;
   Scheduler scheduler;
+  LossReporter loss_reporter;
 
   int64_t salvaged_at_ms = 0;
   bool log_lost = false;
@@ -168,6 +173,9 @@ Status Engine::State::open() {
   const bool clean = left == kClean;
   log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
   lanes.load();
+  budgets.load();
+  losses.load();
+  loss_reporter.load();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
   recorded = options.before.recorded && left == kUnclean;
   const int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + (recorded ? 0 : 1);
@@ -189,7 +197,10 @@ Status Engine::State::open() {
     timekeeper.save();
   }
   scheduler.load(!same_boot && writes);
-  if (writes) load_salvage();
+  if (writes) {
+    load_salvage();
+    losses.save();
+  }
   if (!store->commit()) return store->error();
   if (options.room == Room::little) store->shrink_log();
   if (!store->ok()) return store->error();
@@ -213,6 +224,8 @@ void Engine::State::load_salvage() {
   stats.salvage_lost_jobs = store->meta("salvage_lost", 0);
   stats.salvage_lost_unknown = store->meta("salvage_unknown", 0) != 0;
   salvaged_at_ms = store->meta("salvage_ms", 0);
+  losses.raise_to(LossCause::salvage, stats.salvage_lost_jobs, turn.now_ms);
+  losses.raise_to(LossCause::log, stats.log_losses, turn.now_ms);
   if (salvaged_at_ms != 0) return;
   salvaged_at_ms = turn.now_ms;
   store->set_meta("salvage_ms", salvaged_at_ms);
@@ -250,10 +263,14 @@ void Engine::State::work() {
   jobs.wake_wall_jobs();
   scheduler.work();
   safe_mode.act(dispatcher.on());
+  loss_reporter.act();
   dispatcher.claim();
   retention.sweep();
   jobs.flush();
   suspects.save(*store);
+  budgets.save();
+  losses.save();
+  sequences.save();
 }
 
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
@@ -298,7 +315,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   if (!only_reads(turn.room)) {
     const int64_t firing = turn.room == Room::enough ? scheduler.next_wake_ms() : kNever;
     const int64_t waiting = std::min({jobs.next_wake_ms(), dispatcher.next_wake_ms(), firing});
-    out.next_due_boot_ms = std::min(waiting, safe_mode.next_wake_ms());
+    out.next_due_boot_ms = std::min({waiting, safe_mode.next_wake_ms(), loss_reporter.next_wake_ms()});
     out.next_wake_boot_ms = std::min({out.next_due_boot_ms, retention.next_wake_ms(), timekeeper.next_wake_ms(waiting, wall_wake != kNever)});
   }
   for (int64_t* at : {&out.next_due_boot_ms, &out.next_wake_boot_ms}) {
@@ -361,6 +378,7 @@ Status valid(const RunnerSpec& r) {
   HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
   HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));
   HF_TRY(check_range("splay_ms", r.splay_ms, 0, kSplayMaxMs));
+  HF_TRY(check_range("newest_percent", r.newest_percent, 0, 100));
   HF_TRY(check_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
   HF_TRY(check_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
   HF_TRY(check_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
@@ -451,6 +469,9 @@ Reply Engine::State::apply(Request& request) {
           [&](ConfirmClock&) { return judge_clock(timekeeper.confirm()); },
           [&](ForgetClockFloor&) { return timekeeper.forget_floor(), judge_clock(ok_status()); },
           [&](LinkUp&) { return dispatcher.link_up(), Reply(Done{}); },
+          [&](SetBudgets& b) { return status_reply(budgets.set(b)); },
+          [&](SetLossReport& r) { return status_reply(loss_reporter.set(r)); },
+          [&](SetLink& l) { return status_reply(budgets.set_link(l.name)); },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
           [&](ClockStepped&) { return Reply(Done{}); },
       },

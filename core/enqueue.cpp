@@ -170,6 +170,30 @@ Result<JobId> Jobs::enqueue_one(const JobSpec& spec, JobId reserved, const std::
   return insert(spec, **lane, reserved, schedule, occurrence_wall_ms);
 }
 
+Result<JobId> Jobs::add_delivery(const std::string& type, const std::string& queue, const std::string& sink, const std::string& result) {
+  Result<Lane*> origin = turn_.lanes.intern(queue, type, "", nullptr);
+  if (!origin) return origin.error();
+  Result<Lane*> to_sink = turn_.lanes.intern(std::string(kSinkPrefix) + sink, type, "", *origin);
+  if (!to_sink) return to_sink.error();
+  JobSpec spec;
+  spec.sink = sink;
+  const JobId id = insert(spec, **to_sink, 0, "", 0);
+  flush();
+  EndOfRun to;
+  to.id = id;
+  to.lane = (*to_sink)->id;
+  to.due_ms = turn_.now_ms;
+  to.set_result = true;
+  to.result = result;
+  turn_.store.end_run(to);
+  JobOpts opts;
+  opts.sink = sink;
+  number(id, **to_sink, opts);
+  take_room(result.size());
+  (*to_sink)->runner->waiting_bytes += static_cast<int64_t>(result.size());
+  return id;
+}
+
 JobId Jobs::holder(const std::string& unique_key) {
   flush();
   JobId id = turn_.store.find_unique(unique_key);

@@ -187,6 +187,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     end.set_result = true;
     end.result = ended.result;
     set_cancel_asked(run.id, run.opts, false);
+    number(run.id, *to_sink, run.opts);
     change = Change::delivering;
   } else {
     end.state = State::completed;
@@ -218,6 +219,12 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   }
 }
 
+void Jobs::number(JobId id, const Lane& to_sink, JobOpts& opts) {
+  if (!to_sink.runner->spec.sequence) return;
+  opts.sequence = turn_.sequences.next(to_sink.queue->name);
+  turn_.store.set_opts(id, encode_opts(opts));
+}
+
 void Jobs::park(RunnerState& runner, int64_t asked_ms, std::string_view why) {
   // Once for all jobs of a batch.
   if (!runner.breaker.trip(turn_.now_ms, asked_ms, why, turn_.random)) return;
@@ -241,6 +248,7 @@ Status Jobs::run_ended(RunEnded& e) {
     e.error = "the result has " + std::to_string(e.result.size()) + " bytes; the limit is " + std::to_string(turn_.limits.max_payload) + " (max_payload)";
   }
   RunnerState& runner = *run->lane->runner;
+  if (e.wire_bytes >= 0) turn_.budgets.correct(run->charge, e.wire_bytes);
   run->ready = e.outcome != Outcome::defer && e.outcome != Outcome::handed_back && e.outcome != Outcome::cancelled;
 
   if (e.outcome == Outcome::done) {
@@ -514,6 +522,7 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
   turn_.store.set_error(id, why);
   count(State::pending, State::dead);
   ++(change == Change::expired ? turn_.stats.expired : turn_.stats.dead);
+  if (change == Change::expired) turn_.losses.add(LossCause::expired, lane.queue->name, turn_.now_ms);
   turn_.tell(change, id, &lane).detail = why;
 }
 

@@ -26,6 +26,8 @@ class Jobs {
   // ---- events
   Result<std::vector<JobId>> enqueue(const std::vector<JobSpec>& specs);
   Result<JobId> enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
+  // A job that has run already: its result waits for the sink. The limits are no matter.
+  Result<JobId> add_delivery(const std::string& type, const std::string& queue, const std::string& sink, const std::string& result);
   Result<std::vector<JobId>> reserve(int count);
   Status run_ended(RunEnded& ended);
   Status progress(const Progress& p);
@@ -87,6 +89,7 @@ class Jobs {
   void finish(Run& run, State state, Change change, const char* outcome, std::string_view error);
   void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
   void complete(Run& run, RunEnded& ended);
+  void number(JobId id, const Lane& to_sink, JobOpts& opts);  // if the sink wants it
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
   Status requeue(const FullRow& row);

@@ -153,7 +153,19 @@ void Lanes::set_runner(const RunnerSpec& spec) {
   r.spec = spec;
   r.present = true;
   r.breaker.reset();
+  next_order(r);
   for (Lane* lane : r.lanes) activate(*lane);
+}
+
+// As Bresenham's line: of any number of batches the newest-first ones are within one of their share.
+void Lanes::next_order(RunnerState& runner) {
+  if (runner.spec.newest_percent == 0 && runner.order == Order::oldest) return;
+  runner.newest_due += runner.spec.newest_percent;
+  const Order next = runner.newest_due >= 100 ? Order::newest : Order::oldest;
+  if (next == Order::newest) runner.newest_due -= 100;
+  if (next == runner.order) return;
+  runner.order = next;
+  for (Lane* lane : runner.lanes) lane->stale = true;
 }
 
 void Lanes::remove_runner(const std::string& name) {
@@ -202,9 +214,11 @@ void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms)
     return;
   }
   if (!lane.stale) {
-    bool behind = lane.more && (lane.window.empty() || lane.window.back() < entry);
+    const Order order = lane.runner->order;
+    bool behind = lane.more && (lane.window.empty() || before(lane.window.back(), entry, order));
     if (!behind) {
-      lane.window.insert(std::upper_bound(lane.window.begin(), lane.window.end(), entry), entry);
+      const auto comes_first = [order](const ReadyEntry& a, const ReadyEntry& b) { return before(a, b, order); };
+      lane.window.insert(std::upper_bound(lane.window.begin(), lane.window.end(), entry, comes_first), entry);
       if (lane.window.size() > 2 * kWindow) {
         lane.window.resize(kWindow);
         lane.more = true;
@@ -225,7 +239,7 @@ void Lanes::activate_due(int64_t now_ms) {
 
 void Lanes::load_window(Lane& lane, int64_t now_ms) {
   std::vector<ReadyEntry> entries;
-  lane.more = store_.ready(lane.id, now_ms, kWindow, entries);
+  lane.more = store_.ready(lane.id, now_ms, lane.runner->order, kWindow, entries);
   lane.window.assign(entries.begin(), entries.end());
   if (lane.stale) wait_until(lane, store_.next_due(lane.id, now_ms));
   lane.stale = false;

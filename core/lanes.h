@@ -55,6 +55,8 @@ struct RunnerState {
   Breaker breaker;
   int64_t waiting_bytes = 0;  // of results that came in for its next batch; less after a start than there are
   std::vector<Lane*> lanes;
+  Order order = Order::oldest;  // of its next batch
+  int newest_due = 0;           // percent of a batch that newest-first is behind its share
 
   bool slot_free() const { return spec.concurrency == 0 || running < spec.concurrency; }
   void began() {
@@ -71,7 +73,7 @@ struct Lane {
   Lane* origin = nullptr;  // of a delivery: where the job ran
   int64_t pending = 0;
 
-  std::deque<ReadyEntry> window;  // sorted; exactly the first ready ones, unless stale
+  std::deque<ReadyEntry> window;  // sorted by the order of its runner; exactly the first ready ones, unless stale
   bool more = false;              // there may be ready ones behind the window
   bool stale = true;              // the window must be read before use
   int64_t next_due_ms = kNever;   // no job that was not due at the last look becomes due before
@@ -108,6 +110,7 @@ class Lanes {
   const std::vector<Queue*>& timed_queues() const { return timed_; }
 
   void set_runner(const RunnerSpec& spec);
+  void next_order(RunnerState& runner);  // one of its batches was taken: as its share says for the next one
   void remove_runner(const std::string& name);
 
   // A job became pending in this lane, or stopped being so for any reason but taken().

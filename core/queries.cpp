@@ -181,6 +181,9 @@ Stats Queries::stats() {
   s.file_bytes = turn_.store.used_bytes();
   s.max_jobs = turn_.limits.max_jobs;
   s.max_bytes = turn_.limits.max_bytes;
+  s.link = turn_.budgets.link();
+  s.budgets = turn_.budgets.infos(turn_.now_ms);
+  s.losses = turn_.losses.list(turn_.wall_ms, turn_.now_ms);
   Result<std::vector<QueueInfo>> queues = this->queues("");
   s.queues = std::move(*queues);
   return s;

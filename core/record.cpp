@@ -12,7 +12,7 @@ enum Tag : uint8_t {
   kMaxAttempts = 2, kTimeout = 4, kBackoffKind = 6, kBackoffBase = 8, kBackoffFactor = 10, kBackoffMax = 12,
   kJitterKind = 14, kJitterPercent = 16, kBackoffListEntry = 18, kOccurrence = 20, kUniqueFor = 22,
   kUniqueUntil = 24, kPriority = 26, kTtl = 28, kOnConflict = 30, kDurability = 32, kDelay = 34, kCancelAsked = 36,
-  kCrashes = 38, kReboots = 40,
+  kCrashes = 38, kReboots = 40, kSequence = 42,
   kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15, kMemo = 17,
   // of an attempt; kNumber begins a new one
   kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3,
@@ -144,6 +144,7 @@ std::string encode_opts(const JobOpts& o) {
   w.number_if(kCancelAsked, o.cancel_asked);
   w.number_if(kCrashes, o.crashes);
   w.number_if(kReboots, o.reboots);
+  w.number_if(kSequence, o.sequence);
   w.bytes_if(kMemo, o.memo);
   return w.take();
 }
@@ -163,6 +164,7 @@ JobOpts decode_opts(std::string_view bytes) {
       case kCancelAsked: o.cancel_asked = r.number() != 0; break;
       case kCrashes: o.crashes = static_cast<int>(r.number()); break;
       case kReboots: o.reboots = static_cast<int>(r.number()); break;
+      case kSequence: o.sequence = r.count(); break;
       case kMemo: o.memo = r.bytes(); break;
       default: break;
     }

@@ -27,6 +27,7 @@ struct JobOpts {
   bool cancel_asked = false;       // while it runs: it ends as cancelled, also when the process dies first
   // Ends of the process during its runs, one after another: in the same boot, and by a restart of the device.
   int crashes = 0, reboots = 0;
+  int64_t sequence = 0;            // of its delivery; 0: none
   std::string memo;                // RunJob::memo
   bool operator==(const JobOpts&) const = default;
 };

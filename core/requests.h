@@ -33,6 +33,7 @@ struct RunJob {
   int64_t occurrence_wall_ms = 0;  // 0: none
   std::string schedule;
   std::string sink;                // of the run leg: where its result will go, or ""
+  int64_t sequence = 0;            // of a delivery to a sink that wants it: its number; 0: none
   std::string memo;                // of this leg, left by an earlier attempt (Remember), or ""
 };
 struct StartRun {
@@ -68,6 +69,8 @@ struct RunEnded {  // -> Done, or HF_E_STALE
   // With Outcome::defer: the runner itself cannot work (no link, DNS, peer away): it is parked, all its jobs with it, for
   // retry_after_ms, or -1: for a growing, jittered while (core/breaker.h).
   bool park_runner = false;
+  // Of a runner of the network: what it sent and received for this run. Of those that went together one has it, the others 0.
+  int64_t wire_bytes = -1;  // -1: not told
   bool durable = false;  // its commit waits for the disk: what cannot be done twice follows from it
   std::vector<std::pair<JobId, JobSpec>> children;  // enqueued if the outcome is done
 };
@@ -121,6 +124,10 @@ struct RunnerSpec {
   int64_t splay_ms = 5000;  // after LinkUp: the first run within it, at random
   std::string sink;     // default sink of its jobs
   Batch batch;
+  // Of a sink: percent of its batches that take the newest results first, 0..100; the others take the oldest.
+  int newest_percent = 0;
+  bool sequence = false;  // of a sink: results that are given to it from now on are numbered
+  bool network = false;  // its runs go over the link, and are subject to its budget
 };
 struct SetRunner { RunnerSpec spec; };
 struct RemoveRunner { std::string name; };
@@ -142,6 +149,17 @@ struct Prune {};                         // retention now -> int64_t: rows delet
 struct Backup { std::string path; };
 struct Check {};                         // -> std::string, "" if all is well
 struct LinkUp {};                        // runners that wait for the world try it soon
+struct SetBudgets {                      // all of them, at most kBudgetsMax; a link without one costs nothing
+  std::vector<BudgetSpec> budgets;
+  std::string link = kLinkDefault;       // which there is while nobody has told
+  bool operator==(const SetBudgets&) const = default;
+};
+struct SetLossReport {                   // where what is lost is told; sink "": nowhere
+  std::string sink;
+  int64_t every_ms = 3600000;            // at most, and so long after the first loss
+  bool operator==(const SetLossReport&) const = default;
+};
+struct SetLink { std::string name; };    // kept in the file; "": as SetBudgets says
 struct EndSafeMode {};                   // jobs run again; the crashes are forgotten
 struct SetRoom { Room room = Room::enough; };  // what the disk has
 struct SetClockRule { ClockRule rule; };
@@ -153,7 +171,7 @@ using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Remember, Cance
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                         ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
-                        EndSafeMode, LinkUp, SetRoom, SetClockRule, ConfirmClock, ForgetClockFloor, ClockStepped>;
+                        EndSafeMode, LinkUp, SetBudgets, SetLink, SetLossReport, SetRoom, SetClockRule, ConfirmClock, ForgetClockFloor, ClockStepped>;
 
 using Reply = std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
                            JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>>;

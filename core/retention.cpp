@@ -34,6 +34,7 @@ int64_t Retention::sweep_rule(const Rule& rule, int limit) {
         }
       }
       turn_.store.remove(row.id);
+      if (rule.state == State::dead) turn_.losses.add(LossCause::dropped, turn_.lanes.by_id(row.lane)->queue->name, turn_.now_ms);
       --turn_.stats.by_state[static_cast<int>(rule.state)];
       ++removed;
     }

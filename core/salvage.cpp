@@ -15,7 +15,7 @@ constexpr int kRowsACommit = 1000;
 constexpr int64_t kLongestMs = 100LL * 366 * 86400 * 1000;
 constexpr int64_t kClockSlackMs = 120000;         // the saved point of elapsed time is at most a minute behind the rows
 constexpr int64_t kIdleMostMs = 400LL * 86400 * 1000;
-constexpr size_t kMetaTextMax = 4096;
+constexpr size_t kMetaTextMax = 16384;
 
 using Kind = Value::Kind;
 

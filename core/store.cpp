@@ -67,6 +67,9 @@ struct Store::Statements {
   HF_STMT(ready_level,
           "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due<=?3"
           " ORDER BY due,id LIMIT ?4")
+  HF_STMT(newest_level,
+          "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due<=?3"
+          " ORDER BY due DESC,id DESC LIMIT ?4")
   HF_STMT(next_due, "SELECT due FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3 ORDER BY due LIMIT 1")
   HF_STMT(left_running, "SELECT id FROM job WHERE state=1 LIMIT ?1")
   HF_STMT(wall_due, "SELECT id FROM job WHERE at<=?1 AND at IS NOT NULL AND state=0 ORDER BY at,id LIMIT ?2")
@@ -74,7 +77,7 @@ struct Store::Statements {
   HF_STMT(expired, "SELECT id FROM job WHERE expires<=?1 AND expires IS NOT NULL AND state=0 ORDER BY expires,id LIMIT ?2")
   HF_STMT(next_expiry, "SELECT expires FROM job WHERE expires IS NOT NULL AND state=0 ORDER BY expires LIMIT 1")
   HF_STMT(finished,
-          "SELECT id,finished,ukey IS NOT NULL FROM job WHERE state>=2 AND state=?1 AND (finished,id)>(?2,?3) AND finished<=?4"
+          "SELECT id,finished,ukey IS NOT NULL,lane FROM job WHERE state>=2 AND state=?1 AND (finished,id)>(?2,?3) AND finished<=?4"
           " ORDER BY finished,id LIMIT ?5")
   HF_STMT(final_page,
           "SELECT id FROM job WHERE state>=2 AND state=?1 AND (finished,id)<(?2,?3)"
@@ -355,14 +358,14 @@ int64_t Store::level_after(int lane, int64_t level) {
   return next > level ? next : kNever;
 }
 
-bool Store::ready(int lane, int64_t now_ms, size_t limit, std::vector<ReadyEntry>& out) {
+bool Store::ready(int lane, int64_t now_ms, Order order, size_t limit, std::vector<ReadyEntry>& out) {
   // The index (lane, nprio, due, id) is walked level by level: one seek a priority in use.
   size_t want = out.size() + limit;
   int64_t level = -HF_PRIORITY_MAX - 1;
   while (db_->ok()) {
     level = level_after(lane, level);
     if (level == kNever) return false;
-    Stmt& s = sql_->ready_level.bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(want - out.size()));
+    Stmt& s = (order == Order::newest ? sql_->newest_level : sql_->ready_level).bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(want - out.size()));
     while (s.step()) out.push_back({nprio_of(level), s.i64(0), s.i64(1)});
     if (out.size() >= want) return true;
   }
@@ -394,7 +397,7 @@ int64_t Store::next_expiry() { return first(sql_->next_expiry, kNever); }
 std::vector<Store::Finished> Store::finished(State state, int64_t after_ms, JobId after_id, int64_t until_ms, int limit) {
   std::vector<Finished> rows;
   Stmt& s = sql_->finished.bind(static_cast<int64_t>(state)).bind(after_ms).bind(after_id).bind(until_ms).bind(limit);
-  while (s.step()) rows.push_back({s.i64(0), count_in(s, 1), s.i64(2) != 0});
+  while (s.step()) rows.push_back({s.i64(0), count_in(s, 1), s.i64(2) != 0, static_cast<int>(s.i64(3))});
   return rows;
 }
 

@@ -80,6 +80,11 @@ struct ReadyEntry {
   JobId id = 0;
   auto operator<=>(const ReadyEntry&) const = default;
 };
+// Which of one priority comes first.
+enum class Order : uint8_t { oldest, newest };
+inline bool before(const ReadyEntry& a, const ReadyEntry& b, Order order) {
+  return a.nprio == b.nprio && order == Order::newest ? b < a : a < b;
+}
 
 struct QueueRow {
   std::string name;
@@ -178,7 +183,7 @@ class Store {
   JobId find_unique(std::string_view key);
 
   // ---- order. Appends to `out` the first `limit` entries of a lane that are due; true if there may be more.
-  bool ready(int lane, int64_t now_ms, size_t limit, std::vector<ReadyEntry>& out);
+  bool ready(int lane, int64_t now_ms, Order order, size_t limit, std::vector<ReadyEntry>& out);
   int64_t next_due(int lane, int64_t now_ms);  // the earliest due time after now; kNever if none
 
   std::vector<JobId> left_running(int limit);
@@ -195,6 +200,7 @@ class Store {
     JobId id = 0;
     int64_t finished_ms = 0;
     bool has_key = false;  // a unique key
+    int lane = 0;
   };
   std::vector<Finished> finished(State state, int64_t after_ms, JobId after_id, int64_t until_ms, int limit);
   int64_t latest_time();                    // the latest time on the elapsed axis at which a row was made or finished; 0 if none

@@ -7,10 +7,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/budget.h"
 #include "core/lanes.h"
+#include "core/losses.h"
 #include "core/random.h"
 #include "core/record.h"
 #include "core/requests.h"
+#include "core/sequences.h"
 #include "core/store.h"
 #include "core/suspects.h"
 
@@ -41,6 +44,7 @@ struct Run {
   bool ready = false;    // it ended as a run of a ready world does: for the breaker of its runner
   int progress = -1;
   std::string note;
+  Budgets::Charge charge = {};
 };
 
 class Running {
@@ -111,6 +115,9 @@ struct Turn {
   Lanes& lanes;
   Running& running;
   Suspects& suspects;
+  Budgets& budgets;
+  Losses& losses;
+  Sequences& sequences;
   Random& random;
   Limits& limits;
   Stats& stats;

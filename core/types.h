@@ -222,6 +222,41 @@ struct QueueInfo {
   int64_t pending = 0, running = 0;
 };
 
+// What may go over a link of this name; 0: as much as it takes. See core/budget.h.
+inline constexpr const char* kLinkDefault = "unmetered";
+inline constexpr const char* kLinkMetered = "metered";
+struct BudgetSpec {
+  std::string link = {};
+  int64_t rate = 0;         // bytes a second
+  int64_t day_bytes = 0;    // in any 24 hours
+  int64_t month_bytes = 0;  // in any 31 days
+  int reserve_percent = 0;  // of day and month: kept for jobs of this priority and higher
+  int reserve_priority = 1;
+  bool operator==(const BudgetSpec&) const = default;
+};
+struct BudgetInfo {
+  BudgetSpec spec;
+  bool in_force = false;  // of the link that there is
+  int64_t day_spent = 0, month_spent = 0;
+  int64_t opens_in_ms = 0;  // until a job of priority 0 may be sent
+};
+
+// How something was lost; see core/losses.h.
+enum class LossCause : uint8_t {
+  expired,  // its ttl was over before it ran
+  dropped,  // a dead job whose retention was over
+  salvage,  // it could not be read from a damaged file
+  log,      // not a job: a log that was lost; how much was in it nobody knows
+};
+const char* loss_cause_name(LossCause cause);
+struct Loss {
+  LossCause cause = LossCause::expired;
+  std::string queue;       // "*": of the file
+  int64_t total = 0;       // since the file was made
+  int64_t unreported = 0;  // of them since the last report
+  int64_t first_wall_ms = 0, last_wall_ms = 0;  // of the unreported ones; of all if there are none
+};
+
 // One closed gate of a pending job.
 struct ClosedGate {
   std::string gate;        // "due", "queue", "slots", "handler", "key", "clock", ...
@@ -253,6 +288,9 @@ struct Stats {
   bool salvage_lost_unknown = false;  // more may be lost than were counted
   int64_t log_losses = 0;             // so often the log was found lost, cut short or another's; what was in it cannot be counted
   int64_t salvage_age_ms = -1;        // since the last of either; -1: none
+  std::string link;                   // the kind of link there is, as it was told
+  std::vector<BudgetInfo> budgets;
+  std::vector<Loss> losses;
   std::vector<QueueInfo> queues;
 };
 

@@ -10,6 +10,7 @@
 #include "handlers/exec.h"
 #include "handlers/file_sink.h"
 #include "handlers/http.h"
+#include "handlers/link_file.h"
 #include "handlers/outbound.h"
 #include "handlers/sink.h"
 #include "platform/broker/mqtt.h"
@@ -103,8 +104,11 @@ HttpTarget target_of(const HttpConfig& http, const HttpDeadlines& defaults) {
   target.allow_private = http.allow_private;
   target.sign = http.sign.keys;
   target.deadlines = deadlines_of(http.deadlines, defaults);
+  target.redirects = http.redirects;
   return target;
 }
+
+bool has_budgets(const Config& config) { return !config.link.budgets.budgets.empty(); }
 
 std::function<Result<std::unique_ptr<BrokerSession>>()> session_of(const SinkConfig& sink, const std::string& device, bool under_tls) {
   const std::string name = "holdfast-" + device + "-" + sink.name;
@@ -191,6 +195,7 @@ class Runners {
   // Makes the peer known, with what its files say.
   HttpTarget target(const std::string& name, const HttpConfig& config, const HttpDeadlines& defaults) const {
     HttpTarget target = target_of(config, defaults);
+    if (config_.network.restricted) target.allow_hosts = std::make_shared<const std::vector<HostRule>>(config_.network.allow_hosts);
     if (!target.url.https) return target;
     const bool verified = !config.tls || !config.tls->dangerously_skip_verification;
     host_.peers().put(name, verified);
@@ -205,6 +210,7 @@ class Runners {
   }
   std::shared_ptr<Runner> files(const SinkConfig& sink) const {
     FileSinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.files};
+    if (has_budgets(config_)) options.files.slice = sink.files.chunk;
     uv_loop_t* loop = host_.loop().uv();
     const EndRunThen end = [&host = host_](RunEnded ended, std::function<void()> recorded) {
       recorded ? host.end_run(std::move(ended), std::move(recorded)) : host.end_run(std::move(ended));
@@ -242,11 +248,13 @@ Status set_runners(Host& host, const Config& now, const Config* before,
   const int64_t max_payload = host.limits().max_payload;
   Runners runners(host, now, max_payload);
   // What the runners of handlers depend on beside their own lines.
-  const bool anew = !before || max_payload != max_payload_before || before->socket != now.socket;
+  const bool other_rules = !before || before->network != now.network;
+  const bool anew = other_rules || max_payload != max_payload_before || before->socket != now.socket;
   std::set<std::string> names;
   for (const SinkConfig& sink : now.sinks) {
     names.insert(runner_name(sink));
-    if (!unchanged(sink, before ? &before->sinks : nullptr)) HF_TRY(runners.set(sink));
+    const bool sliced = before && !sink.files.root.empty() && has_budgets(*before) != has_budgets(now);
+    if (other_rules || sliced || !unchanged(sink, before ? &before->sinks : nullptr)) HF_TRY(runners.set(sink));
   }
   for (const HandlerConfig& handler : now.handlers) {
     names.insert(handler.type);
@@ -276,6 +284,17 @@ Status set_clock(Host& host, const Config& now, const Config* before) {
   auto command = std::make_shared<ClockCommand>(host, now.clock.command, base_environment(exec), now.clock.command_every_ms);
   HF_TRY(host.set_clock(now.clock.options, [command] { command->stop(); }));
   command->start();
+  return ok_status();
+}
+
+// ---- the link
+
+Status set_link(Host& host, const Config& now, const Config* before) {
+  if (now.link == (before ? before->link : LinkConfig())) return ok_status();
+  if (now.link.file.empty()) return host.set_budgets(now.link.budgets);
+  auto file = std::make_shared<LinkFile>(host, now.link.file);
+  HF_TRY(host.set_budgets(now.link.budgets, [file] { file->stop(); }));
+  file->start();
   return ok_status();
 }
 
@@ -324,6 +343,7 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.policy = handler.policy;
   if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
   spec.sink = handler.sink;
+  spec.network = !handler.is_exec();
   return spec;
 }
 
@@ -341,6 +361,9 @@ RunnerSpec runner_spec(const SinkConfig& sink) {
     if (spec.concurrency == 0) spec.concurrency = 1;
   }
   spec.batch = {sink.batch_jobs, sink.batch_bytes, sink.batch_wait_ms};
+  spec.network = true;
+  spec.newest_percent = sink.newest_percent;
+  spec.sequence = sink.sequence;
   if (sink.is_broker() && spec.concurrency == 0) spec.concurrency = kBrokerInFlight;
   return spec;
 }
@@ -361,6 +384,9 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
   HF_TRY(check(now, limits));
   if (auto ok = host.set_limits(limits); !ok) return at(now, "limits", ok.error());
   if (auto ok = set_clock(host, now, before); !ok) return at(now, "clock", ok.error());
+  // Before the runners: nothing is sent without its budget.
+  if (auto ok = set_link(host, now, before); !ok) return at(now, "link", ok.error());
+  if (auto ok = host.set_loss_report(now.losses); !ok) return at(now, "losses", ok.error());
   HF_TRY(set_queues(host, now, before));
   HF_TRY(set_runners(host, now, before, max_payload_before));
   return set_schedules(host, now);

@@ -1,6 +1,10 @@
 #include "handlers/batch_answer.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <iterator>
+#include <limits>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -42,6 +46,52 @@ RunEnded line_answer(const JsonNode& line, const std::string& peer) {
   return ended;
 }
 
+// {"stored_through": 120, "missing": [117, [118, 119]]}: what it does not say clearly it does not confirm.
+class Acknowledged {
+ public:
+  // REQUIRES: answer is an object. nullopt: it is of another form.
+  static std::optional<Acknowledged> read(const JsonNode& answer) {
+    const JsonNode* through = answer.find("stored_through");
+    if (through == nullptr) return std::nullopt;
+    Acknowledged all;
+    all.clear_ = whole(*through, &all.through_);
+    const JsonNode* missing = answer.find("missing");
+    if (missing == nullptr || !all.clear_) return all;
+    all.clear_ = missing->kind == JsonNode::Kind::array && std::all_of(missing->items.begin(), missing->items.end(), [&](const JsonNode& item) { return all.add(item); });
+    std::sort(all.missing_.begin(), all.missing_.end());
+    int64_t to = -1;  // of those before: so that the last one that begins before a number tells
+    for (auto& range : all.missing_) to = range.second = std::max(range.second, to);
+    return all;
+  }
+  RunEnded of(const RunJob& job, const std::string& peer) const {
+    if (!clear_) return again("the answer of " + peer + " cannot be read: expected {\"stored_through\": 120, \"missing\": [117, [118, 119]]}");
+    const std::string number = std::to_string(job.sequence);
+    if (job.sequence == 0) return again("the answer of " + peer + " is by sequence, and it has none");
+    if (job.sequence > through_) return again(peer + " has stored what comes through " + std::to_string(through_) + ", and this is " + number);
+    const auto behind = std::upper_bound(missing_.begin(), missing_.end(), std::pair(job.sequence, std::numeric_limits<int64_t>::max()));
+    return behind != missing_.begin() && std::prev(behind)->second >= job.sequence ? again(peer + " is missing it: " + number) : RunEnded();
+  }
+
+ private:
+  static bool whole(const JsonNode& node, int64_t* out) {
+    if (node.kind != JsonNode::Kind::integer || node.integer < 0) return false;
+    *out = node.integer;
+    return true;
+  }
+  bool add(const JsonNode& item) {
+    auto& [from, to] = missing_.emplace_back();
+    if (whole(item, &from)) {
+      to = from;
+      return true;
+    }
+    return item.kind == JsonNode::Kind::array && item.items.size() == 2 && whole(item.items[0], &from) && whole(item.items[1], &to);
+  }
+
+  bool clear_ = false;
+  int64_t through_ = 0;
+  std::vector<std::pair<int64_t, int64_t>> missing_;
+};
+
 }  // namespace
 
 int64_t batch_answer_limit(size_t lines) {
@@ -52,23 +102,28 @@ std::vector<RunEnded> batch_answer(const HttpResponse& response, const std::vect
   if (!is_json(response.headers) || response.body.empty()) return {};
   if (response.body_cut) {
     // Its beginning says whether it is of this form: other servers send long answers that mean nothing here.
-    for (const char* name : {"\"results\"", "\"key\"", "\"status\""}) {
-      if (response.body.find(name) == std::string::npos) return {};
-    }
+    const auto names_all = [&](std::initializer_list<const char*> names) {
+      return std::all_of(names.begin(), names.end(), [&](const char* name) { return response.body.find(name) != std::string::npos; });
+    };
+    if (!names_all({"\"results\"", "\"key\"", "\"status\""}) && !names_all({"\"stored_through\""})) return {};
     const std::string longest = std::to_string(batch_answer_limit(jobs.size()));
     return std::vector<RunEnded>(jobs.size(), again("the answer of " + peer + " is longer than the " + longest + " bytes that are read of it: it may not store all"));
   }
   const Result<JsonNode> answer = parse_json(response.body);
   if (!answer || answer->kind != JsonNode::Kind::object) return {};
+  std::vector<RunEnded> ends;
+  ends.reserve(jobs.size());
   const JsonNode* results = answer->find("results");
+  if (const auto acknowledged = Acknowledged::read(*answer); acknowledged && results == nullptr) {
+    for (const RunJob& job : jobs) ends.push_back(acknowledged->of(job, peer));
+    return ends;
+  }
   if (results == nullptr || results->kind != JsonNode::Kind::array) return {};
   std::unordered_map<std::string_view, const JsonNode*> lines;
   for (const JsonNode& line : results->items) {
     if (line.kind == JsonNode::Kind::object && line.find("status") != nullptr) lines[text_of(line, "key")] = &line;
   }
   if (lines.empty() && !results->items.empty()) return {};  // somebody else's results
-  std::vector<RunEnded> ends;
-  ends.reserve(jobs.size());
   for (const RunJob& job : jobs) {
     const auto found = lines.find(std::string_view(job.key));
     ends.push_back(found != lines.end() ? line_answer(*found->second, peer) : again("the answer of " + peer + " does not name it"));

@@ -75,6 +75,7 @@ void BatchBody::add_headers(const std::vector<RunJob>& jobs, HttpHeaders* header
   headers->add("Holdfast-Queue", job.queue);
   headers->add("Holdfast-Created", format_time(job.created_wall_ms));
   headers->add("Holdfast-Attempt", std::to_string(job.attempt));
+  if (job.sequence != 0) headers->add("Holdfast-Sequence", std::to_string(job.sequence));
   if (job.occurrence_wall_ms != 0) headers->add("Holdfast-Occurrence", format_time(job.occurrence_wall_ms));
   if (!job.schedule.empty()) headers->add("Holdfast-Schedule", job.schedule);
   if (!job.tags.empty()) headers->add("Holdfast-Tags", header_text(job.tags));

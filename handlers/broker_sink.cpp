@@ -11,6 +11,12 @@
 #include "platform/memory.h"
 
 namespace hf {
+namespace {
+
+// Of a message on the wire, beside its topic, key and payload: its framing, and the answer.
+constexpr size_t kFraming = 128;
+
+}  // namespace
 
 RunEnded broker_outcome(const PublishResult& result, const Url& broker) {
   if (!result.answer) {
@@ -52,6 +58,7 @@ void BrokerSinkRunner::start(StartRun run) {
       message.key = job.key;
       message.payload = ndjson_line(job);
       message.payload.pop_back();  // the newline
+      entry.wire_bytes = static_cast<int64_t>(message.topic.size() + message.key.size() + message.payload.size() + kFraming);
       entry.message = client_->publish(std::move(message), [this, fence](const PublishResult& result) { answered(fence, result); });
     });
     if (begun) continue;
@@ -72,6 +79,7 @@ void BrokerSinkRunner::answered(const Fence& fence, const PublishResult& result)
   const bool cancelled = !result.answer && !result.error;
   RunEnded ended = cancelled ? ended_by_stop(run.stopped.value_or(StopReason::shutdown), run.timeout_ms) : ended_without_memory();
   if (!cancelled) (void)guarded([&] { ended = broker_outcome(result, options_.broker.url); });
+  ended.wire_bytes = result.answer || result.sent ? run.wire_bytes : 0;
   end_run_(with_fence(std::move(ended), fence));
 }
 

@@ -48,6 +48,7 @@ class BrokerSinkRunner : public Runner {
   struct Run {
     PublishId message = 0;
     int64_t timeout_ms = -1;
+    int64_t wire_bytes = 0;  // about, for a budget
     std::optional<StopReason> stopped;
   };
   void answered(const Fence& fence, const PublishResult& result);

@@ -188,6 +188,19 @@ bool check_schedules(const JsonValue& section, Config& config) {
   return true;
 }
 
+bool check_link(const JsonValue& link, Config& config) {
+  const auto file = get(link, "file");
+  if (!file) return true;
+  const std::string& name = config.link.file;
+  if (name[0] != '/' || name.back() == '/') return file->fail("expected the full path of a file");
+  const std::string folder = name.substr(0, std::max<size_t>(name.rfind('/'), 1));
+  struct stat info;
+  if (config.of == ConfigOf::another || (stat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode))) return true;
+  return file->fail("there is no folder " + quoted(folder, 200) + ": the file need not be there yet, its folder must");
+}
+
+bool check_losses(const JsonValue& losses, Config& config) { return check_sink_name(*get(losses, "sink"), config); }
+
 bool check_group(const JsonValue& admin, Config& config) {
   const auto group = get(admin, "group");
   if (!group || config.of == ConfigOf::another) return true;
@@ -202,6 +215,8 @@ bool check_config(const JsonValue& document, Config& config) {
                                                               {"queues", check_queues},
                                                               {"sinks", check_sinks},
                                                               {"schedules", check_schedules},
+                                                              {"link", check_link},
+                                                              {"losses", check_losses},
                                                               {"admin", check_group}};
   for (const auto& [name, check] : kChecks) {
     const auto section = get(document, name);

@@ -67,6 +67,7 @@ struct HttpConfig {
   bool allow_private = false;
   SignConfig sign;
   DeadlinesConfig deadlines;
+  int redirects = 0;
   bool operator==(const HttpConfig&) const = default;
 };
 
@@ -112,6 +113,8 @@ struct SinkConfig {
   BatchFormat format = BatchFormat::ndjson;
   Encoding compress = Encoding::none;
   std::optional<int64_t> splay_ms;
+  int newest_percent = 0;
+  bool sequence = false;
   QueueSettings queue;  // of its deliveries
 
   bool is_broker() const { return mqtt.has_value() || nats.has_value(); }
@@ -126,6 +129,7 @@ struct QueueConfig {
 struct NetworkConfig {
   bool restricted = false;  // to these
   std::vector<HostRule> allow_hosts;
+  bool operator==(const NetworkConfig&) const = default;
 };
 
 struct AdminConfig {
@@ -145,6 +149,13 @@ struct ClockConfig {
   bool operator==(const ClockConfig&) const = default;
 };
 
+// What the network may cost, and a file whose first word says which link there is; "": none.
+struct LinkConfig {
+  SetBudgets budgets;
+  std::string file;
+  bool operator==(const LinkConfig&) const = default;
+};
+
 struct Config {
   std::string file;                      // where it was read
   ConfigOf of = ConfigOf::this_device;
@@ -155,6 +166,8 @@ struct Config {
   std::vector<ScheduleSpec> schedules;
   Limits limits = {.concurrency = 0};  // 0: not said
   ClockConfig clock;
+  LinkConfig link;
+  SetLossReport losses;
   NetworkConfig network;
   AdminConfig admin;
   LogLevel log_level = LogLevel::kInfo;

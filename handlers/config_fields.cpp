@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "core/budget.h"
+#include "core/losses.h"
 #include "core/names.h"
 #include "handlers/header_fields.h"
+#include "handlers/redirect.h"
 #include "handlers/tls_fields.h"
 #include "platform/json_spec.h"
 
@@ -91,6 +94,7 @@ constexpr JsonField<HttpConfig> kTargetFields[] = {
      [](HttpConfig& h, const JsonValue& v) { return v.boolean(&h.allow_private); }},
     {"sign", "object", [](HttpConfig& h, const JsonValue& v) { return read_sign(v, &h.sign); }},
     {"deadlines", "object", [](HttpConfig& h, const JsonValue& v) { return read_fields(v, {{kDeadlineFields, h.deadlines}}); }},
+    {"redirects", "number", [](HttpConfig& h, const JsonValue& v) { return v.integer(&h.redirects, 0, kRedirectsMax); }},
 };
 constexpr JsonField<HttpConfig> kMethodFields[] = {
     {"method", "choice",
@@ -212,6 +216,9 @@ constexpr JsonField<SinkConfig> kSinkFields[] = {
     {"compress", "choice", [](SinkConfig& s, const JsonValue& v) { return v.choice(&s.compress, kEncodings); }},
     {"concurrency", "number",
      [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.concurrency, 1, 10000); }},
+    {"sequence", "bool", [](SinkConfig& s, const JsonValue& v) { return v.boolean(&s.sequence); }},
+    {"newest_first", "number",
+     [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.newest_percent, 0, 100); }},
     {"splay", "duration",
      [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.splay_ms.emplace(0), 0, kSplayMaxMs); }},
     {"defer", "duration",
@@ -316,6 +323,65 @@ bool read_clock(const JsonValue& v, ClockConfig* clock) {
   return true;
 }
 
+constexpr JsonField<BudgetSpec> kBudgetFields[] = {
+    {"rate", "size", [](BudgetSpec& b, const JsonValue& v) { return v.size(&b.rate, 1, int64_t{1} << 40); }},
+    {"day", "size", [](BudgetSpec& b, const JsonValue& v) { return v.size(&b.day_bytes, kBudgetBytesMin, kBudgetBytesMax); }},
+    {"month", "size", [](BudgetSpec& b, const JsonValue& v) { return v.size(&b.month_bytes, kBudgetBytesMin, kBudgetBytesMax); }},
+    {"reserve", "number", [](BudgetSpec& b, const JsonValue& v) { return v.integer(&b.reserve_percent, 0, kReserveMax); }},
+    {"reserve_priority", "number",
+     [](BudgetSpec& b, const JsonValue& v) {
+       return v.integer(&b.reserve_priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX);
+     }},
+};
+bool read_budget(const JsonValue& v, BudgetSpec* budget) {
+  if (!read_fields(v, {{kBudgetFields, *budget}})) return false;
+  const bool spans = budget->day_bytes > 0 || budget->month_bytes > 0;
+  if (budget->rate == 0 && !spans) return v.fail("nothing is limited: expected \"rate\", \"day\" or \"month\"");
+  if (v.node().find("reserve_priority") && budget->reserve_percent == 0) return v.fail("\"reserve_priority\" says for whom \"reserve\" is kept, and there is none");
+  return budget->reserve_percent == 0 || spans || v.fail("\"reserve\" is a share of \"day\" and \"month\", and there is neither");
+}
+
+// Objects whose names are the user's: {"report": {...}, ...}.
+template <class T, class Read>
+bool read_named(const JsonValue& v, std::string_view kind, std::vector<T>* into, Read read, size_t most = kNamedMax) {
+  if (!v.expect(JsonNode::Kind::object)) return false;
+  if (v.node().items.size() > most) {
+    return v.fail("there are " + std::to_string(v.node().items.size()) + ": at most " +
+                  std::to_string(most) + " are allowed");
+  }
+  for (size_t i = 0; i < v.node().items.size(); ++i) {
+    const JsonValue item = v.member(i);
+    if (auto name = check_name(kind, v.node().names[i]); !name)
+      return item.fail(name.error().message);
+    if (!read(item, v.node().names[i], &into->emplace_back())) return false;
+  }
+  return true;
+}
+
+bool read_budgets(const JsonValue& v, std::vector<BudgetSpec>* budgets) {
+  return read_named(v, "link", budgets,
+                    [](const JsonValue& item, const std::string& name, BudgetSpec* budget) {
+                      budget->link = name;
+                      return read_budget(item, budget);
+                    },
+                    kBudgetsMax);
+}
+
+constexpr JsonField<LinkConfig> kLinkFields[] = {
+    {"default", "name", [](LinkConfig& l, const JsonValue& v) { return v.name("link", &l.budgets.link); }},
+    {"file", "file", [](LinkConfig& l, const JsonValue& v) { return read_file_name(v, &l.file); }},
+    {"budgets", "object", [](LinkConfig& l, const JsonValue& v) { return read_budgets(v, &l.budgets.budgets); }},
+};
+
+constexpr JsonField<SetLossReport> kLossFields[] = {
+    {"sink", "name", [](SetLossReport& l, const JsonValue& v) { return v.name("sink", &l.sink); }},
+    {"every", "duration", [](SetLossReport& l, const JsonValue& v) { return v.duration(&l.every_ms, kLossReportMinMs, kLossReportMaxMs); }},
+};
+bool read_losses(const JsonValue& v, SetLossReport* losses) {
+  if (!read_fields(v, {{kLossFields, *losses}})) return false;
+  return !losses->sink.empty() || v.fail("\"sink\" is missing: it says where they are told");
+}
+
 bool read_hosts(const JsonValue& v, NetworkConfig* network) {
   std::vector<std::string> texts;
   if (!v.texts(&texts, kHostRulesMax)) return false;
@@ -342,23 +408,6 @@ constexpr JsonField<Config> kLogFields[] = {
     {"level", "choice",
      [](Config& c, const JsonValue& v) { return v.choice(&c.log_level, kLogLevels); }},
 };
-
-// Objects whose names are the user's: {"report": {...}, ...}.
-template <class T, class Read>
-bool read_named(const JsonValue& v, std::string_view kind, std::vector<T>* into, Read read) {
-  if (!v.expect(JsonNode::Kind::object)) return false;
-  if (v.node().items.size() > kNamedMax) {
-    return v.fail("there are " + std::to_string(v.node().items.size()) + ": at most " +
-                  std::to_string(kNamedMax) + " are allowed");
-  }
-  for (size_t i = 0; i < v.node().items.size(); ++i) {
-    const JsonValue item = v.member(i);
-    if (auto name = check_name(kind, v.node().names[i]); !name)
-      return item.fail(name.error().message);
-    if (!read(item, v.node().names[i], &into->emplace_back())) return false;
-  }
-  return true;
-}
 
 bool read_handlers(const JsonValue& v, Config* config) {
   return read_named(v, "handler", &config->handlers,
@@ -411,6 +460,8 @@ constexpr JsonField<Config> kDocumentFields[] = {
        return read_fields(v, {{kRetentionFields, c.limits}});
      }},
     {"clock", "object", [](Config& c, const JsonValue& v) { return read_clock(v, &c.clock); }},
+    {"losses", "object", [](Config& c, const JsonValue& v) { return read_losses(v, &c.losses); }},
+    {"link", "object", [](Config& c, const JsonValue& v) { return read_fields(v, {{kLinkFields, c.link}}); }},
     {"network", "object",
      [](Config& c, const JsonValue& v) {
        return read_fields(v, {{kNetworkFields, c.network}});
@@ -474,6 +525,9 @@ std::vector<ConfigKey> config_keys() {
   add("limits.", kLimitFields);
   add("retention.", kRetentionFields);
   add("clock.", kClockFields);
+  add("losses.", kLossFields);
+  add("link.", kLinkFields);
+  add("link.budgets.*.", kBudgetFields);
   add("network.", kNetworkFields);
   add("admin.", kAdminFields);
   add("log.", kLogFields);

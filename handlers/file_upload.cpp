@@ -155,6 +155,7 @@ void FileUpload::send(const std::string& sum) {
 }
 
 void FileUpload::answered(const HttpResult& result) {
+  wire_bytes_ += result.wire_bytes;
   if (result.error.kind == NetErrorKind::kCanceled) {
     return end(stopped_ ? ended_by_stop(*stopped_, timeout_ms_) : http_outcome(result, shared_.peer.url(), Asker::sink));
   }
@@ -172,6 +173,7 @@ void FileUpload::heard(const HttpResult& result) {
   const Heard what = protocol_->heard(result.response);
   if (what == Heard::go_on || what == Heard::done) {
     if (protocol_->offset() > memo_.best) {
+      taken_ += protocol_->offset() - memo_.best;
       memo_.best = protocol_->offset();
       moved_ = true;
       stalls_ = 0;
@@ -182,6 +184,7 @@ void FileUpload::heard(const HttpResult& result) {
       const int percent = memo_.size == 0 ? 0 : static_cast<int>(protocol_->offset() * 100 / memo_.size);  // of a TiB at most
       if (percent != percent_) shared_.tell(Progress{job_.id, job_.attempt, percent, upload_.path});
       percent_ = percent;
+      if (shared_.options.slice > 0 && taken_ >= shared_.options.slice) return give_back(slice_done());
       return ask_next();
     }
     case Heard::done: {
@@ -195,6 +198,12 @@ void FileUpload::heard(const HttpResult& result) {
     case Heard::failed: return give_back(ended_as(protocol_->trouble().outcome, protocol_->trouble().error, protocol_->trouble().park_runner));
     case Heard::unknown: return give_back(std::move(how));
   }
+}
+
+RunEnded FileUpload::slice_done() const {
+  RunEnded how = ended_as(Outcome::defer, std::to_string(protocol_->offset()) + " of " + std::to_string(memo_.size) + " bytes of " + upload_.path + " are there; it goes on");
+  how.retry_after_ms = 0;
+  return how;
 }
 
 void FileUpload::stalled(RunEnded how) {
@@ -222,6 +231,7 @@ void FileUpload::end(RunEnded how, std::optional<FileState> file) noexcept {
   disk_.stop();
   sum_.stop();
   assert(request_ == 0);
+  how.wire_bytes = wire_bytes_;
   const EndFn end = std::exchange(end_, nullptr);
   const Fence fence = fence_of(job_);
   end(with_fence(std::move(how), fence), std::move(upload_.path), file);  // *this may be gone

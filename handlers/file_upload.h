@@ -54,6 +54,7 @@ class FileUpload {
   void send(const std::string& sum);
   void answered(const HttpResult& result);
   void heard(const HttpResult& result);
+  RunEnded slice_done() const;
   void stalled(RunEnded how);
   void give_back(RunEnded how);
   void file_failed(const Error& error);
@@ -77,6 +78,7 @@ class FileUpload {
   std::optional<StopReason> stopped_;
   bool moved_ = false;  // the server has more than ever before
   int stalls_ = 0;
+  int64_t wire_bytes_ = 0, taken_ = 0;  // of this run: sent and received; of the file
   int percent_ = -1;
 };
 

@@ -48,6 +48,7 @@ void HttpRunner::answered(const Fence& fence, HttpResult result) {
   const auto node = running_.extract(fence);
   const Run& run = node.mapped();
   RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
+  const int64_t wire_bytes = result.wire_bytes;
   if (!run.stopped) (void)guarded([&] {
     RunEnded told = http_outcome(result, peer_.url(), Asker::handler);
     if (told.outcome == Outcome::done && result.response.body_cut)
@@ -55,6 +56,7 @@ void HttpRunner::answered(const Fence& fence, HttpResult result) {
     if (told.outcome == Outcome::done) told.result = std::move(result.response.body);
     ended = std::move(told);
   });
+  ended.wire_bytes = wire_bytes;
   end_run_(with_fence(std::move(ended), fence));
   if (!running_.empty() || !closed_) return;
   peer_.release();

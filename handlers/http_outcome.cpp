@@ -14,7 +14,8 @@ int64_t retry_after_ms(const HttpHeaders& headers) {
   const std::string* wait = headers.find("Retry-After");
   if (wait == nullptr) return -1;
   const int64_t server_now_ms = parse_http_date(headers.get("Date")).value_or(-1);
-  return parse_retry_after(*wait, server_now_ms).value_or(-1);
+  const int64_t asked_ms = parse_retry_after(*wait, server_now_ms).value_or(-1);
+  return asked_ms > 0 ? asked_ms + 1 : asked_ms;  // our clock counts whole milliseconds: it is never too early
 }
 
 RunEnded parked(std::string text) {
@@ -80,7 +81,7 @@ RunEnded of_response(const HttpResponse& response, const Url& asked, Asker asker
         peer + " refuses our client certificate, jobs wait until this is put right: HTTP 400, nginx",
         response.body, response.body_cut));
   std::string what = "HTTP " + std::to_string(status) + " from " + peer;
-  if (status < 400) what += " (redirects are not followed)";
+  if (status < 400) what += " (a redirect that is not followed)";
   ended.error = error_with_head(std::move(what), response.body, response.body_cut);
   if (status == 408 || status == 425 || status == 429 || status >= 500) {
     ended.retry_after_ms = retry_after_ms(response.headers);

@@ -32,6 +32,7 @@ std::string json_object(const RunJob& job) {
                      ",\"type\":" + json_string(job.type) + ",\"queue\":" + json_string(job.queue) +
                      ",\"created_at\":\"" + format_time(job.created_wall_ms) +
                      "\",\"attempt\":" + std::to_string(job.attempt);
+  if (job.sequence != 0) line += ",\"sequence\":" + std::to_string(job.sequence);
   if (job.occurrence_wall_ms != 0)
     line += ",\"occurrence\":\"" + format_time(job.occurrence_wall_ms) + "\"";
   if (!job.schedule.empty()) line += ",\"schedule\":" + json_string(job.schedule);

@@ -154,6 +154,7 @@ void SinkRunner::end_without_memory(Batch& batch) noexcept {
 
 void SinkRunner::go_on(Position batch, const HttpResult& result) {
   Jobs& first = batch->parts.front();
+  batch->wire_bytes += result.wire_bytes;
   const bool stopped = batch->stopped.has_value();
   const bool broken_off = result.error.kind == NetErrorKind::kCanceled;
   const RunEnded how = stopped && broken_off            ? ended_by_stop(*batch->stopped, batch->timeout_ms)
@@ -199,6 +200,7 @@ void SinkRunner::end_first(Batch& batch, std::vector<RunEnded> ends) {
     const RunJob& job = batch.parts.front()[i];
     const bool cancelled = ends[i].outcome != Outcome::done && is_cancelled(batch, job);
     ends[i] = with_fence(cancelled ? ended_by_stop(StopReason::cancel, batch.timeout_ms) : std::move(ends[i]), fence_of(job));
+    ends[i].wire_bytes = std::exchange(batch.wire_bytes, 0);
   }
   batch.parts.pop_front();
   for (RunEnded& ended : ends) end_run_(std::move(ended));

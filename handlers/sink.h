@@ -56,6 +56,7 @@ class SinkRunner : public Runner {
     bool plain = false;                            // no request of it is compressed any more
     bool sent_again = false;                       // the request is the last one, without its compression
     int64_t timeout_ms = -1;
+    int64_t wire_bytes = 0;  // that no job of it has been charged with yet
     std::optional<StopReason> stopped;
     bool withdrawn = false;  // not sent after all: the server wants nothing now
   };

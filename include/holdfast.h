@@ -457,6 +457,11 @@ HF_API int hf_clock_confirm(hf_engine *engine);
  * (5 s unless configured). Holdfast sees new addresses and routes by itself; this is for links that it cannot see. */
 HF_API int hf_link_up(hf_engine *engine);
 
+/* Any thread but those of callbacks. Says which link there is: "metered", "unmetered", or another one that has a budget in the
+ * configuration ("link.budgets"); what goes out is charged to its budget. Kept in the file, until somebody says otherwise. NULL: as the
+ * configuration says. HF_E_INVALID: there is no such link. */
+HF_API int hf_link_set(hf_engine *engine, const char *name);
+
 /* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
  * them (hf_options.crash_loop); else it does nothing. */
 HF_API int hf_end_safe_mode(hf_engine *engine);

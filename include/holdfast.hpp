@@ -31,7 +31,6 @@
 #include <vector>
 
 namespace holdfast {
-
 using JobId = hf_job_id;
 using Milliseconds = std::chrono::milliseconds;
 using Time = std::chrono::system_clock::time_point;  // wall clock; the library counts milliseconds
@@ -525,6 +524,7 @@ class Engine {
     check(hf_queue_set(engine_, queue.c_str(), &c));
   }
   void confirm_clock() { check(hf_clock_confirm(engine_)); }
+  void set_link(const std::string& name) { check(hf_link_set(engine_, name.c_str())); }
   void link_up() { check(hf_link_up(engine_)); }
   void end_safe_mode() { check(hf_end_safe_mode(engine_)); }
   hf_stats_info stats() const {

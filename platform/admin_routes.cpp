@@ -348,6 +348,19 @@ Status show_clock(AdminDesk& desk, AdminCall& call) {
   return ok_status();
 }
 
+Status show_link(AdminDesk& desk, AdminCall& call) {
+  desk.ask(call, GetStats{}, [](Reply& reply) { return json_response(link_json(std::get<Stats>(reply))); });
+  return ok_status();
+}
+
+Status set_link(AdminDesk& desk, AdminCall& call) {
+  auto link = parse_link(call.request.body);
+  if (!link) return link.error();
+  call.request.body.clear();
+  desk.ask_then(call, std::move(*link), [self = desk.shared_from_this(), call](Reply&) mutable { (void)show_link(*self, call); });
+  return ok_status();
+}
+
 // Does it, then answers with what the clock is now.
 Status change_clock(AdminDesk& desk, AdminCall& call, Op op) {
   call.request.body.clear();
@@ -467,6 +480,8 @@ constexpr Route kRoutes[] = {
     {"POST", "v1/backup", Role::act, back_up},
     {"POST", "v1/prune", Role::act, prune},
     {"POST", "v1/safe-mode/end", Role::act, end_safe_mode},
+    {"GET", "v1/link", Role::view, show_link},
+    {"PUT", "v1/link", Role::act, set_link},
     {"POST", "v1/link/up", Role::act, link_up},
     {"GET", "metrics", Role::view, show_metrics},
     {"GET", "healthz", Role::view, show_health},

@@ -501,6 +501,10 @@ extern "C" int hf_link_up(hf_engine* handle) try {
   return one(handle, LinkUp{});
 } HF_NO_THROW(handle)
 
+extern "C" int hf_link_set(hf_engine* handle, const char* name) try {
+  return one(handle, SetLink{name == nullptr ? "" : name});
+} HF_NO_THROW(handle)
+
 extern "C" int hf_end_safe_mode(hf_engine* handle) try {
   return one(handle, EndSafeMode{});
 } HF_NO_THROW(handle)

@@ -127,6 +127,7 @@ void Host::close() {
     s.runners.clear();
   }
   if (s.stop_asking_clock) s.stop_asking_clock();  // it cannot be set any more
+  if (s.stop_watching_link) s.stop_watching_link();
   // Runners end while the engine still answers, so that nobody waits for an answer that never comes.
   std::mutex mutex;
   std::condition_variable closed;
@@ -336,6 +337,30 @@ Status Host::set_queue_defaults(const std::string& name, const QueueSettings& se
     state_->queue_defaults[name] = settings;
   }
   return tell(SetQueueDefaults{name, settings}, [](Request&) {});
+}
+
+Status Host::set_loss_report(const SetLossReport& report) {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->loss_report = report;
+  }
+  return tell(report, [](Request&) {});
+}
+
+Status Host::set_budgets(const SetBudgets& budgets, std::function<void()> stop_watching) {
+  const Reply taken = call(budgets);
+  if (auto* error = std::get_if<Error>(&taken)) {
+    if (stop_watching) stop_watching();
+    return *error;
+  }
+  SetBudgets copy = budgets;
+  {
+    std::lock_guard lock(state_->mutex);
+    std::swap(state_->budgets, copy);
+    std::swap(state_->stop_watching_link, stop_watching);
+  }
+  if (stop_watching) stop_watching();
+  return ok_status();
 }
 
 // ---- the feed and the rest --------------------------------------------------------------------------------

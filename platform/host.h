@@ -78,6 +78,9 @@ class Host {
   // The same for what else an engine that is reopened must be told. HF_E_INVALID names the field.
   Status set_limits(const Limits& limits);
   Status set_queue_defaults(const std::string& name, const QueueSettings& settings);
+  // `stop_watching` ends what watches a file that says which link there is, as `stop_asking` of set_clock.
+  Status set_loss_report(const SetLossReport& report);
+  Status set_budgets(const SetBudgets& budgets, std::function<void()> stop_watching = {});
   Limits limits() const;  // resolved
   // `stop_asking` ends what asks a command; it is called before the next one and before the loop stops. The word of the
   // command before is forgotten.

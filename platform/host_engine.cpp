@@ -219,6 +219,8 @@ bool Host::State::reopen() {
     setup.clear();
     o = engine_options();
     auto add = [&](Op op) { setup.push_back({std::move(op), {}, {}}); };
+    add(budgets);
+    add(loss_report);
     for (auto& [name, settings] : queue_defaults) add(SetQueueDefaults{name, settings});
     for (auto& [name, spec] : specs) add(SetRunner{spec});
     add(SetDispatch{dispatching});

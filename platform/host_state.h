@@ -50,6 +50,9 @@ struct Host::State {
   std::map<std::string, QueueSettings> queue_defaults;
   ClockOptions clock;
   std::function<void()> stop_asking_clock;
+  SetBudgets budgets;
+  SetLossReport loss_report;
+  std::function<void()> stop_watching_link;
   size_t running = 0;  // runs that were started and have not been answered for
   bool dispatching = false;
 

@@ -211,6 +211,41 @@ std::string why_json(const WhyInfo& why, Sight sight) {
 
 namespace {
 
+JsonArray loss_array(const std::vector<Loss>& losses) {
+  JsonArray list;
+  for (const Loss& loss : losses) {
+    Json json;
+    json["cause"] = loss_cause_name(loss.cause);
+    json["queue"] = loss.queue;
+    json["total"] = loss.total;
+    json["unreported"] = loss.unreported;
+    json["last"] = format_time(loss.last_wall_ms);
+    list.push_back(json);
+  }
+  return list;
+}
+
+JsonArray budget_array(const std::vector<BudgetInfo>& budgets) {
+  JsonArray list;
+  for (const BudgetInfo& budget : budgets) {
+    Json json;
+    json["link"] = budget.spec.link;
+    json["in_force"] = budget.in_force;
+    if (budget.spec.rate > 0) json["rate"] = budget.spec.rate;
+    if (budget.spec.day_bytes > 0) json["day"] = budget.spec.day_bytes;
+    if (budget.spec.month_bytes > 0) json["month"] = budget.spec.month_bytes;
+    if (budget.spec.reserve_percent > 0) {
+      json["reserve"] = budget.spec.reserve_percent;
+      json["reserve_priority"] = budget.spec.reserve_priority;
+    }
+    json["day_spent"] = budget.day_spent;
+    json["month_spent"] = budget.month_spent;
+    json["opens_in_ms"] = budget.opens_in_ms;
+    list.push_back(json);
+  }
+  return list;
+}
+
 // Days are by the clock, and left out while it is not trusted.
 JsonArray peer_array(const PeerReport& report) {
   JsonArray peers;
@@ -268,7 +303,17 @@ std::string stats_json(const Stats& stats, const PeerReport& peers) {
   put_time(&json, "next_wake", stats.next_wake_wall_ms);
   if (stats.next_wake_in_ms >= 0) json["next_wake_in_ms"] = stats.next_wake_in_ms;
   json["queues"] = queue_array(stats.queues);
+  json["link"] = stats.link;
+  json["budgets"] = budget_array(stats.budgets);
+  json["losses"] = loss_array(stats.losses);
   json["peers"] = peer_array(peers);
+  return json.text();
+}
+
+std::string link_json(const Stats& stats) {
+  Json json;
+  json["link"] = stats.link;
+  json["budgets"] = budget_array(stats.budgets);
   return json.text();
 }
 

@@ -24,6 +24,7 @@ std::string jobs_json(const JobPage& page, Sight sight);  // {"jobs": [...], "ne
 std::string why_json(const WhyInfo& why, Sight sight);
 std::string stats_json(const Stats& stats, const PeerReport& peers = {});
 std::string clock_json(const ClockInfo& clock);
+std::string link_json(const Stats& stats);  // which there is, and the budgets
 // `device` picks the times of H in the cron line.
 std::string schedule_json(const ScheduleInfo& schedule, Sight sight, const std::string& device);
 std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight);

@@ -342,6 +342,22 @@ Result<ScheduleBackfill> parse_backfill(std::string_view body) {
   return backfill;
 }
 
+Result<SetLink> parse_link(std::string_view body) {
+  static constexpr JsonField<std::optional<std::string>> kFields[] = {
+      {"link", "name",
+       [](std::optional<std::string>& name, const JsonValue& v) {
+         std::string& text = name.emplace();
+         return v.node().kind == JsonNode::Kind::null || v.name("link", &text);
+       }},
+  };
+  std::optional<std::string> name;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    if (!read_fields(v, {{kFields, name}})) return false;
+    return name || v.fail("\"link\" is missing: it says which link there is");
+  }));
+  return SetLink{*name};
+}
+
 Result<Backup> parse_backup(std::string_view body) {
   static constexpr JsonField<Backup> kFields[] = {
       {"path", "file", [](Backup& b, const JsonValue& v) { return v.text(&b.path, 4095); }},

@@ -32,6 +32,7 @@ Result<Edit> parse_edit(JobId id, std::string_view body);
 Result<ScheduleSpec> parse_schedule(std::string_view name, std::string_view body);
 Result<QueueSettings> parse_queue_settings(std::string_view body);
 Result<ScheduleBackfill> parse_backfill(std::string_view body);  // {"from": TIME, "to": TIME}
+Result<SetLink> parse_link(std::string_view body);  // {"link": "metered"}; null: as the configuration says
 Result<Backup> parse_backup(std::string_view body);  // {"path": "/absolute"}
 
 // "done"; HF_E_INVALID if `text` is not base64 (RFC 4648, padded).

@@ -123,6 +123,25 @@ void add_engine(Exposition& out, const Stats& stats) {
   out.one("salvaged_jobs", "gauge", "Jobs that were saved from damaged files.", stats.salvaged_jobs);
   out.one("salvage_lost_jobs", "gauge", "Jobs that were lost with damaged files, as far as they can be counted.",
           stats.salvage_lost_jobs);
+  if (!stats.losses.empty()) {
+    out.metric("lost_jobs_total", "counter", "What the queue gave up since the file was made; with cause log: how often, of what nobody knows.");
+    for (const Loss& loss : stats.losses) out.sample(std::to_string(loss.total), {{"cause", loss_cause_name(loss.cause)}, {"queue", loss.queue}});
+  }
+  if (!stats.budgets.empty()) {
+    out.metric("link_spent_bytes", "gauge", "What a link with a budget has sent and received: in the last 24 hours, in the last 31 days.");
+    for (const BudgetInfo& budget : stats.budgets) {
+      out.sample(std::to_string(budget.day_spent), {{"link", budget.spec.link}, {"span", "day"}});
+      out.sample(std::to_string(budget.month_spent), {{"link", budget.spec.link}, {"span", "month"}});
+    }
+    out.metric("link_budget_bytes", "gauge", "What it may send and receive in them; +Inf: as much as it takes.");
+    for (const BudgetInfo& budget : stats.budgets) {
+      for (const auto& [span, bytes] : {std::pair("day", budget.spec.day_bytes), std::pair("month", budget.spec.month_bytes)}) {
+        out.sample(bytes > 0 ? std::to_string(bytes) : "+Inf", {{"link", budget.spec.link}, {"span", span}});
+      }
+    }
+    out.metric("link_in_use", "gauge", "1 if it is the link that there is.");
+    for (const BudgetInfo& budget : stats.budgets) out.sample(budget.in_force ? "1" : "0", {{"link", budget.spec.link}});
+  }
   if (stats.next_wake_wall_ms != 0) {
     out.metric("next_wake_timestamp_seconds", "gauge", "When something is due next.");
     out.sample(number(static_cast<double>(stats.next_wake_wall_ms) / 1000));

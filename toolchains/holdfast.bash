@@ -37,7 +37,7 @@ _holdfast() {
       next-wake) words="--unix $common" ;;
       link)
         words=$common
-        if ((COMP_CWORD == 2)); then words="up"; fi ;;
+        if ((COMP_CWORD == 2)); then words="show set up"; elif [[ $sub == set ]]; then words="metered unmetered --default $common"; fi ;;
       clock)
         words=$common
         if ((COMP_CWORD == 2)); then words="show confirm reset"; fi ;;

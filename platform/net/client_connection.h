@@ -74,6 +74,8 @@ class ClientConnection final : private StreamEvents {
   bool idle() const { return state_ == State::kIdle; }
   bool closed() const { return state_ == State::kClosed; }
   int exchanges() const { return exchanges_; }
+  // Since the last call: read and written.
+  int64_t take_wire_bytes() { return stream_.wire_bytes() - std::exchange(wire_bytes_taken_, stream_.wire_bytes()); }
   bool resumed() const { return stream_.tls() && stream_.tls()->resumed(); }
   int64_t idle_since_ms = 0;  // the owner's
 
@@ -112,6 +114,7 @@ class ClientConnection final : private StreamEvents {
   TcpSocketPtr socket_;  // while the TLS context is loaded
   Stream stream_;
   int exchanges_ = 0;
+  int64_t wire_bytes_taken_ = 0;
   NetPhase phase_ = NetPhase::kNone;
   std::optional<HttpParser> parser_;
   // Of a streamed body: one piece is with the stream, one is read ahead.

@@ -50,6 +50,7 @@ struct Call {
   std::unique_ptr<LoopTimer> timer;
   ClientConnection* connection = nullptr;  // nullptr: it waits
   bool retried = false;
+  int64_t wire_bytes = 0;
   HttpResult result;  // once on_done is due
 };
 using Calls = std::list<Call>;  // they move from one to the next, which needs no memory
@@ -183,6 +184,8 @@ Call* HttpClient::Pool::find(RequestId id) {
 
 // A connection that was at work for the call is closed: what is under way cannot be told apart.
 void HttpClient::Pool::finish(Call& call, HttpResult result) noexcept {
+  if (call.connection) call.wire_bytes += call.connection->take_wire_bytes();
+  result.wire_bytes = call.wire_bytes;
   if (call.connection && !call.connection->idle() && !call.connection->closed()) {
     result.sent = call.phase >= NetPhase::kSend;
     call.connection->close();
@@ -394,6 +397,7 @@ void HttpClient::Pool::on_connection_done(ClientConnection& connection, HttpResu
   const bool unanswered = result.error.kind == NetErrorKind::kClosed && result.error.phase != NetPhase::kReceive;
   if (unanswered && result.reused && !call.retried && !call.request.streamed) {
     call.retried = true;
+    call.wire_bytes += connection.take_wire_bytes();
     call.connection = nullptr;
     ++stats_.retried;
     enter_phase(call, NetPhase::kQueue);

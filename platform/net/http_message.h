@@ -106,6 +106,7 @@ struct HttpResult {
   bool sent = false;     // a byte of the request may have reached the server
   bool retried = false;  // sent again, since a kept-alive connection was closed under it
   bool reused = false;   // on a kept-alive connection
+  int64_t wire_bytes = 0;  // read and written for it, the handshake of its connection and what it sent in vain included; without TCP and IP
 
   bool ok() const { return !error; }
 };

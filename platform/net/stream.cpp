@@ -81,6 +81,7 @@ void Stream::end(NetError error, bool clean) {
 void Stream::on_read(ssize_t size) {
   if (size == 0) return;
   if (size > 0) {
+    wire_bytes_ += size;
     const std::string_view bytes(buffer_.wire, static_cast<size_t>(size));
     if (!tls_) return events_.on_stream_data(bytes);
     tls_->receive(bytes);
@@ -168,6 +169,7 @@ void Stream::write(std::string owned, std::shared_ptr<const std::string> shared,
   writing_ = new Write{{}, this, std::move(owned), std::move(shared)};
   writing_->request.data = writing_;
   if (!writing_->shared) bytes = writing_->owned;
+  wire_bytes_ += static_cast<int64_t>(bytes.size());
   const uv_buf_t buf =
       uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
   const auto on_written = [](uv_write_t* request, int code) {

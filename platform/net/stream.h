@@ -60,6 +60,8 @@ class Stream {
   // The socket, from which nothing is read any more; the stream is as if closed. REQUIRES: plain, open, sent()
   TcpSocketPtr release();
   const TlsSession* tls() const { return tls_.get(); }
+  // Bytes read and written, a handshake's too; without what the kernel adds for TCP and IP.
+  int64_t wire_bytes() const { return wire_bytes_; }
 
  private:
   struct Write;
@@ -83,6 +85,7 @@ class Stream {
   bool open_ = false;
   std::deque<std::shared_ptr<const std::string>> parts_;
   size_t offset_ = 0;  // of the first part
+  int64_t wire_bytes_ = 0;
   Write* writing_ = nullptr;  // frees itself in its callback
   bool write_failed_ = false;  // the end comes from the reading side, after what the peer still said
 };

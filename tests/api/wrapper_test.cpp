@@ -166,6 +166,8 @@ TEST_CASE_FIXTURE(WrapperFixture, "a program that says when its clock is right")
   CHECK(engine->stats().clock_trusted == 0);
   CHECK(engine->stats().running + engine->stats().pending == 1);
   engine->link_up();
+  engine->set_link("metered");
+  CHECK(engine->stats_json().find("\"link\":\"metered\"") != std::string::npos);
   engine->confirm_clock();
   ran.get_future().wait();
   CHECK(engine->stats().clock_trusted == 1);

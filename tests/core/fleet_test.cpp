@@ -77,11 +77,14 @@ class Fleet {
   Lanes lanes_{*store_, utc_only()};
   Running running_;
   Suspects suspects_;
+  Budgets budgets_{*store_};
+  Losses losses_{*store_};
+  Sequences sequences_{*store_};
   Random random_{1};
   Limits limits_ = resolve({}).value();
   Stats stats_;
   std::string key_prefix_ = "gw-1-";
-  Turn turn_{*store_, lanes_, running_, suspects_, random_, limits_, stats_, key_prefix_};
+  Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, random_, limits_, stats_, key_prefix_};
   Jobs jobs_{turn_};
 };
 

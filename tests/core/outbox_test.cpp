@@ -1,4 +1,6 @@
 // Deliveries: the second leg of the same row, in the sink's queue.
+#include <set>
+
 #include "engine_fixture.h"
 
 using namespace hf;
@@ -374,4 +376,126 @@ TEST_CASE_FIXTURE(OutboxFixture, "the server is away for ten minutes: no attempt
   CHECK(stats().failed == 0);
   CHECK(now.boot_ms < back + 62000);
   CHECK(probes < 50);
+}
+
+namespace {
+
+class OrderFixture : public OutboxFixture {
+ public:
+  // `n` results while the sink waits, and then which of them each batch takes.
+  std::vector<std::vector<JobId>> batches(int newest_percent, int n, int batch) {
+    RunnerSpec r;
+    r.concurrency = 1;
+    r.batch.max_jobs = batch;
+    r.newest_percent = newest_percent;
+    handler("sink:cloud", r);
+    ask<Done>(QueuePause{"sink:cloud", true});
+    for (int i = 0; i < n; ++i) {
+      now.boot_ms += 1;
+      produce("r");
+    }
+    ask<Done>(QueuePause{"sink:cloud", false});
+    std::vector<std::vector<JobId>> batches;
+    while (!started.empty()) {
+      const std::vector<RunJob> jobs = take_batch();
+      std::vector<JobId>& ids = batches.emplace_back();
+      for (const RunJob& job : jobs) ids.push_back(job.id);
+      for (const RunJob& job : jobs) end(job, Outcome::done);
+    }
+    return batches;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(OrderFixture, "the oldest results first, or the newest") {
+  CHECK(batches(0, 6, 2) == std::vector<std::vector<JobId>>{{1, 2}, {3, 4}, {5, 6}});
+  CHECK(batches(100, 6, 2) == std::vector<std::vector<JobId>>{{12, 11}, {10, 9}, {8, 7}});
+}
+
+TEST_CASE_FIXTURE(OrderFixture, "a share of the batches takes the newest, the others the oldest: what is live goes on while the backlog shrinks") {
+  const auto all = batches(75, 400, 10);
+  REQUIRE(all.size() == 40);
+  size_t newest = 0;
+  std::set<JobId> seen;
+  for (const std::vector<JobId>& batch : all) {
+    if (batch.front() > batch.back()) ++newest;
+    seen.insert(batch.begin(), batch.end());
+  }
+  CHECK(newest == 30);
+  CHECK(seen.size() == 400);  // each once
+  CHECK(all[0].front() + all[1].front() > 400);  // both ends from the start
+}
+
+TEST_CASE_FIXTURE(OutboxFixture, "a sink that wants it numbers its deliveries, without a gap and never twice, also over a crash") {
+  const auto numbered = [&] {
+    RunnerSpec r;
+    r.sequence = true;
+    r.policy.max_attempts = 1;
+    handler("sink:cloud", r);
+    handler("sink:archive", r);
+  };
+  const auto next = [&](const std::string& to) {
+    JobSpec s = spec("x");
+    s.sink = to;
+    add(std::move(s));
+    end(take_started(), Outcome::done, "r");
+    return take_started();
+  };
+  numbered();
+  CHECK(next("cloud").sequence == 1);
+  CHECK(last.must_sync);
+  CHECK(next("cloud").sequence == 2);
+  CHECK(next("archive").sequence == 1);
+  RunJob third = next("cloud");
+  CHECK(third.sequence == 3);
+  end(third, Outcome::dead, "no");
+  ask<Done>(Retry{third.id});
+  third = take_started();
+  CHECK(third.sequence == 3);  // it stays the job's own
+  crash();
+  setup();
+  numbered();
+  started.clear();
+  CHECK(next("cloud").sequence == 4);
+  handler("sink:cloud");  // it wants it no longer
+  CHECK(next("cloud").sequence == 0);
+  numbered();
+  CHECK(next("cloud").sequence == 5);
+}
+
+TEST_CASE_FIXTURE(OrderFixture, "newest first holds for what comes in while others wait, beyond the window, and within a priority") {
+  sink({}, 0);
+  RunnerSpec r;
+  r.concurrency = 1;
+  r.newest_percent = 100;
+  handler("sink:cloud", r);
+  ask<Done>(QueuePause{"sink:cloud", true});
+  JobId last_id = 0;
+  for (size_t i = 0; i < 5 * kWindow; ++i) {
+    now.boot_ms += 1;
+    last_id = produce("r");
+  }
+  JobSpec s = spec("x");
+  s.priority = 1;
+  const JobId urgent = produce("r", s);
+  ask<Done>(QueuePause{"sink:cloud", false});
+  RunJob job = take_started();
+  CHECK(job.id == urgent);
+  end(job, Outcome::done);
+  job = take_started();
+  CHECK(job.id == last_id);
+  now.boot_ms += 1;
+  const JobId add_id = add(spec("x"));
+  end(take_started(), Outcome::done, "newer still");
+  end(job, Outcome::done);
+  job = take_started();
+  CHECK(job.id == add_id);
+  JobId before_id = last_id;
+  for (size_t left = 5 * kWindow - 1; left > 0; --left) {
+    end(job, Outcome::done);
+    job = take_started();
+    REQUIRE(job.id < before_id);
+    before_id = job.id;
+  }
 }

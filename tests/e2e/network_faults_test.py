@@ -28,20 +28,21 @@ BODY = 200_000
 
 class Fault:
     """`ends`: "waits" (no attempt spent), "asked" (the same, for exactly so long), "tried" (an attempt each time, dead after two), "again"
-    (done by the second attempt), "dead" (by the first). `longest`: seconds that it may hold a connection."""
+    (done by the second attempt), "dead" (by the first), "followed" (done by the first). `longest`: seconds that it may hold a
+    connection."""
 
-    def __init__(self, name, ends, words, behave=None, tls=None, https=False, host=None, longest=0, size=1, reaches=True):
+    def __init__(self, name, ends, words, behave=None, tls=None, https=False, host=None, longest=0, size=1, reaches=True, **sink):
         self.name, self.ends, self.words, self.behave, self.tls = name, ends, words, behave, tls
         self.https = https or tls is not None
         self.host = host or ("localhost" if self.https else "127.0.0.1")
-        self.longest, self.size, self.reaches = longest, size, reaches
+        self.longest, self.size, self.reaches, self.more = longest, size, reaches, sink
         self.place = self.job = None
 
     def begin(self, case):
         self.place = Place(case, self.behave, self.tls, small_window if self.size > 1 else None) if self.behave else DropsSyn(case)
 
     def sink(self, ca):
-        sink = {"url": f"{'https' if self.https else 'http'}://{self.host}:{self.place.port}/v1/results"}
+        sink = {**self.more, "url": f"{'https' if self.https else 'http'}://{self.host}:{self.place.port}/v1/results"}
         return {**sink, "tls": {"ca": ca}} if self.https else sink
 
 
@@ -132,7 +133,8 @@ class NetworkFaults(Case):
             Fault("a byte at a time", "tried", ["timed out after 3s"], a_byte_at_a_time, longest=TIMEOUT),
             Fault("lost response", "again", [], loses_the_response),
             Fault("lost response under TLS", "again", [], loses_the_response, tls=self.good),
-            Fault("redirect", "dead", ["HTTP 307", "redirects are not followed"], says(answer(307, "Location: /v2/results\r\n"))),
+            Fault("redirect", "dead", ["HTTP 307", "a redirect that is not followed"], says(answer(307, "Location: /v2/results\r\n"))),
+            Fault("redirect that is followed", "followed", [], says(answer(307, "Location: /v2/results\r\n"), answer(200)), tls=self.good, redirects=1),
             Fault("400", "dead", ["HTTP 400 from", "no such sensor"], says(answer(400, body="no such sensor"))),
             Fault("401", "dead", ["HTTP 401 from"], says(answer(401))),
             Fault("413", "dead", ["HTTP 413 from"], says(answer(413))),
@@ -240,6 +242,12 @@ class NetworkFaults(Case):
     def again(self, daemon, fault):
         job = self.until(lambda: f"{fault.name}: it is done: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == "completed" and job)
         self.assertEqual(job["attempts"], 2)
+        self.assertEqual([request.header("Idempotency-Key") for request in fault.place.requests], [job["key"]] * 2)
+
+    def followed(self, daemon, fault):
+        job = self.until(lambda: f"{fault.name}: it is done: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == "completed" and job)
+        self.assertEqual(job["attempts"], 1)
+        self.assertEqual([request.head.split(" ", 2)[1] for request in fault.place.requests], ["/v1/results", "/v2/results"])
         self.assertEqual([request.header("Idempotency-Key") for request in fault.place.requests], [job["key"]] * 2)
 
     def dead(self, daemon, fault):

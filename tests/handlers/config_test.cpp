@@ -257,6 +257,13 @@ TEST_CASE("deadlines of a request's parts: 100 ms to an hour") {
   CHECK_FALSE(config->sinks[0] == config->sinks[1]);
 }
 
+TEST_CASE("redirects are followed five times at most, and not by default") {
+  const auto sink = [](const std::string& redirects) { return R"({"sinks": {"cloud": {"url": "https://a.example/")" + redirects + "}}}"; };
+  CHECK(parse_config(sink(""), "h.json")->sinks[0].http.redirects == 0);
+  CHECK(parse_config(sink(", \"redirects\": 5"), "h.json")->sinks[0].http.redirects == 5);
+  CHECK(failure(sink(", \"redirects\": 6")) == "h.json:1: sinks.cloud.redirects: found 6, expected a whole number from 0 to 5");
+}
+
 TEST_CASE("a device that has lost its time zones does the rest of its work") {
   const Folder empty;
   const char* const text = R"({"handlers": {"x": {"exec": ["/bin/sh"]}}, "queues": {"q": {"windows": "22:00-06:00", "tz": "Europe/Berlin"}},

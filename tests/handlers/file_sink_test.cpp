@@ -158,6 +158,26 @@ TEST_SUITE("file sink") {
     CHECK(std::filesystem::exists(outbox / "clip"));
   }
 
+  TEST_CASE_FIXTURE(Fixture, "with a slice a run hands the upload back when so much has arrived, and the next one goes on") {
+    options.files.chunk = 100'000;
+    options.files.slice = 150'000;
+    const std::string text = make("a.bin", 450'000);
+    std::string memo;
+    for (const size_t there : {200'000u, 400'000u}) {
+      const RunEnded& how = send(R"({"file":"a.bin"})", memo);
+      CHECK(how.outcome == Outcome::defer);
+      CHECK_FALSE(how.park_runner);
+      CHECK(how.retry_after_ms == 0);
+      CHECK(how.wire_bytes > 200'000);
+      CHECK(how.wire_bytes < 205'000);
+      CHECK(stored.size() == there);
+      memo = memos.back().memo;
+    }
+    CHECK(send(R"({"file":"a.bin"})", memo).outcome == Outcome::done);
+    CHECK(ended.back().wire_bytes < 55'000);
+    CHECK(stored == text);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a link that breaks again and again costs no attempt, and little is sent twice") {
     const std::string text = make("clip", 1'000'000);
     for (size_t i = 1; i <= 30; ++i) cuts.push_back(i * 30'000);

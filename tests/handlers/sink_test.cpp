@@ -88,6 +88,15 @@ TEST_SUITE("sink") {
     }
     CHECK(ended[3].error.find("bad line") != std::string::npos);
     CHECK(seen.size() == 11);
+    // All that was sent for the batch is told once: by the jobs that came first, the others have 0.
+    int64_t wire = 0, bodies = 0;
+    for (JobId id = 1; id <= 8; ++id) {
+      REQUIRE(ended[id].wire_bytes >= 0);
+      wire += ended[id].wire_bytes;
+    }
+    for (const SeenRequest& request : seen) bodies += static_cast<int64_t>(request.head.size() + request.body.size());
+    CHECK(wire > bodies);
+    CHECK(wire < bodies + 11 * 200);
   }
 
   TEST_CASE_FIXTURE(Fixture, "all poisonous: at most 2n - 1 requests, one at a time") {
@@ -123,6 +132,45 @@ TEST_SUITE("sink") {
     CHECK(ended[5].error.find("says \"lost\" of it") != std::string::npos);
     CHECK(seen.size() == 1);
     for (JobId id = 1; id <= 5; ++id) CHECK_FALSE(ended[id].park_runner);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a server acknowledges by sequence, and says what it is missing") {
+    std::string body;
+    answer = [&](const SeenRequest&) { return reply(200, body, "Content-Type: application/json\r\n"); };
+    const auto send = [&](const std::string& text, int64_t first_sequence = 101) {
+      body = text;
+      reports = 0;
+      ended.clear();
+      StartRun run = jobs(1, 9);
+      for (RunJob& job : run.jobs) job.sequence = first_sequence == 0 ? 0 : first_sequence + job.id - 1;
+      runner.start(std::move(run));
+      wait_all(1, 9);
+      std::string done;
+      for (JobId id = 1; id <= 9; ++id) {
+        CHECK(ended[id].outcome == (ended[id].error.empty() ? Outcome::done : Outcome::retry));
+        done += ended[id].outcome == Outcome::done ? std::to_string(id) : "-";
+      }
+      return done;
+    };
+    CHECK(send(R"({"stored_through":109})") == "123456789");
+    CHECK(seen.back().body.find("\"sequence\":109") != std::string::npos);
+    CHECK(send(R"({"stored_through":200,"missing":[]})") == "123456789");
+    CHECK(send(R"({"stored_through":107})") == "1234567--");
+    CHECK(ended[8].error.find("has stored what comes through 107, and this is 108") != std::string::npos);
+    CHECK(send(R"({"stored_through":109,"missing":[101,[103,104],108]})") == "-2--567-9");
+    CHECK(ended[3].error.ends_with(" is missing it: 103"));
+    CHECK(send(R"({"stored_through":109,"missing":[[104,106],[1,108],105]})") == "--------9");
+    CHECK(send(R"({"stored_through":109,"missing":[[9223372036854775807,9223372036854775807]]})") == "123456789");
+    CHECK(send(R"({"stored_through":0})") == "---------");
+    for (const char* unclear : {R"({"stored_through":"109"})", R"({"stored_through":-1})", R"({"stored_through":109,"missing":7})",
+                                R"({"stored_through":109,"missing":["x"]})", R"({"stored_through":109,"missing":[[1,2,3]]})", R"({"stored_through":109,"missing":[[1]]})"}) {
+      CAPTURE(unclear);
+      CHECK(send(unclear) == "---------");
+    }
+    CHECK(send(R"({"stored_through":109})", 0) == "---------");
+    CHECK(ended[1].error.ends_with("is by sequence, and it has none"));
+    CHECK(seen.back().body.find("sequence") == std::string::npos);
+    CHECK(send(R"({"results":[{"key":"gw-2","status":"stored"}],"stored_through":109})") == "-2-------");  // line by line is clearer
   }
 
   TEST_CASE_FIXTURE(Fixture, "any other answer is for all of them, but one that is too long to be read") {
@@ -178,7 +226,7 @@ TEST_SUITE("sink") {
     for (JobId id = 5; id <= 8; ++id) {
       CHECK(ended[id].outcome == Outcome::defer);
       CHECK(ended[id].park_runner);
-      CHECK(ended[id].retry_after_ms == 9'000);
+      CHECK(ended[id].retry_after_ms == 9'001);
     }
   }
 
@@ -191,7 +239,7 @@ TEST_SUITE("sink") {
       CHECK(ended[id].outcome == Outcome::defer);
       CHECK(ended[id].park_runner);
       CHECK(ended[id].retry_after_ms > 0);
-      CHECK(ended[id].retry_after_ms <= 9'000);
+      CHECK(ended[id].retry_after_ms <= 9'001);
       CHECK(ended[id].error.ends_with("slow down"));
     }
     // What the engine had started before it heard of it.
@@ -201,7 +249,7 @@ TEST_SUITE("sink") {
     wait(22);
     CHECK(reports == 15);
     CHECK(ended[22].park_runner);
-    CHECK(ended[22].retry_after_ms <= 9'000);
+    CHECK(ended[22].retry_after_ms <= 9'001);
     CHECK(seen.size() == sent);
     CHECK(client.stats().waiting == 0);
   }

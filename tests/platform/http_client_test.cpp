@@ -71,6 +71,25 @@ TEST_CASE("http: a request and its response") {
   CHECK(has(seen, "User-Agent: holdfast/"));
 }
 
+TEST_CASE("http: what went over the wire is counted, to each request its own") {
+  Setup setup;
+  size_t got = 0;
+  Peer peer(setup.loop, [&](Peer::Client& client) {
+    if (!has(client.got, "\r\n\r\nbody")) return;
+    got = client.take().size();
+    client.say(kOk);
+  });
+  for (int i = 0; i < 3; ++i) {
+    HttpRequest request = request_to(peer.url());
+    request.method = "POST";
+    request.headers.add("Padding", std::string(static_cast<size_t>(i) * 1000, 'p'));
+    request.body = std::make_shared<const std::string>("body");
+    const HttpResult result = setup.fetch(request);
+    REQUIRE(result.ok());
+    CHECK(result.wire_bytes == static_cast<int64_t>(got + kOk.size()));
+  }
+}
+
 TEST_CASE("http: bodies with and without a length") {
   HttpResult r = outcome(once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nTrail: er\r\n\r\n"));
   CHECK(r.response.body == "abcde");

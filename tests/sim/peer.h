@@ -27,6 +27,9 @@ class Peer {
   Answer upload(const StartRun& run, Random& random) {
     Answer a{Outcome::done, false, static_cast<int64_t>(random.below(500)) + 1, -1, "", false};
     if (!reachable) return {Outcome::defer, true, 200, -1, "connect: no route", false};
+    for (const RunJob& job : run.jobs) {
+      if (job.sequence == 0 || numbers_.emplace(job.sequence, job.key).first->second != job.key) spoiled = job.id;
+    }
     switch (behaves ? 99 : random.below(24)) {
       case 0: keep(run); [[fallthrough]];  // it arrived, and the answer was lost
       case 1: return {Outcome::retry, false, a.after_ms, -1, "connection reset", false};
@@ -59,9 +62,10 @@ class Peer {
     }
   }
   std::map<std::string, std::string> held_;
+  std::map<int64_t, std::string> numbers_;  // whose each sequence is
 
  public:
-  JobId spoiled = 0;  // a key came twice with different bytes
+  JobId spoiled = 0;  // a key came twice with different bytes, or a sequence with different keys
 };
 
 }  // namespace hf::sim

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/budget.h"
 #include "core/random.h"
 #include "core/requests.h"
 #include "ledger.h"
@@ -35,7 +36,14 @@ inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
   sink.policy.timeout_ms = 15000;
   sink.policy.backoff.max_ms = 5000;
   sink.batch = {5, 4000, 700};
+  sink.newest_percent = 30;
+  sink.sequence = sink.network = true;
   ops.push_back(SetRunner{sink});
+  BudgetSpec budget;
+  budget.link = kLinkMetered;
+  budget.rate = 20000;
+  budget.day_bytes = kBudgetBytesMax;  // counted, and never used up
+  ops.push_back(SetBudgets{{budget}, kLinkMetered});
   ops.push_back(SetDispatch{dispatch});
   return ops;
 }
@@ -90,7 +98,7 @@ class Workload {
       }
       case 6: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
       case 7: return {Prune{}, GetStats{}, Why{any_job(ledger)}, QueueList{}};
-      default: return {ScheduleRun{"every"}, Get{any_job(ledger)}, LinkUp{}};
+      default: return {ScheduleRun{"every"}, Get{any_job(ledger)}, LinkUp{}, SetLink{one_in(2) ? kLinkDefault : ""}};
     }
   }
 

@@ -344,7 +344,7 @@ class World {
     }
     if (delivery) {
       Peer::Answer a = peer_.upload(start, random_);
-      if (peer_.spoiled != 0) violated("job " + std::to_string(peer_.spoiled) + ": one key, two results");
+      if (peer_.spoiled != 0) violated("job " + std::to_string(peer_.spoiled) + ": one key, two results, or one sequence, two keys");
       end_later(start, a.outcome, a.error, a.after_ms, a.retry_after_ms, a.park, a.silent);
       return;
     }

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""A budget of a link against a server that counts what comes and goes on its sockets: it holds to within one batch, over kills of the
+daemon and with a server that fails, and what waits is sent when the link is another one. What expires meanwhile is told."""
+import json
+import os
+import re
+import signal
+import socket
+import threading
+
+from harness import Case, Daemon, main, need, write
+
+DAY = 60_000
+RESULT = 700
+BATCH = 5
+# A batch and its headers, and what a daemon that was killed in the middle of one had under way.
+ONE_BATCH = BATCH * (RESULT + 400) + 1000
+
+
+class CountingServer:
+    """HTTP, one thread a connection; counts bytes of TCP."""
+
+    def __init__(self, case):
+        self.lock = threading.Lock()
+        self.bytes = 0
+        self.lines = []
+        self.fail = 0  # so many requests get 500
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+        case.addCleanup(self.listener.close)
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(client,), daemon=True).start()
+
+    def talk(self, client):
+        got = b""
+        with client:
+            while True:
+                try:
+                    more = client.recv(65536)
+                except OSError:
+                    return
+                if not more:
+                    return
+                with self.lock:
+                    self.bytes += len(more)
+                got += more
+                head, found, body = got.partition(b"\r\n\r\n")
+                length = re.search(rb"Content-Length: (\d+)", head)
+                if not found or len(body) < int(length[1]):
+                    continue
+                got = b""
+                with self.lock:
+                    failing = self.fail > 0
+                    self.fail -= failing
+                    if not failing:
+                        self.lines += [json.loads(line) for line in body.splitlines()]
+                    answer = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % (b"500 No" if failing else b"200 OK")
+                    self.bytes += len(answer)
+                try:
+                    client.sendall(answer)
+                except OSError:
+                    return
+
+
+class Budget(Case):
+    def test_budget(self):
+        server = CountingServer(self)
+        program = write(self.path("result"), f"#!/bin/sh\nprintf '%0{RESULT}d' 1\n")
+        os.chmod(program, 0o755)
+        daemon = Daemon(self, {
+            "handlers": {"r": {"exec": [program], "sink": "cloud"}},
+            "sinks": {"cloud": {"url": f"http://127.0.0.1:{server.port}/", "allow_private": True, "concurrency": 1, "sequence": True,
+                                "batch": {"max_jobs": BATCH}, "backoff": {"kind": "fixed", "base": "10ms"}}},
+            "losses": {"sink": "cloud", "every": "1s"},
+            "link": {"file": self.path("link"), "budgets": {"lte": {"day": f"{DAY}B"}}}})
+        write(self.path("link"), "lte\n")
+        daemon.start()
+        server.fail = 6
+        body = {"jobs": [{"type": "r"} for _ in range(150)]}
+        daemon.ask("POST", "/v1/jobs", body)
+
+        def link():
+            return daemon.ask("GET", "/v1/link")
+
+        def counted():
+            with server.lock:
+                return server.bytes
+
+        kills = 0
+        while link()["budgets"][0]["opens_in_ms"] == 0:
+            if kills < 3 and counted() > DAY * (kills + 1) / 6:
+                kills += 1
+                daemon.process.send_signal(signal.SIGKILL)
+                daemon.process.wait()
+                daemon.start()
+        self.assertEqual(kills, 3)
+        self.until("nothing is under way", lambda: daemon.ask("GET", "/v1/stats")["running"] == 0)
+        spent = link()["budgets"][0]["day_spent"]
+        self.assertLessEqual(counted(), DAY + ONE_BATCH)
+        self.assertGreater(counted(), DAY / 3)  # a kill leaves what was charged beforehand
+        # What is booked is what went over the wire, and for each kill what a batch was charged with.
+        self.assertGreaterEqual(spent, counted())
+        self.assertLess(spent, counted() + kills * (4096 + BATCH * (RESULT + 256)) + 1000)
+        self.assertEqual(link()["link"], "lte")
+
+        # Restarted, it still knows. What waits says why; what expires meanwhile is counted.
+        daemon.stop()
+        daemon.start()
+        before = counted()
+        daemon.add("nobody", "--ttl", "1ms")
+        waiting = [job["id"] for job in daemon.ask("GET", "/v1/jobs?state=pending&limit=1")["jobs"]][0]
+        self.assertIn("of the 58.5 KiB it may in any 24 hours", daemon.cli("why", str(waiting)))
+        self.assertEqual(counted(), before)
+
+        write(self.path("link"), "unmetered\n")
+        self.until("all is sent", lambda: len({line["key"] for line in server.lines if line["type"] == "r"}) == 150)
+        report = self.until("the loss is told", lambda: [line for line in server.lines if line["type"] == "holdfast.losses"])[0]
+        [loss] = report["result"]["losses"]
+        self.assertEqual((loss["cause"], loss["queue"], loss["count"], loss["total"]), ("expired", "default", 1, 1))
+        # Numbered without a gap, and a number is one job's for good.
+        numbers = {}
+        for line in server.lines:
+            self.assertEqual(numbers.setdefault(line["sequence"], line["key"]), line["key"])
+        self.assertEqual(sorted(numbers), list(range(1, 152)))
+        self.until("all is over", lambda: daemon.ask("GET", "/v1/stats")["pending"] == 0)
+        daemon.stop()
+
+
+need("curl")
+main()
