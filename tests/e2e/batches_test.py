@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 from harness import Case, Daemon, main, need
-from thousand import COUNT, Thousand
+from thousand import COUNT, Thousand, waiting
 
 
 def unpacked(body, encoding):
@@ -48,16 +48,19 @@ class Receiver(http.server.ThreadingHTTPServer):
 
 
 class Batches(Case):
+    daemons = 0
+
     def delivered(self, receiver, count, **sink):
         """What `count` jobs whose results are JSON came as: (headers, decompressed body)."""
+        self.daemons += 1
         daemon = Daemon(self, {
             "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"http://127.0.0.1:{receiver.server_port}/v1", "allow_private": True, "concurrency": 1, **sink}}}).start()
+            "sinks": {"cloud": {"url": f"http://127.0.0.1:{receiver.server_port}/v1", "allow_private": True, "concurrency": 1, **sink}}}, f"d{self.daemons}").start()
         daemon.cli("queue", "pause", "sink:cloud")
-        told = json.loads(daemon.api("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": {"n": n}} for n in range(count)]}))
-        self.until("all have results", lambda: '"pending":0' in daemon.cli("queue", "list", "--json").split("sink:cloud")[0])
+        daemon.ask("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": {"n": n}} for n in range(count)]})
+        self.until("all have results", lambda: waiting(daemon) == count)
         daemon.cli("queue", "resume", "sink:cloud")
-        daemon.ended(*told["ids"])
+        self.until(daemon.log, lambda: daemon.ask("GET", "/v1/stats")["completed"] == count)
         self.log = daemon.log()
         daemon.stop()
         return [(headers, unpacked(body, headers.get("Content-Encoding"))) for headers, body in receiver.seen]

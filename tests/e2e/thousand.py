@@ -22,6 +22,11 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def waiting(daemon):
+    """Deliveries to the sink "cloud"."""
+    return next((one["pending"] for one in daemon.ask("GET", "/v1/queues")["queues"] if one["name"] == "sink:cloud"), 0)
+
+
 class Thousand:
     def __init__(self, case, database=None):
         self.case = case
@@ -49,13 +54,8 @@ class Thousand:
                                 "concurrency": 1, **sink}},
             **({"database": os.path.join(self.database, f"{name}.db")} if self.database else {})}, name).start()
         daemon.cli("queue", "pause", "sink:cloud")
-        daemon.api("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": result(n)} for n in range(COUNT)]})
-
-        def waiting():
-            queues = json.loads(daemon.cli("queue", "list", "--json"))
-            queue = next((one for one in queues["queues"] if one["name"] == "sink:cloud"), {})
-            return queue.get("pending", 0) == COUNT
-        self.case.until(lambda: daemon.cli("queue", "list"), waiting, 200)
+        daemon.ask("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": result(n)} for n in range(COUNT)]})
+        self.case.until(lambda: daemon.cli("queue", "list"), lambda: waiting(daemon) == COUNT, 200)
 
         def deliver():
             pid = daemon.process.pid
@@ -63,11 +63,11 @@ class Thousand:
             daemon.cli("queue", "resume", "sink:cloud")
             self.case.until("all is delivered", lambda: self.delivered() >= COUNT, 200)
             end = self.nginx.requests()[-1]["at"]
-            daemon.cli("stats")  # answered after what the engine had to do
+            daemon.ask("GET", "/v1/stats")  # answered after what the engine had to do
             return {"wall": end - start, "cpu": cpu_of(pid) - before}
         self.base = self.delivered_all()
         told = self.requests_of(deliver)
-        self.case.assertEqual(json.loads(daemon.cli("stats", "--json"))["completed"], COUNT)
+        self.case.assertEqual(daemon.ask("GET", "/v1/stats")["completed"], COUNT)
         daemon.stop()
         return told
 
