@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -300,6 +301,61 @@ unique_subject=no\n[p]\ncommonName=supplied\n[req]\ndistinguished_name=d\n[d]
         signer = ["-cert", self.cert, "-extfile", extension] if extension else ["-selfsign"]
         run("openssl", "ca", "-batch", "-config", self.config, *signer, "-keyfile", self.key, "-extensions", section,
             "-startdate", first, "-enddate", last, "-notext", "-in", cert + ".csr", "-out", cert)
+
+
+class Relay:
+    """Passes connections on to a port of this machine. While `mute` is set, what the server says is lost on its way."""
+
+    def __init__(self, case, port):
+        self.to, self.mute = port, threading.Event()
+        self.pairs, self.threads = [], []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        case.addCleanup(self.end)
+        self.start(self.accept)
+
+    def start(self, work, *arguments):
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        thread.start()
+        self.threads.append(thread)
+        return thread
+
+    def accept(self):
+        with contextlib.suppress(OSError):  # it is closed
+            while True:
+                self.start(self.carry, self.listener.accept()[0])
+
+    def carry(self, client):
+        with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.to), PATIENCE) as server:
+            server.settimeout(None)
+            self.pairs.append((client, server))
+            back = self.start(self.pass_on, server, client, True)
+            self.pass_on(client, server, False)
+            back.join()
+
+    def pass_on(self, source, target, may_mute):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not (may_mute and self.mute.is_set()):
+                    target.sendall(data)
+        self.close(source, target)
+
+    @staticmethod
+    def close(*sockets):
+        for one in sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # also wakes whoever reads
+
+    def cut(self):
+        while self.pairs:
+            self.close(*self.pairs.pop())
+
+    def end(self):
+        self.close(self.listener)
+        self.listener.close()
+        self.cut()
+        for thread in self.threads:
+            thread.join(PATIENCE)
 
 
 class Nginx:

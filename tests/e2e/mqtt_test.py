@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 
-from harness import PATIENCE, Authority, Case, Daemon, free_port, main, need, read, run, write
+from harness import PATIENCE, Authority, Case, Daemon, Relay, free_port, main, need, read, run, write
 
 KILLS = 5
 LOT = 60  # jobs between two kills
@@ -167,12 +167,12 @@ class Mqtt(Case):
     def broker(self, more=""):
         return Mosquitto(self, self.server, more)
 
-    def daemon(self, broker, **more):
+    def daemon(self, broker, port=None, **more):
         password = write(self.path("password"), broker.words["gw-0042"] + "\n")
         os.chmod(password, 0o600)
         config = {
             "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"mqtts://localhost:{broker.port}", "allow_private": True, "tls": {"ca": self.ca.cert},
+            "sinks": {"cloud": {"url": f"mqtts://localhost:{port or broker.port}", "allow_private": True, "tls": {"ca": self.ca.cert},
                                 "mqtt": {"topic": "gw/{device}/{type}", "username": "gw-0042", "password": password},
                                 "backoff": QUICK, **more}},
         }
@@ -215,6 +215,7 @@ class Mqtt(Case):
             self.assertEqual(topic, "gw/e2e/echo")
             self.assertEqual(properties, {"idempotency-key": row["key"], "content-type": "application/json", "utf-8": 1})
             row.pop("attempt")
+            row.pop("created_at")  # by the clock of the moment: it may be a millisecond off
             arrived[row["id"]].append(row)
         self.assertEqual(sorted(arrived), sorted(ids))
         for rows in arrived.values():
@@ -225,6 +226,25 @@ class Mqtt(Case):
         daemon.stop()
         # In good order: the broker saw a DISCONNECT.
         self.until(lambda: read(broker.log_file), lambda: "Client holdfast-e2e-cloud disconnected." in read(broker.log_file))
+
+    def test_an_acknowledgement_that_is_lost_brings_the_same_key_again(self):
+        broker = self.broker().start()
+        collector = Collector(broker)
+        collector.connect()
+        relay = Relay(self, broker.port)
+        daemon = self.daemon(broker, relay.port)
+        daemon.ended(*self.add(daemon, ["connects"]))
+        relay.mute.set()
+        ids = self.add(daemon, [{"n": n} for n in range(10)])
+        self.until(lambda: f"all have arrived: {collector.rows()}", lambda: len(collector.got) == 11)
+        self.assertEqual(self.stats(daemon)["completed"], 1)
+        relay.cut()
+        relay.mute.clear()
+        daemon.ended(*ids)
+        keys = collections.Counter((row["id"], row["key"], json.dumps(row["result"])) for row in collector.rows()[1:])
+        self.assertEqual(sorted(id for id, _, _ in keys), sorted(ids))
+        self.assertEqual(set(keys.values()), {2})
+        daemon.stop()
 
     def test_what_the_broker_cannot_take_is_dead_alone(self):
         broker = self.broker("max_packet_size 3000\nmax_inflight_messages 1").start()

@@ -7,7 +7,7 @@ import signal
 import socket
 import ssl
 
-from harness import PATIENCE, Authority, Case, Daemon, free_port, main, need, read, write
+from harness import PATIENCE, Authority, Case, Daemon, Relay, free_port, main, need, read, write
 
 KILLS = 5
 LOT = 60  # jobs between two kills
@@ -105,12 +105,12 @@ class JetStream(Case):
     def broker(self, more=""):
         return Nats(self, self.ca, self.server, more)
 
-    def daemon(self, broker, password=WORD, **more):
+    def daemon(self, broker, password=WORD, port=None, **more):
         file = write(self.path("password"), password + "\n")
         os.chmod(file, 0o600)
         config = {
             "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"tls://localhost:{broker.port}", "allow_private": True, "tls": {"ca": self.ca.cert},
+            "sinks": {"cloud": {"url": f"tls://localhost:{port or broker.port}", "allow_private": True, "tls": {"ca": self.ca.cert},
                                 "nats": {"subject": "gw.{device}.{type}", "username": USER, "password": file},
                                 "backoff": QUICK, **more}},
         }
@@ -146,6 +146,23 @@ class JetStream(Case):
             seen.add(row["id"])
         self.assertEqual(sorted(seen), sorted(ids))
         print(f"{KILLS} kills, {len(ids)} results, {broker.count()} messages")
+        daemon.stop()
+
+    def test_an_acknowledgement_that_is_lost_leaves_nothing_twice(self):
+        broker = self.broker().start()
+        broker.stream()
+        relay = Relay(self, broker.port)
+        daemon = self.daemon(broker, port=relay.port)
+        daemon.ended(*self.add(daemon, ["connects"]))
+        relay.mute.set()
+        ids = self.add(daemon, [{"n": n} for n in range(10)])
+        self.until(lambda: f"all are stored: {broker.count()}", lambda: broker.count() == 11)
+        self.assertEqual(self.stats(daemon)["completed"], 1)
+        relay.cut()
+        relay.mute.clear()
+        for job in daemon.ended(*ids):
+            self.assertEqual(job["attempts"], 2)
+        self.assertEqual(broker.count(), 11)
         daemon.stop()
 
     def test_a_stream_that_is_full_is_no_fault_of_the_results(self):
