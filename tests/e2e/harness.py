@@ -437,7 +437,8 @@ http {{
         return f"https://{host}:{self.port}{path}"
 
     def requests(self, path=None):
-        seen = [json.loads(line) for line in read(os.path.join(self.folder, "seen")).splitlines()]
+        whole, _, _ = read(os.path.join(self.folder, "seen")).rpartition("\n")  # the last line may be half written
+        seen = [json.loads(line) for line in whole.splitlines()]
         return [request for request in seen if path is None or request["uri"] == path]
 
     def rows(self):
