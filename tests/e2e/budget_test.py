@@ -8,10 +8,11 @@ import signal
 import socket
 import threading
 
-from harness import Case, Daemon, main, need, write
+from harness import PATIENCE, Case, Daemon, main, need, write
 
 DAY = 60_000
 RESULT = 700
+KILLS = 3
 BATCH = 5
 # A batch and its headers, and what a daemon that was killed in the middle of one had under way.
 ONE_BATCH = BATCH * (RESULT + 400) + 1000
@@ -25,6 +26,9 @@ class CountingServer:
         self.bytes = 0
         self.lines = []
         self.fail = 0  # so many requests get 500
+        self.holds = []  # when so many bytes have come, the next answer waits for go_on
+        self.holding = threading.Event()
+        self.go_on = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -57,6 +61,14 @@ class CountingServer:
                     continue
                 got = b""
                 with self.lock:
+                    hold = bool(self.holds) and self.bytes > self.holds[0]
+                    if hold:
+                        self.holds.pop(0)
+                if hold:
+                    self.holding.set()
+                    self.go_on.wait(PATIENCE)
+                    self.go_on.clear()
+                with self.lock:
                     failing = self.fail > 0
                     self.fail -= failing
                     if not failing:
@@ -83,6 +95,7 @@ class Budget(Case):
         write(self.path("link"), "lte\n")
         daemon.start()
         server.fail = 6
+        server.holds = [DAY * n // 6 for n in range(1, KILLS + 1)]
         body = {"jobs": [{"type": "r"} for _ in range(150)]}
         daemon.ask("POST", "/v1/jobs", body)
 
@@ -93,21 +106,21 @@ class Budget(Case):
             with server.lock:
                 return server.bytes
 
-        kills = 0
-        while link()["budgets"][0]["opens_in_ms"] == 0:
-            if kills < 3 and counted() > DAY * (kills + 1) / 6:
-                kills += 1
-                daemon.process.send_signal(signal.SIGKILL)
-                daemon.process.wait()
-                daemon.start()
-        self.assertEqual(kills, 3)
+        for _ in range(KILLS):  # each in the middle of a delivery
+            self.assertTrue(server.holding.wait(PATIENCE))
+            server.holding.clear()
+            daemon.process.send_signal(signal.SIGKILL)
+            daemon.process.wait()
+            server.go_on.set()
+            daemon.start()
+        self.until("the budget is used up", lambda: link()["budgets"][0]["opens_in_ms"] > 0)
         self.until("nothing is under way", lambda: daemon.ask("GET", "/v1/stats")["running"] == 0)
         spent = link()["budgets"][0]["day_spent"]
         self.assertLessEqual(counted(), DAY + ONE_BATCH)
         self.assertGreater(counted(), DAY / 3)  # a kill leaves what was charged beforehand
         # What is booked is what went over the wire, and for each kill what a batch was charged with.
         self.assertGreaterEqual(spent, counted())
-        self.assertLess(spent, counted() + kills * (4096 + BATCH * (RESULT + 256)) + 1000)
+        self.assertLess(spent, counted() + KILLS * (4096 + BATCH * (RESULT + 256)) + 1000)
         self.assertEqual(link()["link"], "lte")
 
         # Restarted, it still knows. What waits says why; what expires meanwhile is counted.

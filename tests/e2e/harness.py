@@ -438,7 +438,7 @@ http {{
 
     def requests(self, path=None):
         whole, _, _ = read(os.path.join(self.folder, "seen")).rpartition("\n")  # the last line may be half written
-        seen = [json.loads(line) for line in whole.splitlines()]
+        seen = [json.loads(line) for line in whole.split("\n") if line]  # not splitlines(): a body may have anything
         return [request for request in seen if path is None or request["uri"] == path]
 
     def rows(self):
