@@ -92,8 +92,6 @@ BUGS = [
      "slot.number > now - static_cast<int64_t>(kSlots); }", "slot.number > now - static_cast<int64_t>(kSlots) + 2; }", (CORE,)),
     ("loss-untold", "a job that expires is not in the loss ledger", "core/jobs.cpp",
      "if (change == Change::expired) turn_.losses.add(LossCause::expired, lane.queue->name, turn_.now_ms);", "", (CORE,)),
-    ("pages-guessed", "the size of pages is guessed though a sound header says it", "core/page_image.cpp",
-     "if (in_header != 0 && (in_log == 0 || in_log == in_header)) {", "if (in_header == 1) {", (CORE,)),
     ("refusal-is-success", "a server that cannot take a result counts as one that has it", "handlers/http_outcome.cpp",
      "if (status >= 200 && status < 300) return ended;", "if (status >= 200 && status < 600) return ended;", (HANDLERS,)),
     ("any-certificate", "a certificate of an unknown authority is taken", "platform/net/tls_context.cpp",
