@@ -155,7 +155,7 @@ std::string job_page(const Json& job, const Terminal& terminal, int64_t now_ms) 
   page.line("expires", moment(job, "expires", now_ms));
   page.line("occurrence", moment(job, "occurrence", now_ms));
   for (const char* name :
-       {"schedule", "sink", "timeout", "tags", "unique_key", "concurrency_key", "key"}) {
+       {"schedule", "sink", "callback", "failure_callback", "timeout", "tags", "unique_key", "concurrency_key", "key"}) {
     page.line(name, job.value(name, ""));
   }
   page.line("error", job.value("error", ""), Colour::red);
@@ -195,6 +195,10 @@ void JobOptions::describe(CLI::App& app) {
   app.add_option("--ttl", ttl, "not run later than this after now")->option_text("1h");
   app.add_option("--sink", sink, "where its result is delivered [the handler's]")
       ->option_text("NAME");
+  app.add_option("--callback", callback, "a sink that is told when it has completed [the handler's]")
+      ->option_text("NAME");
+  app.add_option("--failure-callback", failure_callback, "a sink that is told when it is dead [the handler's]")
+      ->option_text("NAME");
   app.add_option("--concurrency-key", concurrency_key, "one at a time of those with this key")
       ->option_text("KEY");
   app.add_option("--durability", durability, "sync, grouped or memory [sync]")->option_text("HOW");
@@ -206,6 +210,8 @@ void JobOptions::put(Json* body) const {
   put_text(body, "timeout", timeout);
   put_text(body, "ttl", ttl);
   put_text(body, "sink", sink);
+  put_text(body, "callback", callback);
+  put_text(body, "failure_callback", failure_callback);
   put_text(body, "tags", tags);
   put_text(body, "concurrency_key", concurrency_key);
   put_text(body, "durability", durability);

@@ -28,7 +28,7 @@ void put_text(Json* body, const char* name, const std::string& text);
 
 // What one job and the jobs of a schedule say alike.
 struct JobOptions {
-  std::string queue, timeout, ttl, sink, tags, concurrency_key, durability;
+  std::string queue, timeout, ttl, sink, callback, failure_callback, tags, concurrency_key, durability;
   std::optional<int> priority, max_attempts;
   void describe(CLI::App& app);
   void put(Json* body) const;

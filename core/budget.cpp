@@ -146,10 +146,10 @@ void Budget::restore(std::string_view text) {
 void Budgets::load() {
   told_ = store_.meta_text(kMetaLink);
   const std::string lines = store_.meta_text(kMetaBudgets);
-  for (std::string_view rest = lines; !rest.empty();) {
+  for (std::string_view rest = lines; !rest.empty() && idle_.size() < kBudgetsMax;) {
     std::string_view line = take(rest, '\n');
     const std::string_view link = take(line, ' ');
-    saved_[std::string(link)] = line;
+    idle_[std::string(link)] = line;
   }
 }
 
@@ -163,10 +163,12 @@ Status Budgets::set(const SetBudgets& given) {
     HF_TRY(validate(spec));
     const auto there = budgets_.find(spec.link);
     Budget budget = there != budgets_.end() ? there->second : Budget(spec);
-    if (there == budgets_.end()) budget.restore(saved_[spec.link]);
+    if (const auto idle = idle_.find(spec.link); there == budgets_.end() && idle != idle_.end()) budget.restore(idle->second);
     budget.set(spec);
     if (!next.emplace(spec.link, std::move(budget)).second) return Error{HF_E_INVALID, "link " + spec.link + " has two budgets"};
   }
+  for (const auto& [link, budget] : budgets_) idle_[link] = budget.text();
+  for (const auto& [link, budget] : next) idle_.erase(link);
   budgets_ = std::move(next);
   default_link_ = given.link;
   return ok_status();
@@ -247,7 +249,10 @@ void Budgets::save() {
   if (!changed_) return;
   changed_ = false;
   std::string lines;
-  for (const auto& [link, budget] : budgets_) lines += link + " " + budget.text() + "\n";
+  const auto line = [&](const std::string& link, const std::string& spent) { lines += link + " " + spent + "\n"; };
+  for (const auto& [link, budget] : budgets_) line(link, budget.text());
+  size_t count = budgets_.size();
+  for (auto idle = idle_.begin(); idle != idle_.end() && count < kBudgetsMax; ++idle, ++count) line(idle->first, idle->second);
   store_.set_meta_text(kMetaBudgets, lines);
 }
 

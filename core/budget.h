@@ -112,7 +112,7 @@ class Budgets {
   std::map<std::string, Budget> budgets_;  // by link
   std::string default_link_ = kLinkDefault;
   std::string told_;
-  std::map<std::string, std::string, std::less<>> saved_;  // as it is on the disk
+  std::map<std::string, std::string> idle_;  // what links have spent that have no budget now, for the case that they get one again
   bool changed_ = false;
 };
 

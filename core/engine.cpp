@@ -86,7 +86,7 @@ Result<Limits> resolve(const Limits& given) {
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
       : options(std::move(o)), store(std::move(s)), lanes(*store, zones()), budgets(*store), losses(*store), sequences(*store), random(options.seed),
-        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, random, limits, stats, key_prefix},
+        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, random, limits, stats, key_prefix, options.callback_text},
         timekeeper(turn), jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
         scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {}
 
@@ -100,7 +100,10 @@ struct Engine::State {
   Status open();
   void load_salvage();
   bool has_room_for(const Request& r) const {
-    return turn.room == Room::enough || (turn.room == Room::little ? !adds(r) : reads(r));
+    if (turn.room == Room::enough) return true;
+    if (turn.room != Room::little) return reads(r);
+    const auto* ended = std::get_if<RunEnded>(&r.op);
+    return !adds(r) && (ended == nullptr || !jobs.calls_back(ended->id));
   }
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
@@ -200,6 +203,7 @@ Status Engine::State::open() {
   if (writes) {
     load_salvage();
     losses.save();
+    sequences.save();
   }
   if (!store->commit()) return store->error();
   if (options.room == Room::little) store->shrink_log();
@@ -264,7 +268,9 @@ void Engine::State::work() {
   scheduler.work();
   safe_mode.act(dispatcher.on());
   loss_reporter.act();
-  dispatcher.claim();
+  jobs.add_callbacks();
+  do dispatcher.claim();  // which gives some up, too
+  while (jobs.add_callbacks());
   retention.sweep();
   jobs.flush();
   suspects.save(*store);
@@ -374,7 +380,7 @@ Overload(F...) -> Overload<F...>;  // clang 14 (the fuzz preset) asks for it
 Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
 Status valid(const RunnerSpec& r) {
   HF_TRY(is_sink_queue(r.name) ? check_queue_name(r.name) : check_name("job type", r.name));
-  if (!r.sink.empty()) HF_TRY(check_name("sink", r.sink));
+  HF_TRY(check_sinks(r));
   HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
   HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));
   HF_TRY(check_range("splay_ms", r.splay_ms, 0, kSplayMaxMs));
@@ -458,6 +464,7 @@ Reply Engine::State::apply(Request& request) {
           [&](Check&) { return Reply(Done{}); },
           [&](SetRoom& r) {
             turn.room = r.room;
+            jobs.room_changed();
             store->set_room(turn.room, limits.ballast);
             return Reply(Done{});
           },

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "core/callbacks.h"
 #include "core/requests.h"
 #include "core/store.h"
 #include "core/turn.h"
@@ -50,6 +51,7 @@ struct EngineOptions {
   uint32_t new_file_id = 0;   // of a file that is made now; random
   Limits limits;
   ClockRule clock;
+  std::string (*callback_text)(const JobInfo&) = plain_callback_text;  // what a callback says of a job that ended
   const ZoneSource* zones = nullptr;  // outlives the engine; null: UTC alone
   Now now;
   Handover before;

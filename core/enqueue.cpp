@@ -63,7 +63,7 @@ Status Jobs::validate(const JobSpec& s) const {
   if (is_sink_queue(s.type)) return invalid("job type " + quoted(s.type) + ": names that begin with \"sink:\" are for deliveries");
   HF_TRY(check_name("queue", s.queue));
   if (is_sink_queue(s.queue)) return invalid("queue \"" + s.queue + "\": names that begin with \"sink:\" are for deliveries");
-  if (!s.sink.empty()) HF_TRY(check_name("sink", s.sink));
+  HF_TRY(check_sinks(s));
   if (s.payload.size() > static_cast<size_t>(turn_.limits.max_payload)) {
     return Error{HF_E_TOO_LARGE, "payload has " + std::to_string(s.payload.size()) + " bytes; the limit is " + std::to_string(turn_.limits.max_payload) + " (max_payload)"};
   }
@@ -170,13 +170,14 @@ Result<JobId> Jobs::enqueue_one(const JobSpec& spec, JobId reserved, const std::
   return insert(spec, **lane, reserved, schedule, occurrence_wall_ms);
 }
 
-Result<JobId> Jobs::add_delivery(const std::string& type, const std::string& queue, const std::string& sink, const std::string& result) {
-  Result<Lane*> origin = turn_.lanes.intern(queue, type, "", nullptr);
+Result<JobId> Jobs::add_delivery(const Delivery& delivery) {
+  Result<Lane*> origin = turn_.lanes.intern(kOwnQueue, delivery.type, "", nullptr);
   if (!origin) return origin.error();
-  Result<Lane*> to_sink = turn_.lanes.intern(std::string(kSinkPrefix) + sink, type, "", *origin);
+  Result<Lane*> to_sink = turn_.lanes.intern(std::string(kSinkPrefix) + delivery.sink, delivery.type, "", *origin);
   if (!to_sink) return to_sink.error();
   JobSpec spec;
-  spec.sink = sink;
+  spec.sink = delivery.sink;
+  spec.priority = delivery.priority;
   const JobId id = insert(spec, **to_sink, 0, "", 0);
   flush();
   EndOfRun to;
@@ -184,13 +185,13 @@ Result<JobId> Jobs::add_delivery(const std::string& type, const std::string& que
   to.lane = (*to_sink)->id;
   to.due_ms = turn_.now_ms;
   to.set_result = true;
-  to.result = result;
+  to.result = delivery.result;
   turn_.store.end_run(to);
   JobOpts opts;
-  opts.sink = sink;
+  opts.sink = delivery.sink;
   number(id, **to_sink, opts);
-  take_room(result.size());
-  (*to_sink)->runner->waiting_bytes += static_cast<int64_t>(result.size());
+  take_room(delivery.result.size());
+  (*to_sink)->runner->waiting_bytes += static_cast<int64_t>(delivery.result.size());
   return id;
 }
 
@@ -217,6 +218,8 @@ JobId Jobs::insert(const JobSpec& s, Lane& lane, JobId reserved, const std::stri
   JobOpts opts;
   opts.policy = s.policy;
   opts.sink = s.sink;
+  opts.callback = s.callback;
+  opts.failure_callback = s.failure_callback;
   opts.tags = s.tags;
   opts.schedule = schedule;
   opts.occurrence_wall_ms = occurrence_wall_ms;

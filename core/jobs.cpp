@@ -118,6 +118,7 @@ void Jobs::finish(Run& run, State state, Change change, const char* outcome, std
   end.history = history;
   turn_.store.end_run(end);
   count(State::running, state);
+  call_back(run.id, *run.lane, run.opts);
   if (change == Change::died && !run.opts.schedule.empty()) turn_.scheduled_ends.push_back({run.opts.schedule, true});
   Transition& t = turn_.tell(change, run.id, run.lane);
   t.attempt = run.attempt;
@@ -205,12 +206,16 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   t.took_ms = turn_.now_ms - run.started_ms;
   JobId id = run.id;
   int priority = run.priority;
-  if (to_sink == nullptr && turn_.limits.keep_completed_ms < 0 && !end.keep_unique) {
-    turn_.store.remove(id);
-    --turn_.stats.by_state[static_cast<int>(State::running)];
-  } else {
+  const bool removed_at_once = to_sink == nullptr && turn_.limits.keep_completed_ms < 0 && !end.keep_unique;
+  const bool tells = to_sink == nullptr && !callback_of(lane, run.opts, State::completed).empty();
+  if (!removed_at_once || tells) {
     turn_.store.end_run(end);
     count(State::running, end.state);
+  }
+  if (tells) call_back(id, lane, run.opts);
+  if (removed_at_once) {
+    turn_.store.remove(id);
+    --turn_.stats.by_state[static_cast<int>(tells ? end.state : State::running)];
   }
   release_slot(run);
   if (to_sink != nullptr) {
@@ -220,7 +225,9 @@ void Jobs::complete(Run& run, RunEnded& ended) {
 }
 
 void Jobs::number(JobId id, const Lane& to_sink, JobOpts& opts) {
-  if (!to_sink.runner->spec.sequence) return;
+  // At an opening no sink is configured yet: one that ever numbered does.
+  const RunnerState& runner = *to_sink.runner;
+  if (!(runner.present ? runner.spec.sequence : turn_.sequences.has_begun(to_sink.queue->name))) return;
   opts.sequence = turn_.sequences.next(to_sink.queue->name);
   turn_.store.set_opts(id, encode_opts(opts));
 }
@@ -511,8 +518,13 @@ void Jobs::expire() {
   for (JobId id : turn_.store.expired(turn_.now_ms, turn_.rows(kSweep))) {
     FullRow row = turn_.store.read(id, false);
     Lane& lane = *turn_.lanes.by_id(row.job.lane);
+    const JobOpts opts = decode_opts(row.job.opts);
+    if (turn_.room != Room::enough && !callback_of(lane, opts, State::dead).empty()) {
+      expiry_next_ = kNever;  // it would add to a full disk; room_changed() goes on
+      return;
+    }
     turn_.lanes.removed(lane, id);
-    end_unrun(id, lane, decode_opts(row.job.opts), "expired: it was not run within its ttl", Change::expired);
+    end_unrun(id, lane, opts, "expired: it was not run within its ttl", Change::expired);
   }
   expiry_next_ = turn_.store.next_expiry();
 }
@@ -524,6 +536,7 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
   ++(change == Change::expired ? turn_.stats.expired : turn_.stats.dead);
   if (change == Change::expired) turn_.losses.add(LossCause::expired, lane.queue->name, turn_.now_ms);
   turn_.tell(change, id, &lane).detail = why;
+  call_back(id, lane, opts);
 }
 
 int64_t Jobs::next_wake_ms() const { return std::min(turn_.running.next_deadline_ms(), expiry_next_ == 0 ? turn_.now_ms : expiry_next_); }

@@ -4,9 +4,12 @@
 
 #include <vector>
 
+#include "core/callbacks.h"
 #include "core/turn.h"
 
 namespace hf {
+
+inline constexpr const char* kOwnQueue = "holdfast";  // of jobs that are the queue's own: deliveries without a run
 
 class Jobs {
  public:
@@ -26,8 +29,14 @@ class Jobs {
   // ---- events
   Result<std::vector<JobId>> enqueue(const std::vector<JobSpec>& specs);
   Result<JobId> enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
-  // A job that has run already: its result waits for the sink. The limits are no matter.
-  Result<JobId> add_delivery(const std::string& type, const std::string& queue, const std::string& sink, const std::string& result);
+  // A job of ours that has run already: its result waits for the sink. The limits are no matter. HF_E_FULL: no lane is left.
+  struct Delivery {
+    const char* type;
+    std::string sink;
+    std::string result;
+    int priority = 0;
+  };
+  Result<JobId> add_delivery(const Delivery& delivery);
   Result<std::vector<JobId>> reserve(int count);
   Status run_ended(RunEnded& ended);
   Status progress(const Progress& p);
@@ -44,6 +53,7 @@ class Jobs {
   // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
   Status has_room(int64_t jobs, int64_t payload_bytes);
   void limits_changed() { room_bytes_ = 0; }
+  void room_changed() { expiry_next_ = 0; }
 
   // ---- time
   void wake_wall_jobs();   // `at` jobs whose wall time has come
@@ -63,7 +73,13 @@ class Jobs {
   // A pending job, no longer in its lane's window, becomes dead without a run.
   void end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::string& why, Change change);
 
+  // Puts in what call_back() has noted. False if there was nothing. Not while lanes are being looked through.
+  bool add_callbacks();
+
   ResolvedPolicy policy_of(const Lane& lane, const JobOpts& opts) const;
+  const std::string& callback_of(const Lane& lane, const JobOpts& opts, State end) const;  // the sink that is told; "": none
+  // Its end adds to the file: somebody is told of it, or may be.
+  bool calls_back(JobId running) const;
   int64_t total() const;  // jobs in the file
 
  private:
@@ -90,6 +106,7 @@ class Jobs {
   void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
   void complete(Run& run, RunEnded& ended);
   void number(JobId id, const Lane& to_sink, JobOpts& opts);  // if the sink wants it
+  void call_back(JobId id, const Lane& lane, const JobOpts& opts);  // to whom it wants to be told that it ended, if to anybody
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
   Status requeue(const FullRow& row);
@@ -108,6 +125,7 @@ class Jobs {
   int64_t wall_jobs_next_ = 0;  // no job has an earlier `at`; 0: not known
   int64_t wall_jobs_wake_ = 0;  // ... nor one that cannot wait until then, by the slack of its queue
   int64_t expiry_next_ = 0;
+  std::vector<Delivery> callbacks_;  // of this turn
   std::vector<JobId> cancel_again_;  // adopted runs whose StopRun may have been lost
   // What has no choice (a result, a history) takes its room too.
   void take_room(size_t bytes) { room_bytes_ -= static_cast<int64_t>(bytes); }

@@ -37,7 +37,7 @@ bool LossReporter::under_way() {
 
 void LossReporter::act() {
   if (turn_.room != Room::enough || due_ms() > turn_.now_ms || under_way()) return;
-  const Result<JobId> made = jobs_.add_delivery(kLossReportType, kLossReportQueue, to_.sink, loss_record(turn_.losses.list(turn_.wall_ms, turn_.now_ms)));
+  const Result<JobId> made = jobs_.add_delivery({kLossReportType, to_.sink, loss_record(turn_.losses.list(turn_.wall_ms, turn_.now_ms))});
   if (!made) return;  // there is no lane left: the counts stay
   last_ = *made;
   turn_.store.set_meta(kMetaLast, last_);

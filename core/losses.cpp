@@ -31,7 +31,7 @@ const char* loss_cause_name(LossCause cause) { return kNames[static_cast<size_t>
 
 void Losses::load() {
   const std::string lines = store_.meta_text(kMetaLosses);
-  for (std::string_view rest = lines; !rest.empty() && counts_.size() <= kLossesMax;) {
+  for (std::string_view rest = lines; !rest.empty() && counts_.size() < kLossesMax + std::size(kNames);) {
     std::string_view line = take(rest, '\n');
     const auto name = std::find(std::begin(kNames), std::end(kNames), take(line, ' '));
     if (name == std::end(kNames)) continue;

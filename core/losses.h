@@ -22,7 +22,6 @@ namespace hf {
 inline constexpr size_t kLossesMax = 32;  // counts of (cause, queue); what is beyond is counted for queue "*"
 inline constexpr int64_t kLossReportMinMs = 1000, kLossReportMaxMs = 7LL * 86400 * 1000;
 inline constexpr const char* kLossReportType = "holdfast.losses";
-inline constexpr const char* kLossReportQueue = "holdfast";
 
 class Losses {
  public:

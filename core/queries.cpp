@@ -2,62 +2,17 @@
 
 #include <algorithm>
 
+#include "core/job_info.h"
 #include "core/names.h"
 #include "core/units.h"
 
 namespace hf {
 
-JobInfo Queries::info(const FullRow& row) const {
-  const Lane& lane = *turn_.lanes.by_id(row.job.lane);
-  const Lane& home = lane.delivery() ? *lane.origin : lane;
-  JobOpts opts = decode_opts(row.job.opts);
-  ResolvedPolicy policy = jobs_.policy_of(lane, opts);
-  JobInfo i;
-  i.id = row.job.id;
-  i.state = row.job.state;
-  i.delivering = lane.delivery() && row.job.state != State::completed;
-  i.attempts = row.job.attempts;
-  i.max_attempts = policy.max_attempts;
-  i.timeout_ms = policy.timeout_ms;
-  i.priority = row.job.priority;
-  i.created_wall_ms = turn_.wall_of(row.job.created_ms);
-  if (row.job.state == State::pending) {
-    i.due_wall_ms = row.job.at_wall_ms != 0 ? row.job.at_wall_ms : turn_.wall_of(row.job.due_ms);
-    i.scheduled = row.job.at_wall_ms != 0 || row.job.due_ms > turn_.now_ms;
-  }
-  if (row.finished_ms != 0) i.finished_wall_ms = turn_.wall_of(row.finished_ms);
-  if (row.job.expires_ms != 0) i.expires_wall_ms = turn_.wall_of(row.job.expires_ms);
-  i.occurrence_wall_ms = opts.occurrence_wall_ms;
-  i.type = home.type;
-  i.queue = home.queue->name;
-  i.sink = lane.delivery() ? lane.queue->name.substr(5) : opts.sink.empty() ? lane.runner->spec.sink : opts.sink;
-  i.tags = opts.tags;
-  i.schedule = opts.schedule;
-  i.unique_key = opts.unique_key;
-  i.concurrency_key = home.key;
-  i.key = turn_.key_of(row.job.id);
-  i.error = row.error;
-  i.payload = row.job.payload;
-  i.result = row.result;
-  i.payload_size = row.payload_size;
-  i.result_size = row.result_size;
-  i.history = decode_history(row.history);
-  for (Attempt& a : i.history) {
-    if (a.started_ms != 0) a.started_ms = turn_.wall_of(a.started_ms);
-  }
-  if (Run* run = turn_.running.find(row.job.id)) {
-    i.in_use = true;
-    i.progress = run->progress;
-    i.progress_note = run->note;
-  }
-  return i;
-}
-
 Result<JobInfo> Queries::get(JobId id, bool with_bodies) {
   jobs_.flush();
   FullRow row = turn_.store.read(id, with_bodies);
   if (!row.found) return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)};
-  return info(row);
+  return job_info(turn_, jobs_, row);
 }
 
 void Queries::remember_end(JobId id, int64_t finished_ms) {
@@ -108,7 +63,7 @@ Result<JobPage> Queries::list(const ListQuery& q) {
       const Lane& home = lane.delivery() ? *lane.origin : lane;
       if (!q.queue.empty() && home.queue->name != q.queue && lane.queue->name != q.queue) continue;
       if (!q.type.empty() && home.type != q.type) continue;
-      JobInfo job = info(row);
+      JobInfo job = job_info(turn_, jobs_, row);
       if (q.scheduled && job.scheduled != *q.scheduled) continue;
       page.jobs.push_back(std::move(job));
       if (page.jobs.size() == static_cast<size_t>(q.limit)) {
@@ -129,7 +84,7 @@ Result<WhyInfo> Queries::why(JobId id) {
   FullRow row = turn_.store.read(id, false);
   if (!row.found) return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)};
   WhyInfo w;
-  w.job = info(row);
+  w.job = job_info(turn_, jobs_, row);
   const Lane& lane = *turn_.lanes.by_id(row.job.lane);
   switch (row.job.state) {
     case State::pending:

@@ -24,7 +24,6 @@ class Queries {
   Result<std::vector<QueueInfo>> queues(const std::string& name);
 
  private:
-  JobInfo info(const FullRow& row) const;
   void remember_end(JobId id, int64_t finished_ms);
   Result<int64_t> finish_of(State state, JobId id);
 

@@ -13,7 +13,7 @@ enum Tag : uint8_t {
   kJitterKind = 14, kJitterPercent = 16, kBackoffListEntry = 18, kOccurrence = 20, kUniqueFor = 22,
   kUniqueUntil = 24, kPriority = 26, kTtl = 28, kOnConflict = 30, kDurability = 32, kDelay = 34, kCancelAsked = 36,
   kCrashes = 38, kReboots = 40, kSequence = 42,
-  kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15, kMemo = 17,
+  kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15, kMemo = 17, kCallback = 19, kFailureCallback = 21,
   // of an attempt; kNumber begins a new one
   kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3,
   // of a schedule
@@ -135,6 +135,8 @@ std::string encode_opts(const JobOpts& o) {
   Writer w;
   w.policy(o.policy);
   w.bytes_if(kSink, o.sink);
+  w.bytes_if(kCallback, o.callback);
+  w.bytes_if(kFailureCallback, o.failure_callback);
   w.bytes_if(kTags, o.tags);
   w.bytes_if(kSchedule, o.schedule);
   w.number_if(kOccurrence, o.occurrence_wall_ms);
@@ -155,6 +157,8 @@ JobOpts decode_opts(std::string_view bytes) {
     if (r.policy(o.policy)) continue;
     switch (r.tag()) {
       case kSink: o.sink = r.bytes(); break;
+      case kCallback: o.callback = r.bytes(); break;
+      case kFailureCallback: o.failure_callback = r.bytes(); break;
       case kTags: o.tags = r.bytes(); break;
       case kSchedule: o.schedule = r.bytes(); break;
       case kOccurrence: o.occurrence_wall_ms = r.count(); break;
@@ -187,6 +191,8 @@ std::string encode_spec(const JobSpec& s) {
   w.number_if(kOnConflict, static_cast<int64_t>(s.on_conflict));
   w.bytes_if(kKey, s.concurrency_key);
   w.bytes_if(kSink, s.sink);
+  w.bytes_if(kCallback, s.callback);
+  w.bytes_if(kFailureCallback, s.failure_callback);
   w.number_if(kDurability, static_cast<int64_t>(s.durability));
   w.bytes_if(kTags, s.tags);
   return w.take();
@@ -208,6 +214,8 @@ JobSpec decode_spec(std::string_view bytes) {
       case kOnConflict: s.on_conflict = choice(r.number(), OnConflict::debounce); break;
       case kKey: s.concurrency_key = r.bytes(); break;
       case kSink: s.sink = r.bytes(); break;
+      case kCallback: s.callback = r.bytes(); break;
+      case kFailureCallback: s.failure_callback = r.bytes(); break;
       case kDurability: s.durability = choice(r.number(), Durability::memory); break;
       case kTags: s.tags = r.bytes(); break;
       default: break;

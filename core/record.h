@@ -18,6 +18,7 @@ namespace hf {
 struct JobOpts {
   Policy policy;
   std::string sink;
+  std::string callback, failure_callback;
   std::string tags;
   std::string schedule;            // made by this schedule
   int64_t occurrence_wall_ms = 0;  // ... for this scheduled time

@@ -123,6 +123,7 @@ struct RunnerSpec {
   int64_t defer_ms = 5000;
   int64_t splay_ms = 5000;  // after LinkUp: the first run within it, at random
   std::string sink;     // default sink of its jobs
+  std::string callback = {}, failure_callback = {};  // of its jobs, where they name none
   Batch batch;
   // Of a sink: percent of its batches that take the newest results first, 0..100; the others take the oldest.
   int newest_percent = 0;

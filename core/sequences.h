@@ -23,6 +23,7 @@ class Sequences {
     at->second.changed = true;
     return ++at->second.last;
   }
+  bool has_begun(const std::string& sink_queue) const { return last_.contains(sink_queue) || store_.meta(key(sink_queue).c_str(), 0) > 0; }
   void save() {  // at the end of a turn
     for (auto& [sink_queue, last] : last_) {
       if (last.changed) store_.set_meta(key(sink_queue).c_str(), last.last);

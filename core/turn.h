@@ -122,6 +122,7 @@ struct Turn {
   Limits& limits;
   Stats& stats;
   const std::string& key_prefix;  // "<device>-<file id>-": before the job id in idempotency keys
+  std::string (*callback_text)(const JobInfo&);  // of EngineOptions
   int64_t now_ms = 0;   // elapsed
   int64_t wall_ms = 0;
   bool wall_trusted = false;

@@ -109,6 +109,7 @@ struct JobSpec {
   OnConflict on_conflict = OnConflict::keep;
   std::string concurrency_key;
   std::string sink;
+  std::string callback, failure_callback;  // sinks that are told of its end: core/callbacks.cpp
   Durability durability = Durability::sync;
   std::string tags;
   bool operator==(const JobSpec&) const = default;
@@ -141,7 +142,7 @@ struct JobInfo {
   int64_t finished_wall_ms = 0;
   int64_t occurrence_wall_ms = 0;
   int64_t expires_wall_ms = 0;
-  std::string type, queue, sink, tags, schedule, unique_key, concurrency_key;
+  std::string type, queue, sink, callback, failure_callback, tags, schedule, unique_key, concurrency_key;
   std::string key;  // idempotency key
   std::string error;
   std::string payload, result;

@@ -343,6 +343,8 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.policy = handler.policy;
   if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
   spec.sink = handler.sink;
+  spec.callback = handler.callback;
+  spec.failure_callback = handler.failure_callback;
   spec.network = !handler.is_exec();
   return spec;
 }

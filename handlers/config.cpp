@@ -68,6 +68,19 @@ bool check_sink_name(const JsonValue& v, const Config& config) {
       (names.empty() ? " (\"sinks\" has none)" : " (\"sinks\" has: " + list_of(names) + ")"));
 }
 
+// Of a handler or schedule.
+bool check_named_sinks(const JsonValue& object, const Config& config) {
+  if (const auto sink = get(object, "sink"); sink && !check_sink_name(*sink, config)) return false;
+  for (const char* key : {"callback", "failure_callback"}) {
+    const auto told = get(object, key);
+    if (!told) continue;
+    if (!check_sink_name(*told, config)) return false;
+    const auto sink = std::find_if(config.sinks.begin(), config.sinks.end(), [&](const SinkConfig& s) { return s.name == told->node().text; });
+    if (!sink->files.root.empty()) return told->fail("sink " + quoted(sink->name) + " takes files (\"files\"): a callback is none");
+  }
+  return true;
+}
+
 // A program as execvp would find it.
 bool check_program(const JsonValue& argv, const std::string& program) {
   const JsonValue first = argv.item(0);
@@ -108,8 +121,7 @@ bool check_handlers(const JsonValue& section, Config& config) {
     if (const auto cwd = get(object, "cwd"); here && cwd && access(handler.cwd.c_str(), X_OK) != 0) {
       return cwd->fail(quoted(handler.cwd, 200) + ": " + reason(errno));
     }
-    const auto sink = get(object, "sink");
-    if (sink && !check_sink_name(*sink, config)) return false;
+    if (!check_named_sinks(object, config)) return false;
   }
   return true;
 }
@@ -182,8 +194,7 @@ bool check_schedules(const JsonValue& section, Config& config) {
     } else if (!line->zone_name().empty() && !check_zone(*cron, line->zone_name())) {
       return false;
     }
-    const auto sink = get(object, "sink");
-    if (sink && !check_sink_name(*sink, config)) return false;
+    if (!check_named_sinks(object, config)) return false;
   }
   return true;
 }

@@ -76,7 +76,7 @@ struct HandlerConfig {
   Policy policy;
   int concurrency = 0;   // 0: no limit of its own
   int64_t defer_ms = 0;  // 0: the default
-  std::string sink;
+  std::string sink, callback, failure_callback;
   // One of the two: a program, or a request.
   std::vector<std::string> exec;
   TextMap env;

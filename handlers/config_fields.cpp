@@ -126,6 +126,10 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
     {"defer", "duration",
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.defer_ms, 1, kDay); }},
     {"sink", "name", [](HandlerConfig& h, const JsonValue& v) { return v.name("sink", &h.sink); }},
+    {"callback", "name",
+     [](HandlerConfig& h, const JsonValue& v) { return v.name("callback", &h.callback); }},
+    {"failure_callback", "name",
+     [](HandlerConfig& h, const JsonValue& v) { return v.name("failure_callback", &h.failure_callback); }},
 };
 bool read_handler(const JsonValue& v, HandlerConfig* handler) {
   if (!read_fields(v, {{kHandlerFields, *handler}, {kPolicyFields, handler->policy}})) return false;

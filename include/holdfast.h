@@ -253,9 +253,11 @@ typedef struct hf_job_spec {
   const char *sink;    /* where a result is delivered; default: the handler's, else nowhere */
   int durability;      /* hf_durability */
   const char *tags;    /* free text, shown by list and show */
+  const char *callback;         /* the sink that is told when it has completed; default: the handler's, else none */
+  const char *failure_callback; /* ... when it is dead */
 } hf_job_spec;
 #define HF_JOB_SPEC_INIT \
-  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Durable when it returns. Any thread. `out` may be NULL. HF_E_INVALID (hf_errmsg names the field),
  * HF_E_TOO_LARGE, HF_E_FULL, HF_E_CONFLICT, HF_E_STATE (closing), HF_E_BUSY, HF_E_IO. */
@@ -353,9 +355,10 @@ typedef struct hf_handler_options {
   hf_backoff backoff;
   int64_t defer_ms;   /* pause after HF_DEFER, 1 ms..1 d; default 5 s */
   const char *sink;   /* default sink of its jobs */
+  const char *callback, *failure_callback; /* of its jobs that name none */
 } hf_handler_options;
 #define HF_HANDLER_OPTIONS_INIT \
-  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0}
+  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0}
 
 /* Says what runs jobs of `type`; opts may be NULL. Registering again replaces, at any time; runs of the one
  * before end where they began, so its `user` must live until they have, at the latest until hf_close. */

@@ -49,11 +49,8 @@ class Error : public std::runtime_error {
 };
 
 enum class State {
-  pending = HF_STATE_PENDING,
-  running = HF_STATE_RUNNING,
-  completed = HF_STATE_COMPLETED,
-  dead = HF_STATE_DEAD,
-  cancelled = HF_STATE_CANCELLED
+  pending = HF_STATE_PENDING, running = HF_STATE_RUNNING,
+  completed = HF_STATE_COMPLETED, dead = HF_STATE_DEAD, cancelled = HF_STATE_CANCELLED
 };
 enum class Outcome { done = HF_OK, retry = HF_RETRY, dead = HF_DEAD, defer = HF_DEFER, async = HF_ASYNC };
 enum class LogLevel { error = HF_LOG_ERROR, warn = HF_LOG_WARN, info = HF_LOG_INFO, debug = HF_LOG_DEBUG };
@@ -105,7 +102,7 @@ struct JobSpec {
   Milliseconds unique_for{};
   hf_on_conflict on_conflict = HF_CONFLICT_KEEP;
   std::string concurrency_key = {};
-  std::string sink = {};
+  std::string sink = {}, callback = {}, failure_callback = {};
   hf_durability durability = HF_DURABLE_SYNC;
   std::string tags = {};
 };
@@ -116,7 +113,7 @@ struct HandlerOptions {
   Milliseconds timeout{};
   Backoff backoff = {};
   Milliseconds defer{};
-  std::string sink = {};
+  std::string sink = {}, callback = {}, failure_callback = {};
 };
 
 struct Schedule {
@@ -252,6 +249,8 @@ inline hf_job_spec spec_of(const JobSpec& s, std::vector<std::int64_t>& list) {
   c.on_conflict = s.on_conflict;
   c.concurrency_key = s.concurrency_key.c_str();
   c.sink = s.sink.c_str();
+  c.callback = s.callback.c_str();
+  c.failure_callback = s.failure_callback.c_str();
   c.durability = s.durability;
   c.tags = s.tags.c_str();
   return c;
@@ -405,6 +404,8 @@ class Engine {
     c.backoff = detail::backoff_of(options.backoff, list);
     c.defer_ms = options.defer.count();
     c.sink = options.sink.c_str();
+    c.callback = options.callback.c_str();
+    c.failure_callback = options.failure_callback.c_str();
     F* raw = &owned->handler;
     {
       std::lock_guard lock(kept_->mutex);
@@ -553,9 +554,7 @@ class Engine {
   }
 
  private:
-  struct OwnedBase {
-    virtual ~OwnedBase() = default;
-  };
+  struct OwnedBase { virtual ~OwnedBase() = default; };
   template <class F>
   struct Owned final : OwnedBase {
     explicit Owned(F f) : handler(std::move(f)) {}

@@ -15,8 +15,9 @@ bool import(const void* from, void* to, size_t size, size_t min_size) {
   return true;
 }
 
-namespace {
 std::string text(const char* s) { return s != nullptr ? s : ""; }
+
+namespace {
 Error bad(const char* field, int64_t value, const char* allowed) {
   return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " + allowed};
 }
@@ -66,6 +67,8 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   s.on_conflict = static_cast<OnConflict>(c.on_conflict);
   s.concurrency_key = text(c.concurrency_key);
   s.sink = text(c.sink);
+  s.callback = text(c.callback);
+  s.failure_callback = text(c.failure_callback);
   s.durability = static_cast<Durability>(c.durability);
   s.tags = text(c.tags);
   return s;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/callbacks.h"
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/heal.h"
@@ -257,7 +258,7 @@ Status Host::set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner) {
   if (spec.concurrency < 0 || spec.concurrency > 10000) {
     return Error{HF_E_INVALID, "concurrency is " + std::to_string(spec.concurrency) + "; allowed is 1 to 10000"};
   }
-  if (!spec.sink.empty()) HF_TRY(check_name("sink", spec.sink));
+  HF_TRY(check_sinks(spec));
   std::shared_ptr<Runner> old;
   {
     std::lock_guard lock(state_->mutex);

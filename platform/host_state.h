@@ -14,6 +14,7 @@
 #include "platform/ballast.h"
 #include "platform/engine_wait.h"
 #include "platform/host.h"
+#include "platform/json.h"
 #include "platform/link_watch.h"
 #include "platform/memory.h"
 #include "platform/thread.h"
@@ -106,6 +107,7 @@ struct Host::State {
     o.clock = clock.rule;
     o.room = room;
     o.zones = &zones;
+    o.callback_text = callback_json;
     return o;
   }
 

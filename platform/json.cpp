@@ -1,5 +1,6 @@
 #include "platform/json.h"
 
+#include "core/callbacks.h"
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/json_choices.h"
@@ -67,6 +68,8 @@ Json job_object(const JobInfo& job, Sight sight) {
   put_time(&json, "occurrence", job.occurrence_wall_ms);
   put_text(&json, "schedule", job.schedule);
   put_text(&json, "sink", job.sink);
+  put_text(&json, "callback", job.callback);
+  put_text(&json, "failure_callback", job.failure_callback);
   if (job.timeout_ms > 0) json["timeout"] = format_duration(job.timeout_ms);
   if (job.timeout_ms < 0) json["timeout"] = "none";
   put_text(&json, "key", job.key);
@@ -106,6 +109,8 @@ void put_scheduled_job(Json* to, const JobSpec& job, Sight sight) {
   if (job.ttl_ms) json["ttl"] = format_duration(job.ttl_ms);
   put_text(&json, "concurrency_key", job.concurrency_key);
   put_text(&json, "sink", job.sink);
+  put_text(&json, "callback", job.callback);
+  put_text(&json, "failure_callback", job.failure_callback);
   if (job.durability != Durability::sync) json["durability"] = name_in(kDurabilities, job.durability);
   if (sight == Sight::outline) return;
   put_text(&json, "tags", job.tags);
@@ -178,6 +183,14 @@ JsonArray queue_array(const std::vector<QueueInfo>& queues) {
 
 std::string job_json(const JobInfo& job, Sight sight) {
   return job_object(job, sight).text();
+}
+
+std::string callback_json(const JobInfo& job) {
+  Json json;
+  json["type"] = callback_event(job);
+  put_time(&json, "timestamp", job.finished_wall_ms);
+  json["data"] = job_object(job, Sight::all);
+  return json.text();
 }
 
 std::string jobs_json(const JobPage& page, Sight sight) {

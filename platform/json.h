@@ -20,6 +20,8 @@ namespace hf {
 enum class Sight : uint8_t { all, outline };
 
 std::string job_json(const JobInfo& job, Sight sight);
+// Of a job that has ended, for its callback: {"type": "job.completed", "timestamp": "...", "data": as job_json()}
+std::string callback_json(const JobInfo& job);
 std::string jobs_json(const JobPage& page, Sight sight);  // {"jobs": [...], "next": id}
 std::string why_json(const WhyInfo& why, Sight sight);
 std::string stats_json(const Stats& stats, const PeerReport& peers = {});

@@ -3,7 +3,7 @@ _holdfast() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
   local command=${COMP_WORDS[1]} sub=${COMP_WORDS[2]} words=
   local common="--json --socket --help"
-  local job="--queue --priority --max-attempts --timeout --ttl --sink --concurrency-key --durability --tags"
+  local job="--queue --priority --max-attempts --timeout --ttl --sink --callback --failure-callback --concurrency-key --durability --tags"
   COMPREPLY=()
 
   case $prev in

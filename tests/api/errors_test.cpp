@@ -56,6 +56,8 @@ TEST_CASE_FIXTURE(Errors, "hf_enqueue: each field has its bounds, and the messag
   refused("queue", HF_E_INVALID, [&](S& s) { s.queue = long_name.c_str(); });
   refused("queue", HF_E_INVALID, [](S& s) { s.queue = "sink:x"; });
   refused("sink", HF_E_INVALID, [](S& s) { s.sink = "\x01"; });
+  refused("callback", HF_E_INVALID, [](S& s) { s.callback = "a b"; });
+  refused("failure_callback", HF_E_INVALID, [](S& s) { s.failure_callback = "/"; });
   refused("payload", HF_E_INVALID, [](S& s) { s.payload_len = 1; });
   refused("priority", HF_E_INVALID, [](S& s) { s.priority = -HF_PRIORITY_MAX - 1; });
   refused("delay", HF_E_INVALID, [](S& s) { s.delay_ms = -1; });
@@ -220,6 +222,8 @@ TEST_CASE_FIXTURE(Errors, "hf_register: each option has its bounds") {
   CHECK(register_code([](O& o) { o.timeout_ms = -2; }) == HF_E_INVALID);
   CHECK(register_code([](O& o) { o.defer_ms = 86400001; }) == HF_E_INVALID);
   CHECK(register_code([](O& o) { o.sink = "a b"; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.callback = "a b"; }) == HF_E_INVALID);
+  CHECK(register_code([](O& o) { o.failure_callback = "a b"; }) == HF_E_INVALID);
   CHECK(register_code([](O& o) { o.backoff.max_ms = -1; }) == HF_E_INVALID);
   CHECK(register_code([](O& o) { o.concurrency = 1; }) == HF_OK);
 }

@@ -65,7 +65,9 @@
   F(hf_job_spec, sink, 176) \
   F(hf_job_spec, durability, 184) \
   F(hf_job_spec, tags, 192) \
-  S(hf_job_spec, 200) \
+  F(hf_job_spec, callback, 200) \
+  F(hf_job_spec, failure_callback, 208) \
+  S(hf_job_spec, 216) \
   F(hf_job_info, struct_size, 0) \
   F(hf_job_info, owned_, 8) \
   F(hf_job_info, id, 16) \
@@ -105,7 +107,9 @@
   F(hf_handler_options, backoff, 24) \
   F(hf_handler_options, defer_ms, 80) \
   F(hf_handler_options, sink, 88) \
-  S(hf_handler_options, 96) \
+  F(hf_handler_options, callback, 96) \
+  F(hf_handler_options, failure_callback, 104) \
+  S(hf_handler_options, 112) \
   F(hf_schedule_spec, struct_size, 0) \
   F(hf_schedule_spec, name, 8) \
   F(hf_schedule_spec, cron, 16) \
@@ -115,7 +119,7 @@
   F(hf_schedule_spec, overlap, 44) \
   F(hf_schedule_spec, options, 48) \
   F(hf_schedule_spec, job, 56) \
-  S(hf_schedule_spec, 256) \
+  S(hf_schedule_spec, 272) \
   F(hf_schedule_options, struct_size, 0) \
   F(hf_schedule_options, dst, 8) \
   F(hf_schedule_options, splay_ms, 16) \

@@ -215,6 +215,25 @@ TEST_CASE_FIXTURE(BudgetFixture, "limits of a budget") {
   ask<Done>(SetBudgets{many});
 }
 
+TEST_CASE_FIXTURE(BudgetFixture, "a budget that is taken away and given again has what was spent, in one process and over a crash") {
+  sink();
+  budget({.day_bytes = 100'000});
+  produce(100);
+  delivered(take_started(), 10'000);
+  const SetBudgets none{{}, kLinkMetered};
+  ask<Done>(Op(none));
+  ask<Done>(Op(budgets));
+  CHECK(info().day_spent == 10'000);
+  produce(100);
+  delivered(take_started(), 5'000);
+  ask<Done>(Op(SetBudgets{{{.link = "lte", .day_bytes = 100'000}}, "lte"}));
+  produce(100);
+  delivered(take_started(), 700);  // writes what was spent anew
+  crash();
+  set_again();
+  CHECK(info().day_spent == 15'000);
+}
+
 TEST_CASE("a count survives as text, and what does not read is left out") {
   SlidingCount<kHour, 25> count;
   for (int64_t h = 0; h < 60; ++h) count.add(h * kHour + 5, h);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "core/callbacks.h"
 #include "core/engine.h"
 #include "core/random.h"
 #include "core/scheduler.h"
@@ -84,7 +85,7 @@ class Fleet {
   Limits limits_ = resolve({}).value();
   Stats stats_;
   std::string key_prefix_ = "gw-1-";
-  Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, random_, limits_, stats_, key_prefix_};
+  Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, random_, limits_, stats_, key_prefix_, plain_callback_text};
   Jobs jobs_{turn_};
 };
 

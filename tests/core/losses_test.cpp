@@ -1,4 +1,5 @@
 // The loss ledger: what the queue threw away is counted, and told.
+#include "core/jobs.h"
 #include "core/losses.h"
 #include "core/units.h"
 #include "engine_fixture.h"
@@ -79,7 +80,7 @@ TEST_CASE_FIXTURE(LossFixture, "what is lost is uploaded, once its time has come
   pass(60'000);
   const RunJob report = take_started();
   CHECK(report.type == kLossReportType);
-  CHECK(report.queue == kLossReportQueue);
+  CHECK(report.queue == kOwnQueue);
   CHECK(report.bytes == "{\"losses\":[{\"cause\":\"expired\",\"queue\":\"readings\",\"count\":2,\"total\":2,\"first\":\"" + format_time(at - 59'010) +
                             "\",\"last\":\"" + format_time(at) + "\"}]}");
   CHECK_FALSE(report.key.empty());
@@ -138,6 +139,23 @@ TEST_CASE_FIXTURE(LossFixture, "limits of the ledger") {
     if (loss.queue == "*") CHECK(loss.total == 5);
   }
   CHECK(total == static_cast<int64_t>(kLossesMax) + 5);
+  // One for each cause beyond, at most: they are read again, too.
+  handler("x");
+  limits.keep_dead_ms = 1000;
+  ask<Done>(SetLimits{limits});
+  add(spec("x"));
+  end(take_started(), Outcome::dead, "no");
+  pass(20'000);
+  leave();
+  EngineOptions o = options();
+  o.log_lost = true;
+  auto opened = Engine::open(o);
+  REQUIRE(opened);
+  engine = std::move(*opened);
+  std::vector<Loss> before = losses();
+  CHECK(before.size() == kLossesMax + 3);
+  crash();
+  CHECK(losses().size() == before.size());
   CHECK(refused(SetLossReport{"cloud", 999}).message == "every is 999ms; allowed is 1s to 1w");
   CHECK(refused(SetLossReport{"a b", 1000}).code == HF_E_INVALID);
   ask<Done>(SetLossReport{"cloud", kLossReportMaxMs});

@@ -460,6 +460,22 @@ TEST_CASE("a sink that is named is there") {
         "has: cloud)");
   CHECK(failure(R"({"schedules": {"s": {"cron": "@daily", "type": "r", "sink": "x"}}})")
             .find("schedules.s.sink: there is no sink") != std::string::npos);
+  CHECK(handler_failure("\"exec\": [\"/bin/sh\"], \"callback\": \"ops\"") ==
+        "h.json:2: handlers.report.callback: there is no sink \"ops\" (\"sinks\" has none)");
+  CHECK(failure(R"({"schedules": {"s": {"cron": "@daily", "type": "r", "failure_callback": "x"}}})")
+            .find("schedules.s.failure_callback: there is no sink") != std::string::npos);
+}
+
+TEST_CASE("a callback names a sink that takes one") {
+  const Folder folder;
+  const std::string sinks = "\"sinks\": {\"ops\": {\"url\": \"https://a.example/\"}, \"videos\": {\"url\": \"https://a.example/\", "
+                            "\"files\": {\"root\": \"" + folder.path + "\"}}}}";
+  CHECK(failure("{\"handlers\": {\"r\": {\"exec\": [\"/bin/sh\"], \"failure_callback\": \"videos\"}},\n" + sinks) ==
+        "h.json:1: handlers.r.failure_callback: sink \"videos\" takes files (\"files\"): a callback is none");
+  const auto config = parse_config("{\"handlers\": {\"r\": {\"exec\": [\"/bin/sh\"], \"callback\": \"ops\", \"failure_callback\": \"ops\"}}, " + sinks, "h.json");
+  REQUIRE(config);
+  CHECK(runner_spec(config->handlers[0]).callback == "ops");
+  CHECK(runner_spec(config->handlers[0]).failure_callback == "ops");
 }
 
 TEST_CASE("schedules: the line and the zone are checked") {

@@ -83,7 +83,7 @@ TEST_CASE("a job is read with all its fields") {
       enqueued(R"({"type":"report","payload":{"a": [1, 2]},"queue":"slow","priority":-3,
     "delay":"30s","max_attempts":7,"backoff":{"kind":"list","list":["1s","10s"],"jitter":"percent",
     "jitter_percent":20},"timeout":"none","ttl":"1h","unique_key":"u","unique_for":"1d",
-    "on_conflict":"replace","concurrency_key":"c","sink":"cloud","tags":"t","durability":"grouped"})");
+    "on_conflict":"replace","concurrency_key":"c","sink":"cloud","callback":"ops","failure_callback":"alarm","tags":"t","durability":"grouped"})");
   CHECK(spec.type == "report");
   CHECK(spec.payload == R"({"a":[1,2]})");
   CHECK(spec.queue == "slow");
@@ -101,6 +101,8 @@ TEST_CASE("a job is read with all its fields") {
   CHECK(spec.on_conflict == OnConflict::replace);
   CHECK(spec.concurrency_key == "c");
   CHECK(spec.sink == "cloud");
+  CHECK(spec.callback == "ops");
+  CHECK(spec.failure_callback == "alarm");
   CHECK(spec.tags == "t");
   CHECK(spec.durability == Durability::grouped);
 }
@@ -221,6 +223,29 @@ TEST_CASE("a job goes out with times in RFC 3339 and without what is not set") {
   CHECK(outline.find("\"payload\"") == std::string::npos);
   CHECK(outline.find("result_base64") == std::string::npos);
   CHECK(outline.find("\"payload_size\":7") != std::string::npos);
+}
+
+TEST_CASE("a callback says which event, when, and the job as it is shown, without a payload that it was not given") {
+  JobInfo job;
+  job.id = 17;
+  job.type = "report";
+  job.state = State::dead;
+  job.finished_wall_ms = 1795573800000;
+  job.error = "exit 1 \xff\"";
+  job.payload_size = 3;
+  job.callback = "ops";
+  const auto tree = parse_json(callback_json(job));
+  REQUIRE(tree);
+  CHECK(tree->find("type")->text == "job.failed");
+  CHECK(tree->find("timestamp")->text == "2026-11-25T02:30:00Z");
+  const JsonNode& data = *tree->find("data");
+  CHECK(data.find("id")->text == "17");
+  CHECK(data.find("state")->text == "dead");
+  CHECK(data.find("callback")->text == "ops");
+  CHECK(data.find("payload") == nullptr);
+  CHECK(data.find("payload_size")->text == "3");
+  job.state = State::completed;
+  CHECK(callback_json(job).starts_with("{\"type\":\"job.completed\""));
 }
 
 TEST_CASE("text that is not UTF-8 does no harm") {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/callbacks.h"
+
 namespace hf::sim {
 
 void Ledger::violated(JobId id, const std::string& what) const { throw Violation{"job " + std::to_string(id) + ": " + what}; }
@@ -116,7 +118,7 @@ void Ledger::learn(const Op& op, const Reply& reply, const Tick& tick) {
 void Ledger::apply(const Transition& t) {
   if (t.change == Change::enqueued) {
     if (!ever_.insert(t.id).second) violated(t.id, "this id was used before");
-    jobs_[t.id];
+    jobs_[t.id].callback = t.type == kCallbackType;
     return;
   }
   if (t.change == Change::fired) return;
@@ -172,11 +174,12 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
       continue;
     }
     if (gone_.count(now.id) != 0) violated(now.id, "was removed and is there again");
-    bool scheduled = !now.schedule.empty();
-    if (!scheduled && doubt_.tags.count(now.tags) == 0) violated(now.id, "nobody asked for it: " + now.tags);
+    const bool callback = now.type == kCallbackType;
+    if (now.schedule.empty() && !callback && doubt_.tags.count(now.tags) == 0) violated(now.id, "nobody asked for it: " + now.tags);
     if (!ever_.insert(now.id).second) violated(now.id, "this id was used before");
     Job& job = jobs_[now.id];
     job.tags.insert(now.tags);
+    job.callback = callback;
     job.state = claimed_by_nobody(now, recovered) ? State::pending : now.state;
     job.max_attempts = static_cast<int>(now.max_attempts);
     job.expires = now.expires_wall_ms != 0;
@@ -198,7 +201,7 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
 }
 
 void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool recovered) {
-  if (known.tags.count(now.tags) == 0 && now.schedule.empty() && doubt_.tags.count(now.tags) == 0 && given_.count(now.tags) == 0) {
+  if (known.tags.count(now.tags) == 0 && now.schedule.empty() && !known.callback && doubt_.tags.count(now.tags) == 0 && given_.count(now.tags) == 0) {
     violated(id, "has the tags " + now.tags + ", not " + (known.tags.empty() ? "" : *known.tags.begin()));
   }
   known.tags.insert(now.tags);

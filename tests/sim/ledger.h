@@ -42,6 +42,7 @@ class Ledger {
     bool expires = false;
     bool cancel_asked = false;  // it may be cancelled
     bool cancel_owed = false;   // it must not go on after the process has ended
+    bool callback = false;      // tells how another one ended
   };
   const Job* find(JobId id) const;
   size_t size() const { return jobs_.size(); }

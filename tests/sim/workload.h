@@ -70,6 +70,8 @@ class Workload {
       if (one_in(2)) s.unique_for_ms = random_.between(1, 10000);
     }
     if (one_in(6)) s.sink = "s";
+    if (one_in(8)) s.callback = "s";
+    if (one_in(8)) s.failure_callback = "s";
     if (one_in(5)) s.durability = Durability::grouped;
     return s;
   }
@@ -129,12 +131,16 @@ class Workload {
     auto& jobs = ledger.jobs();
     auto it = jobs.lower_bound(jobs.begin()->first + static_cast<JobId>(below(static_cast<uint64_t>(jobs.rbegin()->first - jobs.begin()->first) + 1)));
     if (it == jobs.end()) it = std::prev(it);
-    // Most have ended: mostly one that has not is meant, if there is one near.
-    if (one_in(4)) return it->first;
+    // Callbacks are left alone, so that they can be counted at the end. Most jobs have ended: mostly one that has not is meant,
+    // if there is one near.
+    const bool any = one_in(4);
+    JobId first = 0;
     for (auto near = it; near != jobs.end(); ++near) {
-      if (!is_final(near->second.state)) return near->first;
+      if (near->second.callback) continue;
+      if (first == 0) first = near->first;
+      if (any || !is_final(near->second.state)) return near->first;
     }
-    return it->first;
+    return first != 0 ? first : 1;
   }
 
   Random& random_;

@@ -320,8 +320,8 @@ class World {
   void check_delivered(JobId id) {
     auto it = delivered_.find(id);
     if (it == delivered_.end()) return;  // it had no sink
-    const std::string* held = peer_.held(it->second);
-    if (held == nullptr || *held != result_of(id)) violated("job " + std::to_string(id) + " is completed, and the peer does not hold its result");
+    const std::string* held = peer_.held(it->second.key);
+    if (held == nullptr || *held != it->second.bytes) violated("job " + std::to_string(id) + " is completed, and the peer does not hold its result");
   }
 
   // ---- runs
@@ -338,8 +338,8 @@ class World {
       ++out_.runs;
       if (j.key != "gw-0000abcd-" + std::to_string(j.id)) violated(who + " has the key " + j.key);
       if (delivery) {
-        if (j.bytes != result_of(j.id)) violated(who + ": what is uploaded is not its result");
-        delivered_[j.id] = j.key;
+        if (j.type != kCallbackType && j.bytes != result_of(j.id)) violated(who + ": what is uploaded is not its result");
+        delivered_[j.id] = {j.key, j.bytes};
       }
     }
     if (delivery) {
@@ -532,9 +532,16 @@ class World {
   void verify() {
     std::string check = std::get<std::string>(turn({Check{}}).front());
     if (!check.empty()) violated("check: " + check);
+    Told told;
+    std::vector<JobInfo> infos;
     for (auto& [id, job] : ledger_.jobs()) {
-      const std::string wrong = verdict(std::get<JobInfo>(turn({Get{id}}).front()), job.state, peer_, result_of(id));
+      const JobInfo& info = infos.emplace_back(std::get<JobInfo>(turn({Get{id}}).front()));
+      const std::string wrong = verdict(info, job.state, peer_, result_of(id));
       if (!wrong.empty()) violated(wrong);
+      told.add(info);
+    }
+    for (const JobInfo& info : infos) {
+      if (const std::string wrong = told.verdict(info); !wrong.empty()) violated(wrong);
     }
   }
 
@@ -563,7 +570,10 @@ class World {
   std::vector<std::vector<RunEnded>> ends_;
   std::map<std::pair<JobId, uint64_t>, size_t> end_of_;
   std::set<std::tuple<int, JobId, uint64_t>> numbers_, told_;
-  std::map<JobId, std::string> delivered_;
+  struct Delivered {
+    std::string key, bytes;
+  };
+  std::map<JobId, Delivered> delivered_;
 
   std::vector<Op> in_flight_;
   EngineOptions used_options_;
