@@ -1,4 +1,4 @@
-// An HTTP server on a thread of its own, which remembers what it said yes to. It allocates whatever the library may not.
+// A server on a thread of its own, which remembers what it said yes to. It allocates whatever the library may not.
 #pragma once
 
 #include <arpa/inet.h>
@@ -56,11 +56,13 @@ class ServerTls {
 // A client, with TLS or without.
 class Wire {
  public:
-  Wire(int fd, const ServerTls* tls) : fd_(fd), tls_(tls != nullptr) {
+  explicit Wire(int fd) : fd_(fd) {
     mbedtls_ssl_init(&ssl_);
     const timeval limit{2, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    if (!tls_) return;
+  }
+  void begin_tls(const ServerTls* tls) {
+    tls_ = true;
     broken_ = mbedtls_ssl_setup(&ssl_, tls->config()) != 0;
     mbedtls_ssl_set_bio(
         &ssl_, &fd_,
@@ -96,16 +98,16 @@ class Wire {
 
  private:
   int fd_;
-  const bool tls_;
-  bool broken_ = false;
+  bool tls_ = false, broken_ = false;
   mbedtls_ssl_context ssl_;
 };
 
+enum class Speaks { http, https, https_behind_a_proxy, nats };
+
 class RememberingPeer {
  public:
-  RememberingPeer() : RememberingPeer(nullptr) {}
-  explicit RememberingPeer(const TestCa::Pair& pair) : RememberingPeer(std::make_unique<ServerTls>(pair)) {}
-  explicit RememberingPeer(std::unique_ptr<ServerTls> tls) : tls_(std::move(tls)) {
+  // `pair`: of those under TLS.
+  explicit RememberingPeer(Speaks what, const TestCa::Pair* pair = nullptr) : what_(what), tls_(pair != nullptr ? std::make_unique<ServerTls>(*pair) : nullptr) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -144,32 +146,74 @@ class RememberingPeer {
       if (poll(&wait, 1, 20) < 1) continue;
       const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
       if (client < 0) continue;
-      Wire wire(client, tls_.get());
+      Wire wire(client);
+      if (what_ == Speaks::nats) {
+        speak_nats(wire);
+        continue;
+      }
+      std::string connect;
+      if (what_ == Speaks::https_behind_a_proxy) {
+        while (connect.find("\r\n\r\n") == std::string::npos && more(wire, &connect)) {
+        }
+        if (connect.starts_with("CONNECT ")) say(wire, "HTTP/1.1 200 OK\r\n\r\n");
+      }
+      if (tls_) wire.begin_tls(tls_.get());
       answer(wire);
     }
   }
+  static bool more(Wire& client, std::string* got) {
+    char data[4096];
+    const ssize_t n = client.read(data, sizeof data);
+    if (n > 0) got->append(data, static_cast<size_t>(n));
+    return n > 0;
+  }
+  static void say(Wire& client, const std::string& text) { client.write(text.data(), text.size()); }
   // One request. A client that goes away in the middle gets no yes.
   void answer(Wire& client) {
     std::string got;
     size_t head = 0, length = 0;
     while (head == 0 || got.size() < head + length) {
-      char data[4096];
-      const ssize_t n = client.read(data, sizeof data);
-      if (n <= 0) return;
-      got.append(data, static_cast<size_t>(n));
+      if (!more(client, &got)) return;
       if (head != 0 || got.find("\r\n\r\n") == std::string::npos) continue;
       head = got.find("\r\n\r\n") + 4;
       const size_t field = got.find("Content-Length: ");
       if (field < head) length = std::stoul(got.substr(field + 16));
     }
-    {
-      std::lock_guard lock(mutex_);
-      bodies_ += got.substr(head);
+    keep(got.substr(head));
+    say(client, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  }
+  // As much of a server with one stream as a publisher sees, until the client goes away or says nothing for two seconds.
+  void speak_nats(Wire& client) {
+    say(client, "INFO {\"headers\":true,\"max_payload\":1048576}\r\n");
+    std::string got;
+    while (true) {
+      const size_t end = got.find("\r\n");
+      if (end == std::string::npos) {
+        if (!more(client, &got)) return;
+        continue;
+      }
+      const std::string line = got.substr(0, end);
+      got.erase(0, end + 2);
+      if (line == "PING") say(client, "PONG\r\n");
+      if (!line.starts_with("HPUB ")) continue;
+      // HPUB subject reply headers bytes
+      const size_t reply = line.find(' ', 5) + 1;
+      const size_t bytes = std::stoul(line.substr(line.rfind(' ') + 1));
+      while (got.size() < bytes + 2) {
+        if (!more(client, &got)) return;
+      }
+      keep(got.substr(0, bytes));
+      got.erase(0, bytes + 2);
+      const std::string ack = R"({"stream":"s","seq":1})";
+      say(client, "MSG " + line.substr(reply, line.find(' ', reply) - reply) + " 1 " + std::to_string(ack.size()) + "\r\n" + ack + "\r\n");
     }
-    constexpr char kYes[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    client.write(kYes, sizeof kYes - 1);
+  }
+  void keep(const std::string& body) {
+    std::lock_guard lock(mutex_);
+    bodies_ += body;
   }
 
+  const Speaks what_;
   const std::unique_ptr<ServerTls> tls_;
   int listener_ = -1;
   uint16_t port_ = 0;

@@ -15,6 +15,7 @@
 #include <fstream>
 #include <iterator>
 #include <thread>
+#include <utility>
 
 #include "fault.h"
 
@@ -29,6 +30,7 @@ namespace {
 // ctest's limit would not say where it hangs.
 constexpr unsigned kHangSeconds = 60;
 constexpr int64_t kPatienceMs = 20'000;
+constexpr const char* kClip = "what a file holds";
 char place[96];
 void tell_place() { (void)!write(STDERR_FILENO, place, strlen(place)); }
 void hangs(int) { abort(); }
@@ -83,11 +85,18 @@ size_t descriptors_now() {
 World::World() {
   const std::string soon = R"("defer":"20ms","max_attempts":20,"backoff":{"base":"10ms","max":"20ms"})";
   const std::string tls = R"("allow_private":true,"tls":{"ca":")" + ca_.file() + R"("})";
+  const std::string outbox = dir_ / "outbox";
+  std::filesystem::create_directory(outbox);
+  std::ofstream(outbox + "/clip.bin") << kClip;
   std::ofstream(dir_ / "config.json")
-      << R"({"handlers":{"prog":{"exec":["/bin/cat"],)" << soon << R"(,"sink":"cloud"},)"
+      << R"({"handlers":{"prog":{"exec":["/bin/cat"],)" << soon << R"(,"sink":"cloud","callback":"hooks"},)"
       << R"("call":{"http":{"url":"http://localhost:)" << plain_.port() << R"(/","allow_private":true},)" << soon << "},"
       << R"("trusting":{"http":{"url":"https://localhost:)" << stranger_.port() << R"(/",)" << tls << "}," << soon << "}},"
-      << R"("sinks":{"cloud":{"url":"https://localhost:)" << cloud_.port() << R"(/",)" << tls << "," << soon << "}}}";
+      << R"("sinks":{"cloud":{"url":"https://localhost:)" << cloud_.port() << R"(/",)" << tls << "," << soon << "},"
+      << R"("far":{"url":"https://localhost/","proxy":"http://localhost:)" << far_.port() << R"(",)" << tls << "," << soon << "},"
+      << R"("bus":{"url":"nats://localhost:)" << bus_.port() << R"(","nats":{"subject":"gw"},"allow_private":true,)" << soon << "},"
+      << R"("hooks":{"url":"http://localhost:)" << plain_.port() << R"(/","allow_private":true,"format":"raw","batch":{"max_jobs":1},)" << soon << "},"
+      << R"("videos":{"url":"http://localhost:)" << plain_.port() << R"(/","allow_private":true,"files":{"root":")" << outbox << R"(","protocol":"put"},)" << soon << "}}}";
 }
 
 uint64_t World::live(int64_t n, int64_t for_ms) {
@@ -98,7 +107,7 @@ uint64_t World::live(int64_t n, int64_t for_ms) {
   Spare mine;
   for (const char* suffix : {"", "-wal", "-shm", ".ballast"}) std::filesystem::remove(dir_ / "queue.db" + suffix);
   acknowledged_.clear();
-  for (RememberingPeer* peer : {&plain_, &cloud_}) peer->forget();
+  for (RememberingPeer* peer : {&plain_, &cloud_, &far_, &bus_}) peer->forget();
   fault::set(n, for_ms);
   open();
   work(n);
@@ -143,17 +152,19 @@ void World::open() {
   handler.defer_ms = 20;
   handler.max_attempts = 20;
   must("hf_register", [&] { return hf_register(engine_, "fn", run, nullptr, &handler); });
-  handler.sink = "cloud";
-  must("hf_register", [&] { return hf_register(engine_, "send", run, nullptr, &handler); });
+  for (const auto& [type, sink] : {std::pair("send", "cloud"), std::pair("tunnel", "far"), std::pair("publish", "bus"), std::pair("clip", "videos")}) {
+    handler.sink = sink;
+    must("hf_register", [&] { return hf_register(engine_, type, run, nullptr, &handler); });
+  }
   must("hf_load_config", [&] { return hf_load_config(engine_, config.c_str()); });
   must("hf_start", [&] { return hf_start(engine_); });
 }
 
-void World::add(const char* type, const std::string& token) {
+void World::add(const char* type, const std::string& payload, const std::string& token) {
   hf_job_spec spec = HF_JOB_SPEC_INIT;
   spec.type = type;
-  spec.payload = token.data();
-  spec.payload_len = token.size();
+  spec.payload = payload.data();
+  spec.payload_len = payload.size();
   hf_job_id id = 0;
   // What was refused was not taken. Asked for again it is another job.
   must("hf_enqueue", [&] { return hf_enqueue(engine_, &spec, &id); });
@@ -191,6 +202,9 @@ void World::work(int64_t n) {
   add("prog", "prog" + name + "4;");
   add("call", "call" + name + "5;");
   add("trusting", "trusting" + name + "6;");
+  add("tunnel", "tunnel" + name + "7;");
+  add("publish", "publish" + name + "8;");
+  add("clip", R"({"file":"clip.bin"})", kClip);
   const std::string job = "/v1/jobs/" + std::to_string(acknowledged_.begin()->first);
   for (const std::string& path : {job, job + "/why", std::string("/v1/jobs"), std::string("/v1/stats"), std::string("/metrics"), std::string("/healthz"),
                                   job + "/wait?timeout=1s", std::string("/v1/nothing")})
@@ -218,6 +232,13 @@ void World::wait_for_all() {
   }
 }
 
+void World::wait_for_callback(hf_job_id id) {
+  const std::string told = R"({"type":"job.completed",)", of = "\"id\":" + std::to_string(id) + ",";
+  for (const int64_t until = fault::now_ms() + kPatienceMs; !(plain_.has(told) && plain_.has(of)); std::this_thread::yield()) {
+    REQUIRE_MESSAGE(fault::now_ms() < until, "nobody was told that job " << id << " has completed");
+  }
+}
+
 // When nothing fails.
 void World::check() {
   for (const auto& [id, job] : acknowledged_) {
@@ -225,8 +246,11 @@ void World::check() {
     REQUIRE_MESSAGE(hf_get(engine_, id, &info) == HF_OK, "lost: " << job.token);
     CHECK_MESSAGE((info.state == HF_STATE_COMPLETED) == (job.type != "trusting"), job.token << ": " << std::string(info.error != nullptr ? info.error : ""));
     if (job.type == "send" || job.type == "prog") CHECK_MESSAGE(cloud_.has(job.token), "completed, and the peer has it not: " << job.token);
-    if (job.type == "call") CHECK_MESSAGE(plain_.has(job.token), "completed, and the peer has it not: " << job.token);
+    if (job.type == "call" || job.type == "clip") CHECK_MESSAGE(plain_.has(job.token), "completed, and the peer has it not: " << job.token);
+    if (job.type == "tunnel") CHECK_MESSAGE(far_.has(job.token), "completed, and the peer has it not: " << job.token);
+    if (job.type == "publish") CHECK_MESSAGE(bus_.has(job.token), "completed, and the broker has it not: " << job.token);
     hf_job_info_free(&info);
+    if (job.type == "prog") wait_for_callback(id);
   }
   CHECK_MESSAGE(!stranger_.has_something(), "a server that is not to be trusted was");
 }

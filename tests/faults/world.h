@@ -27,11 +27,13 @@ class World {
   template <class F>
   void must(const char* what, F call);
   void open();
-  void add(const char* type, const std::string& token);
+  void add(const char* type, const std::string& token) { add(type, token, token); }
+  void add(const char* type, const std::string& payload, const std::string& token);
   void add_async(const std::string& token);
   void work(int64_t n);
   void wait_for_all();
   void check();
+  void wait_for_callback(hf_job_id id);
 
   struct Told {  // outlives the call
     std::atomic<int> code{0};
@@ -42,7 +44,9 @@ class World {
   };
   const TempFolder dir_;
   TestCa ca_{"Test Root"}, others_{"Stranger"};
-  RememberingPeer plain_, cloud_{ca_.issue("localhost", "DNS:localhost")}, stranger_{others_.issue("localhost", "DNS:localhost")};
+  const TestCa::Pair ours_ = ca_.issue("localhost", "DNS:localhost"), theirs_ = others_.issue("localhost", "DNS:localhost");
+  RememberingPeer plain_{Speaks::http}, cloud_{Speaks::https, &ours_}, far_{Speaks::https_behind_a_proxy, &ours_}, bus_{Speaks::nats};
+  RememberingPeer stranger_{Speaks::https, &theirs_};
   hf_engine* engine_ = nullptr;
   std::map<hf_job_id, Job> acknowledged_;
   size_t descriptors_ = SIZE_MAX;  // of a program without an engine
