@@ -10,9 +10,6 @@ namespace {
 
 constexpr int64_t kNoTime = INT64_MAX;
 
-// The lookup and the connection keep their own; this one is for files of certificates that cannot be read.
-int64_t dial_ms(const HttpDeadlines& deadlines) { return deadlines.dns_ms + deadlines.connect_ms + deadlines.tls_ms; }
-
 NetError copy_of(const NetError& error) noexcept {
   NetError copy{error.kind, error.phase, {}};
   (void)guarded([&] { copy.message = error.message; });
@@ -102,32 +99,33 @@ void BrokerClient::open() {
     if (!added) return lose(net_error(NetErrorKind::kLocal, added.error().message));
     tls_id_ = *added;
   }
-  DialTarget target;
-  target.host = options_.url.host;
-  target.port = options_.url.port;
-  target.host_is_ip = options_.url.host_is_ip;
-  target.under_tls = options_.url.https;
-  target.tls = tls_id_.value_or(kTlsSystem);
-  target.allow_private = options_.allow_private;
-  target.name = name_;
-  dial_ = std::make_unique<Dial>(net_, std::move(target), options_.deadlines,
-                                 [this](NetError error, TcpSocketPtr socket, std::unique_ptr<TlsSession> tls) {
-                                   dial_.reset();
-                                   dialled(std::move(error), std::move(socket), std::move(tls));
-                                 });
-  phase_since_ms_ = now_ms();
+  dial_phase_ = NetPhase::kDns;
+  const auto on_phase = [this](NetPhase phase) {
+    dial_phase_ = phase;
+    phase_since_ms_ = now_ms();
+    arm();
+  };
+  dial_ = std::make_unique<Dial>(net_, origin(), options_.deadlines, on_phase,
+                                 [this](NetError error, Way way) { dialled(std::move(error), std::move(way)); });
   arm();
 }
 
-void BrokerClient::dialled(NetError error, TcpSocketPtr socket, std::unique_ptr<TlsSession> tls) {
+Origin BrokerClient::origin() const {
+  const Url& url = options_.url;
+  return {url.https, url.host, url.port, url.host_is_ip, tls_id_.value_or(kTlsSystem), options_.allow_private,
+          nullptr,   options_.tls_after_greeting};
+}
+
+void BrokerClient::dialled(NetError error, Way way) {
   if (error) return lose(std::move(error));
-  if (options_.tls_after_greeting) later_tls_ = std::move(tls);
-  secure_ = !tls;
+  if (options_.tls_after_greeting) later_tls_ = std::move(way.tls);
+  secure_ = !way.tls;
   phase_since_ms_ = now_ms();
-  NetError failed = stream_->start(std::move(socket), std::move(tls));
+  NetError failed = stream_->start(std::move(way.socket), std::move(way.tls));
   if (failed) return lose(std::move(failed));
-  if (secure_) return greet();
-  arm();
+  if (!secure_) return arm();
+  greet();
+  if (session_ && !way.said.empty()) on_stream_data(way.said);
 }
 
 void BrokerClient::begin_tls() {
@@ -231,7 +229,7 @@ void BrokerClient::goodbye() {
 }
 
 void BrokerClient::close() {
-  dial_.reset();
+  if (dial_) dial_->close();
   if (stream_) stream_->close();
   session_.reset();
   later_tls_.reset();
@@ -263,7 +261,8 @@ void BrokerClient::give_up() noexcept {
 
 int64_t BrokerClient::due_ms() const {
   if (idle()) return kNoTime;
-  if (dial_) return phase_since_ms_ + dial_ms(options_.deadlines);
+  if (dialling() && dial_phase_ == NetPhase::kProxy) return phase_since_ms_ + options_.deadlines.connect_ms;
+  if (dialling() && dial_phase_ != NetPhase::kTls) return kNoTime;  // the lookup and the connection keep their own
   if (!secure_) return phase_since_ms_ + options_.deadlines.tls_ms;
   if (!ready() || !sent_.empty() || !waiting_.empty()) return phase_since_ms_ + options_.deadlines.first_byte_ms;
   const int64_t silence_ms = session_->silence_max_ms();
@@ -292,7 +291,8 @@ void BrokerClient::fire() {
     lose({NetErrorKind::kTimeout, phase, what + " within " + std::to_string(ms) + " ms"});
   };
   const HttpDeadlines& deadlines = options_.deadlines;
-  if (dial_) return late(NetPhase::kConnect, "no connection to " + name_, dial_ms(deadlines));
+  if (dialling() && dial_phase_ == NetPhase::kProxy)
+    return late(NetPhase::kProxy, "no answer of the proxy for " + name_, deadlines.connect_ms);
   if (!secure_) return late(NetPhase::kTls, "no TLS handshake with " + name_, deadlines.tls_ms);
   if (!ready()) return late(NetPhase::kFirstByte, name_ + " did not accept the connection", deadlines.first_byte_ms);
   if (!sent_.empty() || !waiting_.empty())

@@ -23,7 +23,7 @@ struct BrokerOptions {
   int64_t idle_ms = kBrokerIdleMs;
   std::function<CertClock()> cert_clock;  // loop's thread; default: the system's clock, trusted
   ResolverOptions resolver;
-  // TLS begins after the first words of the broker (BrokerSession::State::kWantsTls), not with the connection.
+  // The broker speaks first, and TLS begins after that (BrokerSession::State::kWantsTls), not with the connection.
   bool tls_after_greeting = false;
   std::function<Result<std::unique_ptr<BrokerSession>>()> make_session;  // one a connection
 };
@@ -66,7 +66,8 @@ class BrokerClient final : private StreamEvents {
   void run_soon();
   void open();
   void goodbye();
-  void dialled(NetError error, TcpSocketPtr socket, std::unique_ptr<TlsSession> tls);
+  Origin origin() const;
+  void dialled(NetError error, Way way);
   void greet();
   void look();
   void begin_tls();
@@ -80,7 +81,8 @@ class BrokerClient final : private StreamEvents {
   void finish(Messages& from, Messages::iterator message, PublishResult result) noexcept;
   void give_up() noexcept;
   bool ready() const { return session_ && session_->state() == BrokerSession::State::kReady; }
-  bool idle() const { return !dial_ && (!stream_ || stream_->closed()); }
+  bool dialling() const { return dial_ && !dial_->over(); }
+  bool idle() const { return !dialling() && (!stream_ || stream_->closed()); }
   int64_t now_ms() const { return loop_now_ms(net_.loop); }
 
   void on_stream_open() override;
@@ -95,14 +97,17 @@ class BrokerClient final : private StreamEvents {
   // What is due is done from a callback of its own, so that no caller's code runs amid ours.
   std::unique_ptr<LoopTimer> soon_;
   std::unique_ptr<LoopTimer> timer_;
+  // When they are over they stay until the next are made: they must not go within their callbacks.
   std::unique_ptr<Dial> dial_;
-  std::unique_ptr<Stream> stream_;  // a closed one stays until the next is opened
+  std::unique_ptr<Stream> stream_;
   std::unique_ptr<TlsSession> later_tls_;  // for after the greeting
   std::unique_ptr<BrokerSession> session_;
   bool secure_ = false;  // the handshake is over; without TLS at once
   Messages waiting_, sent_, due_;
   PublishId last_id_ = 0;
-  int64_t phase_since_ms_ = 0;  // of TLS, greeting; when ready: of the last answer, or of the first message after none was owed
+  NetPhase dial_phase_ = NetPhase::kNone;
+  // Of the dial's phase, TLS, greeting; when ready: of the last answer, or of the first message after none was owed.
+  int64_t phase_since_ms_ = 0;
   int64_t said_ms_ = 0;         // when something was sent last
   bool shut_ = false;
 };

@@ -4,13 +4,6 @@
 
 namespace hf {
 
-std::string Origin::name() const {
-  Url url;
-  url.host = host;
-  url.port = port;
-  return url.host_port();
-}
-
 ClientConnection::ClientConnection(HttpNet& net, Origin origin, Events& events)
     : net_(net),
       origin_(std::move(origin)),
@@ -22,11 +15,7 @@ ClientConnection::~ClientConnection() { close(); }
 
 void ClientConnection::close() {
   state_ = State::kClosed;
-  if (lookup_ != 0) net_.resolver->cancel(std::exchange(lookup_, 0));
-  if (ticket_ != 0) net_.tls->cancel(std::exchange(ticket_, 0));
-  connect_.reset();
-  if (tunnel_) tunnel_->close();
-  socket_.reset();
+  if (dial_) dial_->close();
   stop_body();
   stream_.close();
 }
@@ -35,67 +24,17 @@ void ClientConnection::close() {
 
 void ClientConnection::open(const HttpDeadlines& deadlines) {
   state_ = State::kOpening;
-  connect_ms_ = deadlines.connect_ms;
   events_.on_connection_phase(*this, NetPhase::kDns);
-  const HttpProxy* proxy = origin_.proxy.get();
-  lookup_ = net_.resolver->resolve(proxy ? proxy->host : origin_.host, proxy ? proxy->port : origin_.port, deadlines.dns_ms, [this](Resolved result) {
-    lookup_ = 0;
-    resolved(std::move(result));
-  });
+  dial_ = std::make_unique<Dial>(
+      net_, origin_, deadlines, [this](NetPhase phase) { events_.on_connection_phase(*this, phase); },
+      [this](NetError error, Way way) { dialled(std::move(error), std::move(way)); });
 }
 
-// Those to connect to, or why none. The proxy is named by the configuration, which is as good as an allow_private.
-Resolved ClientConnection::allowed(Resolved result) const {
-  if (result.error) return result;
-  if (!origin_.proxy) return allowed_addresses(origin_.host, std::move(result.addresses), origin_.allow_private);
-  if (origin_.host_is_ip) result.error = allowed_addresses(origin_.host, {*parse_ip(origin_.host, origin_.port)}, origin_.allow_private).error;
-  return result;
-}
-
-void ClientConnection::resolved(Resolved result) {
-  Resolved allowed = this->allowed(std::move(result));
-  if (allowed.error) return lose(std::move(allowed.error));
-  events_.on_connection_phase(*this, NetPhase::kConnect);
-  connect_ = std::make_unique<TcpConnect>(
-      net_.loop, net_.handles, origin_.proxy ? "the proxy " + origin_.proxy->name() : name_, std::move(allowed.addresses), connect_ms_,
-      [this](NetError error, TcpSocketPtr socket, const Address&) {
-        connect_.reset();
-        connected(std::move(error), std::move(socket));
-      });
-}
-
-void ClientConnection::connected(NetError error, TcpSocketPtr socket) {
+void ClientConnection::dialled(NetError error, Way way) {
   if (error) return lose(std::move(error));
-  if (!origin_.proxy) return led_through({}, std::move(socket));
-  events_.on_connection_phase(*this, NetPhase::kProxy);
-  tunnel_ = std::make_unique<ProxyTunnel>(*origin_.proxy, name_, std::move(socket), net_.buffer,
-                                          [this](NetError failed, TcpSocketPtr way) { led_through(std::move(failed), std::move(way)); });
-}
-
-void ClientConnection::led_through(NetError error, TcpSocketPtr socket) {
-  if (error) return lose(std::move(error));
-  socket_ = std::move(socket);
-  if (!origin_.https) return start_stream(nullptr);
-  events_.on_connection_phase(*this, NetPhase::kTls);
-  const auto ticket =
-      net_.tls->get(origin_.tls, [this](const std::string& text, std::shared_ptr<TlsContext> context) {
-        ticket_ = 0;
-        if (!context) return lose(net_error(NetErrorKind::kLocal, "no TLS with " + name_ + ": " + text));
-        std::unique_ptr<TlsSession> session;
-        NetError failed = TlsSession::create(std::move(context), origin_.host, origin_.host_is_ip, name_,
-                                             net_.cert_clock(), &session);
-        if (failed) return lose(std::move(failed));
-        start_stream(std::move(session));
-      });
-  if (!ticket)
-    return lose(net_error(NetErrorKind::kLocal, "no TLS with " + name_ + ": " + ticket.error().message));
-  ticket_ = *ticket;
-}
-
-void ClientConnection::start_stream(std::unique_ptr<TlsSession> session) {
-  const bool plain = !session;
-  NetError error = stream_.start(std::move(socket_), std::move(session));
-  if (error) return lose(std::move(error));
+  const bool plain = !way.tls;
+  NetError failed = stream_.start(std::move(way.socket), std::move(way.tls));
+  if (failed) return lose(std::move(failed));
   if (plain) on_stream_open();
 }
 

@@ -6,38 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "platform/net/dns.h"
+#include "platform/net/dial.h"
 #include "platform/net/http_parser.h"
-#include "platform/net/proxy_tunnel.h"
 #include "platform/net/stream.h"
-#include "platform/net/tls_store.h"
 
 namespace hf {
-
-// What two requests must share to share a connection. allow_private is part of it: a connection that
-// one request may use is not for another one that may not go to such an address.
-struct Origin {
-  bool https = false;
-  std::string host;
-  uint16_t port = 0;
-  bool host_is_ip = false;
-  TlsConfigId tls = kTlsSystem;
-  bool allow_private = false;
-  std::shared_ptr<const HttpProxy> proxy = {};
-
-  bool operator==(const Origin&) const = default;
-  std::string name() const;  // "ingest.example:443"
-};
-
-// What connections use of their client, which outlives them.
-struct HttpNet {
-  uv_loop_t* loop;
-  HandleCountPtr handles;
-  std::unique_ptr<Resolver> resolver;
-  std::unique_ptr<TlsStore> tls;
-  std::function<CertClock()> cert_clock;
-  ReadBuffer buffer;
-};
 
 // Owned by the HttpClient, on the loop's thread. The owner is told what happens through Events, and may
 // close() a connection in each of them but not destroy it.
@@ -83,11 +56,7 @@ class ClientConnection final : private StreamEvents {
   enum class State { kNew, kOpening, kIdle, kExchanging, kClosed };
   bool exchanging() const { return state_ == State::kExchanging; }
 
-  void resolved(Resolved result);
-  Resolved allowed(Resolved result) const;
-  void connected(NetError error, TcpSocketPtr socket);
-  void led_through(NetError error, TcpSocketPtr socket);
-  void start_stream(std::unique_ptr<TlsSession> session);
+  void dialled(NetError error, Way way);
   void lose(NetError error);
   void finish(NetError error);
   void finish_with_response();
@@ -106,12 +75,7 @@ class ClientConnection final : private StreamEvents {
   const std::string name_;
   Events& events_;
   State state_ = State::kNew;
-  int64_t connect_ms_ = 0;
-  Resolver::LookupId lookup_ = 0;
-  std::unique_ptr<TcpConnect> connect_;
-  std::unique_ptr<ProxyTunnel> tunnel_;  // kept to the end: it must not go within its callback
-  TlsStore::TicketId ticket_ = 0;
-  TcpSocketPtr socket_;  // while the TLS context is loaded
+  std::unique_ptr<Dial> dial_;  // kept to the end: it must not go within its callbacks
   Stream stream_;
   int exchanges_ = 0;
   int64_t wire_bytes_taken_ = 0;

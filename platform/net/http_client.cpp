@@ -384,7 +384,7 @@ void HttpClient::Pool::on_connection_progress(ClientConnection& connection) {
 }
 
 void HttpClient::Pool::on_connection_open(ClientConnection& connection) {
-  if (connection.origin().https) ++(connection.resumed() ? stats_.tls_resumed : stats_.tls_full);
+  if (connection.origin().under_tls) ++(connection.resumed() ? stats_.tls_resumed : stats_.tls_full);
   begin_exchange(*call_of(connection), connection);
 }
 

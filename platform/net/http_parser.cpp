@@ -124,8 +124,8 @@ HttpParser::State HttpParser::feed(std::string_view bytes) {
   if (no_memory_) throw std::bad_alloc();
   if (state_ == State::kDone) {
     const auto used = static_cast<size_t>(llhttp_get_error_pos(&parser_) - bytes.data());
-    overfed_ = used < bytes.size();  // bytes that nobody asked for
-    if (overfed_) keep_alive_ = false;
+    overfed_ = bytes.size() - used;  // bytes that nobody asked for
+    if (overfed_ > 0) keep_alive_ = false;
     return state_;
   }
   if (code == HPE_OK) return state_;

@@ -29,7 +29,7 @@ class HttpParser {
   State finish();
 
   bool started() const { return started_; }  // a byte has come
-  bool overfed() const { return overfed_; }    // bytes came behind the end
+  size_t overfed() const { return overfed_; }  // so many of the last bytes are behind the end
   // REQUIRES: kDone
   bool keep_alive() const { return keep_alive_; }
   HttpResponse take_response() { return std::move(response_); }
@@ -55,7 +55,7 @@ class HttpParser {
   bool started_ = false;
   bool in_headers_ = true;
   bool keep_alive_ = false;
-  bool overfed_ = false;
+  size_t overfed_ = 0;
   bool length_known_ = true;  // false: the body ends with the stream
   size_t header_bytes_ = 0;
   std::string field_, value_;

@@ -53,9 +53,11 @@ Result<Secret> proxy_login(const Secret& text) {
   return login;
 }
 
-ProxyTunnel::ProxyTunnel(const HttpProxy& proxy, std::string target, TcpSocketPtr socket, ReadBuffer& buffer, DoneFn on_done)
+ProxyTunnel::ProxyTunnel(const HttpProxy& proxy, std::string target, bool target_speaks_first, TcpSocketPtr socket,
+                         ReadBuffer& buffer, DoneFn on_done)
     : proxy_("the proxy " + proxy.name()),
       target_(std::move(target)),
+      target_speaks_first_(target_speaks_first),
       has_password_(proxy.login != nullptr),
       on_done_(std::move(on_done)),
       stream_(proxy_, buffer, *this),
@@ -66,7 +68,7 @@ ProxyTunnel::ProxyTunnel(const HttpProxy& proxy, std::string target, TcpSocketPt
 
 void ProxyTunnel::fail(std::string message) {
   stream_.close();
-  on_done_(net_error(NetErrorKind::kProxy, std::move(message)), nullptr);
+  on_done_(net_error(NetErrorKind::kProxy, std::move(message)), nullptr, {});
 }
 
 void ProxyTunnel::on_stream_data(std::string_view bytes) {
@@ -81,15 +83,18 @@ void ProxyTunnel::on_stream_data(std::string_view bytes) {
     if (status == 407) why += has_password_ ? ": it does not take the user and password of \"proxy_auth\"" : ": it wants a user and a password, \"proxy_auth\"";
     return fail(std::move(why));
   }
-  // In TLS and HTTP the client speaks first.
-  if (parser_.overfed() || !stream_.sent()) return fail(proxy_ + " sent more than its answer to CONNECT " + target_);
-  on_done_({}, stream_.release());
+  const size_t more = parser_.overfed();
+  // In TLS, HTTP and MQTT the client speaks first.
+  if ((more > 0 && !target_speaks_first_) || !stream_.sent())
+    return fail(proxy_ + " sent more than its answer to CONNECT " + target_);
+  std::string said(bytes.substr(bytes.size() - more));
+  on_done_({}, stream_.release(), std::move(said));
 }
 
 void ProxyTunnel::on_stream_end(NetError error, bool) {
   error.kind = NetErrorKind::kProxy;
   error.message += " before it answered CONNECT " + target_;
-  on_done_(std::move(error), nullptr);
+  on_done_(std::move(error), nullptr, {});
 }
 
 }  // namespace hf

@@ -30,11 +30,14 @@ inline constexpr size_t kProxyAnswerMax = 8 * 1024;  // bytes of its answer to C
 // Owned and used on the loop's thread; not destroyed within `on_done`.
 class ProxyTunnel final : private StreamEvents {
  public:
-  // `error`, or the socket as one that leads to the target, nothing read from it. Called once, not within the constructor.
-  using DoneFn = std::function<void(NetError error, TcpSocketPtr socket)>;
+  // `error`, or the socket as one that leads to the target, and what the target has `said` by now. Called once, not within the
+  // constructor.
+  using DoneFn = std::function<void(NetError error, TcpSocketPtr socket, std::string said)>;
 
-  // `target` ("ingest.example:443") is where it is to lead. Has no deadline of its own.
-  ProxyTunnel(const HttpProxy& proxy, std::string target, TcpSocketPtr socket, ReadBuffer& buffer, DoneFn on_done);
+  // `target` ("ingest.example:443") is where it is to lead; `target_speaks_first`: else its words are an error. Has no deadline of
+  // its own.
+  ProxyTunnel(const HttpProxy& proxy, std::string target, bool target_speaks_first, TcpSocketPtr socket, ReadBuffer& buffer,
+              DoneFn on_done);
   ProxyTunnel(const ProxyTunnel&) = delete;
   ProxyTunnel& operator=(const ProxyTunnel&) = delete;
   void close() { stream_.close(); }  // `on_done` is not called any more
@@ -47,7 +50,7 @@ class ProxyTunnel final : private StreamEvents {
   void on_stream_end(NetError error, bool clean) override;
 
   const std::string proxy_, target_;  // for messages
-  const bool has_password_;
+  const bool target_speaks_first_, has_password_;
   const DoneFn on_done_;
   Stream stream_;
   HttpParser parser_;
