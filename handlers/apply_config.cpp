@@ -88,6 +88,13 @@ HttpDeadlines deadlines_of(const DeadlinesConfig& config, const HttpDeadlines& d
   return deadlines;
 }
 
+// Null if there is none. load_config has read it.
+std::shared_ptr<const HttpProxy> proxy_of(const HttpConfig& http) {
+  if (http.proxy.empty()) return nullptr;
+  const Url url = *parse_url(http.proxy);
+  return std::make_shared<const HttpProxy>(HttpProxy{url.host, url.port, http.proxy_auth.secret});
+}
+
 HttpTarget target_of(const HttpConfig& http, const HttpDeadlines& defaults) {
   HttpTarget target;
   target.url = *parse_url(http.url);  // load_config has read it
@@ -96,10 +103,7 @@ HttpTarget target_of(const HttpConfig& http, const HttpDeadlines& defaults) {
   for (const SecretHeaderConfig& header : http.secret_headers) {
     if (header.value.secret) target.secret_headers.push_back({header.name, header.prefix, header.value.secret});
   }
-  if (!http.proxy.empty()) {
-    const Url url = *parse_url(http.proxy);
-    target.proxy = std::make_shared<const HttpProxy>(HttpProxy{url.host, url.port, http.proxy_auth.secret});
-  }
+  target.proxy = proxy_of(http);
   target.tls = http.tls;
   target.allow_private = http.allow_private;
   target.sign = http.sign.keys;
@@ -134,6 +138,7 @@ BrokerSinkOptions broker_of(const SinkConfig& sink, Host& host) {
   broker.url = parse_broker_url(sink.http.url)->url;  // load_config has read it
   broker.tls = sink.http.tls;
   broker.allow_private = sink.http.allow_private;
+  broker.proxy = proxy_of(sink.http);
   broker.deadlines = deadlines_of(sink.http.deadlines, {});
   broker.cert_clock = [&host] { return host.cert_clock(); };
   broker.tls_after_greeting = sink.nats.has_value();

@@ -136,10 +136,10 @@ bool check_broker(const JsonValue& object, SinkConfig& sink, const Config& confi
   const auto url_value = member_of(object, "url");
   const auto broker = parse_broker_url(sink.http.url);
   if (!broker) return url_value->fail(broker.error().message);
-  if (!check_allowed(*url_value, broker->url, config)) return false;
+  if (!check_allowed(*url_value, broker->url, config) || !check_proxy(object, sink.http, config)) return false;
   const bool is_mqtt = broker->kind == BrokerKind::kMqtt;
   if (is_mqtt && !has_mqtt()) return url_value->fail("this build has no MQTT (it was configured without HOLDFAST_MQTT)");
-  for (const char* name : {"compress", "files", "format", "headers", "proxy", "proxy_auth", "redirects", "sign", "batch", is_mqtt ? "nats" : "mqtt"}) {
+  for (const char* name : {"compress", "files", "format", "headers", "redirects", "sign", "batch", is_mqtt ? "nats" : "mqtt"}) {
     if (const auto other = member_of(object, name)) return other->fail("it does not go with a broker's URL of this kind");
   }
   const std::string section = is_mqtt ? "mqtt" : "nats", where = is_mqtt ? "topic" : "subject";
@@ -159,7 +159,7 @@ bool check_broker(const JsonValue& object, SinkConfig& sink, const Config& confi
   for (const auto& [name, secret] : {std::pair("password", &details.password), std::pair("token", &details.token)}) {
     if (const auto place = member_of(*said, name); place && !load_secret(*place, *secret)) return false;
   }
-  return check_tls(object);
+  return check_tls(object) && load_login(object, sink.http);
 }
 
 }  // namespace hf

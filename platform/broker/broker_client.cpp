@@ -112,8 +112,8 @@ void BrokerClient::open() {
 
 Origin BrokerClient::origin() const {
   const Url& url = options_.url;
-  return {url.https, url.host, url.port, url.host_is_ip, tls_id_.value_or(kTlsSystem), options_.allow_private,
-          nullptr,   options_.tls_after_greeting};
+  return {url.https,      url.host, url.port, url.host_is_ip, tls_id_.value_or(kTlsSystem), options_.allow_private,
+          options_.proxy, options_.tls_after_greeting};
 }
 
 void BrokerClient::dialled(NetError error, Way way) {

@@ -19,6 +19,7 @@ struct BrokerOptions {
   Url url;
   std::optional<TlsConfig> tls;  // default: the system's CA bundle, no client certificate
   bool allow_private = false;    // may be at loopback, link-local and private addresses
+  std::shared_ptr<const HttpProxy> proxy = {};  // the way leads through it, as HttpRequest::proxy has it; null: none
   HttpDeadlines deadlines;       // first_byte_ms: of the greeting, and between two answers while some are owed
   int64_t idle_ms = kBrokerIdleMs;
   std::function<CertClock()> cert_clock;  // loop's thread; default: the system's clock, trusted

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 
+from proxy_test import Proxy
 from harness import PATIENCE, Authority, Case, Daemon, Relay, free_port, main, need, read, run, write
 
 KILLS = 5
@@ -286,6 +287,27 @@ class Mqtt(Case):
         self.assertEqual(daemon.job(id)["attempts"], 0)
         self.assertEqual(collector.got, [])
         self.assertNotIn("gw-0042", read(broker.log_file))
+        daemon.stop()
+
+    def test_through_a_proxy_that_does_not_let_it_through_at_first(self):
+        broker = self.broker().start()
+        collector = Collector(broker)
+        collector.connect()
+        proxy = Proxy(self, "user:w0rd for the proxy")
+        proxy.answer = "403 Forbidden"
+        login = write(self.path("login"), "user:w0rd for the proxy\n")
+        os.chmod(login, 0o600)
+        daemon = self.daemon(broker, proxy=proxy.url, proxy_auth=login, splay="0s")
+        ids = self.add(daemon, [{"n": n} for n in range(3)])
+        says = f"answered 403 to CONNECT localhost:{broker.port}"
+        self.until(lambda: f"why says who refuses: {daemon.cli('why', str(ids[0]))}", lambda: says in daemon.cli("why", str(ids[0])))
+        self.assertEqual({daemon.job(id)["attempts"] for id in ids}, {0})
+        proxy.answer = None
+        daemon.cli("link", "up")
+        daemon.ended(*ids)
+        self.assertEqual(sorted(row["id"] for row in collector.rows()), ids)
+        self.assertEqual({lines[0] for lines in proxy.seen}, {f"CONNECT localhost:{broker.port} HTTP/1.1"})
+        self.assertNotIn("w0rd", daemon.log())
         daemon.stop()
 
 

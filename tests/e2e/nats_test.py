@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 
+from proxy_test import Proxy
 from harness import PATIENCE, Authority, Case, Daemon, Relay, free_port, main, need, read, write
 
 KILLS = 5
@@ -203,6 +204,20 @@ class JetStream(Case):
         self.assertEqual(broker.count(), 1)
         self.assertNotIn(WORD, daemon.log())
         daemon.stop()
+
+    def test_through_a_proxy_whose_answer_comes_with_the_first_line_of_the_server(self):
+        broker = self.broker().start()
+        broker.stream()
+        proxy = Proxy(self, "user:w0rd")
+        login = write(self.path("login"), "user:w0rd")
+        os.chmod(login, 0o600)
+        for along in (False, True):
+            proxy.along = along
+            daemon = self.daemon(broker, proxy=proxy.url, proxy_auth=login)
+            daemon.ended(*self.add(daemon, ["x"] * 3))
+            daemon.stop()
+        self.assertEqual(broker.count(), 6)
+        self.assertEqual([lines[0] for lines in proxy.seen], [f"CONNECT localhost:{broker.port} HTTP/1.1"] * 2)
 
 
 if __name__ == "__main__":

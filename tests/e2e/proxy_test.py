@@ -15,13 +15,15 @@ PASSWORD, TOKEN = "canary-password-7", "canary-token-7"
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """CONNECT alone. `answer` in place of a way, if there is one; `seen`: the requests."""
+    """CONNECT alone. `answer` in place of a way, if there is one; `seen`: the requests. `along`: with the answer comes what the server
+    says first."""
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, case, login):
         self.login = base64.b64encode(login.encode()).decode()
         self.answer = None
+        self.along = False
         self.seen = []
         super().__init__(("127.0.0.1", 0), Tunnel)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -47,7 +49,8 @@ class Tunnel(socketserver.StreamRequestHandler):
             return
         host, _, port = lines[0].split()[1].rpartition(":")
         with socket.create_connection((host, int(port))) as server:
-            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            first = server.recv(65536) if self.server.along else b""
+            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n" + first)
             back = threading.Thread(target=self.carry, args=(server, self.connection), daemon=True)
             back.start()
             self.carry(self.connection, server)

@@ -14,6 +14,7 @@ namespace {
 
 class Lines final : public BrokerSession {
  public:
+  explicit Lines(std::string first = {}) : out_(std::move(first)) {}
   State state() const override { return state_; }
   const std::string& failure() const override { return failure_; }
   void receive(std::string_view bytes) override {
@@ -69,22 +70,49 @@ struct Fixture {
   BrokerOptions options;
   std::unique_ptr<BrokerClient> broker;
   std::vector<std::string> results;
+  NetError error;  // of the last result that had one
 
   Fixture() {
     options.url = peer.url();
     options.allow_private = true;
-    options.make_session = [] { return Result<std::unique_ptr<BrokerSession>>(std::make_unique<Lines>()); };
+    speaks_first("");
+  }
+  void speaks_first(const std::string& words) {
+    options.make_session = [words] { return Result<std::unique_ptr<BrokerSession>>(std::make_unique<Lines>(words)); };
+  }
+  // The peer is a proxy that answers with these pieces, and then the broker itself: broker.example, which nobody here can look up.
+  void through_proxy(const std::vector<std::string>& says) {
+    greets = false;
+    options.url = parse_broker_url("nats://broker.example")->url;
+    options.allow_private = false;
+    options.proxy = std::make_shared<const HttpProxy>(HttpProxy{"127.0.0.1", peer.port(), nullptr});
+    script = [says, lines = script](Peer::Client& client) {
+      if (client.got == "hi\n") {
+        client.take();
+        client.say("hello\n");
+      } else if (client.requests > 0) {
+        lines(client);
+      } else if (client.got.find("\r\n\r\n") != std::string::npos) {
+        ++client.requests;
+        client.take();
+        for (const std::string& piece : says) client.say(piece);
+      }
+    };
   }
   ~Fixture() {
+    stop();
+    peer.stop_listening();
+  }
+  void stop() {
     bool closed = !broker;
     if (broker) broker->shutdown([&] { closed = true; });
     CHECK(loop.run_until([&] { return closed; }));
     broker.reset();
-    peer.stop_listening();
   }
   PublishId publish(const std::string& payload = "x") {
     if (!broker) broker = std::make_unique<BrokerClient>(loop.uv(), options);
     return broker->publish({"t", "k", payload}, [this](const PublishResult& result) {
+      if (result.error) error = result.error;
       results.push_back(result.answer  ? (result.answer->verdict == Verdict::kStored ? "stored" : result.answer->text)
                         : result.error ? std::string(net_error_name(result.error.kind)) + (result.sent ? " sent" : "")
                                        : "cancelled");
@@ -235,4 +263,84 @@ TEST_CASE_FIXTURE(Fixture, "broker: a large message is sent whole") {
   wait_for(1);
   CHECK(results.back() == "stored");
   CHECK(peer.client(0).got == "1 " + payload + "\n");
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: through a proxy; it looks the name up") {
+  speaks_first("hi\n");
+  through_proxy({"HTTP/1.1 200 Connection established\r\n\r\n"});
+  publish();
+  publish();
+  wait_for(2);
+  CHECK(results == std::vector<std::string>(2, "stored"));
+  CHECK(heard.starts_with("CONNECT broker.example:4222 HTTP/1.1\r\nHost: broker.example:4222\r\n\r\nhi\n"));
+  CHECK(peer.connections() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: what a broker that speaks first says along with the proxy's answer is heard") {
+  options.tls_after_greeting = true;
+  SUBCASE("all") { through_proxy({"HTTP/1.1 200 OK\r\n\r\nhello\n"}); }
+  SUBCASE("a part") { through_proxy({"HTTP/1.1 200 OK\r\n\r\nhel", "lo\n"}); }
+  SUBCASE("nothing") { through_proxy({"HTTP/1.1 200 OK\r\n\r\n", "hello\n"}); }
+  publish();
+  wait_for(1);
+  CHECK(results == std::vector<std::string>{"stored"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: words along with the proxy's answer of one that does not speak first are none of the broker's") {
+  through_proxy({"HTTP/1.1 200 OK\r\n\r\nhello\n"});
+  publish();
+  wait_for(1);
+  CHECK(results == std::vector<std::string>{"proxy"});
+  CHECK(error.message == "the proxy " + options.proxy->name() + " sent more than its answer to CONNECT broker.example:4222");
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a proxy that refuses, or is away: nothing was sent") {
+  through_proxy({"HTTP/1.1 403 Forbidden\r\n\r\n"});
+  publish();
+  publish();
+  wait_for(2);
+  CHECK(results == std::vector<std::string>(2, "proxy"));
+  CHECK(error.message == "the proxy " + options.proxy->name() + " answered 403 to CONNECT broker.example:4222");
+  CHECK(error.phase == NetPhase::kProxy);
+  CHECK(world_not_ready(error));
+  CHECK(loop.run_until([&] { return peer.open() == 0; }));
+  peer.stop_listening();
+  publish();
+  wait_for(3);
+  CHECK(results.back() == "connect");
+  CHECK(error.message.starts_with("no connection to the proxy " + options.proxy->name()));
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: a proxy that says nothing is left after the time for a connection") {
+  through_proxy({});
+  options.deadlines.connect_ms = 60;
+  publish();
+  wait_for(1);
+  CHECK(results == std::vector<std::string>{"timeout"});
+  CHECK(error.message == "no answer of the proxy for broker.example:4222 within 60 ms");
+  CHECK(error.phase == NetPhase::kProxy);
+  CHECK(world_not_ready(error));
+  CHECK(loop.run_until([&] { return peer.open() == 0; }));
+  CHECK_FALSE(loop.timer_armed());
+  // A shutdown in the middle of it.
+  publish();
+  CHECK(loop.run_until([&] { return peer.connections() == 2 && !peer.client(1).gone && heard.ends_with("\r\n\r\n"); }));
+  broker->shutdown({});
+  CHECK(results.back() == "cancelled");
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: an address of the broker that is not allowed is not asked for") {
+  speaks_first("hi\n");
+  through_proxy({"HTTP/1.1 200 OK\r\n\r\n"});
+  options.url = parse_broker_url("nats://169.254.169.254")->url;
+  publish();
+  wait_for(1);
+  CHECK(results == std::vector<std::string>{"refused"});
+  CHECK(error.message.find("169.254.169.254") != std::string::npos);
+  CHECK(peer.connections() == 0);
+  stop();
+  options.allow_private = true;
+  publish();
+  wait_for(2);
+  CHECK(results.back() == "stored");
 }
