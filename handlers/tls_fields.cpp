@@ -57,6 +57,18 @@ bool read_pins(const JsonValue& v, TlsConfig* tls) {
   return true;
 }
 
+bool read_alpn(const JsonValue& v, TlsConfig* tls) {
+  std::vector<std::string> names;
+  if (!v.texts(&names, kAlpnMax)) return false;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i].size() > kAlpnBytesMax) return v.item(i).fail("the name of a protocol has at most " + std::to_string(kAlpnBytesMax) + " bytes");
+    if (names[i] == "h2") return v.item(i).fail("HTTP is spoken in version 1.1 alone: http/1.1");
+    if (std::find(tls->alpn.begin(), tls->alpn.end(), names[i]) != tls->alpn.end()) return v.item(i).fail("this protocol is named twice");
+    tls->alpn.push_back(names[i]);
+  }
+  return true;
+}
+
 constexpr JsonField<TlsConfig> kFields[] = {
     {"ca", "file", [](TlsConfig& t, const JsonValue& v) { return read_authorities(v, &t); }},
     {"cert", "file", [](TlsConfig& t, const JsonValue& v) { return v.text(&t.cert_file, kFileNameMax); }},
@@ -64,6 +76,7 @@ constexpr JsonField<TlsConfig> kFields[] = {
     {"pins", "array", [](TlsConfig& t, const JsonValue& v) { return read_pins(v, &t); }},
     {"min_version", "choice", [](TlsConfig& t, const JsonValue& v) { return v.choice(&t.min_version, kVersions); }},
     {"suites", "array", [](TlsConfig& t, const JsonValue& v) { return read_suites(v, &t); }},
+    {"alpn", "array", [](TlsConfig& t, const JsonValue& v) { return read_alpn(v, &t); }},
     {"dangerously_skip_verification", "bool",
      [](TlsConfig& t, const JsonValue& v) { return v.boolean(&t.dangerously_skip_verification); }},
 };

@@ -22,6 +22,8 @@ enum class TlsVersion : uint8_t { v1_2, v1_3 };
 using SpkiPin = std::array<uint8_t, 32>;
 
 inline constexpr size_t kPinsMax = 16;
+inline constexpr size_t kAlpnMax = 4;         // protocols that are offered
+inline constexpr size_t kAlpnBytesMax = 255;  // of the name of one (RFC 7301, 3.1)
 
 // When the first of somebody's certificates ends, milliseconds since 1970; 0: it has none, or it is not known. In the order of
 // kCertsOf: our client certificate with its chain; the authorities, where a configuration names them; the server's chain
@@ -42,7 +44,9 @@ struct TlsConfig {
   std::vector<int> suites;    // numbers of TlsSuite, the first is liked best; empty: all that there are
   // Not empty: the server's chain, verified as ever, has to have one of these keys, its own or that of an authority.
   std::vector<SpkiPin> pins;  // at most kPinsMax
-  bool speaks_http = true;  // http/1.1 is offered by ALPN; else nothing is
+  bool speaks_http = true;  // http/1.1 is offered by ALPN unless `alpn` says what is; else nothing is
+  // Offered by ALPN, the first is liked best; at most kAlpnMax of 1 to kAlpnBytesMax bytes, none of them NUL.
+  std::vector<std::string> alpn;
   // The server is not verified at all: anyone on the way can read and change everything. For the bench alone.
   bool dangerously_skip_verification = false;
 

@@ -38,9 +38,6 @@ constexpr uint16_t kGroups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SS
                                 MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1,
                                 MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
 
-// What is spoken over it, RFC 7301. A server that chooses something else ends the handshake.
-const char* const kProtocols[] = {"http/1.1", nullptr};
-
 // mbedTLS's form of a generator. The kernel's needs no seed, no state and no lock.
 int kernel_random(void*, unsigned char* out, size_t size) {
   while (size > 0) {
@@ -272,6 +269,18 @@ Status TlsContext::apply_versions(const TlsConfig& config) {
   return ok_status();
 }
 
+// What is spoken over it, RFC 7301. A server that chooses something else ends the handshake.
+Status TlsContext::apply_alpn(const TlsConfig& config) {
+  alpn_ = config.alpn;
+  if (alpn_.empty() && config.speaks_http) alpn_.emplace_back(kAlpnHttp);
+  if (alpn_.empty()) return ok_status();
+  for (const std::string& name : alpn_) alpn_list_.push_back(name.c_str());
+  alpn_list_.push_back(nullptr);
+  if (mbedtls_ssl_conf_alpn_protocols(&parsed_->settings, alpn_list_.data()) != 0)
+    return Error{HF_E_INVALID, "these names of protocols cannot be offered by ALPN"};
+  return ok_status();
+}
+
 Status TlsContext::apply(const TlsConfig& config) {
   mbedtls_ssl_config* settings = &parsed_->settings;
   const int code = mbedtls_ssl_config_defaults(settings, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
@@ -280,8 +289,7 @@ Status TlsContext::apply(const TlsConfig& config) {
   mbedtls_ssl_conf_rng(settings, kernel_random, nullptr);
   HF_TRY(apply_versions(config));
   mbedtls_ssl_conf_groups(settings, kGroups);
-  if (config.speaks_http && mbedtls_ssl_conf_alpn_protocols(settings, const_cast<const char**>(kProtocols)) != 0)
-    return Error{HF_E_NO_MEMORY, "TLS cannot be set up: the protocol"};
+  HF_TRY(apply_alpn(config));
   mbedtls_ssl_conf_session_tickets(settings, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
 #if defined(MBEDTLS_SSL_SESSION_TICKETS) && MBEDTLS_VERSION_NUMBER < 0x04000000
   mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(

@@ -20,6 +20,7 @@ inline constexpr size_t kCaBytesMax = 4 * 1024 * 1024;  // of a CA file, or of a
 inline constexpr size_t kCaFilesMax = 1000;             // files of a CA folder
 inline constexpr size_t kCertBytesMax = 256 * 1024;     // of a certificate or key file
 inline constexpr size_t kSessionsKept = 16;             // hosts whose last session is kept
+inline constexpr const char* kAlpnHttp = "http/1.1";
 inline constexpr size_t kServersKept = 64;              // hosts of whose certificates the end is known
 
 // Loaded on a thread that may block, used from then on by one loop's thread. Shared by the store and the
@@ -39,6 +40,7 @@ class TlsContext {
   const mbedtls_ssl_config* settings() const;
   bool verifies() const { return verifies_; }
   const std::vector<SpkiPin>& pins() const { return pins_; }
+  bool offers_http() const { return alpn_.size() == 1 && alpn_[0] == kAlpnHttp; }
 
   // Of the files, and of what the server `peer` last sent. Loop's thread, or whose it is before.
   CertEnds cert_ends(const std::string& peer) const;
@@ -70,6 +72,7 @@ class TlsContext {
   Status load_identity(const TlsConfig& config);
   Status apply(const TlsConfig& config);
   Status apply_versions(const TlsConfig& config);
+  Status apply_alpn(const TlsConfig& config);
   Result<std::string> read(const std::string& name, size_t max_bytes, bool secret);
 
   std::unique_ptr<Parsed> parsed_;
@@ -77,6 +80,8 @@ class TlsContext {
   bool verifies_ = true;
   std::vector<int> suites_;  // as mbedTLS wants them: 0 at the end
   std::vector<SpkiPin> pins_;
+  std::vector<std::string> alpn_;
+  std::vector<const char*> alpn_list_;  // as mbedTLS wants it, which keeps the address: nullptr at the end
   std::map<std::string, Session> sessions_;
   uint64_t session_count_ = 0;
   CertEnds file_ends_ = {};

@@ -33,10 +33,11 @@ constexpr AlertName kAlerts[] = {
     {MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR, "internal error"},
     {MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME, "it does not know this host name"},
     {116, "it requires a client certificate"},
-    {MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL, "it does not speak HTTP/1.1"},
 };
 
-std::string alert_text(int number) {
+std::string alert_text(int number, bool offered_http) {
+  if (number == MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL)
+    return std::string(offered_http ? "it does not speak HTTP/1.1" : "it takes no protocol that was offered (\"alpn\")") + " (alert 120)";
   for (const AlertName& alert : kAlerts)
     if (alert.number == number) return std::string(alert.text) + " (alert " + std::to_string(number) + ")";
   return "alert " + std::to_string(number);
@@ -175,7 +176,7 @@ TlsSession::Step TlsSession::fail(int code) {
   } else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
     // The two bytes of the alert are still the message that was read; there is no public accessor.
     protocol(peer_ + (established_ ? " ended TLS: " : " refused the TLS handshake: ") +
-             alert_text(ssl_->context.MBEDTLS_PRIVATE(in_msg)[1]));
+             alert_text(ssl_->context.MBEDTLS_PRIVATE(in_msg)[1], context_->offers_http()));
   } else if (code == MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION) {
     protocol(peer_ + " offers no TLS version that is accepted here");
   } else if (code == MBEDTLS_ERR_SSL_INVALID_RECORD && !established_) {

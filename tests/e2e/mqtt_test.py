@@ -297,7 +297,7 @@ class Mqtt(Case):
         proxy.answer = "403 Forbidden"
         login = write(self.path("login"), "user:w0rd for the proxy\n")
         os.chmod(login, 0o600)
-        daemon = self.daemon(broker, proxy=proxy.url, proxy_auth=login, splay="0s")
+        daemon = self.daemon(broker, proxy=proxy.url, proxy_auth=login, splay="0s", tls={"ca": self.ca.cert, "alpn": ["mqtt"]})
         ids = self.add(daemon, [{"n": n} for n in range(3)])
         says = f"answered 403 to CONNECT localhost:{broker.port}"
         self.until(lambda: f"why says who refuses: {daemon.cli('why', str(ids[0]))}", lambda: says in daemon.cli("why", str(ids[0])))

@@ -442,6 +442,17 @@ TEST_CASE("what is asked of TLS: pins, versions, suites") {
   std::string many;
   for (int i = 0; i < 17; ++i) many += (i ? ", \"" : "\"") + one + "\"";
   CHECK(failure(tls("\"pins\": [" + many + "]")).starts_with("h.json:1: sinks.c.tls.pins: "));
+
+  config = parse_config(tls(R"("alpn": ["x-amzn-http-ca", "other"])"), "h.json");
+  REQUIRE(config.ok());
+  CHECK(config->sinks[0].http.tls->alpn == std::vector<std::string>{"x-amzn-http-ca", "other"});
+  CHECK(failure(tls(R"("alpn": [])")) == "h.json:1: sinks.c.tls.alpn: the array is empty");
+  CHECK(failure(tls(R"("alpn": ["a", "b", "c", "d", "e"])")) == "h.json:1: sinks.c.tls.alpn: the array has 5 items: at most 4 are allowed");
+  CHECK(failure(tls(R"("alpn": ["mqtt", "mqtt"])")) == "h.json:1: sinks.c.tls.alpn[1]: this protocol is named twice");
+  CHECK(failure(tls(R"("alpn": ["h2"])")) == "h.json:1: sinks.c.tls.alpn[0]: HTTP is spoken in version 1.1 alone: http/1.1");
+  CHECK(failure(tls(R"("alpn": [""])")) == "h.json:1: sinks.c.tls.alpn[0]: the string is empty");
+  CHECK(failure(tls("\"alpn\": [\"" + std::string(256, 'x') + "\"]")) == "h.json:1: sinks.c.tls.alpn[0]: the name of a protocol has at most 255 bytes");
+  CHECK(parse_config(tls("\"alpn\": [\"" + std::string(255, 'x') + "\"]"), "h.json").ok());
 }
 
 TEST_CASE("authorities may be a folder") {

@@ -3,12 +3,14 @@
 
 #include <vector>
 
-#include "net_fixture.h"
 #include "platform/broker/broker_client.h"
+#include "tls_fixture.h"
 
 using namespace hf;
 using hf::test::Peer;
 using hf::test::TestLoop;
+using hf::test::tls_world;
+using hf::test::TlsPeer;
 
 namespace {
 
@@ -343,4 +345,33 @@ TEST_CASE_FIXTURE(Fixture, "broker: an address of the broker that is not allowed
   publish();
   wait_for(2);
   CHECK(results.back() == "stored");
+}
+
+TEST_CASE_FIXTURE(Fixture, "broker: by ALPN is offered what was said, and nothing by itself") {
+  const auto publish_to = [&](TlsPeer& server, std::vector<std::string> alpn) {
+    results.clear();
+    options.url = parse_broker_url("tls://ingest.example:" + std::to_string(server.port()))->url;
+    options.cert_clock = [] { return CertClock{true, hf::test::kWithinMs}; };
+    options.resolver.lookup = [](const std::string&, std::vector<Address>* out) {
+      out->push_back(*parse_ip("127.0.0.1", 0));
+      return 0;
+    };
+    options.tls.emplace();
+    options.tls->ca_file = tls_world().ca.file();
+    options.tls->alpn = std::move(alpn);
+    speaks_first("hi\n");
+    publish();
+    wait_for(1);
+    stop();
+    return results.front();
+  };
+  const auto lines = [](TlsPeer::Client& client) {
+    client.got.clear();
+    client.say(client.requests++ == 0 ? "hello\n" : "+1\n");
+  };
+  TlsPeer server(loop, tls_world().good, lines, "x-amzn-mqtt-ca");
+  CHECK(publish_to(server, {"mqtt", "x-amzn-mqtt-ca"}) == "stored");
+  CHECK(publish_to(server, {}) == "stored");  // a server refuses what is not its own, not silence
+  CHECK(publish_to(server, {"http/1.1", "mqtt"}) == "tls_protocol");
+  CHECK(error.message.find("it takes no protocol that was offered (\"alpn\") (alert 120)") != std::string::npos);
 }

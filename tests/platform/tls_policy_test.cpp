@@ -147,3 +147,13 @@ TEST_CASE("tls: http/1.1 is what is spoken") {
   Peer chooses(s.loop, [](Peer::Client& c) { c.say(hello_with_h2()); });
   check_error(s.get(chooses.port()), NetErrorKind::kTlsProtocol, "TLS with");
 }
+
+TEST_CASE("tls: other protocols by ALPN take the place of http/1.1") {
+  TlsSetup s;
+  s.config.alpn = {"x-amzn-http-ca", "other"};
+  const auto answers = [](TlsPeer::Client& c) { c.say("HTTP/1.1 204 No Content\r\n\r\n"); };
+  TlsPeer same(s.loop, tls_world().good, answers, "x-amzn-http-ca");
+  CHECK(s.get(same.port()).ok());
+  TlsPeer http(s.loop, tls_world().good, answers, "http/1.1");
+  check_error(s.get(http.port()), NetErrorKind::kTlsProtocol, "it takes no protocol that was offered (\"alpn\")");
+}
