@@ -108,8 +108,33 @@ std::string_view cut_utf8(std::string_view text, size_t max_bytes) {
   return text.substr(0, end);
 }
 
+std::string hex(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const char c : bytes) {
+    text += kDigits[static_cast<unsigned char>(c) >> 4];
+    text += kDigits[c & 15];
+  }
+  return text;
+}
+
+std::string percent_encode(std::string_view text, std::string_view plain) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    if (is_letter(c) || is_digit(c) || plain.find(c) != plain.npos) {
+      out += c;
+    } else {
+      out += '%';
+      out += kDigits[static_cast<unsigned char>(c) >> 4];
+      out += kDigits[c & 15];
+    }
+  }
+  return out;
+}
+
 std::string quoted(std::string_view text, size_t max_bytes) {
-  static constexpr char kHex[] = "0123456789abcdef";
   std::string_view rest = cut_utf8(text, max_bytes);
   const bool cut = rest.size() < text.size();
   std::string out = "\"";
@@ -121,9 +146,7 @@ std::string quoted(std::string_view text, size_t max_bytes) {
       out += rest.substr(0, length);
       rest.remove_prefix(length);
     } else {
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += "\\x" + hex(rest.substr(0, 1));
       rest.remove_prefix(1);
     }
   }

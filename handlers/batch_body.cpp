@@ -82,20 +82,7 @@ void BatchBody::add_headers(const std::vector<RunJob>& jobs, HttpHeaders* header
 }
 
 std::string header_text(std::string_view text) {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    // A blank at an end would be lost.
-    if (byte > 0x20 && byte < 0x7f && c != '%') {
-      out += c;
-    } else {
-      out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    }
-  }
-  return out;
+  return percent_encode(text, "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~");  // not the blank: one at an end would be lost
 }
 
 }  // namespace hf

@@ -3,6 +3,7 @@
 #include <cassert>
 #include <utility>
 
+#include "core/names.h"
 #include "handlers/error_text.h"
 #include "handlers/http_outcome.h"
 #include "platform/json_spec.h"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/names.h"
 #include "handlers/upload_protocol.h"
 #include "platform/json_spec.h"
 
@@ -114,14 +115,7 @@ std::unique_ptr<UploadProtocol> make_put(UploadFile file) { return std::make_uni
 std::unique_ptr<UploadProtocol> make_range(UploadFile file, bool begun) { return std::make_unique<Range>(std::move(file), begun); }
 
 Url url_of_file(Url url, const std::string& path) {
-  if (!url.target.ends_with('/')) return url;
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("-._~/").find(c) != std::string_view::npos;
-    if (plain) url.target += c;
-    else (url.target += '%') += {kDigits[byte >> 4], kDigits[byte & 15]};
-  }
+  if (url.target.ends_with('/')) url.target += percent_encode(path, "-._~/");
   return url;
 }
 

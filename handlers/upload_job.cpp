@@ -32,17 +32,6 @@ std::string text_of(const JsonNode& object, std::string_view name) {
 
 }  // namespace
 
-std::string hex(std::string_view bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
-
 Result<UploadJob> parse_upload_job(const RunJob& job) {
   const Error no_file{HF_E_INVALID, "the result names no file: expected a JSON object like {\"file\": \"a/b.bin\"}"};
   const Result<JsonNode> node = parse_json(job.bytes);

@@ -39,7 +39,4 @@ struct UploadMemo {
 std::string encode_memo(const UploadMemo& memo);
 UploadMemo decode_memo(std::string_view text);  // of another text: a memo of no file
 
-// "3f2a...": lower case.
-std::string hex(std::string_view bytes);
-
 }  // namespace hf

@@ -45,12 +45,7 @@ Result<std::unique_ptr<BrokerSession>> NatsSession::open(NatsOptions options) {
   unsigned char random[12];
   if (getrandom(random, sizeof random, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof random))
     return Error{HF_E_IO, "the kernel has no random bytes yet"};
-  session->inbox_ = "_INBOX.";
-  for (const unsigned char byte : random) {
-    session->inbox_ += "0123456789abcdef"[byte >> 4];
-    session->inbox_ += "0123456789abcdef"[byte & 15];
-  }
-  session->inbox_ += '.';
+  session->inbox_ = "_INBOX." + hex({reinterpret_cast<const char*>(random), sizeof random}) + ".";
   return std::unique_ptr<BrokerSession>(std::move(session));
 }
 

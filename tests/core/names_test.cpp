@@ -124,3 +124,11 @@ TEST_CASE("one line: what a message quotes is UTF-8 without control characters")
   CHECK(one_line("\xFF\xC3x\xED\xA0\x80") == "??x???");
   CHECK(one_line(std::string_view("\0", 1)) == "?");
 }
+
+TEST_CASE("names: bytes as hexadecimal digits and percent-encoded") {
+  CHECK(hex("") == "");
+  CHECK(hex(std::string("\0\x0f\xf0\xffz", 5)) == "000ff0ff7a");
+  CHECK(percent_encode("aZ09", "") == "aZ09");
+  CHECK(percent_encode("a/b c%\xc3\xbc\n", "/") == "a/b%20c%25%C3%BC%0A");
+  CHECK(percent_encode(std::string("\0", 1), "/") == "%00");
+}
