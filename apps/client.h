@@ -43,7 +43,4 @@ class Client {
   const std::string path_;
 };
 
-// A path segment or the value of a parameter.
-std::string percent_encode(std::string_view text);
-
 }  // namespace hf

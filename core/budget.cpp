@@ -14,14 +14,6 @@ constexpr int64_t kRateMax = int64_t{1} << 40;
 constexpr const char* kMetaBudgets = "budgets";  // a line each: "metered <hours>;<days>"
 constexpr const char* kMetaLink = "link";
 
-// Takes what is before `end` from `text`.
-std::string_view take(std::string_view& text, char end) {
-  const size_t at = std::min(text.find(end), text.size());
-  const std::string_view front = text.substr(0, at);
-  text.remove_prefix(std::min(at + 1, text.size()));
-  return front;
-}
-
 bool read(std::string_view text, int64_t* out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
   return error == std::errc() && end == text.data() + text.size() && *out >= 0 && *out <= kTimeMax;
@@ -93,9 +85,9 @@ std::string SlidingCount<kSlotMs, kSlots>::text() const {
 template <int64_t kSlotMs, size_t kSlots>
 void SlidingCount<kSlotMs, kSlots>::restore(std::string_view text) {
   while (!text.empty()) {
-    std::string_view slot = take(text, ',');
+    std::string_view slot = take_until(&text, ',');
     int64_t number = 0, bytes = 0;
-    if (read(take(slot, ':'), &number) && read(slot, &bytes) && number <= kTimeMax / kSlotMs) add(number * kSlotMs, bytes);
+    if (read(take_until(&slot, ':'), &number) && read(slot, &bytes) && number <= kTimeMax / kSlotMs) add(number * kSlotMs, bytes);
   }
 }
 
@@ -137,7 +129,7 @@ BudgetInfo Budget::info(int64_t now_ms) const {
 }
 
 void Budget::restore(std::string_view text) {
-  day_.restore(take(text, ';'));
+  day_.restore(take_until(&text, ';'));
   month_.restore(text);
 }
 
@@ -147,8 +139,8 @@ void Budgets::load() {
   told_ = store_.meta_text(kMetaLink);
   const std::string lines = store_.meta_text(kMetaBudgets);
   for (std::string_view rest = lines; !rest.empty() && idle_.size() < kBudgetsMax;) {
-    std::string_view line = take(rest, '\n');
-    const std::string_view link = take(line, ' ');
+    std::string_view line = take_until(&rest, '\n');
+    const std::string_view link = take_until(&line, ' ');
     idle_[std::string(link)] = line;
   }
 }

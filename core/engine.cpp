@@ -15,6 +15,11 @@
 namespace hf {
 namespace {
 
+template <class... T>
+bool is_one_of(const Request& r) {
+  return (std::holds_alternative<T>(r.op) || ...);
+}
+
 // Reads change nothing, and RunEnded and the like acknowledge nothing to the outside: their commits need not wait
 // for the disk. What is lost at a power cut then is repeated, with the same key.
 bool waits_for_disk(const Request& r) {
@@ -22,10 +27,8 @@ bool waits_for_disk(const Request& r) {
     return std::any_of(e->specs.begin(), e->specs.end(), [](const JobSpec& s) { return s.durability == Durability::sync; });
   }
   if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->durable;
-  return std::holds_alternative<Cancel>(r.op) || std::holds_alternative<Retry>(r.op) || std::holds_alternative<RetryAllDead>(r.op) ||
-         std::holds_alternative<Remove>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<SchedulePut>(r.op) ||
-         std::holds_alternative<ScheduleRemove>(r.op) || std::holds_alternative<SchedulePause>(r.op) ||
-         std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op) || std::holds_alternative<QueuePause>(r.op) || std::holds_alternative<QueueSet>(r.op) || std::holds_alternative<ConfirmClock>(r.op) || std::holds_alternative<ForgetClockFloor>(r.op) || std::holds_alternative<SetLink>(r.op);
+  return is_one_of<Cancel, Retry, RetryAllDead, Remove, Edit, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun, ScheduleBackfill,
+                   QueuePause, QueueSet, ConfirmClock, ForgetClockFloor, SetLink>(r);
 }
 
 // What makes the file larger, or writes much of it anew. The end of a run does, but it has been earned; a large result
@@ -33,16 +36,11 @@ bool waits_for_disk(const Request& r) {
 constexpr size_t kResultOnFullMax = 4096;
 bool adds(const Request& r) {
   if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->result.size() > kResultOnFullMax || !ended->children.empty();
-  return std::holds_alternative<RetryAllDead>(r.op) || std::holds_alternative<Enqueue>(r.op) || std::holds_alternative<ReserveIds>(r.op) || std::holds_alternative<Edit>(r.op) || std::holds_alternative<Remember>(r.op) ||
-         std::holds_alternative<SchedulePut>(r.op) || std::holds_alternative<ScheduleRun>(r.op) || std::holds_alternative<ScheduleBackfill>(r.op);
+  return is_one_of<RetryAllDead, Enqueue, ReserveIds, Edit, Remember, SchedulePut, ScheduleRun, ScheduleBackfill>(r);
 }
 bool reads(const Request& r) {
-  return std::holds_alternative<Get>(r.op) || std::holds_alternative<List>(r.op) || std::holds_alternative<Why>(r.op) ||
-         std::holds_alternative<GetStats>(r.op) || std::holds_alternative<ScheduleList>(r.op) || std::holds_alternative<QueueList>(r.op) ||
-         std::holds_alternative<Progress>(r.op) || std::holds_alternative<SetRunner>(r.op) || std::holds_alternative<RemoveRunner>(r.op) ||
-         std::holds_alternative<SetLimits>(r.op) || std::holds_alternative<SetClockRule>(r.op) || std::holds_alternative<SetQueueDefaults>(r.op) || std::holds_alternative<SetDispatch>(r.op) ||
-         std::holds_alternative<SetRoom>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Check>(r.op) ||
-         std::holds_alternative<ClockStepped>(r.op) || std::holds_alternative<LinkUp>(r.op) || std::holds_alternative<SetBudgets>(r.op) || std::holds_alternative<SetLossReport>(r.op);
+  return is_one_of<Get, List, Why, GetStats, ScheduleList, QueueList, Progress, SetRunner, RemoveRunner, SetLimits, SetClockRule, SetQueueDefaults,
+                   SetDispatch, SetRoom, Backup, Check, ClockStepped, LinkUp, SetBudgets, SetLossReport>(r);
 }
 Error no_room(Room room) {
   if (room == Room::read_only) return Error{HF_E_READ_ONLY, "the file system is read-only: nothing is recorded until it can be written again; what is there can be read"};

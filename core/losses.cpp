@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/names.h"
 #include "core/units.h"
 
 namespace hf {
@@ -10,13 +11,6 @@ namespace {
 
 constexpr const char* kMetaLosses = "losses";  // a line each: cause, queue, total, unreported, first, last
 constexpr const char* kNames[] = {"expired", "dropped", "salvage", "log"};
-
-std::string_view take(std::string_view& text, char end) {
-  const size_t at = std::min(text.find(end), text.size());
-  const std::string_view front = text.substr(0, at);
-  text.remove_prefix(std::min(at + 1, text.size()));
-  return front;
-}
 
 // 0 for what does not read.
 int64_t number(std::string_view text) {
@@ -32,11 +26,11 @@ const char* loss_cause_name(LossCause cause) { return kNames[static_cast<size_t>
 void Losses::load() {
   const std::string lines = store_.meta_text(kMetaLosses);
   for (std::string_view rest = lines; !rest.empty() && counts_.size() < kLossesMax + std::size(kNames);) {
-    std::string_view line = take(rest, '\n');
-    const auto name = std::find(std::begin(kNames), std::end(kNames), take(line, ' '));
+    std::string_view line = take_until(&rest, '\n');
+    const auto name = std::find(std::begin(kNames), std::end(kNames), take_until(&line, ' '));
     if (name == std::end(kNames)) continue;
-    Count& count = counts_[{static_cast<LossCause>(name - std::begin(kNames)), std::string(take(line, ' '))}];
-    for (int64_t* field : {&count.total, &count.unreported, &count.first_ms, &count.last_ms}) *field = number(take(line, ' '));
+    Count& count = counts_[{static_cast<LossCause>(name - std::begin(kNames)), std::string(take_until(&line, ' '))}];
+    for (int64_t* field : {&count.total, &count.unreported, &count.first_ms, &count.last_ms}) *field = number(take_until(&line, ' '));
     if (count.unreported > 0) first_ms_ = std::min(first_ms_, count.first_ms);
   }
 }

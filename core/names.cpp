@@ -108,6 +108,13 @@ std::string_view cut_utf8(std::string_view text, size_t max_bytes) {
   return text.substr(0, end);
 }
 
+std::string_view take_until(std::string_view* text, char end) {
+  const size_t at = std::min(text->find(end), text->size());
+  const std::string_view front = text->substr(0, at);
+  text->remove_prefix(std::min(at + 1, text->size()));
+  return front;
+}
+
 std::string hex(std::string_view bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;

@@ -40,11 +40,15 @@ std::string quoted(std::string_view text, size_t max_bytes = 48);
 // bytes that are not UTF-8 become '?'.
 std::string one_line(std::string_view text);
 
+// Takes what is before the first `end` from `text`, and that with it; all of it if there is none.
+std::string_view take_until(std::string_view* text, char end);
+
 // Two digits a byte, of lower case.
 std::string hex(std::string_view bytes);
 
-// `text` in which every byte that is no letter of ASCII, no digit and none of `plain` is %XX (RFC 3986, 2.1).
-std::string percent_encode(std::string_view text, std::string_view plain);
+// `text` in which every byte that is no letter of ASCII, no digit and none of `plain` is %XX (RFC 3986, 2.1); those that it calls
+// unreserved (2.3) unless others are named.
+std::string percent_encode(std::string_view text, std::string_view plain = "-._~");
 
 // The names of `known` that `word` is most likely meant to be, nearest first: those that differ,
 // without regard to case, by at most a third of its letters (and by at most 3) in edits of one
