@@ -5,10 +5,10 @@ import json
 import os
 import socket
 import sqlite3
-import threading
 import time
 
-from harness import HOLDFAST, Case, Daemon, main, need, read, run, write
+from fault_server import Place
+from harness import HOLDFAST, Case, Daemon, main, need, read, read_bytes, run, write
 
 CONFIG = {"handlers": {"echo": {"exec": ["/bin/cat"]}}}
 
@@ -34,11 +34,9 @@ class Bad(Case):
             self.assertIn(word, said)
 
     def untouched(self, path, action):
-        with open(path, "rb") as file:
-            before = file.read()
+        before = read_bytes(path)
         action()
-        with open(path, "rb") as file:
-            self.assertEqual(file.read(), before)
+        self.assertEqual(read_bytes(path), before)
 
 
 class Files(Bad):
@@ -73,12 +71,10 @@ class Files(Bad):
     def test_half_a_file(self):
         daemon = self.with_a_job()
         os.truncate(daemon.database, os.path.getsize(daemon.database) // 2)
-        with open(daemon.database, "rb") as file:
-            damaged = file.read()
+        damaged = read_bytes(daemon.database)
         daemon.start()  # healed: the damaged file is kept, and it is told
         self.assertIn("database_salvaged", daemon.log())
-        with open(daemon.database + ".bad-1", "rb") as file:
-            self.assertEqual(file.read(), damaged)
+        self.assertEqual(read_bytes(daemon.database + ".bad-1"), damaged)
         self.assertEqual(daemon.job(daemon.add("echo", '"after"'))["queue"], "default")
         daemon.stop()
 
@@ -134,8 +130,7 @@ class Sockets(Bad):
     def test_one_that_a_dead_daemon_left_is_taken_over(self):
         daemon = self.daemon().start()
         id = daemon.add("echo", "1", "--delay", "1h")
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
         daemon.start()
         self.assertEqual(daemon.job(id)["state"], "pending")
         daemon.stop()
@@ -271,21 +266,16 @@ class Clients(Bad):
 
 class Peers(Bad):
     def test_an_answer_that_is_not_http(self):
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
         heard = []
 
-        def serve():
-            with contextlib.suppress(OSError):
-                while True:
-                    client, _ = listener.accept()
-                    with client:
-                        heard.append(client.recv(65536))
-                        client.sendall(b"220 mail.example ESMTP\r\n")
-        threading.Thread(target=serve, daemon=True).start()
+        def greets(_, client):
+            with client:
+                heard.append(client.recv(65536))
+                client.sendall(b"220 mail.example ESMTP\r\n")
+        place = Place(self, greets)
         daemon = self.daemon({
             "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"http://127.0.0.1:{listener.getsockname()[1]}/", "allow_private": True, "max_attempts": 2,
+            "sinks": {"cloud": {"url": f"http://127.0.0.1:{place.port}/", "allow_private": True, "max_attempts": 2,
                                 "backoff": {"kind": "fixed", "base": "50ms", "jitter": "none"}}}}).start()
         job = daemon.ended(daemon.add("echo", '"kept"'), state="dead")
         self.assertIn("HTTP", job["error"])

@@ -2,14 +2,11 @@
 """How results look on the wire: formats and compression, read by other implementations than ours (Python's gzip, the
 zstd program), a server that takes no compression, and what a thousand results cost in requests, handshakes and bytes."""
 import gzip
-import http.server
 import json
-import os
 import subprocess
-import threading
 
-from harness import Case, Daemon, main, need
-from thousand import COUNT, Thousand, waiting
+from harness import Case, Daemon, Receiver, main, need
+from thousand import COUNT, Thousand
 
 
 def unpacked(body, encoding):
@@ -21,30 +18,9 @@ def unpacked(body, encoding):
     return body
 
 
-class Receiver(http.server.ThreadingHTTPServer):
-    """Keeps (headers, body as it came) of each request. takes: the encodings that it does not answer with 415."""
-
-    def __init__(self, case, takes=("gzip", "zstd")):
-        self.seen = []
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                receiver.seen.append((dict(self.headers), body))
-                self.send_response(200 if self.headers.get("Content-Encoding") in (None, *takes) else 415)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        case.addCleanup(self.server_close)
-        case.addCleanup(self.shutdown)
+class WithoutCompression(Receiver):
+    def answer(self, headers, body):
+        return 415 if headers.get("Content-Encoding") else 200
 
 
 class Batches(Case):
@@ -55,15 +31,13 @@ class Batches(Case):
         self.daemons += 1
         daemon = Daemon(self, {
             "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"http://127.0.0.1:{receiver.server_port}/v1", "allow_private": True, "concurrency": 1, **sink}}}, f"d{self.daemons}").start()
-        daemon.cli("queue", "pause", "sink:cloud")
-        daemon.ask("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": {"n": n}} for n in range(count)]})
-        self.until("all have results", lambda: waiting(daemon) == count)
+            "sinks": {"cloud": receiver.sink(concurrency=1, **sink)}}, f"d{self.daemons}").start()
+        daemon.pile_up([{"type": "echo", "payload": {"n": n}} for n in range(count)])
         daemon.cli("queue", "resume", "sink:cloud")
         self.until(daemon.log, lambda: daemon.ask("GET", "/v1/stats")["completed"] == count)
         self.log = daemon.log()
         daemon.stop()
-        return [(headers, unpacked(body, headers.get("Content-Encoding"))) for headers, body in receiver.seen]
+        return [(one.headers, unpacked(one.body, one.headers.get("Content-Encoding"))) for one in receiver.seen]
 
     def test_lines_and_arrays_compressed_or_not(self):
         for compress in ("none", "gzip", "zstd"):
@@ -91,7 +65,7 @@ class Batches(Case):
             self.assertRegex(headers["Idempotency-Key"], rf"^e2e-[0-9a-f]{{8}}-{headers['Holdfast-Job-Id']}$")
 
     def test_a_server_that_takes_no_compression(self):
-        receiver = Receiver(self, takes=())
+        receiver = WithoutCompression(self)
         requests = self.delivered(receiver, 60, compress="gzip", batch={"max_jobs": 20, "max_wait": "2s"})
         self.assertEqual([headers.get("Content-Encoding") for headers, _ in requests], ["gzip", None, None, None])
         self.assertEqual(requests[0][1], requests[1][1])
@@ -111,6 +85,5 @@ class Cost(Case):
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] += ":/usr/sbin"
     need("nginx", "openssl", "zstd")
     main()

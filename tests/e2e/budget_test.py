@@ -4,10 +4,9 @@ daemon and with a server that fails, and what waits is sent when the link is ano
 import json
 import os
 import re
-import signal
-import socket
 import threading
 
+from fault_server import Place
 from harness import PATIENCE, Case, Daemon, main, need, write
 
 DAY = 60_000
@@ -19,7 +18,7 @@ ONE_BATCH = BATCH * (RESULT + 400) + 1000
 
 
 class CountingServer:
-    """HTTP, one thread a connection; counts bytes of TCP."""
+    """HTTP; counts bytes of TCP."""
 
     def __init__(self, case):
         self.lock = threading.Lock()
@@ -29,29 +28,12 @@ class CountingServer:
         self.holds = []  # when so many bytes have come, the next answer waits for go_on
         self.holding = threading.Event()
         self.go_on = threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-        case.addCleanup(self.listener.close)
+        self.place = Place(case, self.behave)
 
-    def serve(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.talk, args=(client,), daemon=True).start()
-
-    def talk(self, client):
+    def behave(self, _, client):
         got = b""
         with client:
-            while True:
-                try:
-                    more = client.recv(65536)
-                except OSError:
-                    return
-                if not more:
-                    return
+            while more := client.recv(65536):
                 with self.lock:
                     self.bytes += len(more)
                 got += more
@@ -75,10 +57,7 @@ class CountingServer:
                         self.lines += [json.loads(line) for line in body.splitlines()]
                     answer = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % (b"500 No" if failing else b"200 OK")
                     self.bytes += len(answer)
-                try:
-                    client.sendall(answer)
-                except OSError:
-                    return
+                client.sendall(answer)
 
 
 class Budget(Case):
@@ -88,7 +67,7 @@ class Budget(Case):
         os.chmod(program, 0o755)
         daemon = Daemon(self, {
             "handlers": {"r": {"exec": [program], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"http://127.0.0.1:{server.port}/", "allow_private": True, "concurrency": 1, "sequence": True,
+            "sinks": {"cloud": {"url": f"http://127.0.0.1:{server.place.port}/", "allow_private": True, "concurrency": 1, "sequence": True,
                                 "batch": {"max_jobs": BATCH}, "backoff": {"kind": "fixed", "base": "10ms"}}},
             "losses": {"sink": "cloud", "every": "1s"},
             "link": {"file": self.path("link"), "budgets": {"lte": {"day": f"{DAY}B"}}}})
@@ -96,8 +75,7 @@ class Budget(Case):
         daemon.start()
         server.fail = 6
         server.holds = [DAY * n // 6 for n in range(1, KILLS + 1)]
-        body = {"jobs": [{"type": "r"} for _ in range(150)]}
-        daemon.ask("POST", "/v1/jobs", body)
+        daemon.add_all([{"type": "r"}] * 150)
 
         def link():
             return daemon.ask("GET", "/v1/link")
@@ -109,8 +87,7 @@ class Budget(Case):
         for _ in range(KILLS):  # each in the middle of a delivery
             self.assertTrue(server.holding.wait(PATIENCE))
             server.holding.clear()
-            daemon.process.send_signal(signal.SIGKILL)
-            daemon.process.wait()
+            daemon.kill()
             server.go_on.set()
             daemon.start()
         self.until("the budget is used up", lambda: link()["budgets"][0]["opens_in_ms"] > 0)
@@ -146,5 +123,6 @@ class Budget(Case):
         daemon.stop()
 
 
-need("curl")
-main()
+if __name__ == "__main__":
+    need("sh")
+    main()

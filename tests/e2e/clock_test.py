@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """The clocks on the real daemon: who says that the wall clock is right, what waits for that, and what a step of it moves
 (nothing); and that it does not matter what the boot clock shows, not even if it is another one in each life."""
-import json
 import os
 import random
-import signal
 import time
 
 from harness import BootClock, Case, Daemon, WallClock, main, need, time_of, write
@@ -17,14 +15,14 @@ SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
 def thousand(daemon, **more):
     """The ids of a thousand jobs that are due in an hour and more, a minute apart."""
     specs = [{"type": "echo", "queue": "later", "delay": f"{n + 60}m", **more} for n in range(1000)]
-    ids = json.loads(daemon.api("POST", "/v1/jobs", {"jobs": specs}))["ids"]
+    ids = daemon.add_all(specs)
     daemon.case.assertEqual(len(ids), 1000)
     return ids
 
 
 def dues(daemon, ids):
     """When they are due, by the wall clock. A KeyError: one waits no longer."""
-    jobs = json.loads(daemon.cli("list", "--queue", "later", "--limit", "1000", "--json"))["jobs"]
+    jobs = daemon.json("list", "--queue", "later", "--limit", "1000")["jobs"]
     shown = {job["id"]: time_of(job["due"]) for job in jobs}
     return [shown[id] for id in ids]
 
@@ -93,7 +91,7 @@ class Trust(Case):
 
     def test_a_clock_that_could_never_be_trusted_is_refused(self):
         daemon = self.daemon_with({})
-        daemon.process = self.start([*daemon.command("serve")[:2], "--config", daemon.config_file])
+        daemon.launch()
         self.assertEqual(daemon.process.wait(), 1)
 
 
@@ -122,12 +120,8 @@ class Steps(Case):
         self.assertIn("clock_stepped", daemon.log())
         daemon.stop()
 
-    def stats(self):
-        return json.loads(self.daemon.cli("stats", "--json"))
-
     def fired(self, name):
-        schedules = json.loads(self.daemon.cli("schedule", "list", "--json"))["schedules"]
-        return next(schedule for schedule in schedules if schedule["name"] == name)["fired"]
+        return self.daemon.schedules()[name]["fired"]
 
     def test_every_and_cron_over_a_year_there_and_back(self):
         """A delay does not move, and what cron owes is done once."""
@@ -138,7 +132,7 @@ class Steps(Case):
             self.wall.set(offset)
             ticks = self.fired("tick")
             self.until(lambda: f"@every goes on after a step to {offset}", lambda: self.fired("tick") > ticks, 10)
-            self.until(lambda: f"step {step} was seen: {self.stats()}", lambda: self.stats()["clock_steps_total"] >= step)
+            self.until(lambda: f"step {step} was seen: {daemon.stats()}", lambda: daemon.stats()["clock_steps_total"] >= step)
         if time.monotonic() - begun < 5:
             self.assertEqual(daemon.job(later)["state"], "pending")
         daemon.ended(later)
@@ -162,8 +156,7 @@ class Boots(Case):
     def again(self, daemon, ahead, kill):
         """Its next life, with another boot clock."""
         if kill:
-            daemon.process.send_signal(signal.SIGKILL)
-            daemon.process.wait()
+            daemon.kill()
         else:
             daemon.stop()
         daemon.prefix = self.boot.prefix(ahead)
@@ -171,7 +164,7 @@ class Boots(Case):
 
     def wait_on(self, daemon, ids):
         """All of them wait, and no step of the wall clock was seen where there was none."""
-        jobs = json.loads(daemon.cli("list", "--state", "scheduled", "--limit", "1000", "--json"))["jobs"]
+        jobs = daemon.json("list", "--state", "scheduled", "--limit", "1000")["jobs"]
         self.assertEqual(len(jobs), len(ids), daemon.cli("stats"))
         self.assertEqual(daemon.clock()["steps_total"], 0, daemon.cli("clock", "show"))
 
@@ -185,7 +178,7 @@ class Boots(Case):
             lasted[name] = [due - begun for due in dues(daemon, ids)]
             job = daemon.ended(soon)
             self.assertGreaterEqual(time_of(job["finished"]) - time_of(job["created"]), 1, job)
-            self.until("@every goes on", lambda: json.loads(daemon.cli("schedule", "list", "--json"))["schedules"][0]["fired"] >= 2)
+            self.until("@every goes on", lambda: daemon.schedules()["tick"]["fired"] >= 2)
             daemon.stop()
         minutes = [60 * (n + 60) for n in range(1000)]
         for name, seconds in lasted.items():
@@ -236,14 +229,14 @@ class Boots(Case):
         daemon.stop()
 
     def starts(self, daemon):
-        return json.loads(daemon.cli("schedule", "list", "--json"))["schedules"][0]["fired"]
+        return daemon.schedules()["start"]["fired"]
 
     def test_killed_while_delays_end(self):
         """No job runs before its time, and each runs, whatever the boot clock shows from life to life."""
         daemon = self.daemon_at(0, limits={"crash_loop": 0}).start()
         delays = [200 + 20 * n for n in range(250)]
         specs = [{"type": "echo", "delay": f"{ms}ms", "max_attempts": 100} for ms in delays]
-        ids = json.loads(daemon.api("POST", "/v1/jobs", {"jobs": specs}))["ids"]
+        ids = daemon.add_all(specs)
         choose = random.Random(SEED)
         for _ in range(6):
             time.sleep(choose.random() * 0.8)
@@ -255,11 +248,11 @@ class Boots(Case):
         daemon.stop()
 
     def completed(self, daemon, ids):
-        jobs = {job["id"]: job for job in json.loads(daemon.cli("list", "--limit", "1000", "--json"))["jobs"]}
+        jobs = {job["id"]: job for job in daemon.jobs()}
         self.assertLessEqual(set(ids), set(jobs), "jobs are gone long before their time")
         return all(jobs[id]["state"] == "completed" for id in ids) and jobs
 
 
 if __name__ == "__main__":
-    need("sh", "cat", "curl")
+    need("sh", "cat")
     main()

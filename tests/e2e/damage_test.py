@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """A damaged queue file, as the person who looks after the device meets it."""
-import json
 import os
 import shutil
 import sqlite3
-import unittest
 
 from harness import Case, Daemon, main, need
 
@@ -26,13 +24,6 @@ class Damage(Case):
         daemon.stop()
         return daemon
 
-    def stats(self, daemon):
-        return json.loads(daemon.cli("stats", "--json"))
-
-    def kill(self, daemon):
-        daemon.process.kill()
-        daemon.process.wait()
-
     def test_check_finds_heals_and_says_what_to_do(self):
         daemon = self.full()
         flip_a_job_row(daemon.database, b"job 30 ")
@@ -45,7 +36,7 @@ class Damage(Case):
         said = daemon.cli("check")
         self.assertIn("the file is sound: ", said)
         self.assertIn(daemon.database + ".bad-1", said)
-        stats = self.stats(daemon)
+        stats = daemon.stats()
         self.assertEqual(stats["pending"] + stats["salvage_lost_jobs"], 60)
         self.assertGreater(stats["pending"], 50)
         health = daemon.cli("health")
@@ -68,11 +59,11 @@ class Damage(Case):
             self.assertEqual(file.execute("SELECT value FROM meta WHERE key='clean'").fetchone()[0], 2)
         for _ in range(20):
             daemon.add("echo", '"later"', "--delay", "1h")
-        self.kill(daemon)
+        daemon.kill()
         shutil.copy(backup, daemon.database)  # whoever does this forgets the log
         daemon.start()
         self.assertIn("the log beside the file is of another database", daemon.log())
-        self.assertEqual(self.stats(daemon)["pending"], 60)
+        self.assertEqual(daemon.stats()["pending"], 60)
         daemon.stop()
 
     def test_the_log_is_gone(self):
@@ -80,7 +71,7 @@ class Damage(Case):
         daemon.start()
         for _ in range(3):
             daemon.add("echo", '"later"', "--delay", "1h")
-        self.kill(daemon)
+        daemon.kill()
         # As checkpointed: the file knows that it was in use.
         with sqlite3.connect(daemon.database) as file:
             file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -89,7 +80,7 @@ class Damage(Case):
             os.remove(daemon.database + "-wal")
         daemon.start()
         self.assertIn("log_missing", daemon.log())
-        stats = self.stats(daemon)
+        stats = daemon.stats()
         self.assertEqual((stats["pending"], stats["log_losses_total"]), (63, 1))
         self.assertGreater(daemon.add("echo", "1"), max(self.ids) + 100000)
         self.assertIn("the log beside the file was lost", daemon.cli("health"))

@@ -50,8 +50,9 @@ def read_request(connection):
     return request
 
 
-def answer(status, headers="", body="", length=None):
-    return (f"HTTP/1.1 {status} X\r\nContent-Length: {len(body) if length is None else length}\r\nConnection: close\r\n{headers}\r\n{body}").encode()
+def answer(status, headers="", body="", length=None, keeps_alive=False):
+    close = "" if keeps_alive else "Connection: close\r\n"
+    return (f"HTTP/1.1 {status} X\r\nContent-Length: {len(body) if length is None else length}\r\n{close}{headers}\r\n{body}").encode()
 
 
 def reset(connection):

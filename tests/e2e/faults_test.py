@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 
-from harness import HOLDFAST, PATIENCE, Case, Daemon, main, need
+from harness import PATIENCE, Case, Daemon, main, need
 
 ECHO = {"handlers": {"echo": {"exec": ["/bin/cat"]}}}
 SEED = int(os.environ.get("HOLDFAST_SEED", "1"))
@@ -20,8 +20,7 @@ class Signals(Case):
         ids = [daemon.add("echo", f'"{n}"', "--delay", "1h") for n in range(5)]
         daemon.stop()
         for _ in range(25):
-            with open(daemon.log_file, "a", encoding="utf-8") as log:
-                daemon.process = self.start([HOLDFAST, "serve", "--config", daemon.config_file], stdout=log, stderr=log)
+            daemon.launch()
             time.sleep(choose.random() * 0.06)
             for _ in range(choose.randint(1, 3)):  # impatient people press twice
                 daemon.process.send_signal(choose.choice([signal.SIGTERM, signal.SIGINT]))
@@ -35,19 +34,18 @@ class Signals(Case):
     def test_reloads_in_every_state(self):
         """SIGHUP all the while: at the start, while jobs come and run, and during the stop."""
         daemon = Daemon(self, ECHO)
-        with open(daemon.log_file, "a", encoding="utf-8") as log:
-            daemon.process = self.start([HOLDFAST, "serve", "--config", daemon.config_file], stdout=log, stderr=log)
+        daemon.launch()
         self.until("it is ready", daemon.answers)
         ids = []
         for n in range(40):
-            daemon.process.send_signal(signal.SIGHUP)
+            daemon.reload()
             ids.append(daemon.add("echo", f'"{n}"'))
         daemon.ended(*ids)
         for job in (daemon.job(id) for id in ids):
             self.assertEqual(job["attempts"], 1, job)
         daemon.process.send_signal(signal.SIGTERM)
         for _ in range(20):
-            daemon.process.send_signal(signal.SIGHUP)
+            daemon.reload()
         self.assertEqual(daemon.process.wait(PATIENCE), 0, daemon.log())
 
 
@@ -71,7 +69,7 @@ class Clients(Case):
 
     def test_no_descriptor_left(self):
         """Programs, clients and the file want more than there are: what cannot begin is put off, and nobody is kept out."""
-        daemon = Daemon(self, {"handlers": {"echo": {"exec": ["/bin/cat"]}}}, prefix=("prlimit", "--nofile=32:32"))
+        daemon = Daemon(self, ECHO, prefix=("prlimit", "--nofile=32:32"))
         daemon.start()
         self.assertIn("few_descriptors", daemon.log())
         held = []

@@ -145,8 +145,7 @@ class Files(Case):
         self.link.cuts, self.link.stays_down = [3_000_000], True
         id = daemon.add("upload", '{"file": "long"}')
         self.until("the link broke", lambda: self.link.broken)
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
         self.link.down = False
         daemon.start()
         daemon.ended(id)

@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """SIGKILL at random while schedules fire every second: each occurrence becomes exactly one job, none twice, none never.
 HOLDFAST_FIRINGS=10000 is the long one."""
-import json
 import os
 import random
-import signal
 import time
 
 from harness import Case, Daemon, main, need, time_of
@@ -23,22 +21,15 @@ class Firings(Case):
         while fired < FIRINGS:
             daemon.start()
             time.sleep(choose.random() * choose.choice((0.05, 0.3, 1.5)))
-            fired = sum(schedule["fired"] for schedule in self.schedules(daemon).values())
-            daemon.process.send_signal(signal.SIGKILL)
-            daemon.process.wait()
+            fired = sum(schedule["fired"] for schedule in daemon.schedules().values())
+            daemon.kill()
             kills += 1
         daemon.start()
         daemon.cli("schedule", "pause", *schedules)
-        last = self.schedules(daemon)
+        last = daemon.schedules()
         times = {name: [] for name in schedules}
-        after = ""
-        while True:
-            page = json.loads(daemon.cli("list", "--limit", "1000", "--json", *(["--after", str(after)] if after else [])))
-            for job in page["jobs"]:
-                times[job["schedule"]].append(int(time_of(job["occurrence"])))
-            after = page.get("next")
-            if not after:
-                break
+        for job in daemon.jobs():
+            times[job["schedule"]].append(int(time_of(job["occurrence"])))
         total = 0
         for name, seconds in times.items():
             seconds.sort()
@@ -48,9 +39,6 @@ class Firings(Case):
             total += len(seconds)
         print(f"{kills} kills during {total} firings of {SCHEDULES} schedules, seed {SEED}: each occurrence one job")
         daemon.stop()
-
-    def schedules(self, daemon):
-        return {schedule["name"]: schedule for schedule in json.loads(daemon.cli("schedule", "list", "--json"))["schedules"]}
 
 
 if __name__ == "__main__":

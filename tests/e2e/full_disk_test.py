@@ -7,9 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-import unittest
 
-from harness import Case, Daemon, main, need, run, skip
+from harness import Case, Daemon, in_namespaces, main, need, read, run, skip, write
 
 SIZE = 6 << 20
 BALLAST = 512 << 10
@@ -47,9 +46,6 @@ class FullDisk(Case):
         for name in glob.glob(self.disk + "/other-*"):
             os.remove(name)
 
-    def stats(self, daemon):
-        return json.loads(daemon.cli("stats", "--json"))
-
     def until_full(self, daemon, acknowledged, payload=2000):
         """Adds until it is refused; the last words."""
         for n in range(20000):
@@ -60,7 +56,7 @@ class FullDisk(Case):
         self.fail("it is never full")
 
     def works_while_full(self, daemon, acknowledged):
-        self.assertEqual(len(json.loads(daemon.cli("list", "--json", "--limit", "5"))["jobs"]), 5)
+        self.assertEqual(len(daemon.json("list", "--limit", "5")["jobs"]), 5)
         self.assertEqual(daemon.job(acknowledged[0])["state"], "pending")
         for id in acknowledged[:40]:
             daemon.cli("cancel", str(id))
@@ -80,17 +76,10 @@ class FullDisk(Case):
         self.until("it takes jobs again", lambda: run(*daemon.command("add", "echo", '"again"', "--json"), status=None).startswith("{"), 60)
         print(f"back to normal {time.monotonic() - start:.1f} s after there was room", file=sys.stderr)
         self.until("the ballast is there again", lambda: os.path.exists(daemon.ballast) and os.stat(daemon.ballast).st_blocks * 512 >= BALLAST, 60)
-        self.assertEqual(self.stats(daemon)["disk_full"], 0)
+        self.assertEqual(daemon.stats()["disk_full"], 0)
 
     def nothing_lost(self, daemon, acknowledged, gone=()):
-        there, after = set(), None
-        while True:
-            page = json.loads(daemon.cli("list", "--json", "--limit", "1000", *(["--after", str(after)] if after else [])))
-            there |= {job["id"] for job in page["jobs"]}
-            after = page.get("next")
-            if not after:
-                break
-        self.assertEqual(set(acknowledged) - there - set(gone), set())
+        self.assertEqual(set(acknowledged) - {job["id"] for job in daemon.jobs()} - set(gone), set())
 
     def test_full_and_back(self):
         daemon = self.daemon()
@@ -103,8 +92,7 @@ class FullDisk(Case):
             daemon.ended(slow, state="running")
             self.full_and_back(daemon, slow)
             watch.kill()
-        with open(watched, encoding="utf-8") as lines:
-            told = lines.read()
+        told = read(watched)
         self.assertIn("disk_full  ", told)
         self.assertIn("nothing is added", told)
         self.assertIn("disk_full_over", told)
@@ -116,7 +104,7 @@ class FullDisk(Case):
         said = self.until_full(daemon, acknowledged)
         self.assertIn("full", said)
         self.assertFalse(os.path.exists(daemon.ballast))
-        self.assertEqual(self.stats(daemon)["disk_full"], 1)
+        self.assertEqual(daemon.stats()["disk_full"], 1)
         self.assertRegex(daemon.cli("stats"), "disk +full: new jobs are refused")
         self.works_while_full(daemon, acknowledged)
         daemon.ended(slow)  # its end is recorded on the full disk
@@ -139,7 +127,7 @@ class FullDisk(Case):
         for _ in range(10):
             self.fill()
             time.sleep(0.1)
-        self.assertEqual(len(json.loads(daemon.cli("list", "--json", "--limit", "50"))["jobs"]), 50)
+        self.assertEqual(len(daemon.json("list", "--limit", "50")["jobs"]), 50)
         self.assertEqual(daemon.job(acknowledged[0])["state"], "pending")
         self.assertIn("make room", daemon.cli("health", status=1))
         self.assertIn("full", daemon.cli("add", "echo", "1", status=None))
@@ -154,20 +142,17 @@ class FullDisk(Case):
         daemon.stop()
 
     def test_large_results_do_not_take_the_room_of_cancels(self):
-        go, result = self.path("go"), self.path("result")
-        with open(result, "w", encoding="ascii") as file:
-            file.write("r" * 80000)
+        go, result = self.path("go"), write(self.path("result"), "r" * 80000)
         daemon = self.daemon()
         daemon.configure({"handlers": {"echo": {"exec": ["/bin/cat"]}, "big": {"exec": ["/bin/sh", "-c", f"until [ -e {go} ]; do sleep 0.1; done; cat {result}"]}},
                           "limits": {"ballast": f"{BALLAST >> 10}KiB"}})
         daemon.start()
         acknowledged = [daemon.add("echo", f'"{n}"', "--delay", "1h") for n in range(60)]
         big = [daemon.add("big") for _ in range(12)]
-        self.until("they run", lambda: self.stats(daemon)["running"] == 12)
+        self.until("they run", lambda: daemon.stats()["running"] == 12)
         self.fill()
         self.until_full(daemon, acknowledged, payload=20000)
-        with open(go, "w", encoding="ascii"):
-            pass
+        write(go, "")
         for n in range(24):
             daemon.cli("cancel", str(acknowledged[n]))
             daemon.cli("rm", str(acknowledged[30 + n]))
@@ -198,7 +183,7 @@ class FullDisk(Case):
             self.assertIn("read-only", daemon.cli("cancel", str(acknowledged[0]), status=5))
             self.nothing_lost(daemon, acknowledged)
             self.assertEqual(daemon.job(acknowledged[7])["state"], "pending")
-            self.assertEqual(self.stats(daemon)["disk_full"], 3)
+            self.assertEqual(daemon.stats()["disk_full"], 3)
             self.assertRegex(daemon.cli("stats"), "disk +the file system is read-only")
             self.assertIn("read-only", daemon.cli("why", str(acknowledged[0])))
             self.assertIn("read-only", daemon.cli("health", status=1))
@@ -211,7 +196,7 @@ class FullDisk(Case):
         run("mount", "-o", "loop", image, self.disk)
         daemon.start()
         self.nothing_lost(daemon, acknowledged)
-        self.assertEqual(self.stats(daemon)["disk_full"], 0)
+        self.assertEqual(daemon.stats()["disk_full"], 0)
         daemon.cli("cancel", str(acknowledged[0]))
         daemon.ended(slow)
         daemon.stop()
@@ -220,12 +205,12 @@ class FullDisk(Case):
         daemon = self.daemon()
         daemon.start()
         acknowledged = [daemon.add("echo", f'"{n} {"p" * 1000}"', "--delay", "1h") for n in range(100)]
-        for ended in (daemon.stop, lambda: (daemon.process.kill(), daemon.process.wait())):
+        for ended in (daemon.stop, daemon.kill):
             ended()
             self.fill()
             daemon.start()
             self.assertEqual(daemon.job(acknowledged[3])["state"], "pending")
-            self.assertIn("full", daemon.cli("add", "echo", json.dumps("p" * 100000), status=None) + str(self.stats(daemon)["disk_full"] or "full"))
+            self.assertIn("full", daemon.cli("add", "echo", json.dumps("p" * 100000), status=None) + str(daemon.stats()["disk_full"] or "full"))
             self.empty()
             self.back_to_normal(daemon)
         self.nothing_lost(daemon, acknowledged)
@@ -234,10 +219,7 @@ class FullDisk(Case):
 
 if __name__ == "__main__":
     need("unshare", "mount")
-    if os.environ.get("HF_PRIVATE_MOUNTS") != "1":
-        # What is mounted is seen by this script and its children alone, and goes with them.
-        if subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs /mnt"], capture_output=True, check=False).returncode != 0:
-            skip("no mount is allowed here")
-        os.environ["HF_PRIVATE_MOUNTS"] = "1"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+    # What is mounted is seen by this script and its children alone, and goes with them.
+    if not in_namespaces("-m", "mount -t tmpfs -o size=64k tmpfs /mnt", as_root_of_a_user=False):
+        skip("no mount is allowed here")
     main()

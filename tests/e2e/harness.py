@@ -1,10 +1,13 @@
-"""What the scripts of this folder share: a daemon in a folder of its own, a nginx, certificates.
+"""What the scripts of this folder share: a daemon in a folder of its own, what it delivers to, certificates, clocks, secrets.
 
 Each script is a unittest program. A test starts what it needs; everything is killed, reaped and removed at its end.
 """
+import collections
 import contextlib
 import datetime
+import glob
 import http.client
+import http.server
 import json
 import os
 import random
@@ -27,6 +30,7 @@ def need(*tools):
     """Ends the script, as skipped, where it cannot run."""
     if os.environ.get("HOLDFAST_EMULATOR"):
         skip("under an emulator")
+    os.environ["PATH"] += ":/usr/sbin"  # servers are there, and not every user looks there
     for tool in tools:
         if shutil.which(tool) is None:
             skip(f"no {tool}")
@@ -74,10 +78,33 @@ def read(path):
     return ""
 
 
+def read_bytes(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def write(path, text):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return path
+
+
+def write_secret(path, text):
+    """For its owner alone from the beginning: the daemon takes no other."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+    return path
+
+
+def in_namespaces(flag, probe="true", as_root_of_a_user=True):
+    """Whether this script is in namespaces of its own, `flag` of unshare: where the shell command `probe` works in such, it is begun again in them."""
+    if os.environ.get("HF_OWN_NAMESPACES") == flag:
+        return True
+    unshare = ["unshare", *(["-r"] if as_root_of_a_user and os.getuid() != 0 else []), flag]
+    if subprocess.run([*unshare, "sh", "-c", probe], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        return False
+    os.environ["HF_OWN_NAMESPACES"] = flag
+    os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
 
 
 def free_port():
@@ -88,6 +115,11 @@ def free_port():
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("no free port")
+
+
+def listens(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Case(unittest.TestCase):
@@ -173,9 +205,13 @@ class Daemon:
     def configure(self, config):
         write(self.config_file, json.dumps({"database": self.database, "socket": self.socket, "device": "e2e", **config}, indent=1))
 
-    def start(self):
+    def launch(self):
+        """It is not ready yet, and need not become so."""
         with open(self.log_file, "a", encoding="utf-8") as log:
             self.process = self.case.start([*self.prefix, HOLDFAST, "serve", "--config", self.config_file], stdout=log, stderr=log)
+
+    def start(self):
+        self.launch()
         self.case.until(lambda: f"the daemon is ready: {self.log()}", lambda: self.process.poll() is not None or self.answers())
         self.case.assertIsNone(self.process.poll(), self.log())
         return self
@@ -195,6 +231,10 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         self.case.assertEqual(self.process.wait(PATIENCE), 0, self.log())
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
     def reload(self, config=None):
         if config is not None:
             self.configure(config)
@@ -209,14 +249,27 @@ class Daemon:
     def cli(self, *argv, status=0):
         return run(*self.command(*argv), status=status)
 
-    def add(self, *argv):
-        return json.loads(self.cli("add", *argv, "--json"))["id"]
+    def json(self, *argv):
+        return json.loads(self.cli(*argv, "--json"))
 
-    def api(self, method, path, body):
-        return run("curl", "-sS", "--fail-with-body", "--unix-socket", self.socket, "-X", method, "--data-binary", "@-", f"http://holdfast{path}", input=json.dumps(body))
+    def add(self, *argv):
+        return self.json("add", *argv)["id"]
+
+    def add_all(self, jobs):
+        """In one request: their ids."""
+        said = self.ask("POST", "/v1/jobs", {"jobs": jobs})
+        return said["ids"] if len(jobs) > 1 else [said["id"]]
+
+    def pile_up(self, jobs, patience=PATIENCE):
+        """Adds them while the sink "cloud" is paused: their ids, once the results of all wait for it."""
+        self.cli("queue", "pause", "sink:cloud")
+        ids = self.add_all(jobs)
+        self.case.until(lambda: f"all wait for the sink: {self.cli('queue', 'list')}",
+                        lambda: self.ask("GET", "/v1/queues/sink:cloud")["pending"] == len(jobs), patience)
+        return ids
 
     def ask(self, method, path, body=None):
-        """As api(), without a process for it: the answer, which must not be an error."""
+        """The answer of the admin socket, which must not be an error; without a process for it."""
         connection = UnixConnection(self.socket)
         with contextlib.closing(connection):
             connection.request(method, path, json.dumps(body) if body is not None else None)
@@ -226,10 +279,38 @@ class Daemon:
         return json.loads(said)
 
     def job(self, id):
-        return json.loads(self.cli("show", str(id), "--json"))
+        return self.json("show", str(id))
+
+    def jobs(self):
+        """All of them, page by page."""
+        after = ()
+        while True:
+            page = self.json("list", "--limit", "1000", *after)
+            yield from page["jobs"]
+            if not page.get("next"):
+                return
+            after = ("--after", str(page["next"]))
 
     def clock(self):
-        return json.loads(self.cli("clock", "show", "--json"))
+        return self.json("clock", "show")
+
+    def stats(self):
+        return self.json("stats")
+
+    def schedules(self):
+        return {schedule["name"]: schedule for schedule in self.json("schedule", "list")["schedules"]}
+
+    def queues(self):
+        return {queue["name"]: queue for queue in self.json("queue", "list")["queues"]}
+
+    def why(self, id, *words):
+        """What `holdfast why` says of the job, once all the words are in it."""
+        return self.case.until(lambda: f"why says {words}: {self.cli('why', str(id), status=None)}\n{self.log()}",
+                               lambda: (text := self.cli("why", str(id))) and all(word in text for word in words) and text)
+
+    def files(self):
+        """What it wrote and read: the bytes of its log, its configuration and its database, by their paths."""
+        return {path: read_bytes(path) for path in [self.log_file, self.config_file, *glob.glob(self.database + "*")]}
 
     def ended(self, *ids, state="completed"):
         """The jobs, once all are in that state."""
@@ -269,6 +350,21 @@ class BootClock:
 
     def prefix(self, ahead):
         return (*self.unshare, "--time", "--boottime", str(ahead), "--monotonic", str(ahead))
+
+
+class Credentials:
+    """A folder of secrets for a Daemon with this prefix, which has "cred:NAME" of them."""
+
+    def __init__(self, case):
+        self.folder = case.path("credentials")
+        os.mkdir(self.folder)
+        self.prefix = ("env", f"CREDENTIALS_DIRECTORY={self.folder}")
+
+    def write(self, name, text):
+        write_secret(os.path.join(self.folder, name), text)
+
+    def remove(self, name):
+        os.remove(os.path.join(self.folder, name))
 
 
 class Authority:
@@ -358,6 +454,42 @@ class Relay:
             thread.join(PATIENCE)
 
 
+class Receiver(http.server.ThreadingHTTPServer):
+    """Of deliveries over plain HTTP. All that came is in `seen`; each was answered with the status that answer() says."""
+
+    def __init__(self, case, address="127.0.0.1"):
+        self.seen = []
+        super().__init__((address, 0), ReceiverHandler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        case.addCleanup(self.server_close)
+        case.addCleanup(self.shutdown)
+
+    def answer(self, headers, body):
+        return 200
+
+    def sink(self, **more):
+        """Of a configuration; an http handler has the same."""
+        return {"url": f"http://127.0.0.1:{self.server_port}/v1/results", "allow_private": True, **more}
+
+
+Received = collections.namedtuple("Received", "at headers body")  # body: the bytes as they came
+
+
+class ReceiverHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        at = time.time()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.seen.append(Received(at, dict(self.headers), body))
+        self.send_response(self.server.answer(self.headers, body))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 class Nginx:
     """A real one, for TLS with a client certificate. What it was sent is in requests().
 
@@ -414,12 +546,8 @@ http {{
             os.unlink(os.path.join(self.folder, "back"))  # left behind by one that was killed
         self.process = self.case.start(["nginx", "-e", f"{self.folder}/error.log", "-p", self.folder, "-c", "nginx.conf"],
                                        stderr=subprocess.DEVNULL)
-        self.case.until(lambda: "nginx listens: " + read(f"{self.folder}/error.log"), self.listens)
+        self.case.until(lambda: "nginx listens: " + read(f"{self.folder}/error.log"), lambda: listens(self.port))
         return self
-
-    def listens(self):
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

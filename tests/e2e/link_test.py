@@ -2,17 +2,12 @@
 """The network goes and comes back, in a network namespace: what waits for it costs no attempt, and is sent as soon as an address
 is there, or a hook says so, long before the timer would try again."""
 import fcntl
-import http.server
-import os
 import re
 import socket
 import struct
-import subprocess
-import sys
-import threading
 import time
 
-from harness import Case, Daemon, main, need, skip
+from harness import Case, Daemon, Receiver, in_namespaces, main, need, skip
 
 SIOCSIFADDR, SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8916, 0x8913, 0x8914, 1
 
@@ -36,29 +31,14 @@ def set_up(name, up=True):
 class Link(Case):
     def setUp(self):
         super().setUp()
-        self.keys = []
-        test = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
-                test.keys.append(self.headers["Idempotency-Key"])
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        self.port = server.server_port
+        self.receiver = Receiver(self, "0.0.0.0")  # addresses come and go
 
     def daemon(self, address, splay):
         return Daemon(self, {"handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-                             "sinks": {"cloud": {"url": f"http://{address}:{self.port}/", "allow_private": True, "splay": splay}}}).start()
+                             "sinks": {"cloud": self.receiver.sink(url=f"http://{address}:{self.receiver.server_port}/", splay=splay)}}).start()
+
+    def keys(self):
+        return [one.headers["Idempotency-Key"] for one in self.receiver.seen]
 
     def waits_long(self, daemon):
         """A job whose sink has found no network so often that the next look is seconds away."""
@@ -73,7 +53,7 @@ class Link(Case):
         daemon.ended(id)
         self.assertLess(time.monotonic() - start, 4)
         self.assertEqual(daemon.job(id)["attempts"], 1)
-        self.assertEqual(self.keys, [daemon.job(id)["key"]])
+        self.assertEqual(self.keys(), [daemon.job(id)["key"]])
 
     def test_an_address_comes(self):
         daemon = self.daemon("10.9.0.1", "300ms")
@@ -91,7 +71,7 @@ class Link(Case):
         tries = daemon.log().count("handler_parked")
         self.assertEqual(daemon.cli("link", "up"), "what waits for the network tries it soon\n")
         self.until("it has tried", lambda: daemon.log().count("handler_parked") > tries, 4)
-        self.assertEqual(self.keys, [])
+        self.assertEqual(self.keys(), [])
         set_address("lo:2", "172.20.0.1")
         self.soon(daemon, id)
         daemon.stop()
@@ -99,12 +79,8 @@ class Link(Case):
 
 if __name__ == "__main__":
     need("unshare", "sh", "cat")
-    if os.environ.get("HF_OWN_NETWORK") != "1":
-        unshare = ["unshare", "-n"] if os.getuid() == 0 else ["unshare", "-rn"]
-        if subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
-            skip("no network namespaces here")
-        os.environ["HF_OWN_NETWORK"] = "1"
-        os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
+    if not in_namespaces("-n"):
+        skip("no network namespaces here")
     set_address("lo", "127.0.0.1")
     set_up("lo")
     main()

@@ -47,7 +47,7 @@ class Store:
             return lose
 
     def behave(self, _, connection):
-        whole = answer(200, body="stored").replace(b"Connection: close\r\n", b"")
+        whole = answer(200, body="stored", keeps_alive=True)
         while True:
             request = read_request(connection)
             if request is None:
@@ -73,8 +73,7 @@ class LostResponse(Case):
         start = time.monotonic()
         ids = []
         for first in range(0, RESULTS, 1000):
-            jobs = [{"type": "echo", "payload": {"n": n}, "sink": "single" if n < SINGLES else "many"} for n in range(first, min(first + 1000, RESULTS))]
-            ids += daemon.ask("POST", "/v1/jobs", {"jobs": jobs})["ids"]
+            ids += daemon.add_all([{"type": "echo", "payload": {"n": n}, "sink": "single" if n < SINGLES else "many"} for n in range(first, min(first + 1000, RESULTS))])
         self.until(lambda: f"all are completed: {daemon.cli('stats')} {daemon.log()[-2000:]}",
                    lambda: daemon.ask("GET", "/v1/stats")["completed"] == RESULTS, 40 + RESULTS / 20)
         took = time.monotonic() - start

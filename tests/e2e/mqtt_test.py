@@ -8,21 +8,18 @@ import signal
 import socket
 import threading
 
+from broker_case import KILLS, Broker, BrokerCase
+from harness import PATIENCE, Relay, free_port, listens, main, need, run, write
 from proxy_test import Proxy
-from harness import PATIENCE, Authority, Case, Daemon, Relay, free_port, main, need, read, run, write
-
-KILLS = 5
-LOT = 60  # jobs between two kills
-QUICK = {"kind": "fixed", "base": "200ms", "jitter": "none"}
 
 
-class Mosquitto:
-    """In the case's folder: TLS for gateways, without it for those who listen. Who may connect is in a file of passwords."""
+class Mosquitto(Broker):
+    """TLS for gateways, without it for those who listen. Who may connect is in a file of passwords."""
 
     def __init__(self, case, server, more=""):
-        self.case = case
+        super().__init__(case, "mosquitto")
         self.port, self.plain = free_port(), free_port()
-        self.log_file, self.passwords = case.path("mosquitto.log"), case.path("passwords")
+        self.passwords = case.path("passwords")
         self.config = write(case.path("mosquitto.conf"), f"""
 per_listener_settings false
 allow_anonymous false
@@ -48,21 +45,14 @@ listener {self.plain} 127.0.0.1
             run("mosquitto_passwd", "-b", fresh, name, self.words[name])
         os.replace(fresh, self.passwords)
 
-    def start(self):
-        self.process = self.case.start(["mosquitto", "-c", self.config])
-        self.case.until(lambda: "mosquitto listens: " + read(self.log_file), self.listens)
-        return self
+    def command(self):
+        return ["mosquitto", "-c", self.config]
 
     def listens(self):
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.plain)) == 0
+        return listens(self.plain)
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
 
 
 class Collector:
@@ -159,57 +149,33 @@ class Collector:
         return [json.loads(payload) for _, _, payload in list(self.got)]
 
 
-class Mqtt(Case):
-    def setUp(self):
-        super().setUp()
-        self.ca = Authority(self.path("ca"))
-        self.server = self.ca.issue("server", "DNS:localhost,IP:127.0.0.1")
-
+class Mqtt(BrokerCase):
     def broker(self, more=""):
         return Mosquitto(self, self.server, more)
 
     def daemon(self, broker, port=None, **more):
-        password = write(self.path("password"), broker.words["gw-0042"] + "\n")
-        os.chmod(password, 0o600)
-        config = {
-            "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"mqtts://localhost:{port or broker.port}", "allow_private": True, "tls": {"ca": self.ca.cert},
-                                "mqtt": {"topic": "gw/{device}/{type}", "username": "gw-0042", "password": password},
-                                "backoff": QUICK, **more}},
-        }
-        return Daemon(self, config).start()
-
-    def add(self, daemon, results):
-        said = json.loads(daemon.api("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": result} for result in results]}))
-        return said["ids"] if len(results) > 1 else [said["id"]]
-
-    def stats(self, daemon):
-        return json.loads(daemon.cli("stats", "--json"))
+        password = self.secret("password", broker.words["gw-0042"] + "\n")
+        return self.daemon_for(f"mqtts://localhost:{port or broker.port}",
+                               mqtt={"topic": "gw/{device}/{type}", "username": "gw-0042", "password": password}, **more)
 
     def test_every_result_arrives_although_the_broker_is_killed(self):
         broker = self.broker("max_inflight_messages 7")
         collector = Collector(broker)
         daemon = self.daemon(broker)
-        ids = []
-        for kill in range(KILLS + 1):
-            # It is there again, but only the collector may come in, before the gateway may: it refuses the daemon for a while.
+
+        def begin():
+            """It is there again, but only the collector may come in, before the gateway may: it refuses the daemon for a while."""
             broker.allow("collector")
             broker.start()
             collector.connect()
-            ids += self.add(daemon, [{"lot": kill, "n": n, "pad": "x" * 200} for n in range(LOT)])
+
+        def admit():
             broker.allow("collector", "gw-0042")
             broker.reload()
-            before = len(collector.got)
-            wanted = 5 + 9 * kill if kill < KILLS else 1
-            self.until(lambda: f"lot {kill} arrives: {daemon.cli('stats')}{daemon.log()[-3000:]}{read(broker.log_file)[-2000:]}",
-                       lambda: len(collector.got) - before >= wanted)
-            if kill < KILLS:
-                broker.kill()
-                self.assertTrue(collector.gone.wait(PATIENCE))
-        self.until(lambda: f"all are delivered: {daemon.cli('stats')}{daemon.log()[-3000:]}",
-                   lambda: self.stats(daemon)["completed"] == len(ids))
-        self.assertEqual(self.stats(daemon)["dead"], 0)
 
+        begin()
+        ids = self.kill_under_load(daemon, broker, lambda: len(collector.got), begin=begin, admit=admit,
+                                   gone=lambda: self.assertTrue(collector.gone.wait(PATIENCE)))
         arrived = collections.defaultdict(list)
         for topic, properties, payload in collector.got:
             row = json.loads(payload)
@@ -226,7 +192,7 @@ class Mqtt(Case):
         print(f"{KILLS} kills, {len(ids)} results, {len(collector.got) - len(ids)} arrived twice")
         daemon.stop()
         # In good order: the broker saw a DISCONNECT.
-        self.until(lambda: read(broker.log_file), lambda: "Client holdfast-e2e-cloud disconnected." in read(broker.log_file))
+        self.until(broker.log, lambda: "Client holdfast-e2e-cloud disconnected." in broker.log())
 
     def test_an_acknowledgement_that_is_lost_brings_the_same_key_again(self):
         broker = self.broker().start()
@@ -238,7 +204,7 @@ class Mqtt(Case):
         relay.mute.set()
         ids = self.add(daemon, [{"n": n} for n in range(10)])
         self.until(lambda: f"all have arrived: {collector.rows()}", lambda: len(collector.got) == 11)
-        self.assertEqual(self.stats(daemon)["completed"], 1)
+        self.assertEqual(daemon.stats()["completed"], 1)
         relay.cut()
         relay.mute.clear()
         daemon.ended(*ids)
@@ -267,7 +233,7 @@ class Mqtt(Case):
         broker.start()
         daemon = self.daemon(broker)
         [id] = self.add(daemon, ["x"])
-        self.until(lambda: f"why says who refuses: {daemon.cli('why', str(id))}", lambda: "refuses the connection: Not authorized" in daemon.cli("why", str(id)))
+        daemon.why(id, "refuses the connection: Not authorized")
         job = daemon.job(id)
         self.assertEqual((job["state"], job["attempts"]), ("pending", 0))
         broker.allow("collector", "gw-0042")
@@ -283,10 +249,10 @@ class Mqtt(Case):
         collector.connect()
         daemon = self.daemon(broker)
         [id] = self.add(daemon, ["x"])
-        self.until(lambda: f"why names the certificate: {daemon.cli('why', str(id))}", lambda: "certificate" in daemon.cli("why", str(id)))
+        daemon.why(id, "certificate")
         self.assertEqual(daemon.job(id)["attempts"], 0)
         self.assertEqual(collector.got, [])
-        self.assertNotIn("gw-0042", read(broker.log_file))
+        self.assertNotIn("gw-0042", broker.log())
         daemon.stop()
 
     def test_through_a_proxy_that_does_not_let_it_through_at_first(self):
@@ -295,12 +261,10 @@ class Mqtt(Case):
         collector.connect()
         proxy = Proxy(self, "user:w0rd for the proxy")
         proxy.answer = "403 Forbidden"
-        login = write(self.path("login"), "user:w0rd for the proxy\n")
-        os.chmod(login, 0o600)
+        login = self.secret("login", "user:w0rd for the proxy\n")
         daemon = self.daemon(broker, proxy=proxy.url, proxy_auth=login, splay="0s", tls={"ca": self.ca.cert, "alpn": ["mqtt"]})
         ids = self.add(daemon, [{"n": n} for n in range(3)])
-        says = f"answered 403 to CONNECT localhost:{broker.port}"
-        self.until(lambda: f"why says who refuses: {daemon.cli('why', str(ids[0]))}", lambda: says in daemon.cli("why", str(ids[0])))
+        daemon.why(ids[0], f"answered 403 to CONNECT localhost:{broker.port}")
         self.assertEqual({daemon.job(id)["attempts"] for id in ids}, {0})
         proxy.answer = None
         daemon.cli("link", "up")
@@ -312,5 +276,5 @@ class Mqtt(Case):
 
 
 if __name__ == "__main__":
-    need("mosquitto", "mosquitto_passwd", "openssl", "curl")
+    need("mosquitto", "mosquitto_passwd", "openssl")
     main()

@@ -2,27 +2,23 @@
 """Results to a stream of a real nats-server, over TLS, that is killed under load: each is in it once."""
 import base64
 import json
-import os
-import signal
 import socket
 import ssl
 
+from broker_case import KILLS, Broker, BrokerCase
+from harness import PATIENCE, Relay, free_port, main, need, write
 from proxy_test import Proxy
-from harness import PATIENCE, Authority, Case, Daemon, Relay, free_port, main, need, read, write
 
-KILLS = 5
-LOT = 60  # jobs between two kills
-QUICK = {"kind": "fixed", "base": "200ms", "jitter": "none"}
 USER, WORD = "gw-0042", "s3cret word"
 
 
-class Nats:
-    """In the case's folder: TLS, a user with a password, streams in files that are written through."""
+class Nats(Broker):
+    """TLS, a user with a password, streams in files that are written through."""
 
     def __init__(self, case, ca, server, more=""):
-        self.case, self.ca = case, ca
+        super().__init__(case, "nats")
+        self.ca = ca
         self.port = free_port()
-        self.log_file = case.path("nats.log")
         self.config = write(case.path("nats.conf"), f"""
 listen: "127.0.0.1:{self.port}"
 log_file: "{self.log_file}"
@@ -32,10 +28,8 @@ authorization {{ user: "{USER}", password: "{WORD}" }}
 {more}
 """)
 
-    def start(self):
-        self.process = self.case.start(["nats-server", "-c", self.config])
-        self.case.until(lambda: "nats-server listens: " + read(self.log_file), self.listens)
-        return self
+    def command(self):
+        return ["nats-server", "-c", self.config]
 
     def listens(self):
         """JetStream answers, too."""
@@ -43,10 +37,6 @@ authorization {{ user: "{USER}", password: "{WORD}" }}
             return "error" not in self.ask("$JS.API.INFO")
         except OSError:
             return False
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
 
     def ask(self, subject, question=None):
         """The answer of the server to one request."""
@@ -97,48 +87,20 @@ authorization {{ user: "{USER}", password: "{WORD}" }}
             yield message["subject"], dict(line.split(": ") for line in headers if ": " in line), json.loads(base64.b64decode(message["data"]))
 
 
-class JetStream(Case):
-    def setUp(self):
-        super().setUp()
-        self.ca = Authority(self.path("ca"))
-        self.server = self.ca.issue("server", "DNS:localhost,IP:127.0.0.1")
-
+class JetStream(BrokerCase):
     def broker(self, more=""):
         return Nats(self, self.ca, self.server, more)
 
     def daemon(self, broker, password=WORD, port=None, **more):
-        file = write(self.path("password"), password + "\n")
-        os.chmod(file, 0o600)
-        config = {
-            "handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"}},
-            "sinks": {"cloud": {"url": f"tls://localhost:{port or broker.port}", "allow_private": True, "tls": {"ca": self.ca.cert},
-                                "nats": {"subject": "gw.{device}.{type}", "username": USER, "password": file},
-                                "backoff": QUICK, **more}},
-        }
-        return Daemon(self, config).start()
-
-    def add(self, daemon, results):
-        said = json.loads(daemon.api("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": result} for result in results]}))
-        return said["ids"] if len(results) > 1 else [said["id"]]
-
-    def stats(self, daemon):
-        return json.loads(daemon.cli("stats", "--json"))
+        file = self.secret("password", password + "\n")
+        return self.daemon_for(f"tls://localhost:{port or broker.port}",
+                               nats={"subject": "gw.{device}.{type}", "username": USER, "password": file}, **more)
 
     def test_every_result_is_in_the_stream_once_although_the_server_is_killed(self):
         broker = self.broker().start()
         broker.stream()
         daemon = self.daemon(broker)
-        ids = []
-        for kill in range(KILLS):
-            before = broker.count()
-            ids += self.add(daemon, [{"lot": kill, "n": n, "pad": "x" * 200} for n in range(LOT)])
-            self.until(lambda: f"lot {kill} arrives: {daemon.cli('stats')}{daemon.log()[-3000:]}", lambda: broker.count() - before >= 5 + 9 * kill)
-            broker.kill()
-            ids += self.add(daemon, [{"while": "away", "n": n} for n in range(5)])
-            broker.start()
-        self.until(lambda: f"all are delivered: {daemon.cli('stats')}{daemon.log()[-3000:]}",
-                   lambda: self.stats(daemon)["completed"] == len(ids))
-        self.assertEqual(self.stats(daemon)["dead"], 0)
+        ids = self.kill_under_load(daemon, broker, broker.count, begin=broker.start)
         self.assertEqual(broker.count(), len(ids))
         seen = set()
         for subject, headers, row in broker.messages():
@@ -158,7 +120,7 @@ class JetStream(Case):
         relay.mute.set()
         ids = self.add(daemon, [{"n": n} for n in range(10)])
         self.until(lambda: f"all are stored: {broker.count()}", lambda: broker.count() == 11)
-        self.assertEqual(self.stats(daemon)["completed"], 1)
+        self.assertEqual(daemon.stats()["completed"], 1)
         relay.cut()
         relay.mute.clear()
         for job in daemon.ended(*ids):
@@ -173,7 +135,7 @@ class JetStream(Case):
         ids = self.add(daemon, ["x"] * 6)
         self.until(lambda: f"3 are stored: {broker.count()}", lambda: broker.count() == 3)
         self.until(lambda: f"the log says it: {daemon.log()}", lambda: "maximum messages exceeded" in daemon.log())
-        self.assertEqual(self.stats(daemon)["dead"], 0)
+        self.assertEqual(daemon.stats()["dead"], 0)
         self.assertNotIn("error", broker.ask("$JS.API.STREAM.PURGE.results", {}))
         daemon.ended(*ids)
         daemon.stop()
@@ -194,10 +156,10 @@ class JetStream(Case):
         broker = self.broker().start()
         daemon = self.daemon(broker, password="wrong")
         [id] = self.add(daemon, ["x"])
-        self.until(lambda: f"why says who refuses: {daemon.cli('why', str(id))}", lambda: "Authorization Violation" in daemon.cli("why", str(id)))
+        daemon.why(id, "Authorization Violation")
         self.assertEqual(daemon.job(id)["attempts"], 0)
-        write(self.path("password"), WORD)
-        daemon.process.send_signal(signal.SIGHUP)
+        self.secret("password", WORD)
+        daemon.reload()
         self.until(lambda: f"no stream: {daemon.log()}", lambda: "no stream takes messages on the subject gw.e2e.echo" in daemon.log())
         broker.stream()
         daemon.ended(id)
@@ -209,8 +171,7 @@ class JetStream(Case):
         broker = self.broker().start()
         broker.stream()
         proxy = Proxy(self, "user:w0rd")
-        login = write(self.path("login"), "user:w0rd")
-        os.chmod(login, 0o600)
+        login = self.secret("login", "user:w0rd")
         for along in (False, True):
             proxy.along = along
             daemon = self.daemon(broker, proxy=proxy.url, proxy_auth=login)
@@ -221,5 +182,5 @@ class JetStream(Case):
 
 
 if __name__ == "__main__":
-    need("nats-server", "openssl", "curl")
+    need("nats-server", "openssl")
     main()

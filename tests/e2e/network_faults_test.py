@@ -15,13 +15,13 @@ import time
 
 from fault_server import (Connections, DropsSyn, NameServer, Place, after_client_hello, after_server_hello, answer, descriptors, read_head,
                           reset)
-from harness import Authority, Case, Daemon, main, need, write
+from harness import Authority, Case, Daemon, in_namespaces, main, need, write
 from link_test import set_address, set_up
 
 DEADLINE, TIMEOUT, ASKED = 1, 3, 2  # seconds: of each part of a request, of all of it, of a Retry-After
 SLACK = 3  # of a machine that has much else to do
 STALL = 0.05
-OWN_NETWORK = os.environ.get("HF_OWN_NETWORK") == "1"
+OWN_NETWORK = False
 SMALL_BUFFERS = False  # of what is sent; then a body does not vanish in them
 BODY = 200_000
 
@@ -222,37 +222,37 @@ class NetworkFaults(Case):
         self.assertEqual((job["state"], job["attempts"]), ("pending", 0))
         self.assertEqual(bool(fault.place.requests), fault.reaches)
 
+    def over(self, daemon, fault, state, attempts):
+        job = self.until(lambda: f"{fault.name}: it is {state}: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == state and job)
+        self.assertEqual(job["attempts"], attempts)
+        return job
+
+    def had_the_key_twice(self, job, fault):
+        self.assertEqual([request.header("Idempotency-Key") for request in fault.place.requests], [job["key"]] * 2)
+
     def asked(self, daemon, fault):
         """No attempt spent, and nothing sent for exactly so long."""
-        job = self.until(lambda: f"{fault.name}: it is done: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == "completed" and job)
-        self.assertEqual(job["attempts"], 1)
-        first, second = fault.place.requests
-        self.assertGreaterEqual(second.at - fault.place.answered[0], ASKED)
-        self.assertLess(second.at - fault.place.answered[0], ASKED + 1)
-        self.assertEqual(first.header("Idempotency-Key"), second.header("Idempotency-Key"))
+        self.had_the_key_twice(self.over(daemon, fault, "completed", 1), fault)
+        waited = fault.place.requests[1].at - fault.place.answered[0]
+        self.assertGreaterEqual(waited, ASKED)
+        self.assertLess(waited, ASKED + 1)
 
     def tried(self, daemon, fault):
         """Each time is an attempt, and after the last the job is dead."""
-        job = self.until(lambda: f"{fault.name}: it is dead: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == "dead" and job)
-        self.assertEqual(job["attempts"], 2)
+        job = self.over(daemon, fault, "dead", 2)
         self.assertTrue(self.holds(job["error"], fault), job["error"])
         if fault.reaches:
-            self.assertEqual([request.header("Idempotency-Key") for request in fault.place.requests], [job["key"]] * 2)
+            self.had_the_key_twice(job, fault)
 
     def again(self, daemon, fault):
-        job = self.until(lambda: f"{fault.name}: it is done: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == "completed" and job)
-        self.assertEqual(job["attempts"], 2)
-        self.assertEqual([request.header("Idempotency-Key") for request in fault.place.requests], [job["key"]] * 2)
+        self.had_the_key_twice(self.over(daemon, fault, "completed", 2), fault)
 
     def followed(self, daemon, fault):
-        job = self.until(lambda: f"{fault.name}: it is done: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == "completed" and job)
-        self.assertEqual(job["attempts"], 1)
+        self.had_the_key_twice(self.over(daemon, fault, "completed", 1), fault)
         self.assertEqual([request.head.split(" ", 2)[1] for request in fault.place.requests], ["/v1/results", "/v2/results"])
-        self.assertEqual([request.header("Idempotency-Key") for request in fault.place.requests], [job["key"]] * 2)
 
     def dead(self, daemon, fault):
-        job = self.until(lambda: f"{fault.name}: it is dead: {self.job(daemon, fault)}", lambda: (job := self.job(daemon, fault))["state"] == "dead" and job)
-        self.assertEqual(job["attempts"], 1)
+        job = self.over(daemon, fault, "dead", 1)
         self.assertTrue(self.holds(job["error"], fault), job["error"])
         self.assertEqual(len(fault.place.requests), 1)
 
@@ -278,12 +278,9 @@ def own_network():
 
 if __name__ == "__main__":
     need("openssl", "cat", "unshare")
-    if not OWN_NETWORK:
-        unshare = ["unshare", "-mn"] if os.getuid() == 0 else ["unshare", "-rmn"]
-        if subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
-            os.environ["HF_OWN_NETWORK"] = "1"
-            os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
-        print("no network namespaces here: names are not asked for")
-    else:
+    OWN_NETWORK = in_namespaces("-mn")
+    if OWN_NETWORK:
         SMALL_BUFFERS = own_network()
+    else:
+        print("no network namespaces here: names are not asked for")
     main()

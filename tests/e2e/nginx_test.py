@@ -2,7 +2,6 @@
 """Deliveries and http jobs against a real nginx that wants a client certificate."""
 import collections
 import datetime
-import json
 import os
 
 from harness import Authority, Case, Daemon, Nginx, main, need
@@ -35,10 +34,7 @@ class WithNginx(Case):
 
     def waits_for(self, daemon, id, *words):
         """The job waits, spends no attempt, and `why` and the log say what is wrong."""
-        def why():
-            text = daemon.cli("why", str(id))
-            return all(word in text for word in words) and text
-        self.until(lambda: f"why says {words}: {daemon.cli('why', str(id), status=None)}\n{daemon.log()}", why)
+        daemon.why(id, *words)
         for word in words:
             self.assertIn(word, daemon.log())
         job = daemon.job(id)
@@ -79,10 +75,10 @@ class Deliveries(WithNginx):
         self.delivered(daemon, before)
         self.nginx.stop()
         ids = [daemon.add("echo", f'"{n}"') for n in range(10)]
-        self.until("why names the refused connection", lambda: "refused" in daemon.cli("why", str(ids[0])))
+        daemon.why(ids[0], "refused")
         daemon.stop()  # and a restart in the middle changes nothing
         daemon.start()
-        self.until("why names it again", lambda: "refused" in daemon.cli("why", str(ids[0])))
+        daemon.why(ids[0], "refused")
         self.assertEqual([daemon.job(id)["attempts"] for id in ids], [0] * 10)
         self.nginx.start()
         self.delivered(daemon, before, *ids)
@@ -165,7 +161,7 @@ class Watched(WithNginx):
         daemon = Daemon(self, {**self.config(self.tls(client=(cert, key))), "clock": {"plausible": True}}).start()
 
         def days():
-            (peer,) = json.loads(daemon.cli("stats", "--json"))["peers"]
+            (peer,) = daemon.stats()["peers"]
             self.assertEqual((peer["name"], peer["tls_verified"]), ("sinks.cloud", True))
             return {which: left for which, left in peer["cert_days_left"].items() if which != "ca"}
         self.until("the clock is trusted", lambda: daemon.clock()["trusted"])
@@ -199,7 +195,7 @@ class Watched(WithNginx):
         daemon = Daemon(self, self.config({"dangerously_skip_verification": True, "cert": cert, "key": key})).start()
         self.delivered(daemon, daemon.add("echo", "1"))
         self.assertIn("dangerously_skip_verification", daemon.cli("health"))
-        self.assertFalse(json.loads(daemon.cli("stats", "--json"))["peers"][0]["tls_verified"])
+        self.assertFalse(daemon.stats()["peers"][0]["tls_verified"])
         self.assertIn('holdfast_tls_unverified{peer="sinks.cloud"} 1\n', daemon.cli("metrics"))
         self.assertIn("tls_unverified peer=sinks.cloud", daemon.log())
         self.assertIn("config note=", daemon.log())
@@ -272,6 +268,5 @@ class HttpJobs(WithNginx):
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] += ":/usr/sbin"
     need("nginx", "openssl")
     main()

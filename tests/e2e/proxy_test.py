@@ -2,13 +2,11 @@
 """Deliveries through a proxy that wants a login, with a token in a header: neither is seen anywhere, and what the proxy refuses costs no attempt."""
 import base64
 import contextlib
-import glob
-import os
 import socket
 import socketserver
 import threading
 
-from harness import Daemon, main, need
+from harness import Credentials, Daemon, main, need
 from nginx_test import WithNginx
 
 PASSWORD, TOKEN = "canary-password-7", "canary-token-7"
@@ -68,15 +66,10 @@ class Tunnel(socketserver.StreamRequestHandler):
 class Proxies(WithNginx):
     def setUp(self):
         super().setUp()
-        self.credentials = self.path("credentials")
-        os.mkdir(self.credentials)
-        self.secret("login", f"user:{PASSWORD}\n")
-        self.secret("token", TOKEN)
+        self.credentials = Credentials(self)
+        self.credentials.write("login", f"user:{PASSWORD}\n")
+        self.credentials.write("token", TOKEN)
         self.proxy = Proxy(self, f"user:{PASSWORD}")
-
-    def secret(self, name, text):
-        with open(os.open(os.path.join(self.credentials, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-            file.write(text)
 
     def proxied(self):
         config = self.config()
@@ -86,7 +79,7 @@ class Proxies(WithNginx):
         return config
 
     def daemon(self, config):
-        return Daemon(self, config, prefix=("env", f"CREDENTIALS_DIRECTORY={self.credentials}"))
+        return Daemon(self, config, prefix=self.credentials.prefix)
 
     def test_results_go_through_and_secrets_stay_where_they_are(self):
         self.nginx.start()
@@ -100,7 +93,7 @@ class Proxies(WithNginx):
         for secret in self.secrets():
             self.assertFalse(secret in memory, secret)  # assertNotIn would show it all
         # A token that is changed is taken by a reload.
-        self.secret("token", "another")
+        self.credentials.write("token", "another")
         daemon.reload()
         self.until("it is reloaded", lambda: " reloaded " in daemon.log())
         late = daemon.add("echo", "1")
@@ -108,13 +101,8 @@ class Proxies(WithNginx):
         self.assertEqual(self.nginx.requests()[-1]["authorization"], "Bearer another")
         told = daemon.cli("show", str(late), "--json") + daemon.cli("stats", "--json") + daemon.cli("metrics")
         daemon.stop()
-        files = [daemon.log_file, daemon.config_file, *glob.glob(daemon.database + "*")]
-        contents = [told.encode()]
-        for file in files:
-            with open(file, "rb") as data:
-                contents.append(data.read())
         for secret in self.secrets():
-            for content in contents:
+            for content in [told.encode(), *daemon.files().values()]:
                 self.assertNotIn(secret, content)
 
     def secrets(self):
@@ -122,11 +110,11 @@ class Proxies(WithNginx):
 
     def test_what_the_proxy_refuses_costs_no_attempt(self):
         self.nginx.start()
-        self.secret("login", "user:wrong")
+        self.credentials.write("login", "user:wrong")
         daemon = self.daemon(self.proxied()).start()
         id = daemon.add("echo", "1")
         self.waits_for(daemon, id, "answered 407 to CONNECT", "proxy_auth")
-        self.secret("login", f"user:{PASSWORD}")
+        self.credentials.write("login", f"user:{PASSWORD}")
         for answer in ("502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"):
             self.proxy.answer = answer
             daemon.reload()
@@ -140,6 +128,5 @@ class Proxies(WithNginx):
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] += ":/usr/sbin"
     need("nginx", "openssl")
     main()

@@ -26,17 +26,14 @@ class Busy:
             with self.lock:
                 if request.at >= self.until and len(self.bursts) == len(ASKED):
                     self.keys.append(request.header("Idempotency-Key"))
-                    connection.sendall(self.keeps_alive(answer(200)))
+                    connection.sendall(answer(200, keeps_alive=True))
                     continue
                 if request.at >= self.until:
                     self.bursts.append([])
                 wait = ASKED[len(self.bursts) - 1]
-                connection.sendall(self.keeps_alive(answer(429, f"Retry-After: {wait}\r\n")))
+                connection.sendall(answer(429, f"Retry-After: {wait}\r\n", keeps_alive=True))
                 self.bursts[-1].append((request.at, time.monotonic()))
                 self.until = max(self.until, request.at + wait)
-
-    def keeps_alive(self, reply):
-        return reply.replace(b"Connection: close\r\n", b"")
 
 
 class RetryAfter(Case):
@@ -46,9 +43,7 @@ class RetryAfter(Case):
         daemon = Daemon(self, {"handlers": {"echo": {"exec": ["/bin/cat"]}},
                                "sinks": {"cloud": {"allow_private": True, "url": f"http://127.0.0.1:{place.port}/v1/results", "max_attempts": 1}}}).start()
         # All of them are there when the sink is opened.
-        daemon.cli("queue", "pause", "sink:cloud")
-        ids = daemon.ask("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": n, "sink": "cloud"} for n in range(JOBS)]})["ids"]
-        self.until(lambda: f"all wait for the sink: {daemon.cli('queue', 'list')}", lambda: daemon.ask("GET", "/v1/queues/sink:cloud")["pending"] == JOBS)
+        ids = daemon.pile_up([{"type": "echo", "payload": n, "sink": "cloud"} for n in range(JOBS)])
         daemon.cli("queue", "resume", "sink:cloud")
         self.until(lambda: f"all are done: {daemon.cli('stats')} {daemon.log()[-2000:]}", lambda: daemon.ask("GET", "/v1/stats")["completed"] == JOBS)
         jobs = [daemon.ask("GET", f"/v1/jobs/{id}") for id in ids]

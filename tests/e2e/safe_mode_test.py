@@ -1,8 +1,5 @@
 #!/usr/bin/env python3
 """A daemon that is killed again and again while jobs run goes into safe mode, says so, and a person ends it."""
-import json
-import signal
-
 from harness import Case, Daemon, main, need, read
 
 LIMIT = 3  # `limits.crash_loop`
@@ -22,17 +19,13 @@ class SafeMode(Case):
         self.daemon.start()
         self.daemon.add("stuck")
         self.until(f"a run begins: {self.daemon.log()}", lambda: len(read(self.ran).splitlines()) > runs)
-        self.daemon.process.send_signal(signal.SIGKILL)
-        self.daemon.process.wait()
-
-    def stats(self):
-        return json.loads(self.daemon.cli("stats", "--json"))
+        self.daemon.kill()
 
     def test_nothing_runs_until_a_person_ends_it(self):
         for _ in range(LIMIT):
             self.kill_while_jobs_run()
         self.daemon.start()
-        self.assertTrue(self.stats()["safe_mode"])
+        self.assertTrue(self.daemon.stats()["safe_mode"])
         id = self.daemon.add("echo", '"taken"', "--priority", "9")
         self.assertIn("safe_mode", self.daemon.cli("why", str(id)))
         health = self.daemon.cli("health")
@@ -42,12 +35,12 @@ class SafeMode(Case):
         self.assertIn("nothing runs", self.daemon.cli("stats"))
         self.assertIn("safe_mode", self.daemon.log())
         # The first was quarantined for the third end in its run; the others are called off.
-        for job in json.loads(self.daemon.cli("list", "--state", "pending", "--type", "stuck", "--json"))["jobs"]:
+        for job in self.daemon.json("list", "--state", "pending", "--type", "stuck")["jobs"]:
             self.daemon.cli("cancel", str(job["id"]))
         self.assertEqual(self.daemon.job(id)["state"], "pending")
         self.assertEqual(self.daemon.cli("end-safe-mode"), "jobs run again\n")
         self.daemon.ended(id)
-        self.assertFalse(self.stats()["safe_mode"])
+        self.assertFalse(self.daemon.stats()["safe_mode"])
         self.assertEqual(self.daemon.cli("end-safe-mode"), "it was not on: jobs run\n")
         self.daemon.stop()
 
@@ -56,10 +49,10 @@ class SafeMode(Case):
             self.kill_while_jobs_run()
         self.daemon.start()
         id = self.daemon.add("echo", '"taken"', "--priority", "9")
-        self.assertTrue(self.stats()["safe_mode"])
+        self.assertTrue(self.daemon.stats()["safe_mode"])
         self.daemon.reload({**self.config, "limits": {"crash_loop": 0}})
         self.daemon.ended(id)
-        self.daemon.process.send_signal(signal.SIGKILL)
+        self.daemon.kill()
 
 
 if __name__ == "__main__":

@@ -2,52 +2,34 @@
 """Signed requests: who verifies them, by the specification of Standard Webhooks alone, takes them, also while keys change;
 and the keys are seen nowhere outside of the daemon."""
 import base64
-import contextlib
 import functools
 import glob
 import hashlib
 import hmac
-import http.server
-import os
 import re
 import secrets
 import shutil
 import signal
-import threading
 import time
 
-from harness import PATIENCE, Case, Daemon, main, need, read, run
+from harness import PATIENCE, Case, Credentials, Daemon, Receiver, main, need, read, read_bytes, run
 
 TOLERANCE = 300  # seconds
 
 
-class Receiver(http.server.ThreadingHTTPServer):
+class Verifier(Receiver):
     """Answers 401 to what none of its keys signed, or not now. taken: (id, body) of the others."""
 
     def __init__(self, case, *keys):
         self.keys = keys
         self.taken = []
         self.refused = []
-        receiver = self
+        super().__init__(case)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                ok = receiver.verifies(self.headers, body)
-                (receiver.taken if ok else receiver.refused).append((self.headers["webhook-id"], body.decode()))
-                self.send_response(200 if ok else 401)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        case.addCleanup(self.server_close)
-        case.addCleanup(self.shutdown)
+    def answer(self, headers, body):
+        ok = self.verifies(headers, body)
+        (self.taken if ok else self.refused).append((headers["webhook-id"], body.decode()))
+        return 200 if ok else 401
 
     def verifies(self, headers, body):
         if abs(time.time() - int(headers.get("webhook-timestamp", "0"))) > TOLERANCE:
@@ -62,8 +44,7 @@ class Receiver(http.server.ThreadingHTTPServer):
 class Signing(Case):
     def setUp(self):
         super().setUp()
-        self.credentials = self.path("credentials")
-        os.mkdir(self.credentials)
+        self.credentials = Credentials(self)
 
     def key(self, name):
         key = secrets.token_bytes(32)
@@ -71,14 +52,10 @@ class Signing(Case):
         return key
 
     def write_key(self, name, key):
-        path = os.path.join(self.credentials, name)
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(path)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
-            file.write(f"whsec_{base64.b64encode(key).decode()}\n")
+        self.credentials.write(name, f"whsec_{base64.b64encode(key).decode()}\n")
 
     def config(self, receiver, *keys):
-        target = {"url": f"http://127.0.0.1:{receiver.server_port}/v1", "allow_private": True, "sign": {"keys": list(keys)}}
+        target = receiver.sink(sign={"keys": list(keys)})
         return {"handlers": {"echo": {"exec": ["/bin/cat"], "sink": "cloud"},
                              "environment": {"exec": ["/bin/sh", "-c", "cat /proc/$PPID/cmdline /proc/self/environ; cat"], "sink": "cloud"},
                              "notify": {"http": target}},
@@ -86,11 +63,11 @@ class Signing(Case):
                 "log": {"level": "debug"}}
 
     def daemon(self, config, prefix=()):
-        return Daemon(self, config, prefix=(*prefix, "env", f"CREDENTIALS_DIRECTORY={self.credentials}"))
+        return Daemon(self, config, prefix=(*prefix, *self.credentials.prefix))
 
     def test_results_and_requests_are_signed_and_keys_change(self):
         old = self.key("old")
-        receiver = Receiver(self, old)
+        receiver = Verifier(self, old)
         daemon = self.daemon(self.config(receiver, "cred:old")).start()
         ids = [daemon.add("echo", f'{{"n":{n}}}') for n in range(15)] + [daemon.add("notify", '"hello"')]
         jobs = daemon.ended(*ids)
@@ -113,7 +90,7 @@ class Signing(Case):
         daemon.ended(daemon.add("echo", "3"))
         self.assertEqual(receiver.refused, [])
         # A reload that finds no key keeps what was.
-        os.remove(os.path.join(self.credentials, "new"))
+        self.credentials.remove("new")
         daemon.reload()
         self.until("it says so", lambda: "cred:new" in daemon.log() and "No such file" in daemon.log())
         daemon.ended(daemon.add("echo", "4"))
@@ -121,7 +98,7 @@ class Signing(Case):
 
     def test_a_key_is_seen_nowhere(self):
         key = self.key("canary")
-        receiver = Receiver(self, key)
+        receiver = Verifier(self, key)
         daemon = self.daemon(self.config(receiver, "cred:canary")).start()
         ids = [daemon.add(type, '"x"') for type in ("echo", "environment", "notify") for _ in range(5)]
         daemon.ended(*ids)
@@ -131,17 +108,15 @@ class Signing(Case):
         self.assertNotEqual(self.dumpable(pid), b"")
         no_mark("what a core dump has", self.dumpable(pid))
         for file in ("cmdline", "environ"):
-            with open(f"/proc/{pid}/{file}", "rb") as data:
-                no_mark(file, data.read())
+            no_mark(file, read_bytes(f"/proc/{pid}/{file}"))
         no_mark("ps", run("ps", "auxewww").encode())
         no_mark("payloads and results", "".join(body for _, body in receiver.taken).encode())
         for id in ids:
             no_mark("the admin socket", daemon.cli("show", str(id), "--json").encode())
         no_mark("metrics", (daemon.cli("metrics") + daemon.cli("stats", "--json")).encode())
         daemon.stop()
-        for file in [daemon.log_file, daemon.config_file, *glob.glob(daemon.database + "*")]:
-            with open(file, "rb") as data:
-                no_mark(file, data.read())
+        for file, data in daemon.files().items():
+            no_mark(file, data)
 
     def no_mark(self, key, what, data):
         """Neither the key is in it, nor a form of it: its texts, and what HMAC makes of it first (RFC 2104)."""
@@ -152,7 +127,7 @@ class Signing(Case):
     def test_a_key_is_in_no_core_dump(self):
         """A real one, where the system writes one into the folder of the process; else one that gdb makes."""
         key = self.key("canary")
-        receiver = Receiver(self, key)
+        receiver = Verifier(self, key)
         daemon = self.daemon(self.config(receiver, "cred:canary"), ("sh", "-c", 'cd "$0" && ulimit -c unlimited && exec "$@"', self.folder)).start()
         daemon.ended(*[daemon.add(type, '"x"') for type in ("echo", "notify") for _ in range(3)])
         self.assertEqual(receiver.refused, [])
@@ -168,8 +143,7 @@ class Signing(Case):
         if core is None:
             self.skipTest(f"no core here: the system gives it to {read('/proc/sys/kernel/core_pattern').strip()!r}, or the program was built so that it leaves none; "
                           "the other test has searched the memory that one would have")
-        with open(core, "rb") as file:
-            memory = file.read()
+        memory = read_bytes(core)
         self.assertEqual(memory[:4], b"\x7fELF")
         for known in (b"cred:canary", f"127.0.0.1:{receiver.server_port}".encode()):  # what is no secret is in it
             self.assertTrue(known in memory, known)

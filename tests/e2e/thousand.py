@@ -22,11 +22,6 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def waiting(daemon):
-    """Deliveries to the sink "cloud"."""
-    return next((one["pending"] for one in daemon.ask("GET", "/v1/queues")["queues"] if one["name"] == "sink:cloud"), 0)
-
-
 class Thousand:
     def __init__(self, case, database=None):
         self.case = case
@@ -53,9 +48,7 @@ class Thousand:
             "sinks": {"cloud": {"url": self.nginx.url("/v1/results"), "allow_private": True, "tls": {"ca": self.ca, "cert": cert, "key": key},
                                 "concurrency": 1, **sink}},
             **({"database": os.path.join(self.database, f"{name}.db")} if self.database else {})}, name).start()
-        daemon.cli("queue", "pause", "sink:cloud")
-        daemon.ask("POST", "/v1/jobs", {"jobs": [{"type": "echo", "payload": result(n)} for n in range(COUNT)]})
-        self.case.until(lambda: daemon.cli("queue", "list"), lambda: waiting(daemon) == COUNT, 200)
+        daemon.pile_up([{"type": "echo", "payload": result(n)} for n in range(COUNT)], 200)
 
         def deliver():
             pid = daemon.process.pid

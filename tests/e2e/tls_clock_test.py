@@ -2,7 +2,6 @@
 """Certificates and a wall clock that nobody has called right: on a board that starts in 1970 their dates are judged by the
 floor of the clock, and one that does not fit is no fault of the job."""
 import os
-import signal
 import time
 
 from harness import Daemon, WallClock, main, need, write
@@ -48,7 +47,7 @@ class UntrustedClock(WithNginx):
         self.set_right(daemon)
         self.nginx.reload()  # a connection that was good stays in use
         late = daemon.add("echo", '"today"')
-        text = self.until(lambda: f"why names it: {daemon.cli('why', str(late))}", lambda: self.why(daemon, late, "certificate"))
+        text = daemon.why(late, "certificate")
         self.assertIn("expired on 2024-01-01", text)
         self.assertNotIn("not trusted", text)
         job = daemon.job(late)
@@ -57,10 +56,6 @@ class UntrustedClock(WithNginx):
         self.nginx.reload()
         self.delivered(daemon, early, late)
         daemon.stop()
-
-    def why(self, daemon, id, word):
-        text = daemon.cli("why", str(id))
-        return word in text and text
 
     def test_not_yet_valid_by_the_floor_waits_for_the_right_time(self):
         self.serve_with(first="20250101000000Z")
@@ -87,8 +82,7 @@ class UntrustedClock(WithNginx):
         id = daemon.add("echo", "1")
         words = ("certificate", "expired on 2023-12-31", "by a clock that is not trusted yet")
         self.waits_for(daemon, id, *words)
-        daemon.process.send_signal(signal.SIGKILL)
-        daemon.process.wait()
+        daemon.kill()
         daemon.start()
         self.waits_for(daemon, id, *words)
         self.nginx.certificate(*self.ca.issue("server", "DNS:localhost", **FITS))
@@ -118,6 +112,5 @@ class UntrustedClock(WithNginx):
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] += ":/usr/sbin"
     need("nginx", "openssl")
     main()

@@ -1,15 +1,10 @@
 #!/usr/bin/env python3
 """Queues and sinks with windows on the real daemon: what waits for one, who says so, and what opens it."""
-import http.server
-import json
 import os
 import shutil
-import signal
-import subprocess
-import threading
 import time
 
-from harness import Case, Daemon, WallClock, main, need, read, time_of, write
+from harness import Case, Daemon, Receiver, WallClock, main, need, read, time_of, write
 
 ECHO = {"echo": {"exec": ["/bin/cat"]}}
 NEVER = "0 0 0 29 2 * for 1s"  # but in a leap year
@@ -30,9 +25,6 @@ class Windows(Case):
         self.until("watch sees what happens", lambda: f" {probe} " in read(file))
         return lambda: read(file)
 
-    def queue(self, daemon, name):
-        return next(queue for queue in json.loads(daemon.cli("queue", "list", "--json"))["queues"] if queue["name"] == name)
-
     def line(self, daemon, name):
         """Of the table that a person sees."""
         return next((line for line in daemon.cli("queue", "list").splitlines() if line.split()[0] == name), "")
@@ -40,31 +32,8 @@ class Windows(Case):
     def waits(self, daemon, id, queue, why="outside its windows"):
         said = daemon.cli("why", str(id))
         self.assertIn(f"queue {queue} is closed: {why}", said)
-        self.assertFalse(self.queue(daemon, queue)["open"])
+        self.assertFalse(daemon.queues()[queue]["open"])
         return said
-
-    def kill(self, daemon):
-        daemon.process.send_signal(signal.SIGKILL)
-        daemon.process.wait()
-
-    def sink(self):
-        """A sink that takes everything: its settings, and what it was sent."""
-        class Taker(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                taken.append((time.time(), self.rfile.read(int(self.headers["Content-Length"])).decode()))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        taken = []
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taker)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return {"url": f"http://127.0.0.1:{server.server_address[1]}/v1/results", "allow_private": True}, taken
 
     def test_a_queue_opens_by_itself(self):
         at = int(time.time()) + 5
@@ -73,7 +42,7 @@ class Windows(Case):
         id = daemon.add("echo", '"night"', "--queue", "night")
         self.waits(daemon, id, "night")
         self.assertIn("closed until " + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)), self.line(daemon, "night"))
-        self.assertEqual(time_of(self.queue(daemon, "night")["opens"]), at)
+        self.assertEqual(time_of(daemon.queues()["night"]["opens"]), at)
         self.assertEqual(int(daemon.cli("next-wake", "--unix")), at)
         self.assertLess(time.time(), at, "it was too slow for the test")
         self.assertNotIn("window_opened", daemon.log())
@@ -95,7 +64,7 @@ class Windows(Case):
                                "queues": {"brief": {"windows": opens_at(at, "2s"), "concurrency": 1}}}).start()
         first, second = daemon.add("slow", "--queue", "brief"), daemon.add("slow", "--queue", "brief")
         daemon.ended(first, state="running")
-        self.until("it closes", lambda: not self.queue(daemon, "brief")["open"])
+        self.until("it closes", lambda: not daemon.queues()["brief"]["open"])
         self.assertTrue(at + 2 <= time.time() < at + 7, time.time() - at)
         self.assertIn("window_closed", daemon.log())
         write(go, "")
@@ -105,29 +74,31 @@ class Windows(Case):
         daemon.stop()
 
     def test_a_sink_opens_by_itself(self):
-        sink, taken = self.sink()
+        receiver = Receiver(self)
+        taken = receiver.seen
         at = int(time.time()) + 4
         daemon = Daemon(self, {"handlers": {"echo": {**ECHO["echo"], "sink": "cloud"}},
-                               "sinks": {"cloud": {**sink, "windows": opens_at(at), "batch": {"max_jobs": 50}}}}).start()
+                               "sinks": {"cloud": receiver.sink(windows=opens_at(at), batch={"max_jobs": 50})}}).start()
         ids = [daemon.add("echo", f'{{"n":{n}}}') for n in range(3)]
         self.until("the last one is on its way", lambda: daemon.job(ids[-1])["delivering"])
         self.waits(daemon, ids[0], "sink:cloud")
         self.assertEqual(taken, [])
         self.assertLess(time.time(), at, "it was too slow for the test")
         self.until("it is sent", lambda: taken, 20)
-        self.assertGreaterEqual(taken[0][0], at)
-        self.assertLess(taken[0][0], at + 3)
+        self.assertGreaterEqual(taken[0].at, at)
+        self.assertLess(taken[0].at, at + 3)
         daemon.ended(*ids)
         self.assertEqual(len(taken), 1)  # all together
         self.assertEqual([daemon.job(id)["attempts"] for id in ids], [1] * 3)
         daemon.stop()
 
     def test_a_reload_without_windows_opens_at_once_and_one_with_them_closes(self):
-        sink, taken = self.sink()
+        receiver = Receiver(self)
+        taken = receiver.seen
 
         def config(**windows):
             return {"handlers": {**ECHO, "send": {**ECHO["echo"], "sink": "cloud"}},
-                    "queues": {"night": windows}, "sinks": {"cloud": {**sink, **windows}}}
+                    "queues": {"night": windows}, "sinks": {"cloud": receiver.sink(**windows)}}
         daemon = Daemon(self, config(windows=NEVER)).start()
         runs, sends = daemon.add("echo", "1", "--queue", "night"), daemon.add("send", "2")
         self.until("the result waits for its sink", lambda: daemon.job(sends)["delivering"])
@@ -156,27 +127,27 @@ class Windows(Case):
     def test_what_was_set_survives_kills_and_goes_before_the_configuration(self):
         daemon = Daemon(self, {"handlers": ECHO, "queues": {"night": {"windows": "00:00-24:00"}}}).start()
         daemon.cli("queue", "set", "night", f"windows={NEVER}", "tz=Europe/Berlin")
-        self.kill(daemon)
+        daemon.kill()
         daemon.start()
-        queue = self.queue(daemon, "night")
+        queue = daemon.queues()["night"]
         self.assertEqual((queue["windows"], queue["tz"], queue["set"]), (NEVER, "Europe/Berlin", {"windows": NEVER, "tz": "Europe/Berlin"}))
         id = daemon.add("echo", "1", "--queue", "night")
         self.waits(daemon, id, "night")
-        self.kill(daemon)
+        daemon.kill()
         # It is always open by an operator's word, whatever the configuration says by now.
         daemon.configure({"handlers": ECHO, "queues": {"night": {"windows": NEVER}}})
         daemon.start()
         self.waits(daemon, id, "night")
         daemon.cli("queue", "set", "night", "windows=", "tz=none")
         daemon.ended(id)
-        self.kill(daemon)
+        daemon.kill()
         daemon.start()
         id = daemon.add("echo", "2", "--queue", "night")
         daemon.ended(id)
         daemon.cli("queue", "set", "night", "windows=none")  # as configured
-        self.kill(daemon)
+        daemon.kill()
         daemon.start()
-        self.assertNotIn("set", self.queue(daemon, "night"))
+        self.assertNotIn("set", daemon.queues()["night"])
         self.waits(daemon, daemon.add("echo", "3", "--queue", "night"), "night")
         daemon.stop()
 
@@ -185,7 +156,7 @@ class Windows(Case):
         daemon = Daemon(self, {"handlers": ECHO, "queues": {"night": {"windows": opens_at(at)}}}).start()
         id = daemon.add("echo", "1", "--queue", "night")
         self.waits(daemon, id, "night")
-        self.kill(daemon)
+        daemon.kill()
         self.until("it is time", lambda: time.time() > at)
         daemon.start()
         daemon.ended(id)
@@ -211,7 +182,7 @@ class Windows(Case):
         wall.set("+12h")
         daemon.ended(id)
         wall.set("+0d")
-        self.until("it is closed", lambda: not self.queue(daemon, "night")["open"])
+        self.until("it is closed", lambda: not daemon.queues()["night"]["open"])
         self.waits(daemon, daemon.add("echo", "2", "--queue", "night"), "night")
         self.assertIn("window_closed", daemon.log())
         daemon.stop()
@@ -233,8 +204,7 @@ class Zones(Case):
                   "queues": {"q": {"windows": "00:00-12:00", "tz": "Test/Town"}}}
         daemon = Daemon(self, config, prefix=("env", f"TZDIR={self.zones}")).start()
         next_wake = lambda: daemon.cli("next-wake")
-        closes = lambda: {time_of(queue[key]) % 86400 for queue in json.loads(daemon.cli("queue", "list", "--json"))["queues"]
-                          for key in ("closes", "opens") if queue["name"] == "q" and key in queue}
+        closes = lambda: {time_of(at) % 86400 for key, at in daemon.queues()["q"].items() if key in ("closes", "opens")}
         self.assertIn("T06:30:00Z", next_wake())
         self.assertTrue(closes() <= {6.5 * 3600, 18.5 * 3600}, closes())
         self.install("Asia/Tokyo")  # +09:00
