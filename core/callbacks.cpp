@@ -20,10 +20,10 @@ const std::string& Jobs::callback_of(const Lane& lane, const JobOpts& opts, Stat
 }
 
 // REQUIRES: the row says how it ended. What is told is of this moment; the row may be deleted in this very turn.
-void Jobs::call_back(JobId id, const Lane& lane, const JobOpts& opts) {
-  FullRow row = turn_.store.read(id, false);
-  const std::string& sink = callback_of(lane, opts, row.job.state);
+void Jobs::call_back(JobId id, const Lane& lane, const JobOpts& opts, State end) {
+  const std::string& sink = callback_of(lane, opts, end);
   if (sink.empty()) return;
+  FullRow row = turn_.store.read(id, false);
   if (row.result_size > 0 && row.result_size <= kCallbackResultMax) row.result = turn_.store.read_for_run(id, true).bytes;
   callbacks_.push_back({kCallbackType, sink, turn_.callback_text(job_info(turn_, *this, row)), row.job.priority});
 }

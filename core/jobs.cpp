@@ -118,7 +118,7 @@ void Jobs::finish(Run& run, State state, Change change, const char* outcome, std
   end.history = history;
   turn_.store.end_run(end);
   count(State::running, state);
-  call_back(run.id, *run.lane, run.opts);
+  call_back(run.id, *run.lane, run.opts, state);
   if (change == Change::died && !run.opts.schedule.empty()) turn_.scheduled_ends.push_back({run.opts.schedule, true});
   Transition& t = turn_.tell(change, run.id, run.lane);
   t.attempt = run.attempt;
@@ -212,7 +212,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     turn_.store.end_run(end);
     count(State::running, end.state);
   }
-  if (tells) call_back(id, lane, run.opts);
+  if (tells) call_back(id, lane, run.opts, end.state);
   if (removed_at_once) {
     turn_.store.remove(id);
     --turn_.stats.by_state[static_cast<int>(tells ? end.state : State::running)];
@@ -536,7 +536,7 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
   ++(change == Change::expired ? turn_.stats.expired : turn_.stats.dead);
   if (change == Change::expired) turn_.losses.add(LossCause::expired, lane.queue->name, turn_.now_ms);
   turn_.tell(change, id, &lane).detail = why;
-  call_back(id, lane, opts);
+  call_back(id, lane, opts, State::dead);
 }
 
 int64_t Jobs::next_wake_ms() const { return std::min(turn_.running.next_deadline_ms(), expiry_next_ == 0 ? turn_.now_ms : expiry_next_); }

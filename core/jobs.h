@@ -106,7 +106,7 @@ class Jobs {
   void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
   void complete(Run& run, RunEnded& ended);
   void number(JobId id, const Lane& to_sink, JobOpts& opts);  // if the sink wants it
-  void call_back(JobId id, const Lane& lane, const JobOpts& opts);  // to whom it wants to be told that it ended, if to anybody
+  void call_back(JobId id, const Lane& lane, const JobOpts& opts, State end);  // to whom it wants to be told that it ended, if to anybody
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
   Status requeue(const FullRow& row);

@@ -160,7 +160,7 @@ void Jobs::recover(JobId id, const Opening& opening) {
     ++turn_.stats.quarantined;
     if (!opts.schedule.empty()) turn_.scheduled_ends.push_back({opts.schedule, true});
   }
-  call_back(id, lane, opts);
+  call_back(id, lane, opts, end.state);
   if (end.state == State::pending) {
     turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);
     if (is_suspect(opts)) turn_.suspects.add(id, &lane);

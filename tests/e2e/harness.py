@@ -467,6 +467,10 @@ class Receiver(http.server.ThreadingHTTPServer):
     def answer(self, headers, body):
         return 200
 
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a daemon that was killed
+            super().handle_error(request, client_address)
+
     def sink(self, **more):
         """Of a configuration; an http handler has the same."""
         return {"url": f"http://127.0.0.1:{self.server_port}/v1/results", "allow_private": True, **more}

@@ -33,7 +33,7 @@ BUGS = [
     ("cancel-not-durable", "a cancel does not wait for the disk", "core/engine.cpp",
      "return is_one_of<Cancel, ", "return is_one_of<", (CUTS, SIM, CORE)),
     ("callback-not-of-a-quarantine", "nobody is told of a job that was quarantined", "core/recovery.cpp",
-     "  call_back(id, lane, opts);\n", "", (CORE, SIM)),
+     "  call_back(id, lane, opts, end.state);\n", "", (CORE, SIM)),
     ("callback-number-not-kept", "a number that an opening gave is not kept", "core/engine.cpp",
      "    sequences.save();\n  }\n  if (!store->commit())", "  }\n  if (!store->commit())", (CORE,)),
     ("callback-of-a-delivery-lost", "the handler's callback is not looked for on the second leg", "core/callbacks.cpp",
