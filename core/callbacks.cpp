@@ -10,13 +10,63 @@
 
 namespace hf {
 
+namespace {
+constexpr const char* kMetaHandlers = "callbacks";  // a line each: type, callback, failure_callback; "-": none
+constexpr const char* kNone = "-";
+}  // namespace
+
+// ---- what handlers say for their jobs. Kept in the file: jobs end before a process has told us of its handlers, too.
+
+void Jobs::load_handler_callbacks() {
+  const std::string lines = turn_.store.meta_text(kMetaHandlers);
+  for (std::string_view rest = lines; !rest.empty() && handlers_.size() < kCallbackHandlersMax;) {
+    std::string_view line = take_until(&rest, '\n');
+    const std::string type(take_until(&line, ' '));
+    HandlerCallbacks& of = handlers_[type];
+    for (std::string* sink : {&of.completed, &of.dead}) {
+      const std::string_view name = take_until(&line, ' ');
+      if (check_name("sink", name)) *sink = name;
+    }
+  }
+}
+
+void Jobs::set_handler(const RunnerSpec& spec) {
+  const auto there = handlers_.find(spec.name);
+  if (spec.callback.empty() && spec.failure_callback.empty()) {
+    if (there == handlers_.end()) return;
+    handlers_.erase(there);
+  } else {
+    const HandlerCallbacks now{spec.callback, spec.failure_callback};
+    if (there != handlers_.end() && there->second == now) return;
+    if (there == handlers_.end() && handlers_.size() >= kCallbackHandlersMax) {
+      std::erase_if(handlers_, [&](const auto& one) { return !turn_.lanes.runner(one.first).present; });
+    }
+    handlers_[spec.name] = now;
+  }
+  handlers_changed_ = true;
+}
+
+void Jobs::save_handler_callbacks() {
+  if (!std::exchange(handlers_changed_, false)) return;
+  std::string lines;
+  size_t left = kCallbackHandlersMax;
+  for (const auto& [type, of] : handlers_) {
+    if (left-- == 0) break;
+    lines += type + " " + (of.completed.empty() ? kNone : of.completed) + " " + (of.dead.empty() ? kNone : of.dead) + "\n";
+  }
+  turn_.store.set_meta_text(kMetaHandlers, lines);
+}
+
 // The job's own word goes before its handler's.
 const std::string& Jobs::callback_of(const Lane& lane, const JobOpts& opts, State end) const {
   static const std::string kNobody;
-  const RunnerSpec& handler = (lane.delivery() ? lane.origin : &lane)->runner->spec;
-  if (end == State::completed) return opts.callback.empty() ? handler.callback : opts.callback;
-  if (end == State::dead) return opts.failure_callback.empty() ? handler.failure_callback : opts.failure_callback;
-  return kNobody;
+  const std::string& type = (lane.delivery() ? lane.origin : &lane)->type;
+  if ((end != State::completed && end != State::dead) || type == kCallbackType) return kNobody;
+  const std::string& own = end == State::completed ? opts.callback : opts.failure_callback;
+  if (!own.empty()) return own;
+  const auto handler = handlers_.find(type);
+  if (handler == handlers_.end()) return kNobody;
+  return end == State::completed ? handler->second.completed : handler->second.dead;
 }
 
 // REQUIRES: the row says how it ended. What is told is of this moment; the row may be deleted in this very turn.
@@ -28,11 +78,17 @@ void Jobs::call_back(JobId id, const Lane& lane, const JobOpts& opts, State end)
   callbacks_.push_back({kCallbackType, sink, turn_.callback_text(job_info(turn_, *this, row)), row.job.priority});
 }
 
-bool Jobs::calls_back(JobId running) const {
-  const Run* run = turn_.running.find(running);
+bool Jobs::calls_back(const RunEnded& ended) const {
+  const Run* run = turn_.running.find(ended.id);
   if (run == nullptr) return false;
-  const auto tells = [&](State end) { return !callback_of(*run->lane, run->opts, end).empty(); };
-  return tells(State::completed) || tells(State::dead);
+  const Lane& lane = *run->lane;
+  if (ended.outcome == Outcome::done) {
+    const bool goes_on = !lane.delivery() && !(run->opts.sink.empty() ? lane.runner->spec.sink : run->opts.sink).empty();
+    return !goes_on && !callback_of(lane, run->opts, State::completed).empty();
+  }
+  const bool fails = ended.outcome == Outcome::retry || run->stop == StopReason::timeout;
+  const bool dies = ended.outcome == Outcome::dead || (fails && run->attempt >= policy_of(lane, run->opts).max_attempts);
+  return dies && !callback_of(lane, run->opts, State::dead).empty();
 }
 
 bool Jobs::add_callbacks() {

@@ -11,6 +11,7 @@ namespace hf {
 
 inline constexpr const char* kCallbackType = "holdfast.callback";
 inline constexpr int64_t kCallbackResultMax = 16384;  // bytes; a larger result is told by its size alone
+inline constexpr size_t kCallbackHandlersMax = 1000;  // whose callbacks are kept in the file
 // What a callback says where nobody has given a better function (EngineOptions::callback_text): event and id.
 std::string plain_callback_text(const JobInfo& job);
 const char* callback_event(const JobInfo& job);  // "job.completed", "job.failed"

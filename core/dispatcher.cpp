@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/callbacks.h"
 #include "core/units.h"
 
 namespace hf {
@@ -242,6 +243,8 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
     job.sequence = run.opts.sequence;
     turn_.out->must_sync = true;  // a number that was sent is never given again
   }
+  // What is told has to be true: a power cut must not take back an end that somebody knows of.
+  if (lane.delivery() && lane.type == kCallbackType) turn_.out->must_sync = true;
   job.memo = run.opts.memo;
   if (!lane.delivery()) job.sink = run.opts.sink.empty() ? lane.runner->spec.sink : run.opts.sink;
 

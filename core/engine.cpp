@@ -101,7 +101,7 @@ struct Engine::State {
     if (turn.room == Room::enough) return true;
     if (turn.room != Room::little) return reads(r);
     const auto* ended = std::get_if<RunEnded>(&r.op);
-    return !adds(r) && (ended == nullptr || !jobs.calls_back(ended->id));
+    return !adds(r) && (ended == nullptr || !jobs.calls_back(*ended));
   }
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
@@ -271,6 +271,7 @@ void Engine::State::work() {
   while (jobs.add_callbacks());
   retention.sweep();
   jobs.flush();
+  jobs.save_handler_callbacks();
   suspects.save(*store);
   budgets.save();
   losses.save();
@@ -437,7 +438,10 @@ Reply Engine::State::apply(Request& request) {
           [&](QueueList& l) { return reply_of(queries.queues(l.name)); },
           [&](SetRunner& r) {
             Status ok = valid(r.spec);
-            if (ok) lanes.set_runner(r.spec);
+            if (ok) {
+              lanes.set_runner(r.spec);
+              jobs.set_handler(r.spec);
+            }
             return status_reply(std::move(ok));
           },
           [&](RemoveRunner& r) { return lanes.remove_runner(r.name), Reply(Done{}); },

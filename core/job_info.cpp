@@ -44,7 +44,7 @@ JobInfo job_info(const Turn& turn, const Jobs& jobs, const FullRow& row) {
   for (Attempt& a : i.history) {
     if (a.started_ms != 0) a.started_ms = turn.wall_of(a.started_ms);
   }
-  if (Run* run = turn.running.find(row.job.id)) {
+  if (Run* run = row.job.state == State::running ? turn.running.find(row.job.id) : nullptr) {
     i.in_use = true;
     i.progress = run->progress;
     i.progress_note = run->note;

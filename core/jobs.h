@@ -2,6 +2,8 @@
 // the state picture (docs/design.md) but the claim is made here.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "core/callbacks.h"
@@ -78,8 +80,10 @@ class Jobs {
 
   ResolvedPolicy policy_of(const Lane& lane, const JobOpts& opts) const;
   const std::string& callback_of(const Lane& lane, const JobOpts& opts, State end) const;  // the sink that is told; "": none
-  // Its end adds to the file: somebody is told of it, or may be.
-  bool calls_back(JobId running) const;
+  // This end adds to the file: somebody is told of it.
+  bool calls_back(const RunEnded& ended) const;
+  void set_handler(const RunnerSpec& spec);  // what it says for its jobs, also after it is gone
+  void save_handler_callbacks();             // at the end of a turn, if something changed
   int64_t total() const;  // jobs in the file
 
  private:
@@ -126,6 +130,13 @@ class Jobs {
   int64_t wall_jobs_wake_ = 0;  // ... nor one that cannot wait until then, by the slack of its queue
   int64_t expiry_next_ = 0;
   std::vector<Delivery> callbacks_;  // of this turn
+  struct HandlerCallbacks {
+    std::string completed, dead;
+    bool operator==(const HandlerCallbacks&) const = default;
+  };
+  void load_handler_callbacks();
+  std::map<std::string, HandlerCallbacks> handlers_;  // those that have some
+  bool handlers_changed_ = false;
   std::vector<JobId> cancel_again_;  // adopted runs whose StopRun may have been lost
   // What has no choice (a result, a history) takes its room too.
   void take_room(size_t bytes) { room_bytes_ -= static_cast<int64_t>(bytes); }

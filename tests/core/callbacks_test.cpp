@@ -44,8 +44,7 @@ class CallbackFixture : public EngineFixture {
   }
   // A job in whose runs the process ends until it is quarantined, at the opening.
   // `again`: the process that quarantined it ends before its first turn.
-  JobId quarantine(bool again = false) {
-    JobSpec s = telling();
+  JobId quarantine(bool again = false, JobSpec s = telling()) {
     s.policy.max_attempts = 5;
     const JobId id = add(s);
     for (int i = 0; i < kCrashLimit; ++i) {
@@ -177,6 +176,64 @@ TEST_CASE_FIXTURE(CallbackFixture, "the handler's callbacks are for its jobs tha
   CHECK(take_started().bytes == text_of(other, "job.failed"));
 }
 
+TEST_CASE_FIXTURE(CallbackFixture, "the handler's callbacks hold before a process has told of its handlers") {
+  const auto set_again = [&](const char* whom) {
+    RunnerSpec r;
+    r.policy.max_attempts = 5;
+    r.failure_callback = whom;
+    handler("x", r);
+  };
+  set_again("alarm");
+  SUBCASE("a job that is quarantined at the opening") {
+    const JobId id = add(spec("x"));
+    for (int i = 0; i < kCrashLimit; ++i) {
+      CHECK(take_started().id == id);
+      crash();
+      if (i + 1 == kCrashLimit) break;
+      set_again("alarm");
+      run_for(60'000);
+    }
+    CHECK(state(id) == State::dead);
+    sink("sink:alarm");
+    CHECK(take_started().bytes == text_of(id, "job.failed"));
+  }
+  SUBCASE("a job that expires meanwhile") {
+    JobSpec s = spec("x");
+    s.delay_ms = 10;
+    s.ttl_ms = 20;
+    const JobId id = add(s);
+    leave();
+    now.boot_ms += 100;
+    now.wall_ms += 100;
+    open();
+    CHECK(state(id) == State::dead);
+    sink("sink:alarm");
+    CHECK(take_started().bytes == text_of(id, "job.failed"));
+  }
+  SUBCASE("and a handler that has none any more has none") {
+    set_again("");
+    JobSpec s = spec("x");
+    s.delay_ms = 10;
+    s.ttl_ms = 20;
+    add(s);
+    leave();
+    now.boot_ms += 100;
+    now.wall_ms += 100;
+    open();
+    check_nobody_is_told();
+  }
+}
+
+TEST_CASE_FIXTURE(CallbackFixture, "what is told is on the disk before") {
+  sink();
+  add(telling());
+  const RunJob run = take_started();
+  const int before = disk.syncs;
+  end(run, Outcome::done, "value");
+  CHECK(take_started().type == kCallbackType);
+  CHECK(disk.syncs > before);
+}
+
 TEST_CASE_FIXTURE(CallbackFixture, "nobody is told of a cancelled job, nor of the end of a callback") {
   sink();
   const JobId waiting = add([] { JobSpec s = telling(); s.delay_ms = 1000; return s; }());
@@ -278,10 +335,14 @@ TEST_CASE_FIXTURE(CallbackFixture, "on a full disk an end that somebody wants to
   const JobId early = add(s);
   const JobId silent = add(spec("x"));
   const RunJob quiet = take_started();
+  const JobId again = add(telling());
+  const RunJob tried = take_started();
   ask<Done>(SetRoom{Room::little});
   CHECK(refused(ended(run, Outcome::done, "value")).code == HF_E_FULL);
   end(quiet, Outcome::done, "value");
   CHECK(state(silent) == State::completed);
+  end(tried, Outcome::retry, "not now");  // nobody is told of that
+  CHECK(state(again) == State::pending);
   pass(20);
   CHECK(state(early) == State::dead);
   CHECK(state(late) == State::pending);

@@ -37,7 +37,7 @@ BUGS = [
     ("callback-number-not-kept", "a number that an opening gave is not kept", "core/engine.cpp",
      "    sequences.save();\n  }\n  if (!store->commit())", "  }\n  if (!store->commit())", (CORE,)),
     ("callback-of-a-delivery-lost", "the handler's callback is not looked for on the second leg", "core/callbacks.cpp",
-     "(lane.delivery() ? lane.origin : &lane)->runner->spec", "lane.runner->spec", (CORE,)),
+     "(lane.delivery() ? lane.origin : &lane)->type;", "lane.type;", (CORE,)),
     ("failed-sync-forgotten", "what a failed sync may have lost is not written again", "core/sqlite.cpp",
      "return (*opened)->write_again(safe == 0 ? 0 : end_of(safe), end_of(end.frames));",
      "return end_of(safe) < 0 ? ok_status() : ok_status();", (SIM, CORE)),
