@@ -44,7 +44,8 @@ class CallbackFixture : public EngineFixture {
   }
   // A job in whose runs the process ends until it is quarantined, at the opening.
   // `again`: the process that quarantined it ends before its first turn.
-  JobId quarantine(bool again = false, JobSpec s = telling()) {
+  JobId quarantine(bool again = false) {
+    JobSpec s = telling();
     s.policy.max_attempts = 5;
     const JobId id = add(s);
     for (int i = 0; i < kCrashLimit; ++i) {

@@ -29,6 +29,14 @@ class LossFixture : public EngineFixture {
     handler("sink:cloud", s);
     ask<Done>(SetLossReport{"cloud", every_ms});
   }
+  void crash_without_log() {
+    leave();
+    EngineOptions o = options();
+    o.log_lost = true;
+    auto opened = Engine::open(o);
+    REQUIRE(opened);
+    engine = std::move(*opened);
+  }
   std::vector<Loss> losses() { return ask<Stats>(GetStats{}).losses; }
 };
 
@@ -114,12 +122,7 @@ TEST_CASE_FIXTURE(LossFixture, "one report at a time, also over a crash; what is
 
 TEST_CASE_FIXTURE(LossFixture, "a lost log is told") {
   add(spec("nobody"));
-  leave();
-  EngineOptions o = options();
-  o.log_lost = true;
-  auto opened = Engine::open(o);
-  REQUIRE(opened);
-  engine = std::move(*opened);
+  crash_without_log();
   REQUIRE(losses().size() == 1);
   CHECK(losses()[0].cause == LossCause::log);
   CHECK(losses()[0].queue == "*");
@@ -146,12 +149,7 @@ TEST_CASE_FIXTURE(LossFixture, "limits of the ledger") {
   add(spec("x"));
   end(take_started(), Outcome::dead, "no");
   pass(20'000);
-  leave();
-  EngineOptions o = options();
-  o.log_lost = true;
-  auto opened = Engine::open(o);
-  REQUIRE(opened);
-  engine = std::move(*opened);
+  crash_without_log();
   std::vector<Loss> before = losses();
   CHECK(before.size() == kLossesMax + 3);
   crash();
