@@ -3,15 +3,15 @@
 #include <sys/random.h>
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/names.h"
+#include "platform/json_text.h"
 
 namespace hf {
 namespace {
 
-using Json = nlohmann::json;
+using Kind = JsonNode::Kind;
 
 constexpr std::string_view kEnd = "\r\n";
 constexpr size_t kSaidMax = 300;  // bytes of the server's words in an error
@@ -28,6 +28,11 @@ std::string_view word(std::string_view* line) {
   const std::string_view first = line->substr(0, line->find_first_of(" \t"));
   line->remove_prefix(first.size());
   return first;
+}
+
+const JsonNode* member(const JsonNode& object, std::string_view name, Kind kind) {
+  const JsonNode* found = object.find(name);
+  return found != nullptr && found->kind == kind ? found : nullptr;
 }
 
 std::string said(std::string_view text) { return one_line(cut_utf8(text, kSaidMax)); }
@@ -100,14 +105,13 @@ void NatsSession::read_line(std::string_view line) {
 
 // Comes again when the cluster changes.
 void NatsSession::read_info(std::string_view json) {
-  const Json info = Json::parse(json, nullptr, false);
-  if (!info.is_object()) return fail("broke the protocol: INFO without a JSON object");
+  const auto info = parse_json(json);
+  if (!info.ok() || info->kind != Kind::object) return fail("broke the protocol: INFO without a JSON object");
   const auto flag = [&](const char* name) {
-    const auto found = info.find(name);
-    return found != info.end() && found->is_boolean() && found->get<bool>();
+    const JsonNode* found = member(*info, name, Kind::boolean);
+    return found != nullptr && found->boolean;
   };
-  const auto largest = info.find("max_payload");
-  if (largest != info.end() && largest->is_number_integer()) payload_max_ = largest->get<int64_t>();
+  if (const JsonNode* largest = member(*info, "max_payload", Kind::integer)) payload_max_ = largest->integer;
   if (std::exchange(informed_, true)) return;
   if (!flag("headers")) return fail("knows no headers: it is too old, or they are turned off");
   if (options_.under_tls) {
@@ -125,13 +129,20 @@ void NatsSession::secured() {
 }
 
 void NatsSession::greet() {
-  Json connect = {{"verbose", false},  {"pedantic", false}, {"tls_required", options_.under_tls}, {"lang", "holdfast"},
-                  {"version", HF_VERSION}, {"protocol", 1}, {"headers", true},                    {"no_responders", true},
-                  {"name", options_.name}};
+  JsonObject connect;
+  connect["verbose"] = false;
+  connect["pedantic"] = false;
+  connect["tls_required"] = options_.under_tls;
+  connect["lang"] = "holdfast";
+  connect["version"] = HF_VERSION;
+  connect["protocol"] = 1;
+  connect["headers"] = true;
+  connect["no_responders"] = true;
+  connect["name"] = options_.name;
   if (!options_.user.empty()) connect["user"] = options_.user;
-  if (options_.password) connect["pass"] = std::string(options_.password->bytes());
-  if (options_.token) connect["auth_token"] = std::string(options_.token->bytes());
-  out_ += "CONNECT " + connect.dump(-1, ' ', false, Json::error_handler_t::replace) + "\r\nSUB " + inbox_ + "* 1\r\nPING\r\n";
+  if (options_.password) connect["pass"] = options_.password->bytes();
+  if (options_.token) connect["auth_token"] = options_.token->bytes();
+  out_ += "CONNECT " + connect.text() + "\r\nSUB " + inbox_ + "* 1\r\nPING\r\n";
 }
 
 // The connection ends after most of them.
@@ -175,22 +186,19 @@ void NatsSession::read_reply(std::string_view payload) {
   payload.remove_prefix(headers_);
   if (headers.starts_with("NATS/1.0 503"))
     return answer(reply_to_, Verdict::kTryAgain, "no stream takes messages on the subject " + owed_[reply_to_]);
-  const Json reply = Json::parse(payload, nullptr, false);
-  const auto text = [](const Json& from, const char* name) {
-    const auto found = from.find(name);
-    return found != from.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  if (!reply.is_object()) return answer(reply_to_, Verdict::kTryAgain, "answered something else than an acknowledgement: " + said(payload));
-  const auto error = reply.find("error");
-  if (error != reply.end() && error->is_object()) {
-    const auto found = error->find("code");
-    const int64_t code = found != error->end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+  const auto reply = parse_json(payload);
+  const auto unknown = [&] { answer(reply_to_, Verdict::kTryAgain, "answered something else than an acknowledgement: " + said(payload)); };
+  if (!reply.ok() || reply->kind != Kind::object) return unknown();
+  if (const JsonNode* error = member(*reply, "error", Kind::object)) {
+    const JsonNode* number = member(*error, "code", Kind::integer);
+    const JsonNode* text = member(*error, "description", Kind::string);
+    const int64_t code = number != nullptr ? number->integer : 0;
     const Verdict verdict = code == 400 ? Verdict::kRefused : code >= 500 && code <= 599 ? Verdict::kBusy : Verdict::kTryAgain;
-    return answer(reply_to_, verdict, said(text(*error, "description")) + " (" + std::to_string(code) + ")");
+    return answer(reply_to_, verdict, said(text != nullptr ? text->text : "") + " (" + std::to_string(code) + ")");
   }
-  const auto sequence = reply.find("seq");
-  if (text(reply, "stream").empty() || sequence == reply.end() || !sequence->is_number_unsigned())
-    return answer(reply_to_, Verdict::kTryAgain, "answered something else than an acknowledgement: " + said(payload));
+  const JsonNode* stream = member(*reply, "stream", Kind::string);
+  const JsonNode* sequence = member(*reply, "seq", Kind::integer);
+  if (stream == nullptr || stream->text.empty() || sequence == nullptr || sequence->integer < 0) return unknown();
   answer(reply_to_, Verdict::kStored, {});
 }
 

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include <doctest/doctest.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -36,6 +37,8 @@ void tell_place() { (void)!write(STDERR_FILENO, place, strlen(place)); }
 void hangs(int) { abort(); }
 void ends(int) {
   tell_place();
+  void* frames[64];  // of what was thrown where nobody catches it, too: nothing was unwound
+  backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
   signal(SIGABRT, SIG_DFL);
 }
 
@@ -256,6 +259,8 @@ void World::check() {
 }
 
 void fail_each(uint64_t at_least, uint64_t share, uint64_t share_if_slow) {
+  void* frame;
+  backtrace(&frame, 1);  // the first one loads a library
   signal(SIGALRM, hangs);
   signal(SIGABRT, ends);
   if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(tell_place);
