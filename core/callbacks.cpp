@@ -12,7 +12,7 @@ namespace hf {
 
 namespace {
 constexpr const char* kMetaHandlers = "callbacks";  // a line each: type, callback, failure_callback; "-": none
-constexpr const char* kNone = "-";
+constexpr const char* kNobody = "-";
 }  // namespace
 
 // ---- what handlers say for their jobs. Kept in the file: jobs end before a process has told us of its handlers, too.
@@ -52,20 +52,25 @@ void Jobs::save_handler_callbacks() {
   size_t left = kCallbackHandlersMax;
   for (const auto& [type, of] : handlers_) {
     if (left-- == 0) break;
-    lines += type + " " + (of.completed.empty() ? kNone : of.completed) + " " + (of.dead.empty() ? kNone : of.dead) + "\n";
+    lines += type + " " + (of.completed.empty() ? kNobody : of.completed) + " " + (of.dead.empty() ? kNobody : of.dead) + "\n";
   }
   turn_.store.set_meta_text(kMetaHandlers, lines);
 }
 
-// The job's own word goes before its handler's.
+const std::string& Jobs::sink_of(const Lane& lane, const JobOpts& opts) const {
+  static const std::string kNone;
+  if (lane.delivery()) return kNone;
+  return opts.sink.empty() ? lane.runner->spec.sink : opts.sink;
+}
+
 const std::string& Jobs::callback_of(const Lane& lane, const JobOpts& opts, State end) const {
-  static const std::string kNobody;
+  static const std::string kNone;
   const std::string& type = (lane.delivery() ? lane.origin : &lane)->type;
-  if ((end != State::completed && end != State::dead) || type == kCallbackType) return kNobody;
+  if ((end != State::completed && end != State::dead) || type == kCallbackType) return kNone;
   const std::string& own = end == State::completed ? opts.callback : opts.failure_callback;
   if (!own.empty()) return own;
   const auto handler = handlers_.find(type);
-  if (handler == handlers_.end()) return kNobody;
+  if (handler == handlers_.end()) return kNone;
   return end == State::completed ? handler->second.completed : handler->second.dead;
 }
 
@@ -78,17 +83,12 @@ void Jobs::call_back(JobId id, const Lane& lane, const JobOpts& opts, State end)
   callbacks_.push_back({kCallbackType, sink, turn_.callback_text(job_info(turn_, *this, row)), row.job.priority});
 }
 
-bool Jobs::calls_back(const RunEnded& ended) const {
-  const Run* run = turn_.running.find(ended.id);
-  if (run == nullptr) return false;
-  const Lane& lane = *run->lane;
-  if (ended.outcome == Outcome::done) {
-    const bool goes_on = !lane.delivery() && !(run->opts.sink.empty() ? lane.runner->spec.sink : run->opts.sink).empty();
-    return !goes_on && !callback_of(lane, run->opts, State::completed).empty();
-  }
-  const bool fails = ended.outcome == Outcome::retry || run->stop == StopReason::timeout;
-  const bool dies = ended.outcome == Outcome::dead || (fails && run->attempt >= policy_of(lane, run->opts).max_attempts);
-  return dies && !callback_of(lane, run->opts, State::dead).empty();
+bool Jobs::calls_back(const Run& run, Outcome outcome) const {
+  const Lane& lane = *run.lane;
+  if (outcome == Outcome::done) return sink_of(lane, run.opts).empty() && !callback_of(lane, run.opts, State::completed).empty();
+  const bool fails = outcome == Outcome::retry || run.stop == StopReason::timeout;
+  const bool dies = outcome == Outcome::dead || (fails && run.attempt >= policy_of(lane, run.opts).max_attempts);
+  return dies && !callback_of(lane, run.opts, State::dead).empty();
 }
 
 bool Jobs::add_callbacks() {

@@ -7,6 +7,10 @@
 
 namespace hf {
 
+namespace {
+constexpr int kGiveUp = 200;  // jobs that one turn ends without a run, here; the next turn follows at once
+}
+
 bool Dispatcher::lane_open(const Lane& lane) const {
   return lane.runner->present && lane.runner->slot_free() && lane.runner->breaker.lets(turn_.now_ms, lane.runner->running) && lane.key_free();
 }
@@ -30,6 +34,12 @@ void Dispatcher::look_at_windows() {
 
 void Dispatcher::claim() {
   look_at_windows();
+  give_up_left_ = turn_.rows(kGiveUp);
+  do claim_all();  // what it gives up may make callbacks
+  while (jobs_.add_callbacks());
+}
+
+void Dispatcher::claim_all() {
   batch_wake_ms_ = alone_wake_ms_ = budget_wake_ms_ = kNever;
   alone_ = 0;
   if (!on_ || safe_mode_.on()) return;
@@ -47,7 +57,7 @@ void Dispatcher::claim() {
   for (bool progress = true; progress && turn_.store.ok();) {
     progress = false;
     for (Queue* queue : queues) {
-      if (turn_.running.batches() >= turn_.limits.concurrency) return;
+      if (turn_.running.batches() >= turn_.limits.concurrency || give_up_left_ == 0) return;
       if (claim_from(*queue)) progress = true;
     }
   }
@@ -73,7 +83,7 @@ bool Dispatcher::claim_alone() {
     alone_wake_ms_ = alone_asked_ms_ + kAloneMs;
     if (runs() > 0 && turn_.now_ms < alone_wake_ms_) return true;
     alone_wake_ms_ = kNever;
-    if (turn_.running.batches() >= turn_.limits.concurrency) return true;  // of deliveries
+    if (turn_.running.batches() >= turn_.limits.concurrency || give_up_left_ == 0) return true;  // of deliveries
     StartRun start;
     start.runner = next.lane->runner->spec.name;
     alone_asked_ms_ = 0;
@@ -170,7 +180,7 @@ bool Dispatcher::claim_from(Queue& queue) {
     }
     if (max_jobs == 1 && !start.jobs.empty()) break;
     if (batch.max_bytes > 0 && bytes >= batch.max_bytes) break;
-    if (!queue.slot_free()) break;
+    if (!queue.slot_free() || give_up_left_ == 0) break;
     lane = next_of_batch(queue, runner);
   }
   turn_.lanes.next_order(runner);
@@ -213,6 +223,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   bool late = row.expires_ms != 0 && row.expires_ms <= turn_.now_ms && !lane.delivery();
   bool used_up = row.attempts >= policy.max_attempts;
   if (late || used_up) {
+    --give_up_left_;
     jobs_.flush();
     jobs_.end_unrun(entry.id, lane, run.opts,
                     late ? "expired: it was not run within its ttl"
@@ -246,7 +257,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   // What is told has to be true: a power cut must not take back an end that somebody knows of.
   if (lane.delivery() && lane.type == kCallbackType) turn_.out->must_sync = true;
   job.memo = run.opts.memo;
-  if (!lane.delivery()) job.sink = run.opts.sink.empty() ? lane.runner->spec.sink : run.opts.sink;
+  job.sink = jobs_.sink_of(lane, run.opts);
 
   if (fresh != nullptr) {
     // Enqueued and claimed in one transaction: the row is written once, as running.
@@ -278,6 +289,7 @@ bool Dispatcher::waits_for_link() const {
 
 int64_t Dispatcher::next_wake_ms() const {
   if (!on_ || safe_mode_.on()) return kNever;
+  if (give_up_left_ == 0) return turn_.now_ms;
   int64_t wake = std::min({turn_.lanes.next_wake_ms(), batch_wake_ms_, alone_wake_ms_, budget_wake_ms_});
   for (auto& [name, runner] : turn_.lanes.runners()) {
     const int64_t at = runner->breaker.wake_ms(turn_.now_ms);

@@ -19,7 +19,8 @@ class Dispatcher {
 
   // Windows open and close by the clock of this turn.
   void look_at_windows();
-  // Claims what may run now and adds the StartRun actions. The attempt is counted in the claim.
+  // Claims what may run now and adds the StartRun actions. The attempt is counted in the claim. What is late or has used its
+  // attempts up ends here, and who is to be told of it is.
   void claim();
   void link_up();
   bool waits_for_link() const;
@@ -30,6 +31,7 @@ class Dispatcher {
   std::vector<ClosedGate> closed_gates(const Lane& lane, const FullRow& row) const;
 
  private:
+  void claim_all();
   // A suspect (core/suspects.h) runs alone: the others of the run leg wait for it, and it for them, each at most
   // kAloneMs, so that no run without a timeout holds everything. True: the others wait.
   bool claim_alone();
@@ -54,6 +56,7 @@ class Dispatcher {
   const SafeMode& safe_mode_;
   bool on_ = false;
   size_t rotate_ = 0;
+  int give_up_left_ = 1;  // of this turn
   int64_t batch_wake_ms_ = kNever;
   int64_t budget_wake_ms_ = kNever;
   int64_t alone_wake_ms_ = kNever;

@@ -31,11 +31,8 @@ bool waits_for_disk(const Request& r) {
                    QueuePause, QueueSet, ConfirmClock, ForgetClockFloor, SetLink>(r);
 }
 
-// What makes the file larger, or writes much of it anew. The end of a run does, but it has been earned; a large result
-// waits all the same, in memory, so that the room which is left is there for ends, cancels and deletions.
-constexpr size_t kResultOnFullMax = 4096;
+// What makes the file larger, or writes much of it anew. (Ends of runs: Jobs::end_adds().)
 bool adds(const Request& r) {
-  if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->result.size() > kResultOnFullMax || !ended->children.empty();
   return is_one_of<RetryAllDead, Enqueue, ReserveIds, Edit, Remember, SchedulePut, ScheduleRun, ScheduleBackfill>(r);
 }
 bool reads(const Request& r) {
@@ -100,8 +97,8 @@ struct Engine::State {
   bool has_room_for(const Request& r) const {
     if (turn.room == Room::enough) return true;
     if (turn.room != Room::little) return reads(r);
-    const auto* ended = std::get_if<RunEnded>(&r.op);
-    return !adds(r) && (ended == nullptr || !jobs.calls_back(*ended));
+    if (const auto* ended = std::get_if<RunEnded>(&r.op)) return !jobs.end_adds(*ended);
+    return !adds(r);
   }
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
@@ -267,8 +264,7 @@ void Engine::State::work() {
   safe_mode.act(dispatcher.on());
   loss_reporter.act();
   jobs.add_callbacks();
-  do dispatcher.claim();  // which gives some up, too
-  while (jobs.add_callbacks());
+  dispatcher.claim();
   retention.sweep();
   jobs.flush();
   jobs.save_handler_callbacks();
@@ -288,7 +284,12 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   if (timekeeper.observe(now)) scheduler.clock_changed();
   dispatcher.look_at_windows();
   for (Request* request : requests) {
-    request->reply = has_room_for(*request) ? apply(*request) : Reply(no_room(turn.room));
+    if (has_room_for(*request)) {
+      request->reply = apply(*request);
+      continue;
+    }
+    request->reply = no_room(turn.room);
+    if (auto* ended = std::get_if<RunEnded>(&request->op)) jobs.end_waits(*ended);
   }
   if (!only_reads(turn.room)) work();
   if (!only_reads(turn.room)) timekeeper.save_if_due(!out.feed.empty());

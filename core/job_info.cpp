@@ -27,7 +27,7 @@ JobInfo job_info(const Turn& turn, const Jobs& jobs, const FullRow& row) {
   i.occurrence_wall_ms = opts.occurrence_wall_ms;
   i.type = home.type;
   i.queue = home.queue->name;
-  i.sink = lane.delivery() ? lane.queue->name.substr(5) : opts.sink.empty() ? lane.runner->spec.sink : opts.sink;
+  i.sink = lane.delivery() ? lane.queue->name.substr(5) : jobs.sink_of(lane, opts);
   i.callback = jobs.callback_of(lane, opts, State::completed);
   i.failure_callback = jobs.callback_of(lane, opts, State::dead);
   i.tags = opts.tags;

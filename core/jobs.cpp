@@ -9,6 +9,7 @@ namespace hf {
 namespace {
 
 constexpr int kSweep = 200;             // rows that one turn expires or wakes; the next turn follows at once
+constexpr size_t kResultOnFullMax = 4096;  // bytes
 constexpr size_t kWallLook = 16;        // `at` jobs that are looked at for the one that lets sleep least
 
 Error not_found(JobId id) { return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)}; }
@@ -145,15 +146,14 @@ void Jobs::fail(Run& run, std::string_view error, bool permanent, int64_t retry_
 void Jobs::complete(Run& run, RunEnded& ended) {
   ran_orderly(run);
   Lane& lane = *run.lane;
-  RunnerState& runner = *lane.runner;
-  const std::string& sink = run.opts.sink.empty() ? runner.spec.sink : run.opts.sink;
+  const std::string& sink = sink_of(lane, run.opts);
   EndOfRun end;
   end.id = run.id;
   end.lane = lane.id;
   end.attempts = run.attempt;
   end.keep_unique = keeps_unique(run.opts);
   Lane* to_sink = nullptr;
-  if (!lane.delivery() && !sink.empty()) {
+  if (!sink.empty()) {
     Result<Lane*> found = turn_.lanes.intern(std::string(kSinkPrefix) + sink, lane.type, "", &lane);
     if (!found) return fail(run, found.error().message, false, -1, "retry");
     to_sink = *found;
@@ -198,6 +198,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
       end.result = ended.result;
     }
     ++turn_.stats.completed;
+    if (!lane.delivery() || lane.origin->queue->name != kOwnQueue) turn_.gets_on = true;
     if (!run.opts.schedule.empty()) turn_.scheduled_ends.push_back({run.opts.schedule, false});
   }
   take_room(end.result.size());
@@ -245,9 +246,14 @@ std::string Jobs::timeout_text(const Run& run) const {
   return "timed out after " + format_duration(run.deadline_ms - run.started_ms);
 }
 
-Status Jobs::run_ended(RunEnded& e) {
+Run* Jobs::run_of(const RunEnded& e) const {
   Run* run = turn_.running.find(e.id);
-  if (run == nullptr || run->attempt != e.attempt || (e.run != 0 && run->batch != e.run)) {
+  return run != nullptr && run->attempt == e.attempt && (e.run == 0 || run->batch == e.run) ? run : nullptr;
+}
+
+Status Jobs::run_ended(RunEnded& e) {
+  Run* run = run_of(e);
+  if (run == nullptr) {
     return Error{HF_E_STALE, "attempt " + std::to_string(e.attempt) + " of job " + std::to_string(e.id) + " is over; its result was not kept"};
   }
   if (e.result.size() > static_cast<size_t>(turn_.limits.max_payload) && e.outcome == Outcome::done) {
@@ -286,6 +292,19 @@ Status Jobs::run_ended(RunEnded& e) {
     fail(*run, e.error, e.outcome == Outcome::dead, e.retry_after_ms, "retry");
   }
   return ok_status();
+}
+
+bool Jobs::end_adds(const RunEnded& e) const {
+  const Run* run = run_of(e);
+  return run != nullptr && (e.result.size() > kResultOnFullMax || !e.children.empty() || calls_back(*run, e.outcome));
+}
+
+void Jobs::end_waits(const RunEnded& e) {
+  Run* run = run_of(e);
+  if (run == nullptr) return;
+  run->over = true;
+  turn_.running.forget_deadline(*run);
+  if (!run->stop) run->deadline_ms = kNever;
 }
 
 Status Jobs::progress(const Progress& p) {
@@ -343,7 +362,7 @@ void Jobs::stop_all(bool hand_back) {
     if (run.stop == StopReason::cancel) {
       ++turn_.stats.cancelled;
       finish(run, State::cancelled, Change::cancelled, "cancelled", "");
-    } else if (run.stop == StopReason::timeout) {
+    } else if (run.stop == StopReason::timeout && !run.over) {
       fail(run, timeout_text(run), false, -1, "timeout");
     } else {
       put_back(run, {run.due_ms, run.attempt - 1, nullptr, "", Change::handed_back});

@@ -41,6 +41,7 @@ class Jobs {
   Result<JobId> add_delivery(const Delivery& delivery);
   Result<std::vector<JobId>> reserve(int count);
   Status run_ended(RunEnded& ended);
+  void end_waits(const RunEnded& ended);  // for room, and comes again: the run is over, and its timeout no matter any more
   Status progress(const Progress& p);
   Status remember(const Remember& r);
   Status cancel(JobId id);
@@ -79,14 +80,18 @@ class Jobs {
   bool add_callbacks();
 
   ResolvedPolicy policy_of(const Lane& lane, const JobOpts& opts) const;
-  const std::string& callback_of(const Lane& lane, const JobOpts& opts, State end) const;  // the sink that is told; "": none
-  // This end adds to the file: somebody is told of it.
-  bool calls_back(const RunEnded& ended) const;
+  // What the job says goes before what its handler does. "": none.
+  const std::string& sink_of(const Lane& lane, const JobOpts& opts) const;  // to which the result goes next: none of a delivery
+  const std::string& callback_of(const Lane& lane, const JobOpts& opts, State end) const;  // the sink that is told
+  // This end makes the file larger than the few bytes that each has earned: its result is large, it has children, or somebody is
+  // told of it. On a full disk it waits in memory, so that the room which is left is there for ends, cancels and deletions.
+  bool end_adds(const RunEnded& ended) const;
   void set_handler(const RunnerSpec& spec);  // what it says for its jobs, also after it is gone
   void save_handler_callbacks();             // at the end of a turn, if something changed
   int64_t total() const;  // jobs in the file
 
  private:
+  bool calls_back(const Run& run, Outcome outcome) const;
   JobId holder(const std::string& unique_key);  // the job that holds it; 0 if none
   Status take_unique(JobId id, const JobOpts& opts);  // for a job that comes back; HF_E_CONFLICT if another has the key
   JobId insert(const JobSpec& spec, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
@@ -119,6 +124,7 @@ class Jobs {
   std::string timeout_text(const Run& run) const;
   std::string history_with(const Run& run, const char* outcome, std::string_view error);
   void release_slot(Run& run);  // `run` is gone when it returns
+  Run* run_of(const RunEnded& ended) const;  // null: it is over
   bool keeps_unique(const JobOpts& opts) const { return opts.unique_until_ms > turn_.now_ms; }
 
   Turn& turn_;

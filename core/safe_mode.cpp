@@ -37,7 +37,7 @@ void SafeMode::act(bool dispatching) {
       t.detail = "the process ended " + std::to_string(crashes_) + " times in a row while jobs ran, and none was completed: nothing runs for a while";
     }
   }
-  const bool gets_on = turn_.stats.completed > 0 || turn_.now_ms - std::max(since_ms_, until_ms()) >= kCrashSoonMs;
+  const bool gets_on = turn_.gets_on || turn_.now_ms - std::max(since_ms_, until_ms()) >= kCrashSoonMs;
   if (crashes_ != 0 && gets_on && !on()) end();
 }
 

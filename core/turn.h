@@ -41,6 +41,7 @@ struct Run {
   int64_t due_ms = 0;    // its place in the order, to go back to when no attempt is spent
   JobOpts opts;
   std::optional<StopReason> stop;  // asked to end
+  bool over = false;     // its end has come, and waits for room
   bool ready = false;    // it ended as a run of a ready world does: for the breaker of its runner
   int progress = -1;
   std::string note;
@@ -133,6 +134,8 @@ struct Turn {
     bool dead;
   };
   std::vector<ScheduledEnd> scheduled_ends = {};  // of jobs that schedules made, until the scheduler has looked
+
+  bool gets_on = false;  // a job was completed since the opening, and not only what is the queue's own
 
   // Rows that this turn changes at most of what it would change together: on a full disk few, as their pages have to fit
   // into the log.

@@ -215,7 +215,7 @@ class Runners {
   }
   std::shared_ptr<Runner> files(const SinkConfig& sink) const {
     FileSinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.files};
-    if (has_budgets(config_)) options.files.slice = sink.files.chunk;
+    if (has_budgets(config_)) options.slice = sink.files.chunk;
     uv_loop_t* loop = host_.loop().uv();
     const EndRunThen end = [&host = host_](RunEnded ended, std::function<void()> recorded) {
       recorded ? host.end_run(std::move(ended), std::move(recorded)) : host.end_run(std::move(ended));

@@ -17,7 +17,7 @@ constexpr BlockingPoolOptions kDiskThreads = {2, 256, 30000};
 FileSinkRunner::FileSinkRunner(uv_loop_t* loop, HttpClient& client, FileSinkOptions options, EndRunThen end_run, std::function<void(Op)> tell)
     : loop_(loop), options_(std::move(options)), peer_(loop, client, options_.target), end_run_(std::move(end_run)),
       disk_(std::make_unique<BlockingPool>(loop, handles_, kDiskThreads)),
-      shared_(new UploadShared{loop, handles_, *disk_, peer_, options_.files, std::move(tell)}),
+      shared_(new UploadShared{loop, handles_, *disk_, peer_, options_.files, options_.slice, std::move(tell)}),
       self_(std::make_shared<FileSinkRunner*>(this)) {}
 
 FileSinkRunner::~FileSinkRunner() {

@@ -13,6 +13,7 @@ namespace hf {
 struct FileSinkOptions {
   HttpTarget target;
   FilesOptions files;
+  int64_t slice = 0;  // bytes: a run sends at least so much, then it is handed back, so that a budget is asked before it goes on; 0: it goes on
 };
 
 // How runs are reported. `recorded` is called on the loop thread once the end is in the queue's file; it may never be.

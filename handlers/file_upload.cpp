@@ -185,7 +185,7 @@ void FileUpload::heard(const HttpResult& result) {
       const int percent = memo_.size == 0 ? 0 : static_cast<int>(protocol_->offset() * 100 / memo_.size);  // of a TiB at most
       if (percent != percent_) shared_.tell(Progress{job_.id, job_.attempt, percent, upload_.path});
       percent_ = percent;
-      if (shared_.options.slice > 0 && taken_ >= shared_.options.slice) return give_back(slice_done());
+      if (shared_.slice > 0 && taken_ >= shared_.slice) return give_back(slice_done());
       return ask_next();
     }
     case Heard::done: {

@@ -28,6 +28,7 @@ struct UploadShared {
   BlockingPool& disk;
   HttpPeer& peer;
   const FilesOptions& options;
+  int64_t slice;  // of FileSinkOptions
   std::function<void(Op)> tell;  // Remember, Progress
   TusServer tus = {};
 };

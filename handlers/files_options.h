@@ -15,8 +15,6 @@ struct FilesOptions {
   int64_t chunk = kUploadChunkDefault;  // bytes a request; `put` sends all at once
   bool delete_after = false;
   bool checksum = true;
-  // A run sends at least so much, then it is handed back, so that a budget is asked before it goes on; 0: it goes on.
-  int64_t slice = 0;
   bool operator==(const FilesOptions&) const = default;
 };
 

@@ -1,5 +1,6 @@
 // The engine thread: takes the inbox, ticks, obeys. What it does when the file fails is here too.
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "platform/heal.h"
@@ -88,7 +89,7 @@ void Host::State::run_engine() {
       inbox.splice(inbox.begin(), rest);
       inbox_size.store(inbox.size(), std::memory_order_relaxed);
     }
-    if (engine == nullptr && !reopen()) {
+    if (engine == nullptr && !reopen(batch)) {
       if (reopen_at_ms <= boot_ms()) {  // at once, with less room
         unanswered.splice(unanswered.begin(), batch);
       } else {
@@ -106,7 +107,7 @@ void Host::State::save_results() {
   results_wait = false;
   for (int tries = 0; tries < 3 && !unanswered.empty(); ++tries) {  // 3: each may find less room
     reopen_at_ms = 0;
-    bool going = engine != nullptr || reopen();
+    bool going = engine != nullptr || reopen(unanswered);
     while (going && !results_wait && !unanswered.empty()) {
       Requests batch = std::exchange(unanswered, {});
       few_at_once(batch, unanswered);
@@ -210,7 +211,7 @@ void Host::State::set_reopen_time() {
   reopen_wait_ms = std::clamp(reopen_wait_ms * 2, kReopenFirstMs, kReopenMaxMs);
 }
 
-bool Host::State::reopen() {
+bool Host::State::reopen(const Requests& batch) {
   if (boot_ms() < reopen_at_ms) return false;
   EngineOptions o;
   Requests setup;
@@ -225,6 +226,18 @@ bool Host::State::reopen() {
     for (auto& [name, spec] : specs) add(SetRunner{spec});
     add(SetDispatch{dispatching});
     o.before = before;
+    // A run whose end waits for the file is over: its timeout is no matter any more.
+    std::set<std::pair<JobId, uint64_t>> over;
+    const auto look = [&](const Requests& waiting) {
+      for (const Request& request : waiting) {
+        if (auto* ended = std::get_if<RunEnded>(&request.op)) over.insert({ended->id, ended->run});
+      }
+    };
+    look(batch);
+    look(unanswered);
+    for (LiveRun& run : o.before.live) {
+      if (over.contains({run.id, run.run}) || over.contains({run.id, 0})) run.deadline_ms = kNever;
+    }
   });
   o.now = now();
   size_t kept = o.before.live.size();

@@ -133,7 +133,7 @@ struct Host::State {
   // Opens it with what room there is: a full disk is no reason not to. `met` as in open_healing().
   Result<std::unique_ptr<Engine>> open_engine(EngineOptions o, int met);
   void set_reopen_time();
-  bool reopen();
+  bool reopen(const Requests& batch);  // what is to be asked next
   void answer_all(Requests& batch, const Error& error);
   void start_run(StartRun&& start);
   // To the loop; patient.

@@ -1,4 +1,5 @@
 // A sink is told how a job ended, by the transaction that ended it.
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -52,9 +53,7 @@ class CallbackFixture : public EngineFixture {
       CHECK(take_started().id == id);
       leave();
       if (again && i + 1 == kCrashLimit) {
-        auto opened = Engine::open(options());
-        REQUIRE(opened);
-        engine = std::move(*opened);
+        open_with(options());
         leave();
       }
       open();
@@ -322,6 +321,32 @@ TEST_CASE_FIXTURE(CallbackFixture, "a callback has its job's priority, and a num
   add(telling());
   end(take_started(), Outcome::dead, "no");
   CHECK(take_started().sequence == 3);
+}
+
+TEST_CASE_FIXTURE(CallbackFixture, "a claim that finds very many attempts used up ends few of them in one turn") {
+  RunnerSpec r;
+  r.policy.max_attempts = 2;
+  r.policy.backoff = steady();
+  r.policy.backoff.base_ms = 60'000;
+  handler("x", r);
+  constexpr size_t kJobs = 500;
+  for (size_t i = 0; i < kJobs; ++i) {
+    add(telling());
+    end(take_started(), Outcome::retry, "no");
+  }
+  r.policy.max_attempts = 1;
+  handler("x", r);
+  pass(60'000);
+  const auto died = [&] { return std::count_if(last.feed.begin(), last.feed.end(), [](const Transition& t) { return t.change == Change::died; }); };
+  CHECK(died() == 200);
+  CHECK(wake() == now.boot_ms);  // goes on at once
+  tick();
+  CHECK(died() == 200);
+  tick();
+  CHECK(died() == 100);
+  CHECK(wake() > now.boot_ms);
+  CHECK(started.empty());
+  CHECK(stats().by_state[static_cast<size_t>(State::pending)] == kJobs);  // who is told: the sink is not there
 }
 
 TEST_CASE_FIXTURE(CallbackFixture, "on a full disk an end that somebody wants to be told of waits, and such a job does not expire") {

@@ -39,10 +39,14 @@ class EngineFixture {
     return o;
   }
   void open() {
-    auto opened = Engine::open(options());
+    open_with(options());
+    tick({SetDispatch{true}});
+  }
+  // ... and no turn yet.
+  void open_with(EngineOptions options) {
+    auto opened = Engine::open(std::move(options));
     if (!opened) FAIL(opened.error().message);
     engine = std::move(*opened);
-    tick({SetDispatch{true}});
   }
   // As after SIGKILL: nothing is closed, the file and its log are what the process left. Goes on with a copy
   // of them, because SQLite tidies up when the old connection ends. What was started is forgotten.

@@ -26,23 +26,21 @@ class FullDisk : public EngineFixture {
     acknowledged.clear();
     handover = {};
     disk.room = INT64_MAX / 2;
-    open_with(Room::enough);
+    open_in(Room::enough);
   }
 
-  void open_with(Room room) {
+  void open_in(Room room) {
     EngineOptions o = options();
     o.page_size = page_size;
     o.room = room;
-    auto opened = Engine::open(std::move(o));
-    REQUIRE_MESSAGE(opened.ok(), opened.error().message);
-    engine = std::move(*opened);
+    open_with(std::move(o));
   }
   // As the host does: the turn failed for want of room, so the ballast is given up.
   void less_room() {
     handover = engine->handover();
     engine.reset();
     disk.room += kBallast;
-    open_with(Room::little);
+    open_in(Room::little);
   }
   // Somebody else writes: what is left is `bytes`.
   void others_leave(int64_t bytes) { disk.room = bytes; }
@@ -141,6 +139,50 @@ TEST_CASE_FIXTURE(FullDisk, "few rows a turn, so that they fit into the log: wha
   CHECK(stats().by_state[static_cast<size_t>(State::dead)] == 0);
 }
 
+// The end of a run that waits in memory for room is its end, whatever comes meanwhile.
+TEST_CASE_FIXTURE(FullDisk, "an end that waits for room is not overtaken by its timeout, nor by a stop") {
+  tick({SetDispatch{true}});
+  RunnerSpec policy;
+  policy.policy.timeout_ms = 1000;
+  policy.policy.max_attempts = 1;
+  handler("runs", policy);
+  const JobId id = add(spec("runs"));
+  const RunEnded large = ended(take_started(), Outcome::done, std::string(20000, 'r'));
+  bool asked_before = false;
+  SUBCASE("") {}
+  SUBCASE("its timeout had come before") {
+    pass(1000);
+    CHECK(take_stopped().reason == StopReason::timeout);
+    asked_before = true;
+  }
+  ask<Done>(SetRoom{Room::little});
+  CHECK(refused(large).code == HF_E_FULL);
+  pass(60'000);
+  CHECK(stopped.empty());
+  SUBCASE("there is room again") {
+    ask<Done>(SetRoom{Room::enough});
+    ask<Done>(large);
+    CHECK(get(id).result.size() == 20000);
+    CHECK(state(id) == State::completed);
+  }
+  SUBCASE("the file was opened anew meanwhile") {
+    handover = engine->handover();
+    engine.reset();
+    open_in(Room::little);
+    tick();
+    CHECK(stopped.empty() != asked_before);  // what it had been asked is forgotten
+    ask<Done>(SetRoom{Room::enough});
+    ask<Done>(large);
+    CHECK(state(id) == State::completed);
+  }
+  SUBCASE("stopped: it has not failed, and runs again") {
+    tick({SetDispatch{false}, StopAll{true}});
+    CHECK(state(id) == State::pending);
+    CHECK(get(id).attempts == 0);
+    CHECK(refused(large).code == HF_E_STALE);
+  }
+}
+
 // The table of docs/reliability.md: what works on a full disk.
 TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is done, refused, or done with the room of the ballast") {
   enum Word { does, refuses, reads };
@@ -230,7 +272,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
       std::filesystem::copy_file(made, path, std::filesystem::copy_options::overwrite_existing);
       disk.room = INT64_MAX / 2;
       handover = failed;
-      open_with(Room::enough);
+      open_in(Room::enough);
       handler("runs");
       others_leave(bytes);
       bool little = false;

@@ -33,9 +33,7 @@ class LossFixture : public EngineFixture {
     leave();
     EngineOptions o = options();
     o.log_lost = true;
-    auto opened = Engine::open(o);
-    REQUIRE(opened);
-    engine = std::move(*opened);
+    open_with(o);
   }
   std::vector<Loss> losses() { return ask<Stats>(GetStats{}).losses; }
 };

@@ -1,4 +1,5 @@
 // A process that ends again and again while jobs run, and gets nowhere: nothing runs for a while.
+#include "core/callbacks.h"
 #include "core/safe_mode.h"
 #include "engine_fixture.h"
 #include "raw_db.h"
@@ -87,6 +88,22 @@ TEST_CASE_FIXTURE(SafeModeFixture, "one completed job forgets all ends") {
     CHECK(stats().crashes == 0);
     crash_while_it_runs();
     CHECK(stats().crashes == 1);
+  }
+  SUBCASE("what is told of a failure, and has arrived, is no progress") {
+    handler("sink:ops");
+    JobSpec telling = spec("x");
+    telling.failure_callback = "ops";
+    const JobId id = add(telling);
+    for (JobId failed = 0; failed != id;) {  // suspects run one by one
+      const RunJob run = take_started();
+      end(run, Outcome::dead, "no");
+      failed = run.id;
+    }
+    const RunJob told = take_started();
+    CHECK(told.type == kCallbackType);
+    end(told, Outcome::done);
+    CHECK(stats().completed == 1);
+    CHECK(stats().crashes == kLimit - 1);
   }
   SUBCASE("one that failed is no progress") {
     end(take_started(), Outcome::retry);

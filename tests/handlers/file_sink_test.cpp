@@ -160,7 +160,7 @@ TEST_SUITE("file sink") {
 
   TEST_CASE_FIXTURE(Fixture, "with a slice a run hands the upload back when so much has arrived, and the next one goes on") {
     options.files.chunk = 100'000;
-    options.files.slice = 150'000;
+    options.slice = 150'000;
     const std::string text = make("a.bin", 450'000);
     std::string memo;
     for (const size_t there : {200'000u, 400'000u}) {
