@@ -9,8 +9,9 @@
 namespace hf {
 namespace {
 
-// Of a sink: one may hang in the disk, the other goes on.
-constexpr BlockingPoolOptions kDiskThreads = {2, 256, 30000};
+// Of a sink: one may hang in the disk, the other goes on. A read that is under way when the link breaks is abandoned, and is soon
+// over; a DiskCall does not wait for ever.
+constexpr BlockingPoolOptions kDiskThreads = {2, 256, 30000, true};
 
 }  // namespace
 

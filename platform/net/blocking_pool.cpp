@@ -173,7 +173,7 @@ Result<BlockingPool::TaskId> BlockingPool::submit(std::function<void()> work,
   const Lock lock(&shared_->mutex);
   if (!shared_->async) return Error{HF_E_NO_MEMORY, "the event loop has no descriptor left"};
   const int threads = static_cast<int>(shared_->workers.size());
-  if (shared_->hung >= options_.max_threads)
+  if (!options_.wait_for_hung && shared_->hung >= options_.max_threads)
     return Error{HF_E_BUSY, "all " + std::to_string(options_.max_threads) + " threads hang"};
   if (shared_->waiting.size() >= options_.max_waiting)
     return Error{HF_E_BUSY, std::to_string(options_.max_waiting) + " others wait already"};

@@ -16,6 +16,7 @@ struct BlockingPoolOptions {
   int max_threads = 2;           // 1..16; started when needed
   size_t max_waiting = 64;       // tasks that wait for a thread
   int64_t idle_exit_ms = 30000;  // a thread that finds no work so long ends; 0: it stays, parked
+  bool wait_for_hung = false;    // a task may wait for a thread that hangs: whoever submits it does not wait for ever
 };
 
 // Owned and used on the loop's thread. When idle: no timer, no wake-up, and an unreferenced uv_async_t.
@@ -31,7 +32,7 @@ class BlockingPool {
   BlockingPool& operator=(const BlockingPool&) = delete;
 
   // Runs `work` on a thread of the pool, then `done` on the loop, never within this call. HF_E_BUSY if
-  // every thread hangs in an abandoned task or too many wait; HF_E_NO_MEMORY if no thread can start.
+  // every thread hangs in an abandoned task (unless wait_for_hung) or too many wait; HF_E_NO_MEMORY if no thread can start.
   Result<TaskId> submit(std::function<void()> work, std::function<void()> done);
 
   // `done` will not be called. A task that waits is dropped; one that runs goes on, its thread counts as
