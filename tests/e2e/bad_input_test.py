@@ -73,7 +73,7 @@ class Files(Bad):
         os.truncate(daemon.database, os.path.getsize(daemon.database) // 2)
         damaged = read_bytes(daemon.database)
         daemon.start()  # healed: the damaged file is kept, and it is told
-        self.assertIn("database_salvaged", daemon.log())
+        daemon.logged("database_salvaged")
         self.assertEqual(read_bytes(daemon.database + ".bad-1"), damaged)
         self.assertEqual(daemon.job(daemon.add("echo", '"after"'))["queue"], "default")
         daemon.stop()

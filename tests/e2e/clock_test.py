@@ -48,7 +48,7 @@ class Trust(Case):
         write(file, "")
         daemon.ended(at)  # it looks every 5 s
         self.assertTrue(daemon.clock()["synchronised"])
-        self.assertIn("clock_trusted", daemon.log())
+        daemon.logged("clock_trusted")
         os.remove(file)
         self.assertIn("was not set since", daemon.cli("clock", "show"))  # holdover
         daemon.reload({**ECHO, "clock": {"kernel": False, "plausible": False, "sync_file": file, "holdover": "0s"}})
@@ -117,7 +117,7 @@ class Steps(Case):
             self.until(f"step {step} is seen", lambda: daemon.clock()["steps_total"] >= step)
             self.assertLess(moved(before, elapsed()), 1, f"a delay moved with the step to {offset}")
         self.assertIn("the last one", daemon.cli("clock", "show"))
-        self.assertIn("clock_stepped", daemon.log())
+        daemon.logged("clock_stepped")
         daemon.stop()
 
     def fired(self, name):

@@ -71,7 +71,7 @@ class Clients(Case):
         """Programs, clients and the file want more than there are: what cannot begin is put off, and nobody is kept out."""
         daemon = Daemon(self, ECHO, prefix=("prlimit", "--nofile=32:32"))
         daemon.start()
-        self.assertIn("few_descriptors", daemon.log())
+        daemon.logged("few_descriptors")
         held = []
         for _ in range(60):
             client = socket.socket(socket.AF_UNIX)

@@ -189,7 +189,7 @@ class FullDisk(Case):
             self.assertIn("read-only", daemon.cli("health", status=1))
             self.assertIn("holdfast_disk_full 3", daemon.cli("metrics"))
             time.sleep(1.5)
-        self.assertIn("file_system_read_only", daemon.log())
+        daemon.logged("file_system_read_only")
         daemon.stop()
         run("umount", self.disk)
         run("e2fsck", "-p", image, status=None)

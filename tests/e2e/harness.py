@@ -243,6 +243,11 @@ class Daemon:
     def log(self):
         return read(self.log_file)
 
+    def logged(self, *words):
+        """What was answered may be in the log a moment later."""
+        for word in words:
+            self.case.until(lambda: f"the log says {word}: {self.log()}", lambda: word in self.log())
+
     def command(self, *argv):
         return [HOLDFAST, *argv, "--socket", self.socket]
 

@@ -60,7 +60,7 @@ class Link(Case):
         id = self.waits_long(daemon)
         set_address("lo:1", "10.9.0.1")
         self.soon(daemon, id)
-        self.assertIn("link_up", daemon.log())
+        daemon.logged("link_up")
         daemon.stop()
 
     def test_a_hook_says_so(self):

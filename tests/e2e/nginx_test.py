@@ -35,8 +35,7 @@ class WithNginx(Case):
     def waits_for(self, daemon, id, *words):
         """The job waits, spends no attempt, and `why` and the log say what is wrong."""
         daemon.why(id, *words)
-        for word in words:
-            self.assertIn(word, daemon.log())
+        daemon.logged(*words)
         job = daemon.job(id)
         self.assertEqual(job["state"], "pending")
         self.assertEqual(job["attempts"], 0)
@@ -172,7 +171,7 @@ class Watched(WithNginx):
         self.assertIn('holdfast_cert_days_left{peer="sinks.cloud",which="server"} 5\n', daemon.cli("metrics"))
         self.assertIn("sinks.cloud (server) in 5 days", daemon.cli("health"))
         self.assertNotIn("(client)", daemon.cli("health"))
-        self.assertIn("which=server days_left=5 ", daemon.log())
+        daemon.logged("which=server days_left=5 ")
         self.assertEqual(daemon.log().count("cert_ends "), 2)  # client 20, server 5
         # Both are renewed in place; the next connection has them.
         new_cert, new_key = self.ca.issue("gw-0042", last=in_days(300))
@@ -197,8 +196,7 @@ class Watched(WithNginx):
         self.assertIn("dangerously_skip_verification", daemon.cli("health"))
         self.assertFalse(daemon.stats()["peers"][0]["tls_verified"])
         self.assertIn('holdfast_tls_unverified{peer="sinks.cloud"} 1\n', daemon.cli("metrics"))
-        self.assertIn("tls_unverified peer=sinks.cloud", daemon.log())
-        self.assertIn("config note=", daemon.log())
+        daemon.logged("tls_unverified peer=sinks.cloud", "config note=")
         daemon.reload(self.config(self.tls(ca=self.path("other") + "/ca.pem"), url=self.nginx.url("/v1/results")))
         self.until("it is verified again", lambda: "dangerously" not in daemon.cli("health"))
         daemon.stop()

@@ -33,7 +33,7 @@ class SafeMode(Case):
         self.assertIn("end-safe-mode", health)
         self.assertIn("holdfast_safe_mode 1", self.daemon.cli("metrics"))
         self.assertIn("nothing runs", self.daemon.cli("stats"))
-        self.assertIn("safe_mode", self.daemon.log())
+        self.daemon.logged("safe_mode")
         # The first was quarantined for the third end in its run; the others are called off.
         for job in self.daemon.json("list", "--state", "pending", "--type", "stuck")["jobs"]:
             self.daemon.cli("cancel", str(job["id"]))

@@ -66,7 +66,7 @@ class Windows(Case):
         daemon.ended(first, state="running")
         self.until("it closes", lambda: not daemon.queues()["brief"]["open"])
         self.assertTrue(at + 2 <= time.time() < at + 7, time.time() - at)
-        self.assertIn("window_closed", daemon.log())
+        daemon.logged("window_closed")
         write(go, "")
         daemon.ended(first)
         self.waits(daemon, second, "brief")
@@ -120,7 +120,7 @@ class Windows(Case):
         id = daemon.add("echo", "1", "--queue", "night")
         daemon.reload({"handlers": ECHO, "queues": {"night": {"windows": "sat,moon 00:00-24:00"}}})
         self.until("it is refused", lambda: "queues.night.windows" in daemon.log())
-        self.assertIn("moon", daemon.log())
+        daemon.logged("moon")
         self.waits(daemon, id, "night")
         daemon.stop()
 
@@ -184,7 +184,7 @@ class Windows(Case):
         wall.set("+0d")
         self.until("it is closed", lambda: not daemon.queues()["night"]["open"])
         self.waits(daemon, daemon.add("echo", "2", "--queue", "night"), "night")
-        self.assertIn("window_closed", daemon.log())
+        daemon.logged("window_closed")
         daemon.stop()
 
 
