@@ -461,6 +461,11 @@ void Db::rollback() {
 
 void Db::set_synchronous(bool full) { wait_for_disk_ = full; }
 
+void Db::set_page_size(int bytes) {
+  exec(("PRAGMA page_size=" + std::to_string(bytes)).c_str());
+  page_size_ = 0;  // it may have been asked for before
+}
+
 int64_t Db::total_changes() const { return sqlite3_total_changes64(db_); }
 
 int64_t Db::page_count() {

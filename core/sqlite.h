@@ -131,7 +131,8 @@ class Db {
   // Pages in the file and free pages among them, as SQLite counts them in memory.
   int64_t page_count();
   int64_t free_pages();
-  int64_t page_size() const { return page_size_; }
+  int64_t page_size() const { return page_size_; }  // REQUIRES: page_count() was called
+  void set_page_size(int bytes);                    // of a file that is empty
 
   // Closes; a clean close checkpoints and removes the WAL.
   void close();

@@ -31,7 +31,7 @@ Status Store::create(const Options& options) {
   }
   made_ = empty;
   if (empty) {
-    db.exec(("PRAGMA page_size=" + std::to_string(options.page_size)).c_str());
+    db.set_page_size(options.page_size);
     db.exec("PRAGMA auto_vacuum=INCREMENTAL");
   }
   std::string mode = db.query_text("PRAGMA journal_mode=WAL");

@@ -105,6 +105,24 @@ TEST_CASE_FIXTURE(StoreFixture, "the page size is chosen when the file is made; 
   }
 }
 
+TEST_CASE_FIXTURE(StoreFixture, "who makes the file counts its bytes as who opens it later") {
+  for (const int size : {512, 1024, 4096, 65536}) {
+    CAPTURE(size);
+    path = dir + "/of " + std::to_string(size);
+    EngineOptions o = options();
+    o.page_size = size;
+    open_with(o);
+    for (int i = 0; i < 100; ++i) add(spec("x", std::string(1000, 'p')));
+    const int64_t said = stats().file_bytes;
+    close_cleanly();
+    CHECK(said == RawDb(path).number("PRAGMA page_count") * size);
+    open();
+    CHECK(stats().file_bytes == said);
+    close_cleanly();
+  }
+  open();
+}
+
 TEST_CASE_FIXTURE(StoreFixture, "what the file says of itself: application, version, vacuum, log") {
   open();
   add(spec("x"));
