@@ -209,7 +209,7 @@ def page(rows, header):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build")
+    parser.add_argument("build", type=os.path.abspath)  # a key is named by its full path
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--million", type=int, default=1000000, help="pending jobs of the large file; 0: none")
