@@ -115,6 +115,24 @@ class Others(Documents):
         daemon.stop()
 
 
+    def test_coming_from_names_tests_and_keys_that_are_there(self):
+        reference = read(os.path.join(SOURCE, "docs/reference.md"))
+        rows = [line for line in read(os.path.join(SOURCE, "docs/coming-from.md")).splitlines() if line.startswith("| ") and not line.startswith("| there")]
+        self.assertGreater(len(rows), 100)
+        for row in rows:
+            here, test = [cell.strip() for cell in row.split(" | ")[-2:]]
+            test = test.rstrip("| ")
+            with self.subTest(row=row):
+                if not test:
+                    self.assertEqual(here, "-")  # not here yet
+                    continue
+                room, name = re.fullmatch(r"`(\w+)/(\w+)`", test).groups()
+                self.assertTrue(glob.glob(os.path.join(SOURCE, "tests", room, f"{name}_test.*")) or
+                                os.path.exists(os.path.join(SOURCE, "tests", room, f"{name}.sh")), test)
+                for key in re.findall(r"`((?:[a-z_]+\.)+(?:\*\.)?[a-z_.]+)`", here):
+                    self.assertIn(f"| `{key}` |", reference)
+
+
 class Metrics(Documents):
     NAME, LABEL = r"[a-zA-Z_:][a-zA-Z0-9_:]*", r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
     SAMPLE = re.compile(rf"({NAME})(\{{{LABEL}(?:,{LABEL})*\}})? ([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|Inf)|NaN)")
