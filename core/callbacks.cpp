@@ -13,6 +13,7 @@ namespace hf {
 namespace {
 constexpr const char* kMetaHandlers = "callbacks";  // a line each: type, callback, failure_callback; "-": none
 constexpr const char* kNobody = "-";
+const std::string kNone;
 }  // namespace
 
 // ---- what handlers say for their jobs. Kept in the file: jobs end before a process has told us of its handlers, too.
@@ -58,13 +59,11 @@ void Jobs::save_handler_callbacks() {
 }
 
 const std::string& Jobs::sink_of(const Lane& lane, const JobOpts& opts) const {
-  static const std::string kNone;
   if (lane.delivery()) return kNone;
   return opts.sink.empty() ? lane.runner->spec.sink : opts.sink;
 }
 
 const std::string& Jobs::callback_of(const Lane& lane, const JobOpts& opts, State end) const {
-  static const std::string kNone;
   const std::string& type = (lane.delivery() ? lane.origin : &lane)->type;
   if ((end != State::completed && end != State::dead) || type == kCallbackType) return kNone;
   const std::string& own = end == State::completed ? opts.callback : opts.failure_callback;

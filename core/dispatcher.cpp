@@ -39,6 +39,8 @@ void Dispatcher::claim() {
   while (jobs_.add_callbacks());
 }
 
+bool Dispatcher::may_go_on() const { return turn_.running.batches() < turn_.limits.concurrency && give_up_left_ > 0; }
+
 void Dispatcher::claim_all() {
   batch_wake_ms_ = alone_wake_ms_ = budget_wake_ms_ = kNever;
   alone_ = 0;
@@ -57,7 +59,7 @@ void Dispatcher::claim_all() {
   for (bool progress = true; progress && turn_.store.ok();) {
     progress = false;
     for (Queue* queue : queues) {
-      if (turn_.running.batches() >= turn_.limits.concurrency || give_up_left_ == 0) return;
+      if (!may_go_on()) return;
       if (claim_from(*queue)) progress = true;
     }
   }
@@ -83,7 +85,7 @@ bool Dispatcher::claim_alone() {
     alone_wake_ms_ = alone_asked_ms_ + kAloneMs;
     if (runs() > 0 && turn_.now_ms < alone_wake_ms_) return true;
     alone_wake_ms_ = kNever;
-    if (turn_.running.batches() >= turn_.limits.concurrency || give_up_left_ == 0) return true;  // of deliveries
+    if (!may_go_on()) return true;  // deliveries may have the slots
     StartRun start;
     start.runner = next.lane->runner->spec.name;
     alone_asked_ms_ = 0;

@@ -32,6 +32,7 @@ class Dispatcher {
 
  private:
   void claim_all();
+  bool may_go_on() const;  // in this turn: a slot of the engine is free, and not too many were given up
   // A suspect (core/suspects.h) runs alone: the others of the run leg wait for it, and it for them, each at most
   // kAloneMs, so that no run without a timeout holds everything. True: the others wait.
   bool claim_alone();

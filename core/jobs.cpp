@@ -9,7 +9,7 @@ namespace hf {
 namespace {
 
 constexpr int kSweep = 200;             // rows that one turn expires or wakes; the next turn follows at once
-constexpr size_t kResultOnFullMax = 4096;  // bytes
+constexpr size_t kResultOnFullMax = 4096;  // bytes; a larger one waits: end_adds()
 constexpr size_t kWallLook = 16;        // `at` jobs that are looked at for the one that lets sleep least
 
 Error not_found(JobId id) { return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)}; }

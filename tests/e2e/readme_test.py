@@ -114,7 +114,6 @@ class Others(Documents):
                 self.assertRegex(said, r"^HTTP/1.1 20[01] ", line)
         daemon.stop()
 
-
     def test_coming_from_names_tests_and_keys_that_are_there(self):
         reference = read(os.path.join(SOURCE, "docs/reference.md"))
         rows = [line for line in read(os.path.join(SOURCE, "docs/coming-from.md")).splitlines() if line.startswith("| ") and not line.startswith("| there")]
