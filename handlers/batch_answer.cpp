@@ -24,8 +24,8 @@ bool is_json(const HttpHeaders& headers) {
 }
 
 std::string_view text_of(const JsonNode& object, std::string_view name) {
-  const JsonNode* node = object.find(name);
-  return node != nullptr && node->kind == JsonNode::Kind::string ? std::string_view(node->text) : std::string_view();
+  const JsonNode* node = object.find(name, JsonNode::Kind::string);
+  return node != nullptr ? std::string_view(node->text) : std::string_view();
 }
 
 RunEnded again(std::string why) {

@@ -22,12 +22,12 @@ bool is_metadata_name(std::string_view name) {
 
 // The memo is between us and ourselves: what is not as we write it counts as none.
 int64_t number_of(const JsonNode& object, std::string_view name) {
-  const JsonNode* node = object.find(name);
-  return node != nullptr && node->kind == JsonNode::Kind::integer ? node->integer : -1;
+  const JsonNode* node = object.find(name, JsonNode::Kind::integer);
+  return node != nullptr ? node->integer : -1;
 }
 std::string text_of(const JsonNode& object, std::string_view name) {
-  const JsonNode* node = object.find(name);
-  return node != nullptr && node->kind == JsonNode::Kind::string ? node->text : std::string();
+  const JsonNode* node = object.find(name, JsonNode::Kind::string);
+  return node != nullptr ? node->text : std::string();
 }
 
 }  // namespace
@@ -36,8 +36,8 @@ Result<UploadJob> parse_upload_job(const RunJob& job) {
   const Error no_file{HF_E_INVALID, "the result names no file: expected a JSON object like {\"file\": \"a/b.bin\"}"};
   const Result<JsonNode> node = parse_json(job.bytes);
   if (!node || node->kind != JsonNode::Kind::object) return no_file;
-  const JsonNode* file = node->find("file");
-  if (file == nullptr || file->kind != JsonNode::Kind::string) return no_file;
+  const JsonNode* file = node->find("file", JsonNode::Kind::string);
+  if (file == nullptr) return no_file;
   UploadJob upload;
   upload.path = file->text;
   HF_TRY(check_outbox_path(upload.path));

@@ -213,6 +213,11 @@ const JsonNode* JsonNode::find(std::string_view name) const {
   return nullptr;
 }
 
+const JsonNode* JsonNode::find(std::string_view name, Kind of_kind) const {
+  const JsonNode* found = find(name);
+  return found != nullptr && found->kind == of_kind ? found : nullptr;
+}
+
 std::string_view json_kind_name(JsonNode::Kind kind) {
   switch (kind) {
     case JsonNode::Kind::null:

@@ -28,6 +28,7 @@ struct JsonNode {
   std::vector<JsonNode> items;     // array, object
 
   const JsonNode* find(std::string_view name) const;  // REQUIRES: an object; nullptr: not there
+  const JsonNode* find(std::string_view name, Kind of_kind) const;  // ... or of another kind
 };
 
 // "string", "object", ... with its article: "a string".

@@ -30,11 +30,6 @@ std::string_view word(std::string_view* line) {
   return first;
 }
 
-const JsonNode* member(const JsonNode& object, std::string_view name, Kind kind) {
-  const JsonNode* found = object.find(name);
-  return found != nullptr && found->kind == kind ? found : nullptr;
-}
-
 std::string said(std::string_view text) { return one_line(cut_utf8(text, kSaidMax)); }
 
 // Also of a name that came from a job: "a..b".
@@ -108,10 +103,10 @@ void NatsSession::read_info(std::string_view json) {
   const auto info = parse_json(json);
   if (!info.ok() || info->kind != Kind::object) return fail("broke the protocol: INFO without a JSON object");
   const auto flag = [&](const char* name) {
-    const JsonNode* found = member(*info, name, Kind::boolean);
+    const JsonNode* found = info->find(name, Kind::boolean);
     return found != nullptr && found->boolean;
   };
-  if (const JsonNode* largest = member(*info, "max_payload", Kind::integer)) payload_max_ = largest->integer;
+  if (const JsonNode* largest = info->find("max_payload", Kind::integer)) payload_max_ = largest->integer;
   if (std::exchange(informed_, true)) return;
   if (!flag("headers")) return fail("knows no headers: it is too old, or they are turned off");
   if (options_.under_tls) {
@@ -189,15 +184,15 @@ void NatsSession::read_reply(std::string_view payload) {
   const auto reply = parse_json(payload);
   const auto unknown = [&] { answer(reply_to_, Verdict::kTryAgain, "answered something else than an acknowledgement: " + said(payload)); };
   if (!reply.ok() || reply->kind != Kind::object) return unknown();
-  if (const JsonNode* error = member(*reply, "error", Kind::object)) {
-    const JsonNode* number = member(*error, "code", Kind::integer);
-    const JsonNode* text = member(*error, "description", Kind::string);
+  if (const JsonNode* error = reply->find("error", Kind::object)) {
+    const JsonNode* number = error->find("code", Kind::integer);
+    const JsonNode* text = error->find("description", Kind::string);
     const int64_t code = number != nullptr ? number->integer : 0;
     const Verdict verdict = code == 400 ? Verdict::kRefused : code >= 500 && code <= 599 ? Verdict::kBusy : Verdict::kTryAgain;
     return answer(reply_to_, verdict, said(text != nullptr ? text->text : "") + " (" + std::to_string(code) + ")");
   }
-  const JsonNode* stream = member(*reply, "stream", Kind::string);
-  const JsonNode* sequence = member(*reply, "seq", Kind::integer);
+  const JsonNode* stream = reply->find("stream", Kind::string);
+  const JsonNode* sequence = reply->find("seq", Kind::integer);
   if (stream == nullptr || stream->text.empty() || sequence == nullptr || sequence->integer < 0) return unknown();
   answer(reply_to_, Verdict::kStored, {});
 }

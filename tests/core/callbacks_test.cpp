@@ -283,9 +283,7 @@ TEST_CASE_FIXTURE(CallbackFixture, "what is told has the result up to its limit,
   o.callback_text = [](const JobInfo& job) { return std::to_string(job.result.size()) + " of " + std::to_string(job.result_size) + ", " + std::to_string(job.payload.size()) + ", " + job.error; };
   leave();
   o.path = path;
-  auto opened = Engine::open(o);
-  REQUIRE(opened);
-  engine = std::move(*opened);
+  open_with(o);
   tick({SetDispatch{true}});
   setup();
   sink();

@@ -23,9 +23,7 @@ class ReadOnly : public EngineFixture {
     EngineOptions o = options();
     o.before = engine->handover();
     engine.reset();
-    auto opened = Engine::open(std::move(o));
-    REQUIRE_MESSAGE(opened.ok(), opened.error().message);
-    engine = std::move(*opened);
+    open_with(std::move(o));
     tick({SetDispatch{true}});
   }
 };
