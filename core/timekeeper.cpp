@@ -66,6 +66,8 @@ void Timekeeper::set_time(const Now& now) {
   now_ = now;
   turn_.now_ms = base_ms_ + now.boot_ms;
   turn_.wall_ms = now.wall_ms;
+  // A job shows the same times whenever it is looked at, not a millisecond more or less.
+  if (const int64_t offset = turn_.wall_ms - turn_.now_ms; std::abs(offset - turn_.offset_ms) > 1) turn_.offset_ms = offset;
   judge();
 }
 

@@ -126,6 +126,7 @@ struct Turn {
   std::string (*callback_text)(const JobInfo&);  // of EngineOptions
   int64_t now_ms = 0;   // elapsed
   int64_t wall_ms = 0;
+  int64_t offset_ms = 0;  // from elapsed to wall time, for what is shown: at most 1 ms off, as two clocks are cut to milliseconds apart
   bool wall_trusted = false;
   Room room = Room::enough;
   Tick* out = nullptr;
@@ -142,7 +143,7 @@ struct Turn {
   int rows(int most) const { return room == Room::enough ? most : std::min(most, kRowsFull); }
 
   // A time on the elapsed axis as wall time, by the present mapping; never 0, which means "none".
-  int64_t wall_of(int64_t elapsed_ms) const { return wall_ms - (now_ms - std::min(elapsed_ms, kTimeMax)); }
+  int64_t wall_of(int64_t elapsed_ms) const { return std::min(elapsed_ms, kTimeMax) + offset_ms; }
   std::string key_of(JobId id) const { return key_prefix + std::to_string(id); }
   Transition& tell(Change change, JobId id, const Lane* lane) {
     Transition& t = out->feed.emplace_back();

@@ -489,7 +489,10 @@ class ReceiverHandler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         at = time.time()
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("cut off within the body")  # by a daemon that was killed
         self.server.seen.append(Received(at, dict(self.headers), body))
         self.send_response(self.server.answer(self.headers, body))
         self.send_header("Content-Length", "0")
