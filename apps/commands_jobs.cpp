@@ -87,7 +87,7 @@ void wait_and_tell(Session& session, const std::string& id, int64_t timeout_ms) 
 struct Add {
   std::string payload;
   JobOptions options;
-  std::string type, delay, at, unique, unique_for, on_conflict;
+  std::string type, delay, at, unique, unique_for, on_conflict, debounce_max;
   bool wait = false;
 
   void describe(CLI::App& app) {
@@ -101,6 +101,8 @@ struct Add {
     app.add_option("--unique-for", unique_for, "and none for so long after it")->option_text("1h");
     app.add_option("--on-conflict", on_conflict, "if there is one: keep, replace, reject, debounce")
         ->option_text("WHAT");
+    app.add_option("--debounce-max", debounce_max, "with debounce: due so long after the first one at the latest")
+        ->option_text("1h");
     app.add_flag("--wait", wait, "wait until it is finished, print its result");
     app.footer(
         "Prints the job's id. With --wait: its result, and the exit status is 0 if it completed, 1 "
@@ -128,6 +130,7 @@ struct Add {
     put_text(&body, "unique_key", unique);
     put_text(&body, "unique_for", unique_for);
     put_text(&body, "on_conflict", on_conflict);
+    put_text(&body, "debounce_max", debounce_max);
     const auto answer = session.ask("POST", "/v1/jobs", body);
     if (!answer) return;
     const std::string id = std::to_string(answer->value("id", int64_t{0}));

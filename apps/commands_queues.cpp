@@ -11,6 +11,17 @@
 namespace hf {
 namespace {
 
+// What `queue set` takes.
+struct Setting {
+  std::string_view key, value;  // an example of it, as `KEY=...`
+  bool in_line;                 // among those that are told of a queue, but for `concurrency`, which always is
+};
+constexpr Setting kSettings[] = {
+    {"concurrency", "N", false},   {"rate_limit", "N/TIME", true},     {"throttle", "N/TIME", true},     {"key_concurrency", "N", true},
+    {"key_rate_limit", "N/TIME", true}, {"key_throttle", "N/TIME", true}, {"order", "fifo|lifo", true}, {"aging", "TIME", true},
+    {"fair", "true|false", true},  {"slack", "TIME", true},            {"windows", "TEXT", false},       {"tz", "ZONE", false},
+};
+
 std::string queue_path(const std::string& name, const char* verb = "") {
   return "/v1/queues/" + percent_encode(name) + verb;
 }
@@ -27,16 +38,24 @@ std::string limit_of(const Json& queue) {
              : "-";
 }
 
-// " until Fri 22:00", of its windows.
+// " until Fri 22:00", of its pause, else of its windows.
 std::string until(const Json& queue) {
-  const char* const key = queue.value("open", true) ? "closes" : "opens";
+  const char* const key = queue.value("paused", false) ? "resumes" : queue.value("open", true) ? "closes" : "opens";
   const int64_t at = time_of(queue, key);
   return at == 0 ? "" : " until " + queue.value(key, "") + " (" + time_in_words(at, wall_ms()) + ")";
 }
 
+std::string reason_of(const Json& queue) {
+  return queue.contains("pause_reason") ? ": " + queue.value("pause_reason", "") : "";
+}
+
 std::string queue_line(const Json& queue) {
-  std::string line = "queue " + queue.value("name", "") + " is " + state_of(queue) + until(queue) + ", concurrency " + limit_of(queue);
-  if (queue.contains("slack")) line += ", slack " + queue.value("slack", "");
+  std::string line = "queue " + queue.value("name", "") + " is " + state_of(queue) + until(queue) + reason_of(queue) + ", concurrency " + limit_of(queue);
+  for (const Setting& setting : kSettings) {
+    const auto found = queue.find(setting.key);
+    if (!setting.in_line || found == queue.end()) continue;
+    line += ", " + std::string(setting.key) + " " + (found->is_string() ? found->get<std::string>() : found->dump());
+  }
   return clean(line) + "\n";
 }
 
@@ -58,18 +77,35 @@ struct ChangeQueue {
     app.add_option("Q", name, "the queue")->required();
     app.footer(footer);
   }
-  void run(Session& session) {
-    const auto answer = session.ask("POST", queue_path(name, verb));
+  void run(Session& session) { post(session, {}); }
+  void post(Session& session, const Json& body) {
+    const auto answer = session.ask("POST", queue_path(name, verb), body);
     if (!answer || session.asked_for_json(*answer)) return;
     session.print(queue_line(*answer));
   }
 };
 struct PauseQueue : ChangeQueue {
+  std::string reason, length, until;
   PauseQueue()
       : ChangeQueue{"", "/pause",
-                    "Jobs that run go on; no more are started. Kept over a restart.\n"
+                    "Jobs that run go on; no more are started. Kept over a restart. Replaces what a pause before\n"
+                    "said.\n"
                     "\n"
-                    "Example:\n  holdfast queue pause default"} {}
+                    "Examples:\n  holdfast queue pause default\n"
+                    "  holdfast queue pause mail --for 2h --reason 'printer is broken'"} {}
+  void describe(CLI::App& app) {
+    ChangeQueue::describe(app);
+    app.add_option("--reason", reason, "why, up to 200 bytes")->option_text("TEXT");
+    auto* for_long = app.add_option("--for", length, "it is open again after so long, up to 366d")->option_text("2h");
+    app.add_option("--until", until, "... at this time; the clock has to be trusted")->option_text("TIME")->excludes(for_long);
+  }
+  void run(Session& session) {
+    Json body = Json::object();
+    if (!reason.empty()) body["reason"] = reason;
+    if (!length.empty()) body["for"] = length;
+    if (!until.empty()) body["until"] = until;
+    post(session, body);
+  }
 };
 struct ResumeQueue : ChangeQueue {
   ResumeQueue()
@@ -85,45 +121,66 @@ struct DrainQueue : ChangeQueue {
             "Example:\n  holdfast queue drain default"} {}
 };
 
-constexpr std::string_view kSettings[] = {"concurrency", "slack", "windows", "tz"};
-
 struct SetQueue {
   std::string name;
   std::vector<std::string> settings;
   void describe(CLI::App& app) {
     app.add_option("Q", name, "the queue")->required();
-    app.add_option("SETTING", settings, "concurrency=N, slack=30s, windows='22:00-06:00', tz=ZONE; KEY=none: as configured")
+    app.add_option("SETTING", settings, "the settings that change (below); KEY=none: as configured")
         ->required()
         ->option_text("KEY=VALUE");
     app.footer(
-        "Kept in the file, over what the configuration says; what is not named stays as it is. A queue with windows is open\n"
-        "at these times alone: 'mon-fri 22:00-06:00; sat,sun 00:00-24:00', '0 2 * * * for 1h'; windows= is always.\n"
-        "Slack lets delayed jobs and retries be late, so that they share a wake-up.\n\n"
+        "Settings:\n"
+        "  concurrency=N           runs at once\n"
+        "  rate_limit=10/1m        ten may begin at once, and then one each 6 s; '10/1m burst 3': three\n"
+        "  throttle=10/1m          one may begin each 6 s\n"
+        "  key_concurrency=N       runs at once of the jobs with one concurrency key [1]\n"
+        "  key_rate_limit=10/1m    how fast these may begin\n"
+        "  key_throttle=10/1m      the same, spread\n"
+        "  order=fifo|lifo         of one priority the job that is due longest goes first, or the newest\n"
+        "  aging=TIME              a wait that is worth a point of priority; 0s: none is [1m]\n"
+        "  fair=true|false         the concurrency keys take turns\n"
+        "  slack=TIME              delayed jobs and retries may be so late, to share a wake-up [0s]\n"
+        "  windows=TEXT            it is open at these times alone, such as '0 2 * * * for 1h' or\n"
+        "                          'mon-fri 22:00-06:00; sat,sun 00:00-24:00'; empty: always\n"
+        "  tz=ZONE                 of the windows [UTC]\n"
+        "\n"
+        "Kept in the file, over what the configuration says; what is not named stays as it is. A sink's\n"
+        "queue is sink:NAME.\n\n"
         "Examples:\n  holdfast queue set default concurrency=2\n"
+        "  holdfast queue set default fair=true key_concurrency=2\n"
         "  holdfast queue set sink:cloud windows='22:00-06:00' tz=Europe/Berlin");
   }
   // Puts KEY=VALUE into what is set; false after it told what is wrong.
-  static bool put(Session& session, const std::string& setting, Json* set) {
-    const size_t equals = setting.find('=');
-    const std::string key = setting.substr(0, equals);
-    if (equals == std::string::npos || std::find(std::begin(kSettings), std::end(kSettings), key) == std::end(kSettings)) {
-      session.fail(kUsage, "queue set: found " + hf::quoted(setting) + ", expected concurrency=N, slack=TIME, windows=TEXT or tz=ZONE" +
-                               did_you_mean(key, kSettings));
+  static bool put(Session& session, const std::string& given, Json* set) {
+    const size_t equals = given.find('=');
+    const std::string key = given.substr(0, equals);
+    const Setting* setting = std::find_if(std::begin(kSettings), std::end(kSettings), [&](const Setting& s) { return s.key == key; });
+    if (equals == std::string::npos || setting == std::end(kSettings)) {
+      std::string expected;
+      std::vector<std::string_view> keys;
+      for (const Setting& one : kSettings) {
+        expected += std::string(keys.empty() ? "" : ", ") + std::string(one.key) + "=" + std::string(one.value);
+        keys.push_back(one.key);
+      }
+      session.fail(kUsage, "queue set: found " + hf::quoted(given) + ", expected " + expected + did_you_mean(key, keys));
       return false;
     }
-    const std::string value = setting.substr(equals + 1);
+    const std::string value = given.substr(equals + 1);
     if (value == "none") {
       set->erase(key);
-    } else if (key != "concurrency") {
-      (*set)[key] = value;
-    } else {
+    } else if (setting->value == "true|false" && (value == "true" || value == "false")) {
+      (*set)[key] = value == "true";
+    } else if (setting->value == "N") {
       int number = 0;
       const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), number);
       if (failure != std::errc() || end != value.data() + value.size() || value.empty()) {
-        session.fail(kUsage, "queue set: concurrency: found " + hf::quoted(value) + ", expected a whole number from 1 to 10000, or none");
+        session.fail(kUsage, "queue set: " + key + ": found " + hf::quoted(value) + ", expected a whole number from 1 to 10000, or none");
         return false;
       }
       (*set)[key] = number;
+    } else {
+      (*set)[key] = value;
     }
     return true;
   }
@@ -158,7 +215,7 @@ std::string queue_table(const Json& queues, const Terminal& terminal) {
                std::to_string(queue.value("pending", int64_t{0})),
                std::to_string(queue.value("running", int64_t{0})),
                limit_of(queue),
-               {state + until(queue), state == "open" ? Colour::green : Colour::yellow}});
+               {state + until(queue) + reason_of(queue), state == "open" ? Colour::green : Colour::yellow}});
   }
   return table.text(terminal);
 }

@@ -189,6 +189,10 @@ const Budget* Budgets::present() const {
   return found == budgets_.end() ? nullptr : &found->second;
 }
 
+bool Budgets::reserves() const {
+  return std::any_of(budgets_.begin(), budgets_.end(), [](const auto& one) { return one.second.spec().reserve_percent > 0; });
+}
+
 int64_t Budgets::opens_ms(int64_t now_ms, int priority) const {
   const Budget* budget = present();
   return budget == nullptr ? now_ms : budget->opens_ms(now_ms, priority);

@@ -94,6 +94,7 @@ class Budgets {
   // "": as the configuration says. HF_E_INVALID: no name.
   Status set_link(const std::string& name);
 
+  bool reserves() const;  // one keeps a share for high priorities
   int64_t opens_ms(int64_t now_ms, int priority) const;
   // Whether one more may go along with a run that has begun: the rate is that of runs.
   bool lets_along(int64_t now_ms, int priority) const;

@@ -1,8 +1,10 @@
 #include "core/dispatcher.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/callbacks.h"
+#include "core/names.h"
 #include "core/units.h"
 
 namespace hf {
@@ -11,8 +13,25 @@ namespace {
 constexpr int kGiveUp = 200;  // jobs that one turn ends without a run, here; the next turn follows at once
 }
 
-bool Dispatcher::lane_open(const Lane& lane) const {
-  return lane.runner->present && lane.runner->slot_free() && lane.runner->breaker.lets(turn_.now_ms, lane.runner->running) && lane.key_free();
+bool Dispatcher::runner_open(RunnerState& runner) {
+  return runner.present && runner.slot_free() && runner.breaker.lets(turn_.now_ms, runner.running) && opens_ms(runner) <= turn_.now_ms;
+}
+
+int64_t Dispatcher::opens_ms(Queue& queue) {
+  turn_.rates.follow(queue.rates, queue.rate_limits(), "queue", queue.name, turn_.now_ms);
+  return queue.rates.opens_ms(turn_.now_ms);
+}
+int64_t Dispatcher::opens_ms(RunnerState& runner) {
+  turn_.rates.follow(runner.rates, runner.spec.rates, "handler", runner.spec.name, turn_.now_ms);
+  return runner.rates.opens_ms(turn_.now_ms);
+}
+
+// Of a run, that is, of a batch.
+void Dispatcher::began(Lane& lane) {
+  lane.runner->began();
+  for (RateGates* rates : {&lane.queue->rates, &lane.runner->rates, lane.in_key->rates.get()}) {
+    if (rates != nullptr && turn_.rates.began(*rates, turn_.now_ms)) turn_.out->must_sync = true;
+  }
 }
 
 bool Dispatcher::budget_open(const Lane& lane, const ReadyEntry& entry, bool along) {
@@ -29,6 +48,7 @@ void Dispatcher::look_at_windows() {
   for (Queue* queue : turn_.lanes.timed_queues()) {
     if (!queue->window.look(turn_.wall_ms, turn_.wall_trusted)) continue;
     turn_.tell(queue->window.open() ? Change::window_opened : Change::window_closed, 0, nullptr).queue = queue->name;
+    turn_.lanes.join(*queue);
   }
 }
 
@@ -42,27 +62,43 @@ void Dispatcher::claim() {
 bool Dispatcher::may_go_on() const { return turn_.running.batches() < turn_.limits.concurrency && give_up_left_ > 0; }
 
 void Dispatcher::claim_all() {
-  batch_wake_ms_ = alone_wake_ms_ = budget_wake_ms_ = kNever;
+  batch_wake_ms_ = alone_wake_ms_ = budget_wake_ms_ = rate_wake_ms_ = kNever;
   alone_ = 0;
   if (!on_ || safe_mode_.on()) return;
-  turn_.lanes.activate_due(turn_.now_ms);
+  Lanes& lanes = turn_.lanes;
+  let_go();
+  lanes.activate_due(turn_.now_ms);
   const bool others_wait = turn_.room != Room::enough || (!turn_.suspects.empty() && claim_alone());
-  std::vector<Queue*> queues;
-  for (auto& [name, queue] : turn_.lanes.queues()) {
-    if (queue->active.empty() || !queue->open() || (others_wait && !queue->sink)) continue;
-    queues.push_back(queue.get());
-  }
-  if (queues.empty()) return;
-  // One claim a queue in turn, from another queue first each time, so that a full queue cannot keep the engine's
-  // slots from a quiet one.
-  std::rotate(queues.begin(), queues.begin() + static_cast<std::ptrdiff_t>(rotate_++ % queues.size()), queues.end());
-  for (bool progress = true; progress && turn_.store.ok();) {
-    progress = false;
-    for (Queue* queue : queues) {
-      if (!may_go_on()) return;
-      if (claim_from(*queue)) progress = true;
+  for (Queue* queue : asked_again_) lanes.join(*queue);
+  asked_again_.clear();
+  // One claim a queue in turn, so that a full queue cannot keep the engine's slots from a quiet one.
+  while (turn_.store.ok()) {
+    Queue* queue = lanes.first_in_ring();
+    if (queue == nullptr) {
+      if (!let_go()) break;
+      continue;
+    }
+    if (!may_go_on()) break;  // it is the first one of the next turn
+    lanes.leave_ring();
+    if (!queue->open()) continue;
+    if (others_wait && !queue->sink) {
+      asked_again_.push_back(queue);
+    } else if (claim_from(*queue)) {
+      lanes.join(*queue);
     }
   }
+}
+
+// Who waits for a runner that has slots, as many as it has.
+bool Dispatcher::let_go() {
+  bool any = false;
+  const std::vector<RunnerState*>& waited_for = turn_.lanes.waited_for();
+  for (size_t i = waited_for.size(); i-- > 0;) {
+    RunnerState& runner = *waited_for[i];
+    if (!runner_open(runner)) continue;
+    for (int slots = runner.slots(); slots > 0 && !runner.waiting.empty(); --slots) turn_.lanes.let_go(runner), any = true;
+  }
+  return any;
 }
 
 int Dispatcher::runs() const {
@@ -85,12 +121,14 @@ bool Dispatcher::claim_alone() {
     alone_wake_ms_ = alone_asked_ms_ + kAloneMs;
     if (runs() > 0 && turn_.now_ms < alone_wake_ms_) return true;
     alone_wake_ms_ = kNever;
+    const Lane& lane = *next.lane;
+    if (!lane.queue->slot_free() || !lane.runner->slot_free() || !lane.key_free()) return true;  // what runs still ends first
     if (!may_go_on()) return true;  // deliveries may have the slots
     StartRun start;
     start.runner = next.lane->runner->spec.name;
     alone_asked_ms_ = 0;
     if (take(*next.lane, next.entry, start, turn_.running.new_batch(), kNever) != Taken::started) continue;
-    next.lane->runner->began();
+    began(*next.lane);
     turn_.out->actions.push_back(std::move(start));
     alone_wake_ms_ = turn_.now_ms + kAloneMs;
     return true;
@@ -104,6 +142,11 @@ Dispatcher::Candidate Dispatcher::next_suspect() {
   const std::map<JobId, Lane*> all = turn_.suspects.all();
   for (const auto& [id, lane] : all) {
     if (!lane->queue->open() || !lane->runner->present) continue;
+    const int64_t opens = std::max({opens_ms(*lane->queue), opens_ms(*lane->runner), turn_.lanes.key_opens_ms(*lane, turn_.now_ms)});
+    if (opens > turn_.now_ms) {
+      rate_wake_ms_ = std::min(rate_wake_ms_, opens);
+      continue;
+    }
     if (!lane->runner->breaker.lets(turn_.now_ms, 0)) continue;
     if (turn_.running.find(id) != nullptr) continue;
     FullRow row = turn_.store.read(id, false);
@@ -116,35 +159,40 @@ Dispatcher::Candidate Dispatcher::next_suspect() {
   return {};
 }
 
-Lane* Dispatcher::best_lane(Queue& queue, bool along) {
+void Dispatcher::settle(Queue& queue) {
+  if (turn_.lanes.must_load(queue)) jobs_.flush();
+  turn_.lanes.settle(queue, turn_.now_ms);
+}
+
+// The first lane of the group whose budget is open.
+Lane* Dispatcher::first_of(const Group& group, bool along) {
+  for (const auto& [place, lane] : group.places) {
+    if (budget_open(*lane, lane->window.front(), along)) return lane;
+  }
+  if (!along) asked_again_.push_back(group.queue);
+  return nullptr;
+}
+
+Lane* Dispatcher::best_lane(Queue& queue) {
   Lane* best = nullptr;
-  const ReadyEntry* head = nullptr;
-  // By index: peek() takes a lane that has nothing ready out of `active`.
-  for (size_t i = 0; i < queue.active.size();) {
-    Lane* lane = queue.active[i];
-    if (!lane_open(*lane)) {
-      ++i;
+  for (const std::unique_ptr<Group>& group : queue.groups) {
+    if (group->places.empty()) continue;
+    if (!runner_open(*group->runner)) {
+      turn_.lanes.wait_for(*group);
       continue;
     }
-    if (turn_.lanes.must_load(*lane)) jobs_.flush();
-    const ReadyEntry* entry = turn_.lanes.peek(*lane, turn_.now_ms);
-    if (entry == nullptr) continue;
-    // The first of a lane has the highest priority: if it must wait, so must those behind it.
-    if (budget_open(*lane, *entry, along) && (head == nullptr || before(*entry, *head, lane->runner->order))) {
-      best = lane;
-      head = entry;
-    }
-    ++i;
+    Lane* lane = first_of(*group, false);
+    if (lane != nullptr && (best == nullptr || *lane->place < *best->place)) best = lane;
   }
   return best;
 }
 
-bool Dispatcher::batch_ready(Queue& queue, const RunnerState& runner) {
+bool Dispatcher::batch_ready(const Group& group) {
+  const RunnerState& runner = *group.runner;
   const Batch& batch = runner.spec.batch;
   int64_t ready = 0;
   int64_t oldest = kNever;
-  for (Lane* lane : queue.active) {
-    if (lane->runner != &runner) continue;
+  for (const auto& [place, lane] : group.places) {
     ready += static_cast<int64_t>(lane->window.size());
     if (lane->more) return true;
     for (const ReadyEntry& e : lane->window) oldest = std::min(oldest, e.due_ms);
@@ -152,16 +200,23 @@ bool Dispatcher::batch_ready(Queue& queue, const RunnerState& runner) {
   bool enough = ready >= batch.max_jobs || (batch.max_bytes > 0 && runner.waiting_bytes >= batch.max_bytes);
   if (enough || oldest + batch.max_wait_ms <= turn_.now_ms) return true;
   batch_wake_ms_ = std::min(batch_wake_ms_, oldest + batch.max_wait_ms);
+  asked_again_.push_back(group.queue);
   return false;
 }
 
 bool Dispatcher::claim_from(Queue& queue) {
-  if (!queue.slot_free()) return false;
+  if (!queue.slot_free()) return false;  // the end of one of its runs brings it back
+  settle(queue);
+  if (std::all_of(queue.groups.begin(), queue.groups.end(), [](const auto& group) { return group->places.empty(); })) return false;
+  if (const int64_t opens = opens_ms(queue); opens > turn_.now_ms) {
+    turn_.lanes.sleep(queue, opens);
+    return false;
+  }
   Lane* lane = best_lane(queue);
   if (lane == nullptr) return false;
   RunnerState& runner = *lane->runner;
   const Batch batch = runner.spec.batch;
-  if (batch.max_jobs > 1 && batch.max_wait_ms > 0 && !batch_ready(queue, runner)) return false;
+  if (batch.max_jobs > 1 && batch.max_wait_ms > 0 && !batch_ready(*lane->group)) return false;
 
   StartRun start;
   start.runner = runner.spec.name;
@@ -178,26 +233,18 @@ bool Dispatcher::claim_from(Queue& queue) {
     taken = true;
     if (how == Taken::started) {
       bytes += static_cast<int64_t>(start.jobs.back().bytes.size());
-      if (start.jobs.size() == 1) runner.began();
+      if (start.jobs.size() == 1) began(*lane);
     }
     if (max_jobs == 1 && !start.jobs.empty()) break;
     if (batch.max_bytes > 0 && bytes >= batch.max_bytes) break;
     if (!queue.slot_free() || give_up_left_ == 0) break;
-    lane = next_of_batch(queue, runner);
+    settle(queue);
+    lane = first_of(*lane->group, true);
   }
   turn_.lanes.next_order(runner);
   runner.waiting_bytes = lane == nullptr ? 0 : std::max<int64_t>(runner.waiting_bytes - bytes, 0);
   if (!start.jobs.empty()) turn_.out->actions.push_back(std::move(start));
   return taken;
-}
-
-Lane* Dispatcher::next_of_batch(Queue& queue, RunnerState& runner) {
-  // The batch holds the runner's slot already; what counts now is the order alone.
-  int held = runner.running;
-  runner.running = 0;
-  Lane* lane = best_lane(queue, true);
-  runner.running = held;
-  return lane != nullptr && lane->runner == &runner ? lane : nullptr;
 }
 
 Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun& start, uint64_t batch, int64_t bytes_left) {
@@ -271,8 +318,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   --turn_.stats.by_state[static_cast<int>(State::pending)];
   ++turn_.stats.by_state[static_cast<int>(State::running)];
   ++turn_.stats.started;
-  ++lane.queue->running;
-  if (!lane.key.empty()) ++lane.queue->keys_running[lane.key];
+  turn_.lanes.run_began(lane);
   turn_.tell(Change::started, run.id, &lane).attempt = run.attempt;
   start.timeout_ms = policy.timeout_ms;
   start.jobs.push_back(std::move(job));
@@ -292,12 +338,11 @@ bool Dispatcher::waits_for_link() const {
 int64_t Dispatcher::next_wake_ms() const {
   if (!on_ || safe_mode_.on()) return kNever;
   if (give_up_left_ == 0) return turn_.now_ms;
-  int64_t wake = std::min({turn_.lanes.next_wake_ms(), batch_wake_ms_, alone_wake_ms_, budget_wake_ms_});
-  for (auto& [name, runner] : turn_.lanes.runners()) {
-    const int64_t at = runner->breaker.wake_ms(turn_.now_ms);
-    if (at == kNever) continue;
-    bool waited_for = std::any_of(runner->lanes.begin(), runner->lanes.end(), [](const Lane* l) { return l->active && l->queue->open(); });
-    if (waited_for) wake = std::min(wake, at);
+  int64_t wake = std::min({turn_.lanes.next_wake_ms(), turn_.lanes.next_pause_end_ms(), batch_wake_ms_, alone_wake_ms_, budget_wake_ms_, rate_wake_ms_});
+  for (const RunnerState* runner : turn_.lanes.waited_for()) {
+    if (std::none_of(runner->waiting.begin(), runner->waiting.end(), [](const Group* g) { return g->queue->open(); })) continue;
+    wake = std::min(wake, runner->breaker.wake_ms(turn_.now_ms));
+    if (const int64_t opens = runner->rates.opens_ms(turn_.now_ms); opens > turn_.now_ms) wake = std::min(wake, opens);
   }
   return wake;
 }
@@ -307,7 +352,7 @@ int64_t Dispatcher::next_wall_wake_ms() const {
   if (!on_ || safe_mode_.on()) return kNever;
   int64_t wake = kNever;
   for (const Queue* queue : turn_.lanes.timed_queues()) {
-    if (!queue->window.open() && !queue->paused && !queue->active.empty()) wake = std::min(wake, queue->window.changes_wall_ms());
+    if (!queue->window.open() && !queue->pause.on && queue->active > 0) wake = std::min(wake, queue->window.changes_wall_ms());
   }
   return wake;
 }
@@ -336,7 +381,14 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   } else if (turn_.room == Room::none || (turn_.room == Room::little && !lane.delivery())) {
     closed("disk_full", "the disk is full: runs wait until there is room again; deliveries go on while the ballast has room for them");
   }
-  if (queue.paused) closed("queue", "queue " + queue.name + " is paused");
+  if (const Pause& pause = queue.pause; pause.on) {
+    // A clock that is not right names no time that anybody could wait for.
+    const std::string until = pause.until_ms == 0     ? ""
+                              : turn_.wall_trusted ? " until " + format_time(turn_.wall_of(pause.until_ms))
+                                                   : " for " + format_duration_human(pause.until_ms - turn_.now_ms);
+    closed("queue", "queue " + queue.name + " is paused" + until + (pause.reason.empty() ? "" : ": " + one_line(pause.reason)),
+           pause.until_ms == 0 ? 0 : turn_.wall_of(pause.until_ms));
+  }
   if (!queue.window.open()) {
     const int64_t opens = queue.window.changes_wall_ms();
     closed("window", "queue " + queue.name + " is closed: " +
@@ -345,6 +397,15 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
                                        : "outside its windows"),
            opens == kNever ? 0 : opens);
   }
+  const auto too_fast = [&](const std::string& whose, const RateGates& rates) {
+    for (const auto& [gate, name, text] : {std::tuple(&rates.rate_limit, "rate_limit", format_rate_limit(rates.rate_limit.rate())),
+                                           std::tuple(&rates.throttle, "throttle", format_throttle(rates.throttle.rate()))}) {
+      const int64_t opens = gate->opens_ms(turn_.now_ms);
+      if (opens <= turn_.now_ms) continue;
+      closed(name, whose + " begins at most " + text + ": the next run in " + format_duration_human(opens - turn_.now_ms), turn_.wall_of(opens));
+    }
+  };
+  too_fast("queue " + queue.name, queue.rates);
   if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.settings.concurrency));
   if (turn_.running.batches() >= turn_.limits.concurrency) {
     closed("engine_slots", "the engine runs " + std::to_string(turn_.running.batches()) + " of at most " + std::to_string(turn_.limits.concurrency));
@@ -352,6 +413,7 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   if (!runner.present) {
     closed("handler", lane.delivery() ? "sink " + lane.queue->name.substr(5) + " is not configured" : "no handler for type " + lane.type + " is registered");
   } else {
+    too_fast(runner.spec.name, runner.rates);
     if (!runner.slot_free()) closed("handler_slots", runner.spec.name + " runs " + std::to_string(runner.running) + " of at most " + std::to_string(runner.spec.concurrency));
     const Breaker& breaker = runner.breaker;
     if (!breaker.lets(turn_.now_ms, runner.running)) {
@@ -367,7 +429,10 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     const int64_t opens = turn_.budgets.opens_ms(turn_.now_ms, row.job.priority);
     if (opens > turn_.now_ms) closed("budget", turn_.budgets.why(turn_.now_ms, row.job.priority), turn_.wall_of(opens));
   }
-  if (!lane.key_free()) closed("key", "another job with concurrency_key " + lane.key + " runs");
+  if (!lane.key_free()) {
+    closed("key", std::to_string(lane.in_key->running) + " of at most " + std::to_string(queue.key_concurrency()) + " with concurrency_key " + lane.key + " run");
+  }
+  if (lane.in_key->rates != nullptr) too_fast("concurrency_key " + lane.key, *lane.in_key->rates);
   if (!lane.delivery()) {
     const JobOpts opts = decode_opts(row.job.opts);
     if (is_suspect(opts)) {

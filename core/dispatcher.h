@@ -1,5 +1,6 @@
 // The dispatcher: jobs make runs. A pending job runs when every gate is open; a gate is a question that is
-// answered from memory, so a closed queue, runner or key costs nothing on the disk.
+// answered from memory, so a closed queue, runner or key costs nothing on the disk; and who is not in the ring of
+// Lanes is not even asked.
 #pragma once
 
 #include <vector>
@@ -42,13 +43,18 @@ class Dispatcher {
   };
   Candidate next_suspect();
   int runs() const;  // that could have ended the process: deliveries do not count
-  bool lane_open(const Lane& lane) const;
-  bool budget_open(const Lane& lane, const ReadyEntry& entry, bool along = false);
+  bool runner_open(RunnerState& runner);
+  int64_t opens_ms(Queue& queue);        // its rates
+  int64_t opens_ms(RunnerState& runner);
+  void began(Lane& lane);
+  bool let_go();
+  void settle(Queue& queue);
   // `along`: for one that goes with a run that has begun.
-  Lane* best_lane(Queue& queue, bool along = false);
+  bool budget_open(const Lane& lane, const ReadyEntry& entry, bool along = false);
+  Lane* first_of(const Group& group, bool along);
+  Lane* best_lane(Queue& queue);
   bool claim_from(Queue& queue);
-  bool batch_ready(Queue& queue, const RunnerState& runner);
-  Lane* next_of_batch(Queue& queue, RunnerState& runner);
+  bool batch_ready(const Group& group);
   enum class Taken { started, ended, too_large };
   Taken take(Lane& lane, const ReadyEntry& entry, StartRun& start, uint64_t batch, int64_t bytes_left);
 
@@ -56,10 +62,11 @@ class Dispatcher {
   Jobs& jobs_;
   const SafeMode& safe_mode_;
   bool on_ = false;
-  size_t rotate_ = 0;
+  std::vector<Queue*> asked_again_;  // at each claim: those that wait for a budget, a batch, or others
   int give_up_left_ = 1;  // of this turn
   int64_t batch_wake_ms_ = kNever;
   int64_t budget_wake_ms_ = kNever;
+  int64_t rate_wake_ms_ = kNever;  // of suspects
   int64_t alone_wake_ms_ = kNever;
   int64_t alone_asked_ms_ = 0;  // since when a suspect waits for the others; 0: none does
   JobId alone_ = 0;             // for whom the others wait

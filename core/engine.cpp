@@ -80,8 +80,8 @@ Result<Limits> resolve(const Limits& given) {
 
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
-      : options(std::move(o)), store(std::move(s)), lanes(*store, zones()), budgets(*store), losses(*store), sequences(*store), random(options.seed),
-        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, random, limits, stats, key_prefix, options.callback_text},
+      : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), sequences(*store), random(options.seed),
+        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, rates, random, limits, stats, key_prefix, options.callback_text},
         timekeeper(turn), jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
         scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {}
 
@@ -102,11 +102,14 @@ struct Engine::State {
   }
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
+  Result<int64_t> pause_end_ms(const QueuePause& p) const;
+  Reply pause(const QueuePause& p);
   void work();
   Result<Tick> tick(const Now& now, std::span<Request* const> requests);
 
   EngineOptions options;
   std::unique_ptr<Store> store;
+  Rates rates;
   Lanes lanes;
   Running running;
   Suspects suspects;
@@ -167,10 +170,11 @@ Status Engine::State::open() {
   store->begin(true);
   timekeeper.open(options.now, options.boot_id, options.clock);
   const bool same_boot = timekeeper.same_boot();
+  rates.open(turn.now_ms);
   const Left left = store->left();
   const bool clean = left == kClean;
   log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
-  lanes.load();
+  lanes.load(turn.now_ms);
   budgets.load();
   losses.load();
   loss_reporter.load();
@@ -272,6 +276,7 @@ void Engine::State::work() {
   budgets.save();
   losses.save();
   sequences.save();
+  rates.save();
 }
 
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
@@ -282,6 +287,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
   if (timekeeper.observe(now)) scheduler.clock_changed();
+  lanes.end_pauses(turn.now_ms, !only_reads(turn.room));
   dispatcher.look_at_windows();
   for (Request* request : requests) {
     if (has_room_for(*request)) {
@@ -367,8 +373,39 @@ Reply Engine::State::apply_queue(const std::string& name, const std::function<St
   if (Status ok = check_queue_name(name); !ok) return ok.error();
   Queue& queue = lanes.queue(name);
   if (Status ok = change(queue); !ok) return ok.error();
-  store->put_queue({name, queue.paused, queue.set});
+  lanes.join(queue);
+  lanes.put_row(queue);
   return Done{};
+}
+
+// On the elapsed axis: no step of the wall clock moves it.
+Result<int64_t> Engine::State::pause_end_ms(const QueuePause& p) const {
+  if (p.for_ms != 0 && p.until_wall_ms != 0) return Error{HF_E_INVALID, "for and until exclude each other"};
+  if (p.for_ms != 0) {
+    HF_TRY(check_duration("for", p.for_ms, 1, kPauseMaxMs));
+    return turn.now_ms + p.for_ms;
+  }
+  if (p.until_wall_ms == 0) return int64_t{0};
+  if (!turn.wall_trusted) return Error{HF_E_CONFLICT, "until is a wall-clock time, and the clock is not trusted yet: say for how long (for)"};
+  if (p.until_wall_ms <= turn.wall_ms) return Error{HF_E_INVALID, "until is " + format_time(p.until_wall_ms) + ", which is past: it is " + format_time(turn.wall_ms)};
+  HF_TRY(check_duration("until, from now,", p.until_wall_ms - turn.wall_ms, 1, kPauseMaxMs));
+  return p.until_wall_ms - turn.offset_ms;  // as it is shown: Turn::wall_of()
+}
+
+Reply Engine::State::pause(const QueuePause& p) {
+  return apply_queue(p.name, [&](Queue& queue) -> Status {
+    if (!p.paused) {
+      queue.draining = false;
+      lanes.pause(queue, {});
+      return ok_status();
+    }
+    HF_TRY(text_fits("reason", p.reason, HF_REASON_MAX));
+    Result<int64_t> until = pause_end_ms(p);
+    if (!until) return until.error();
+    lanes.pause(queue, {true, p.reason, *until});
+    if (*until != 0) timekeeper.save();  // it counts from here also after a power cut
+    return ok_status();
+  });
 }
 
 namespace {
@@ -423,13 +460,7 @@ Reply Engine::State::apply(Request& request) {
           },
           [&](ScheduleBackfill& b) { return reply_of(scheduler.backfill(b.name, b.from_wall_ms, b.to_wall_ms)); },
           [&](ScheduleList& l) { return reply_of(scheduler.list(l.name)); },
-          [&](QueuePause& p) {
-            return apply_queue(p.name, [&](Queue& q) {
-              q.paused = p.paused;
-              if (!p.paused) q.draining = false;
-              return ok_status();
-            });
-          },
+          [&](QueuePause& p) { return pause(p); },
           [&](QueueDrain& d) {
             return apply_queue(d.name, [](Queue& q) { return q.draining = true, ok_status(); });
           },
@@ -442,6 +473,7 @@ Reply Engine::State::apply(Request& request) {
             if (ok) {
               lanes.set_runner(r.spec);
               jobs.set_handler(r.spec);
+              if (r.spec.sequence) sequences.begin(r.spec.name);
             }
             return status_reply(std::move(ok));
           },
@@ -479,7 +511,11 @@ Reply Engine::State::apply(Request& request) {
           [&](ConfirmClock&) { return judge_clock(timekeeper.confirm()); },
           [&](ForgetClockFloor&) { return timekeeper.forget_floor(), judge_clock(ok_status()); },
           [&](LinkUp&) { return dispatcher.link_up(), Reply(Done{}); },
-          [&](SetBudgets& b) { return status_reply(budgets.set(b)); },
+          [&](SetBudgets& b) {
+            Status set = budgets.set(b);
+            lanes.set_budget_reserves(budgets.reserves());
+            return status_reply(std::move(set));
+          },
           [&](SetLossReport& r) { return status_reply(loss_reporter.set(r)); },
           [&](SetLink& l) { return status_reply(budgets.set_link(l.name)); },
           [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },

@@ -16,14 +16,6 @@ Error held(JobId by, const std::string& key) {
   return Error{HF_E_CONFLICT, "job " + std::to_string(by) + " holds unique_key " + quoted(key)};
 }
 
-Status text_fits(const char* field, const std::string& text, size_t max) {
-  if (text.size() > max) {
-    return Error{HF_E_TOO_LARGE, std::string(field) + " has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max)};
-  }
-  if (!valid_utf8(text)) return invalid(std::string(field) + " is not valid UTF-8");
-  return ok_status();
-}
-
 }  // namespace
 
 Status validate(const Policy& p) {
@@ -71,9 +63,16 @@ Status Jobs::validate(const JobSpec& s) const {
   HF_TRY(check_range("delay_ms", s.delay_ms, 0, kMaxDelayMs));
   HF_TRY(check_range("ttl_ms", s.ttl_ms, 0, kMaxDelayMs));
   HF_TRY(check_range("unique_for_ms", s.unique_for_ms, 0, kMaxDelayMs));
+  HF_TRY(check_range("debounce_max_ms", s.debounce_max_ms, 0, kMaxDelayMs));
   if (s.at_wall_ms != 0 && s.delay_ms != 0) return invalid("delay and at exclude each other");
   HF_TRY(check_range("run_at_unix_ms", s.at_wall_ms, 0, 253402300799999));
   if (s.unique_key.empty() && s.unique_for_ms != 0) return invalid("unique_for without unique_key");
+  const bool debounce = s.on_conflict == OnConflict::debounce;
+  if (debounce && s.unique_key.empty()) return invalid("on_conflict debounce without unique_key");
+  if (debounce && s.delay_ms == 0 && s.at_wall_ms == 0) return invalid("on_conflict debounce without delay: that is what starts anew");
+  if (s.debounce_max_ms != 0 && !debounce) return invalid("debounce_max without on_conflict debounce");
+  if (s.debounce_max_ms != 0 && s.debounce_max_ms < s.delay_ms) return invalid("debounce_max is shorter than delay");
+  if (s.debounce_max_ms != 0 && s.at_wall_ms != 0) return invalid("debounce_max and at exclude each other: it is the longest delay");
   if (s.ttl_ms != 0 && s.ttl_ms <= s.delay_ms) return invalid("ttl is not longer than delay: the job could never run");
   HF_TRY(hf::validate(s.policy));
   HF_TRY(text_fits("unique_key", s.unique_key, HF_KEY_MAX));
@@ -266,6 +265,7 @@ void Jobs::give_to_holder(JobId other, const JobSpec& s) {
   FullRow row = turn_.store.read(other, false);
   if (row.job.state != State::pending || turn_.lanes.by_id(row.job.lane)->delivery()) return;  // it runs or ran: what is there stays
   int64_t due = s.at_wall_ms != 0 ? kNever : turn_.now_ms + s.delay_ms;
+  if (s.debounce_max_ms != 0) due = std::min(due, row.job.created_ms + s.debounce_max_ms);
   JobOpts opts = decode_opts(row.job.opts);
   opts.policy = s.policy;
   opts.tags = s.tags;

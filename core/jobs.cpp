@@ -45,11 +45,7 @@ ResolvedPolicy Jobs::policy_of(const Lane& lane, const JobOpts& opts) const {
 
 void Jobs::release_slot(Run& run) {
   Lane& lane = *run.lane;
-  --lane.queue->running;
-  if (!lane.key.empty()) {
-    auto it = lane.queue->keys_running.find(lane.key);
-    if (it != lane.queue->keys_running.end() && --it->second == 0) lane.queue->keys_running.erase(it);
-  }
+  turn_.lanes.run_ended(lane);
   const int64_t started_ms = run.started_ms;
   const bool ready = run.ready;
   if (!turn_.running.remove(run.id)) return;  // frees `run`

@@ -1,6 +1,7 @@
 #include "core/lanes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/units.h"
 
@@ -12,13 +13,22 @@ QueueSettings over(const QueueSettings& set, const QueueSettings& configured) {
   if (!s.slack_ms) s.slack_ms = configured.slack_ms;
   if (!s.windows) s.windows = configured.windows;
   if (!s.zone) s.zone = configured.zone;
+  if (!s.rate_limit) s.rate_limit = configured.rate_limit;
+  if (!s.throttle) s.throttle = configured.throttle;
+  if (!s.key_concurrency) s.key_concurrency = configured.key_concurrency;
+  if (!s.key_rate_limit) s.key_rate_limit = configured.key_rate_limit;
+  if (!s.key_throttle) s.key_throttle = configured.key_throttle;
+  if (!s.order) s.order = configured.order;
+  if (!s.aging_ms) s.aging_ms = configured.aging_ms;
+  if (!s.fair) s.fair = configured.fair;
   return s;
 }
 
-void Lanes::load() {
-  for (const QueueRow& row : store_.queues()) {
+void Lanes::load(int64_t now_ms) {
+  for (QueueRow& row : store_.queues()) {
     Queue& q = queue(row.name);
-    q.paused = row.paused;
+    row.pause.until_ms = std::min(row.pause.until_ms, now_ms + kPauseMaxMs);  // more is damage
+    pause(q, std::move(row.pause));
     q.set = row.set;
     q.window.restore(q.set, zones_);
     put_in_force(q, q.set);
@@ -38,12 +48,30 @@ Lane* Lanes::make(const LaneRow& row) {
   lane->origin = row.origin != 0 ? by_id(row.origin) : nullptr;
   lane->runner = &runner(lane->queue->sink ? row.queue : row.type);
   Lane* made = lane.get();
-  made->runner->lanes.push_back(made);
+  attach(*made);
   size_t index = static_cast<size_t>(row.id - 1);
   if (index >= lanes_.size()) lanes_.resize(index + 1);
   lanes_[index] = std::move(lane);
   names_[{row.queue, row.type, row.key, row.origin}] = made;
   return made;
+}
+
+// REQUIRES: its queue, runner and key are set.
+void Lanes::attach(Lane& lane) {
+  lane.runner->lanes.push_back(&lane);
+  Key& key = lane.queue->keys[lane.key];
+  key.name = lane.key;
+  key.lanes.push_back(&lane);
+  lane.in_key = &key;
+  auto& groups = lane.queue->groups;
+  auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g->runner == lane.runner; });
+  if (group == groups.end()) {
+    group = groups.insert(groups.end(), std::make_unique<Group>());
+    (*group)->queue = lane.queue;
+    (*group)->runner = lane.runner;
+  }
+  lane.group = group->get();
+  set_order(lane);
 }
 
 Result<Lane*> Lanes::intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin) {
@@ -72,6 +100,7 @@ Lane* Lanes::lost() {
     lost_->queue = &queue("lost");
     lost_->type = "lost";
     lost_->runner = &runner("lost");
+    attach(*lost_);
   }
   return lost_.get();
 }
@@ -81,6 +110,7 @@ Queue& Lanes::queue(const std::string& name) {
   if (!q) {
     q = std::make_unique<Queue>();
     q->name = name;
+    q->number = static_cast<int>(queues_.size());
     q->sink = is_sink_queue(name);
   }
   return *q;
@@ -95,6 +125,8 @@ namespace {
 // All but the windows.
 Status check_numbers(const QueueSettings& settings) {
   if (settings.concurrency) HF_TRY(check_range("concurrency", *settings.concurrency, 1, kQueueConcurrencyMax));
+  if (settings.key_concurrency) HF_TRY(check_range("key_concurrency", *settings.key_concurrency, 1, kQueueConcurrencyMax));
+  if (settings.aging_ms) HF_TRY(check_duration("aging", *settings.aging_ms, 0, kAgingMaxMs));
   if (settings.slack_ms) HF_TRY(check_duration("slack", *settings.slack_ms, 0, kSlackMaxMs));
   return ok_status();
 }
@@ -119,11 +151,37 @@ Status Lanes::configure_queue(Queue& queue, const QueueSettings& configured) {
   return ok_status();
 }
 
+void Lanes::pause(Queue& queue, Pause pause) {
+  std::erase(pauses_, &queue);
+  queue.pause = std::move(pause);
+  if (queue.pause.until_ms != 0) pauses_.push_back(&queue);
+}
+
+void Lanes::end_pauses(int64_t now_ms, bool writes) {
+  for (Queue* queue : std::vector<Queue*>(pauses_)) {
+    if (queue->pause.until_ms > now_ms) continue;
+    pause(*queue, {});
+    join(*queue);
+    if (writes) put_row(*queue);  // else it is past at the next opening, too
+  }
+}
+
+int64_t Lanes::next_pause_end_ms() const {
+  int64_t ends = kNever;
+  for (const Queue* queue : pauses_) {
+    if (queue->active > 0) ends = std::min(ends, queue->pause.until_ms);
+  }
+  return ends;
+}
+
 void Lanes::find_zones_anew() {
   if (zones_version_ == zones_.version()) return;
   zones_version_ = zones_.version();
   // One that is gone now still is as it was read.
-  for (Queue* queue : timed_) (void)queue->window.set(queue->settings, zones_);
+  for (Queue* queue : timed_) {
+    (void)queue->window.set(queue->settings, zones_);
+    join(*queue);
+  }
 }
 
 void Lanes::put_in_force(Queue& queue, QueueSettings settings) {
@@ -131,11 +189,15 @@ void Lanes::put_in_force(Queue& queue, QueueSettings settings) {
   if (!queue.window.none() || !queue.window.open()) timed_.push_back(&queue);
   const int64_t slack_before = queue.slack_ms();
   queue.settings = std::move(settings);
-  if (queue.slack_ms() == slack_before) return;
-  for (const std::unique_ptr<Lane>& lane : lanes_) {
-    if (lane == nullptr || lane->queue != &queue || lane->next_due_ms == kNever) continue;
-    future_.erase(lane->next_due_ms, slack_before, lane->id);
-    future_.insert(lane->next_due_ms, queue.slack_ms(), lane->id);
+  join(queue);
+  for (auto& [name, key] : queue.keys) {
+    touch(key);
+    for (Lane* lane : key.lanes) {
+      set_order(*lane);
+      if (queue.slack_ms() == slack_before || lane->next_due_ms == kNever) continue;
+      future_.erase(lane->next_due_ms, slack_before, lane->id);
+      future_.insert(lane->next_due_ms, queue.slack_ms(), lane->id);
+    }
   }
 }
 
@@ -154,18 +216,39 @@ void Lanes::set_runner(const RunnerSpec& spec) {
   r.present = true;
   r.breaker.reset();
   next_order(r);
-  for (Lane* lane : r.lanes) activate(*lane);
+  for (Lane* lane : r.lanes) {
+    set_order(*lane);
+    activate(*lane);
+  }
 }
 
 // As Bresenham's line: of any number of batches the newest-first ones are within one of their share.
 void Lanes::next_order(RunnerState& runner) {
-  if (runner.spec.newest_percent == 0 && runner.order == Order::oldest) return;
+  if (runner.spec.newest_percent == 0 && !runner.newest) return;
   runner.newest_due += runner.spec.newest_percent;
-  const Order next = runner.newest_due >= 100 ? Order::newest : Order::oldest;
-  if (next == Order::newest) runner.newest_due -= 100;
-  if (next == runner.order) return;
-  runner.order = next;
-  for (Lane* lane : runner.lanes) lane->stale = true;
+  const bool newest = runner.newest_due >= 100;
+  if (newest) runner.newest_due -= 100;
+  if (newest == runner.newest) return;
+  runner.newest = newest;
+  for (Lane* lane : runner.lanes) set_order(*lane);
+}
+
+void Lanes::set_order(Lane& lane) {
+  Order order;
+  const QueueSettings& set = lane.queue->settings;
+  order.newest = lane.runner->newest || set.order == QueueOrder::lifo;
+  if (!order.newest && !(reserves_ && lane.runner->spec.network)) order.aging_ms = set.aging_ms.value_or(kAgingMs);
+  if (order == lane.order) return;
+  lane.order = order;
+  lane.stale = true;
+  touch(lane);
+}
+
+void Lanes::set_budget_reserves(bool reserves) {
+  if (std::exchange(reserves_, reserves) == reserves) return;
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    if (lane != nullptr) set_order(*lane);
+  }
 }
 
 void Lanes::remove_runner(const std::string& name) {
@@ -179,13 +262,15 @@ void Lanes::remove_runner(const std::string& name) {
 void Lanes::activate(Lane& lane) {
   if (lane.active || !lane.runner->present || lane.pending == 0) return;
   lane.active = true;
-  lane.queue->active.push_back(&lane);
+  ++lane.queue->active;
+  touch(lane);
 }
 
 void Lanes::deactivate(Lane& lane) {
   if (!lane.active) return;
   lane.active = false;
-  std::erase(lane.queue->active, &lane);
+  --lane.queue->active;
+  touch(lane);
 }
 
 void Lanes::wait_until(Lane& lane, int64_t due_ms) {
@@ -201,26 +286,31 @@ void Lanes::added(Lane& lane, const ReadyEntry& entry, int64_t now_ms) {
   moved(lane, 0, entry, now_ms);
 }
 
+void Lanes::forget(Lane& lane, JobId id) {
+  if (std::erase_if(lane.window, [id](const ReadyEntry& e) { return e.id == id; }) != 0) touch(lane);
+}
+
 void Lanes::removed(Lane& lane, JobId id) {
   --lane.pending;
   --lane.queue->pending;
-  std::erase_if(lane.window, [id](const ReadyEntry& e) { return e.id == id; });
+  forget(lane, id);
+  if (lane.pending == 0) deactivate(lane);
 }
 
 void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms) {
-  if (id != 0) std::erase_if(lane.window, [id](const ReadyEntry& e) { return e.id == id; });
+  if (id != 0) forget(lane, id);
   if (entry.due_ms > now_ms) {
     if (entry.due_ms < lane.next_due_ms) wait_until(lane, entry.due_ms);
     return;
   }
   if (!lane.stale) {
-    const Order order = lane.runner->order;
-    bool behind = lane.more && (lane.window.empty() || before(lane.window.back(), entry, order));
+    const bool behind = lane.more && (lane.window.empty() || before(lane.window.back(), entry, lane.order));
     if (!behind) {
-      const auto comes_first = [order](const ReadyEntry& a, const ReadyEntry& b) { return before(a, b, order); };
+      const auto comes_first = [&](const ReadyEntry& a, const ReadyEntry& b) { return before(a, b, lane.order); };
       lane.window.insert(std::upper_bound(lane.window.begin(), lane.window.end(), entry, comes_first), entry);
-      if (lane.window.size() > 2 * kWindow) {
-        lane.window.resize(kWindow);
+      if (lane.window.front() == entry) touch(lane);
+      if (lane.window.size() > 2 * lane.window_size()) {
+        lane.window.resize(lane.window_size());
         lane.more = true;
       }
     }
@@ -234,29 +324,123 @@ void Lanes::activate_due(int64_t now_ms) {
     wait_until(lane, kNever);
     lane.stale = true;
     activate(lane);
+    touch(lane);
+  }
+  while (!sleepers_.empty() && sleepers_.begin()->first <= now_ms) {
+    const Sleeper sleeper = sleepers_.begin()->second;
+    sleepers_.erase(sleepers_.begin());
+    if (sleeper.key != nullptr) touch(*sleeper.key);
+    join(*sleeper.queue);
   }
 }
 
 void Lanes::load_window(Lane& lane, int64_t now_ms) {
-  std::vector<ReadyEntry> entries;
-  lane.more = store_.ready(lane.id, now_ms, lane.runner->order, kWindow, entries);
-  lane.window.assign(entries.begin(), entries.end());
+  lane.more = store_.ready(lane.id, now_ms, lane.order, lane.window_size(), lane.window);
   if (lane.stale) wait_until(lane, store_.next_due(lane.id, now_ms));
   lane.stale = false;
 }
 
-const ReadyEntry* Lanes::peek(Lane& lane, int64_t now_ms) {
-  if (must_load(lane)) load_window(lane, now_ms);
-  if (!lane.window.empty()) return &lane.window.front();
-  deactivate(lane);
-  return nullptr;
-}
-
 void Lanes::taken(Lane& lane, JobId id) {
   if (lane.window.empty() || lane.window.front().id != id) return removed(lane, id);
-  lane.window.pop_front();
+  lane.window.erase(lane.window.begin());  // few: an empty deque would take more memory than these
   --lane.pending;
   --lane.queue->pending;
+  touch(lane);
+  if (lane.pending == 0) deactivate(lane);  // nobody wakes up for it, though its queue is not looked at
+}
+
+// ---- whose turn it is -----------------------------------------------------------------------------------
+
+void Lanes::touch(Lane& lane) {
+  if (std::exchange(lane.touched, true)) return;
+  lane.queue->touched.push_back(&lane);
+  join(*lane.queue);
+}
+
+void Lanes::touch(Key& key) {
+  for (Lane* lane : key.lanes) touch(*lane);
+}
+
+void Lanes::run_began(Lane& lane) {
+  Key& key = *lane.in_key;
+  ++lane.queue->running;
+  ++key.running;
+  key.turn = ++turns_;
+  if (lane.queue->fair() || !lane.key_free() || key.rates != nullptr) touch(key);
+}
+
+void Lanes::run_ended(Lane& lane) {
+  Key& key = *lane.in_key;
+  const bool was_free = lane.key_free();
+  --key.running;
+  if (!was_free) touch(key);
+  const bool had_slot = lane.queue->slot_free();
+  --lane.queue->running;
+  if (!had_slot) join(*lane.queue);
+}
+
+void Lanes::join(Queue& queue) {
+  if (!std::exchange(queue.in_ring, true)) ring_.push_back(&queue);
+}
+
+void Lanes::leave_ring() {
+  ring_.front()->in_ring = false;
+  ring_.pop_front();
+}
+
+void Lanes::wait_for(Group& group) {
+  if (std::exchange(group.waits, true)) return;
+  if (group.runner->waiting.empty()) waited_for_.push_back(group.runner);
+  group.runner->waiting.push_back(&group);
+}
+
+void Lanes::let_go(RunnerState& runner) {
+  Group& group = *runner.waiting.front();
+  runner.waiting.pop_front();
+  group.waits = false;
+  if (runner.waiting.empty()) std::erase(waited_for_, &runner);
+  if (!group.places.empty()) join(*group.queue);
+}
+
+bool Lanes::must_load(const Queue& queue) const {
+  return std::any_of(queue.touched.begin(), queue.touched.end(), [&](const Lane* lane) { return lane->active && must_load(*lane); });
+}
+
+void Lanes::settle(Queue& queue, int64_t now_ms) {
+  for (size_t i = 0; i < queue.touched.size(); ++i) {  // deactivate() touches none that is not there already
+    settle(*queue.touched[i], now_ms);
+    queue.touched[i]->touched = false;
+  }
+  queue.touched.clear();
+}
+
+void Lanes::settle(Lane& lane, int64_t now_ms) {
+  auto& places = lane.group->places;
+  auto node = lane.place ? places.extract(*lane.place) : decltype(lane.group->places)::node_type();
+  lane.place.reset();
+  if (!lane.active || !lane.key_free()) return;
+  if (const int64_t opens = key_opens_ms(lane, now_ms); opens > now_ms) {
+    sleepers_.insert({opens, {lane.queue->number, lane.in_key, lane.queue}});
+    return;
+  }
+  if (must_load(lane)) load_window(lane, now_ms);
+  if (lane.window.empty()) return deactivate(lane);
+  lane.place = Place{lane.queue->fair() ? lane.in_key->turn : 0, rank_of(lane.window.front(), lane.order), lane.id};
+  if (node.empty()) {
+    places.emplace(*lane.place, &lane);
+  } else {
+    node.key() = *lane.place;
+    places.insert(std::move(node));
+  }
+}
+
+int64_t Lanes::key_opens_ms(Lane& lane, int64_t now_ms) {
+  Key& key = *lane.in_key;
+  const RateLimits limits = lane.queue->key_limits();
+  if (key.name.empty() || (key.rates == nullptr && limits == RateLimits())) return now_ms;
+  if (key.rates == nullptr) key.rates = std::make_unique<RateGates>();
+  rates_.follow(*key.rates, limits, "key", lane.queue->name + ":" + key.name, now_ms);
+  return key.rates->opens_ms(now_ms);
 }
 
 }  // namespace hf

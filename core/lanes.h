@@ -19,32 +19,70 @@
 #include "core/breaker.h"
 #include "core/due_order.h"
 #include "core/names.h"
+#include "core/rate.h"
 #include "core/requests.h"
 #include "core/store.h"
 #include "core/window.h"
 
 namespace hf {
 
-inline constexpr size_t kWindow = 64;  // ready jobs of a lane that are read at a time
+inline constexpr size_t kWindow = 64;    // ready jobs of a lane that are read at a time
+inline constexpr size_t kWindowKey = 8;  // ... of one that has a key, as there are many
 
 struct Lane;
+struct Queue;
+struct RunnerState;
+
+// Where a lane stands among those of its queue: the smaller one goes first.
+struct Place {
+  int64_t turn = 0;  // when its key was served last, if the keys of the queue take turns
+  Rank rank = {};    // of its first job
+  int lane = 0;
+  auto operator<=>(const Place&) const = default;
+};
+
+// The lanes of a queue that one runner serves.
+struct Group {
+  Queue* queue = nullptr;
+  RunnerState* runner = nullptr;
+  std::map<Place, Lane*> places;  // of those that have a ready job, and whose key is free
+  bool waits = false;             // in RunnerState::waiting
+};
+
+// A concurrency_key of a queue; "": jobs that have none, which it does not limit.
+struct Key {
+  std::string name;
+  int running = 0;
+  int64_t turn = 0;
+  std::unique_ptr<RateGates> rates;  // once its queue limits the rates of its keys
+  std::vector<Lane*> lanes;
+};
 
 struct Queue {
   std::string name;
+  int number = 0;
   bool sink = false;          // "sink:<name>": deliveries
-  bool paused = false;        // on the disk
+  Pause pause;                // on the disk: Lanes::pause()
   bool draining = false;      // refuses new jobs
   QueueSettings set;          // by an operator, on the disk
   QueueSettings configured;   // what it is where nothing is set
   QueueSettings settings;     // in force: Lanes::put_in_force()
   WindowGate window;
+  RateGates rates;
   int running = 0;
   int64_t pending = 0;
-  std::unordered_map<std::string, int> keys_running;
-  std::vector<Lane*> active;  // lanes that may have ready jobs and have a runner
+  std::map<std::string, Key> keys;
+  std::vector<std::unique_ptr<Group>> groups;
+  int active = 0;             // lanes that may have ready jobs and have a runner
+  std::vector<Lane*> touched;  // lanes whose place is to be found anew
+  bool in_ring = false;        // Lanes::ring_
 
-  bool open() const { return !paused && window.open(); }
+  bool open() const { return !pause.on && window.open(); }
   int64_t slack_ms() const { return settings.slack_ms.value_or(0); }
+  RateLimits rate_limits() const { return {settings.rate_limit.value_or(Rate{}), settings.throttle.value_or(Rate{})}; }
+  RateLimits key_limits() const { return {settings.key_rate_limit.value_or(Rate{}), settings.key_throttle.value_or(Rate{})}; }
+  int key_concurrency() const { return settings.key_concurrency.value_or(1); }
+  bool fair() const { return settings.fair.value_or(false); }
   bool slot_free() const { return !settings.concurrency || running < *settings.concurrency; }
 };
 
@@ -53,12 +91,15 @@ struct RunnerState {
   bool present = false;     // false: the name is known from jobs only
   int running = 0;          // runs (batches)
   Breaker breaker;
+  RateGates rates;
   int64_t waiting_bytes = 0;  // of results that came in for its next batch; less after a start than there are
   std::vector<Lane*> lanes;
-  Order order = Order::oldest;  // of its next batch
-  int newest_due = 0;           // percent of a batch that newest-first is behind its share
+  std::deque<Group*> waiting;  // what it could run, if one of its own gates were open
+  bool newest = false;         // its next batch takes the newest first
+  int newest_due = 0;          // percent of a batch that newest-first is behind its share
 
   bool slot_free() const { return spec.concurrency == 0 || running < spec.concurrency; }
+  int slots() const { return spec.concurrency == 0 ? kQueueConcurrencyMax : spec.concurrency - running; }
   void began() {
     ++running;
     breaker.began();
@@ -71,27 +112,29 @@ struct Lane {
   RunnerState* runner = nullptr;
   std::string type, key;
   Lane* origin = nullptr;  // of a delivery: where the job ran
+  Group* group = nullptr;
+  Key* in_key = nullptr;
   int64_t pending = 0;
 
-  std::deque<ReadyEntry> window;  // sorted by the order of its runner; exactly the first ready ones, unless stale
+  Order order;
+  std::vector<ReadyEntry> window;  // sorted by `order`; exactly the first ready ones, unless stale
   bool more = false;              // there may be ready ones behind the window
   bool stale = true;              // the window must be read before use
   int64_t next_due_ms = kNever;   // no job that was not due at the last look becomes due before
   bool active = false;
+  bool touched = false;            // in Queue::touched
+  std::optional<Place> place;      // in Group::places
 
-  bool key_free() const {
-    if (key.empty()) return true;
-    auto it = queue->keys_running.find(key);
-    return it == queue->keys_running.end() || it->second == 0;
-  }
+  bool key_free() const { return key.empty() || in_key->running < queue->key_concurrency(); }
+  size_t window_size() const { return key.empty() ? kWindow : kWindowKey; }
   // A delivery has left its queue's limits behind.
   bool delivery() const { return origin != nullptr; }
 };
 
 class Lanes {
  public:
-  Lanes(Store& store, const ZoneSource& zones) : store_(store), zones_(zones) {}
-  void load();  // at open: lanes, queues, pending counts
+  Lanes(Store& store, Rates& rates, const ZoneSource& zones) : store_(store), rates_(rates), zones_(zones) {}
+  void load(int64_t now_ms);  // at open: lanes, queues, pending counts
 
   // HF_E_FULL beyond kLanesMax.
   Result<Lane*> intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin);
@@ -105,6 +148,11 @@ class Lanes {
   Status set_queue(Queue& queue, const QueueSettings& set);
   // Of the configuration, whose zones are no mistakes: windows whose zone is not there are closed until it is.
   Status configure_queue(Queue& queue, const QueueSettings& configured);
+  void pause(Queue& queue, Pause pause);
+  // Queues whose pause ends by now are open; in the file, too, if it can be written.
+  void end_pauses(int64_t now_ms, bool writes);
+  int64_t next_pause_end_ms() const;  // of queues in which something waits
+  void put_row(const Queue& queue) { store_.put_queue({queue.name, queue.pause, queue.set}); }
   void find_zones_anew();  // of windows, when they may be others
   // Those that have windows, or had some that closed them.
   const std::vector<Queue*>& timed_queues() const { return timed_; }
@@ -119,36 +167,80 @@ class Lanes {
   // It is pending still, but its place changed.
   void moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms);
 
-  // Lanes whose next job has become due are active from now on.
+  // Lanes whose next job has become due are active from now on, and what slept until now is awake.
   void activate_due(int64_t now_ms);
   void activate(Lane& lane);
-  // True if peek() would read the file: the caller writes what it still holds back first.
-  bool must_load(const Lane& lane) const { return lane.stale || (lane.window.empty() && lane.more); }
-  // The first ready job, null if there is none (the lane is then no longer active).
-  const ReadyEntry* peek(Lane& lane, int64_t now_ms);
-  void taken(Lane& lane, JobId id);  // to run; cheap for the one that peek() gave
+  void taken(Lane& lane, JobId id);  // to run; cheap for the first one
+  void run_began(Lane& lane);        // of a job
+  void run_ended(Lane& lane);
 
-  int64_t next_wake_ms() const { return future_.next_wake_ms(); }  // for what becomes due, with the slack of its queue
+  // Whose turn it is. A queue that may have something to run is in the ring, once; who finds that it has nothing now leaves it
+  // out, and whatever may change that brings it back: join(), sleep(), wait_for(). So a claim costs the same, however many
+  // queues, lanes and keys there are.
+  void join(Queue& queue);
+  Queue* first_in_ring() const { return ring_.empty() ? nullptr : ring_.front(); }
+  void leave_ring();  // the first one
+  void sleep(Queue& queue, int64_t until_ms) { sleepers_.insert({until_ms, {queue.number, nullptr, &queue}}); }
+  void wait_for(Group& group);  // until its runner is open
+  // Runners for which somebody waits, in no order of importance.
+  const std::vector<RunnerState*>& waited_for() const { return waited_for_; }
+  // The first one that waits is in the ring.
+  void let_go(RunnerState& runner);
+
+  // True if settle() would read the file: the caller writes what it still holds back first.
+  bool must_load(const Queue& queue) const;
+  // Every lane of the queue is where it belongs.
+  void settle(Queue& queue, int64_t now_ms);
+
+  // When the rates of the lane's key let the next run begin; now_ms: at once.
+  int64_t key_opens_ms(Lane& lane, int64_t now_ms);
+
+  // With a data budget that keeps a share for high priorities, priority alone counts where it is in force.
+  void set_budget_reserves(bool reserves);
+
+  // For what becomes due, with the slack of its queue, and for what sleeps.
+  int64_t next_wake_ms() const { return std::min(future_.next_wake_ms(), sleepers_.empty() ? kNever : sleepers_.begin()->first); }
   const std::map<std::string, std::unique_ptr<Queue>>& queues() const { return queues_; }
   const std::map<std::string, std::unique_ptr<RunnerState>>& runners() const { return runners_; }
 
  private:
   Lane* make(const LaneRow& row);
   Lane* lost();
+  void attach(Lane& lane);
   void load_window(Lane& lane, int64_t now_ms);
   void wait_until(Lane& lane, int64_t due_ms);
   void deactivate(Lane& lane);
+  bool must_load(const Lane& lane) const { return lane.stale || (lane.window.empty() && lane.more); }
+  void touch(Lane& lane);
+  void touch(Key& key);
+  void settle(Lane& lane, int64_t now_ms);
+  void forget(Lane& lane, JobId id);  // in its window
+  void set_order(Lane& lane);
 
   void put_in_force(Queue& queue, QueueSettings settings);
 
   Store& store_;
+  Rates& rates_;
   const ZoneSource& zones_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // by id - 1
   std::map<std::string, std::unique_ptr<Queue>> queues_;
   std::map<std::string, std::unique_ptr<RunnerState>> runners_;
   std::map<std::tuple<std::string, std::string, std::string, int>, Lane*> names_;
   DueOrder<int> future_;  // lane ids, at their next_due_ms
+  std::deque<Queue*> ring_;
+  std::vector<RunnerState*> waited_for_;
+  struct Sleeper {
+    int number;  // of the queue: pointers have no order that is the same in every process
+    Key* key;    // null: the queue
+    Queue* queue;
+    bool operator<(const Sleeper& o) const { return std::pair(number, key_name()) < std::pair(o.number, o.key_name()); }
+    std::string_view key_name() const { return key != nullptr ? std::string_view(key->name) : std::string_view(); }
+  };
+  std::set<std::pair<int64_t, Sleeper>> sleepers_;
+  int64_t turns_ = 0;      // of keys
+  bool reserves_ = false;
   std::vector<Queue*> timed_;
+  std::vector<Queue*> pauses_;  // whose pause has an end
   uint64_t zones_version_ = 0;
   std::unique_ptr<Lane> lost_;
 };

@@ -98,6 +98,14 @@ bool valid_utf8(std::string_view text) {
   return true;
 }
 
+Status text_fits(const char* field, std::string_view text, size_t max) {
+  if (text.size() > max) {
+    return Error{HF_E_TOO_LARGE, std::string(field) + " has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max)};
+  }
+  if (!valid_utf8(text)) return Error{HF_E_INVALID, std::string(field) + " is not valid UTF-8"};
+  return ok_status();
+}
+
 std::string_view cut_utf8(std::string_view text, size_t max_bytes) {
   if (text.size() <= max_bytes) return text;
   size_t end = max_bytes;

@@ -27,6 +27,9 @@ Status check_queue_name(std::string_view name);  // a sink has a name of its own
 // True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, up to U+10FFFF).
 bool valid_utf8(std::string_view text);
 
+// HF_E_TOO_LARGE beyond `max` bytes, HF_E_INVALID if it is not UTF-8.
+Status text_fits(const char* field, std::string_view text, size_t max);
+
 // The longest start of `text` that has at most `max_bytes` bytes and does not end in the middle of
 // a character. Text that is not UTF-8 loses at most 3 bytes more than it must.
 std::string_view cut_utf8(std::string_view text, size_t max_bytes);

@@ -112,7 +112,9 @@ Result<std::vector<QueueInfo>> Queries::queues(const std::string& name) {
     if (!name.empty() && key != name) continue;
     QueueInfo& info = infos.emplace_back();
     info.name = key;
-    info.paused = q->paused;
+    info.paused = q->pause.on;
+    info.pause_reason = q->pause.reason;
+    if (q->pause.until_ms != 0) info.resumes_wall_ms = turn_.wall_of(q->pause.until_ms);
     info.draining = q->draining;
     info.settings = q->settings;
     info.set = q->set;

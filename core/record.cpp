@@ -4,6 +4,9 @@
 #include <bit>
 #include <cstring>
 
+#include "core/names.h"
+#include "core/rate.h"
+
 namespace hf {
 namespace {
 
@@ -20,7 +23,9 @@ enum Tag : uint8_t {
   kMove = 2, kSplay = 4, kCatchUp = 6, kCatchUpWindow = 8, kCatchUpCap = 10, kOverlap = 12, kDst = 14, kStart = 16, kEnd = 18,
   kLimit = 20, kPauseAfter = 22, kConfigured = 24, kSlack = 26, kCron = 1, kZone = 3, kJob = 5,
   // of a queue
-  kConcurrency = 2, kQueueSlack = 4, kWindows = 1, kWindowZone = 3,
+  kConcurrency = 2, kQueueSlack = 4, kWindows = 1, kWindowZone = 3, kRateLimit = 5, kThrottle = 7,
+  kKeyConcurrency = 6, kQueueOrder = 8, kAging = 10, kFair = 12, kKeyRateLimit = 9, kKeyThrottle = 11,
+  kPauseUntil = 14, kPauseReason = 13,
 };
 
 uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
@@ -273,25 +278,52 @@ ScheduleSpec decode_schedule(std::string_view bytes) {
   return s;
 }
 
-std::string encode_queue(const QueueSettings& s) {
+std::string encode_queue(const QueueSettings& s, const Pause& pause) {
   Writer w;
   if (s.concurrency) w.number(kConcurrency, *s.concurrency);
   if (s.slack_ms) w.number(kQueueSlack, *s.slack_ms);
   if (s.windows) w.bytes(kWindows, *s.windows);
   if (s.zone) w.bytes(kWindowZone, *s.zone);
+  if (s.rate_limit) w.bytes(kRateLimit, format_rate_limit(*s.rate_limit));
+  if (s.throttle) w.bytes(kThrottle, format_throttle(*s.throttle));
+  if (s.key_concurrency) w.number(kKeyConcurrency, *s.key_concurrency);
+  if (s.key_rate_limit) w.bytes(kKeyRateLimit, format_rate_limit(*s.key_rate_limit));
+  if (s.key_throttle) w.bytes(kKeyThrottle, format_throttle(*s.key_throttle));
+  if (s.order) w.number(kQueueOrder, static_cast<int64_t>(*s.order));
+  if (s.aging_ms) w.number(kAging, *s.aging_ms);
+  if (s.fair) w.number(kFair, *s.fair ? 1 : 0);
+  if (pause.on) {
+    w.number_if(kPauseUntil, pause.until_ms);
+    w.bytes_if(kPauseReason, pause.reason);
+  }
   return w.take();
 }
 
-QueueSettings decode_queue(std::string_view bytes) {
+QueueSettings decode_queue(std::string_view bytes, Pause* pause) {
   QueueSettings s;
+  const auto concurrency = [](const Reader& r, std::optional<int>* out) {
+    if (r.number() >= 1 && r.number() <= kQueueConcurrencyMax) *out = static_cast<int>(r.number());
+  };
+  const auto reason = [](const std::string& text) { return std::string(cut_utf8(valid_utf8(text) ? text : one_line(text), HF_REASON_MAX)); };
+  const auto rate = [](const Reader& r, Result<Rate> (*parse)(std::string_view), std::optional<Rate>* out) {
+    if (Result<Rate> read = parse(r.bytes())) *out = *read;
+  };
   for (Reader r(bytes); r.next();) {
     switch (r.tag()) {
-      case kConcurrency:
-        if (r.number() >= 1 && r.number() <= kQueueConcurrencyMax) s.concurrency = static_cast<int>(r.number());
-        break;
+      case kConcurrency: concurrency(r, &s.concurrency); break;
+      case kKeyConcurrency: concurrency(r, &s.key_concurrency); break;
       case kQueueSlack: s.slack_ms = std::min(r.count(), kSlackMaxMs); break;
       case kWindows: s.windows = r.bytes(); break;
       case kWindowZone: s.zone = r.bytes(); break;
+      case kRateLimit: rate(r, parse_rate_limit, &s.rate_limit); break;
+      case kThrottle: rate(r, parse_throttle, &s.throttle); break;
+      case kKeyRateLimit: rate(r, parse_rate_limit, &s.key_rate_limit); break;
+      case kKeyThrottle: rate(r, parse_throttle, &s.key_throttle); break;
+      case kQueueOrder: s.order = choice(r.number(), QueueOrder::lifo); break;
+      case kAging: s.aging_ms = std::min(r.count(), kAgingMaxMs); break;
+      case kFair: s.fair = r.number() != 0; break;
+      case kPauseUntil: if (pause != nullptr) pause->until_ms = r.count(); break;
+      case kPauseReason: if (pause != nullptr) pause->reason = reason(r.bytes()); break;
       default: break;
     }
   }

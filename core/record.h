@@ -45,8 +45,8 @@ std::string encode_schedule(const ScheduleSpec& spec);
 ScheduleSpec decode_schedule(std::string_view bytes);
 
 // What a queue row keeps in its `settings` column. What is out of range is left out.
-std::string encode_queue(const QueueSettings& set);
-QueueSettings decode_queue(std::string_view bytes);
+std::string encode_queue(const QueueSettings& set, const Pause& pause = {});
+QueueSettings decode_queue(std::string_view bytes, Pause* pause = nullptr);  // all of it but whether it is on
 
 std::string encode_history(const std::vector<Attempt>& history);
 std::vector<Attempt> decode_history(std::string_view bytes);

@@ -55,8 +55,7 @@ void Jobs::adopt(const LiveRun& live) {
   run.due_ms = row.job.due_ms;
   run.opts = decode_opts(row.job.opts);
   if (run.opts.cancel_asked) cancel_again_.push_back(run.id);
-  ++run.lane->queue->running;
-  if (!run.lane->key.empty()) ++run.lane->queue->keys_running[run.lane->key];
+  turn_.lanes.run_began(*run.lane);
   const int batches = turn_.running.batches();
   RunnerState& runner = *run.lane->runner;
   turn_.running.add(std::move(run));

@@ -108,7 +108,13 @@ struct ScheduleRun { std::string name; };   // now, beside its times -> std::vec
 struct ScheduleBackfill { std::string name; int64_t from_wall_ms = 0, to_wall_ms = 0; };
 struct ScheduleList { std::string name; };  // "" for all -> std::vector<ScheduleInfo>
 
-struct QueuePause { std::string name; bool paused = true; };
+struct QueuePause {  // replaces the pause that there is; resume ends it
+  std::string name;
+  bool paused = true;
+  std::string reason = {};
+  int64_t for_ms = 0;         // 1..kPauseMaxMs, of elapsed time; 0: not set
+  int64_t until_wall_ms = 0;  // not with for_ms; 0: not set
+};
 struct QueueDrain { std::string name; };    // refuses new jobs, goes on running; ends with resume
 struct QueueSet { std::string name; QueueSettings settings; };  // kept in the file
 struct QueueList { std::string name; };     // "" for all -> std::vector<QueueInfo>
@@ -128,6 +134,7 @@ struct RunnerSpec {
   // Of a sink: percent of its batches that take the newest results first, 0..100; the others take the oldest.
   int newest_percent = 0;
   bool sequence = false;  // of a sink: results that are given to it from now on are numbered
+  RateLimits rates = {};
   bool network = false;  // its runs go over the link, and are subject to its budget
 };
 struct SetRunner { RunnerSpec spec; };

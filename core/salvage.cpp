@@ -93,7 +93,7 @@ class Salvage {
   void read_queue(const PageRow& row) {
     if (row.values.size() != 3 || !row.values[0].is(Kind::text) || !row.values[1].is(Kind::number) || !row.values[2].is(Kind::blob)) return;
     if (!check_queue_name(row.values[0].bytes)) return;
-    store_.put_queue({row.values[0].bytes, row.values[1].number != 0, decode_queue(row.values[2].bytes)});
+    store_.put_queue(queue_row(row.values[0].bytes, row.values[1].number != 0, row.values[2].bytes));
     ++result_.queues;
   }
 

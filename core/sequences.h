@@ -17,13 +17,18 @@ class Sequences {
  public:
   explicit Sequences(Store& store) : store_(store) {}
 
+  // The sink is one that numbers: it is also after an opening, before it is configured again, though no number was given yet.
+  void begin(const std::string& sink_queue) {
+    if (has_begun(sink_queue)) return;
+    last_[sink_queue].changed = true;
+  }
   int64_t next(const std::string& sink_queue) {
     const auto [at, first] = last_.try_emplace(sink_queue);
     if (first) at->second.last = store_.meta(key(sink_queue).c_str(), 0);
     at->second.changed = true;
     return ++at->second.last;
   }
-  bool has_begun(const std::string& sink_queue) const { return last_.contains(sink_queue) || store_.meta(key(sink_queue).c_str(), 0) > 0; }
+  bool has_begun(const std::string& sink_queue) const { return last_.contains(sink_queue) || store_.meta(key(sink_queue).c_str(), -1) >= 0; }
   void save() {  // at the end of a turn
     for (auto& [sink_queue, last] : last_) {
       if (last.changed) store_.set_meta(key(sink_queue).c_str(), last.last);

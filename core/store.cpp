@@ -92,6 +92,7 @@ struct Store::Statements {
           " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")
   HF_STMT(remove_schedule, "DELETE FROM schedule WHERE name=?1")
   HF_STMT(get_meta, "SELECT value FROM meta WHERE key=?1")
+  HF_STMT(drop_meta, "DELETE FROM meta WHERE key>=?1 AND key<?2 AND value<=?3")
   HF_STMT(put_meta, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)")
 #undef HF_STMT
 };
@@ -358,18 +359,28 @@ int64_t Store::level_after(int lane, int64_t level) {
   return next > level ? next : kNever;
 }
 
-bool Store::ready(int lane, int64_t now_ms, Order order, size_t limit, std::vector<ReadyEntry>& out) {
-  // The index (lane, nprio, due, id) is walked level by level: one seek a priority in use.
-  size_t want = out.size() + limit;
+bool Store::ready(int lane, int64_t now_ms, const Order& order, size_t limit, std::vector<ReadyEntry>& out) {
+  // The index (lane, nprio, due, id) is walked level by level: one seek a priority in use. With aging also the levels behind
+  // a full one, each as far as it goes before what was found.
+  const auto comes_first = [&](const ReadyEntry& a, const ReadyEntry& b) { return before(a, b, order); };
+  out.clear();
+  bool more = false;
   int64_t level = -HF_PRIORITY_MAX - 1;
   while (db_->ok()) {
     level = level_after(lane, level);
-    if (level == kNever) return false;
-    Stmt& s = (order == Order::newest ? sql_->newest_level : sql_->ready_level).bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(want - out.size()));
-    while (s.step()) out.push_back({nprio_of(level), s.i64(0), s.i64(1)});
-    if (out.size() >= want) return true;
+    if (level == kNever) break;
+    Stmt& s = (order.newest ? sql_->newest_level : sql_->ready_level).bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(limit));
+    while (s.step()) {
+      const ReadyEntry entry{nprio_of(level), s.i64(0), s.i64(1)};
+      if (more && !before(entry, out.back(), order)) break;
+      if (more) out.pop_back();
+      out.insert(std::upper_bound(out.begin(), out.end(), entry, comes_first), entry);
+      more = out.size() >= limit;
+    }
+    s.reset();
+    if (more && (order.newest || order.aging_ms == 0)) break;
   }
-  return false;
+  return more;
 }
 
 int64_t Store::next_due(int lane, int64_t now_ms) {
@@ -446,17 +457,26 @@ void Store::insert_lane(const LaneRow& lane) {
   sql_->insert_lane.bind(lane.id).bind_text(lane.queue).bind_text(lane.type).bind_text(lane.key).bind(lane.origin).run();
 }
 
+QueueRow queue_row(std::string_view name, bool paused, std::string_view bytes) {
+  QueueRow row;
+  row.name = name;
+  row.set = decode_queue(bytes, &row.pause);
+  row.pause.on = paused;
+  if (!paused) row.pause = Pause();
+  return row;
+}
+
 std::vector<QueueRow> Store::queues() {
   std::vector<QueueRow> rows;
   Stmt s(*db_, "SELECT name,paused,settings FROM queue ORDER BY name");
   while (s.step()) {
-    rows.push_back({std::string(s.text(0)), s.i64(1) != 0, decode_queue(s.blob(2))});
+    rows.push_back(queue_row(s.text(0), s.i64(1) != 0, s.blob(2)));
   }
   return rows;
 }
 
 void Store::put_queue(const QueueRow& row) {
-  sql_->put_queue.bind_text(row.name).bind(row.paused).bind_blob(encode_queue(row.set)).run();
+  sql_->put_queue.bind_text(row.name).bind(row.pause.on).bind_blob(encode_queue(row.set, row.pause)).run();
 }
 
 std::vector<ScheduleRow> Store::schedules() {
@@ -490,6 +510,8 @@ void Store::remove_schedule(const std::string& name) { sql_->remove_schedule.bin
 
 int64_t Store::meta(const char* key, int64_t absent) { return std::min(first(sql_->get_meta.bind_text(key), absent), kTimeMax); }
 void Store::set_meta(const char* key, int64_t value) { sql_->put_meta.bind_text(key).bind(value).run(); }
+
+void Store::drop_meta(const char* from, const char* to, int64_t most) { sql_->drop_meta.bind_text(from).bind_text(to).bind(most).run(); }
 
 std::string Store::meta_text(const char* key) {
   std::string out;

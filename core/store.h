@@ -4,6 +4,7 @@
 // what every column means: docs/disk-format.md. Thread: the engine's.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -73,24 +74,34 @@ struct FullRow {
   int64_t payload_size = 0, result_size = 0;
 };
 
-// A position in the order of a lane: (priority high to low, due, id).
 struct ReadyEntry {
   int nprio = 0;  // -priority
   int64_t due_ms = 0;
   JobId id = 0;
-  auto operator<=>(const ReadyEntry&) const = default;
+  bool operator==(const ReadyEntry&) const = default;
 };
-// Which of one priority comes first.
-enum class Order : uint8_t { oldest, newest };
-inline bool before(const ReadyEntry& a, const ReadyEntry& b, Order order) {
-  return a.nprio == b.nprio && order == Order::newest ? b < a : a < b;
+// Of the ready jobs of a lane.
+struct Order {
+  bool newest = false;    // of one priority the newest first; else the oldest
+  int64_t aging_ms = 0;   // the wait that is worth a point of priority; 0: none is. Oldest first only
+  bool operator==(const Order&) const = default;
+};
+// The smaller one goes first. Aging needs no clock: a job of priority p that is due at d goes as one of priority 0 that is due
+// p * aging before d, and so it stays, however long both wait (the "virtual deadline" of linear ageing).
+using Rank = std::array<int64_t, 3>;
+inline Rank rank_of(const ReadyEntry& e, const Order& order) {
+  if (order.newest) return {e.nprio, -e.due_ms, -e.id};
+  if (order.aging_ms == 0) return {e.nprio, e.due_ms, e.id};
+  return {e.due_ms + e.nprio * order.aging_ms, e.nprio, e.id};
 }
+inline bool before(const ReadyEntry& a, const ReadyEntry& b, const Order& order) { return rank_of(a, order) < rank_of(b, order); }
 
 struct QueueRow {
   std::string name;
-  bool paused = false;
+  Pause pause;
   QueueSettings set;
 };
+QueueRow queue_row(std::string_view name, bool paused, std::string_view settings);  // as the file has it
 
 struct ScheduleRow {
   ScheduleSpec spec;
@@ -183,7 +194,7 @@ class Store {
   JobId find_unique(std::string_view key);
 
   // ---- order. Appends to `out` the first `limit` entries of a lane that are due; true if there may be more.
-  bool ready(int lane, int64_t now_ms, Order order, size_t limit, std::vector<ReadyEntry>& out);
+  bool ready(int lane, int64_t now_ms, const Order& order, size_t limit, std::vector<ReadyEntry>& out);
   int64_t next_due(int lane, int64_t now_ms);  // the earliest due time after now; kNever if none
 
   std::vector<JobId> left_running(int limit);
@@ -224,6 +235,7 @@ class Store {
   void remove_schedule(const std::string& name);
   int64_t meta(const char* key, int64_t absent);
   void set_meta(const char* key, int64_t value);
+  void drop_meta(const char* from, const char* to, int64_t most);  // keys in [from, to) with a number up to `most`
   std::string meta_text(const char* key);
   void set_meta_text(const char* key, std::string_view value);
 

@@ -11,6 +11,7 @@
 #include "core/lanes.h"
 #include "core/losses.h"
 #include "core/random.h"
+#include "core/rate.h"
 #include "core/record.h"
 #include "core/requests.h"
 #include "core/sequences.h"
@@ -119,6 +120,7 @@ struct Turn {
   Budgets& budgets;
   Losses& losses;
   Sequences& sequences;
+  Rates& rates;
   Random& random;
   Limits& limits;
   Stats& stats;

@@ -107,6 +107,7 @@ struct JobSpec {
   std::string unique_key;
   int64_t unique_for_ms = 0;
   OnConflict on_conflict = OnConflict::keep;
+  int64_t debounce_max_ms = 0;  // of debounce: due so long after the first one at the latest; 0: no matter how long
   std::string concurrency_key;
   std::string sink;
   std::string callback, failure_callback;  // sinks that are told of its end: core/callbacks.cpp
@@ -202,19 +203,54 @@ struct ScheduleInfo {
   int64_t fired = 0, skipped = 0;
 };
 
+// How fast runs may begin: core/rate.h.
+inline constexpr int kRateRunsMax = 10000;
+inline constexpr int64_t kRatePerMaxMs = 366LL * 86400 * 1000;
+struct Rate {
+  int runs = 0;        // 1..kRateRunsMax in `per_ms`; 0: no limit
+  int64_t per_ms = 0;  // 1..kRatePerMaxMs
+  int burst = 0;       // 1..runs: at once
+  bool none() const { return runs == 0; }
+  bool operator==(const Rate&) const = default;
+};
+struct RateLimits {
+  Rate rate_limit, throttle;
+  bool operator==(const RateLimits&) const = default;
+};
+
 inline constexpr int kQueueConcurrencyMax = 10000;
+inline constexpr int64_t kAgingMs = 60000, kAgingMaxMs = kRatePerMaxMs;
+enum class QueueOrder : uint8_t { fifo, lifo };
 // Two levels: what an operator set, kept in the file, goes before what the configuration says; what is unset comes from there.
 struct QueueSettings {
   std::optional<int> concurrency = {};      // 1..kQueueConcurrencyMax; unset: no limit of its own
   std::optional<int64_t> slack_ms = {};     // 0..kSlackMaxMs: its jobs may run so late, to share a wake-up; unset: 0
   std::optional<std::string> windows = {};  // when it is open (core/window.h); "": always
   std::optional<std::string> zone = {};     // of the windows; unset: UTC
+  std::optional<Rate> rate_limit = {}, throttle = {};  // unset: no limit
+  // Of the jobs that have one concurrency_key.
+  std::optional<int> key_concurrency = {};                     // 1..kQueueConcurrencyMax; unset: 1
+  std::optional<Rate> key_rate_limit = {}, key_throttle = {};  // unset: no limit
+  std::optional<QueueOrder> order = {};                        // of one priority; unset: fifo
+  std::optional<int64_t> aging_ms = {};  // 0..kAgingMaxMs: the wait that is worth a point of priority, 0: none is; unset: kAgingMs
+  std::optional<bool> fair = {};         // its concurrency keys take turns; unset: they do not
   bool operator==(const QueueSettings&) const = default;
 };
 QueueSettings over(const QueueSettings& set, const QueueSettings& configured);
+
+inline constexpr int64_t kPauseMaxMs = 366LL * 86400 * 1000;  // of one that ends by itself
+struct Pause {
+  bool on = false;
+  std::string reason = {};  // for a person, at most HF_REASON_MAX bytes
+  int64_t until_ms = 0;     // elapsed; 0: until it is resumed
+  bool operator==(const Pause&) const = default;
+};
+
 struct QueueInfo {
   std::string name;
   bool paused = false;
+  std::string pause_reason = {};
+  int64_t resumes_wall_ms = 0;  // by the present mapping of elapsed to wall time; 0: when it is resumed
   bool draining = false;  // closed for new jobs, goes on running (until the process ends)
   QueueSettings settings;  // in force
   QueueSettings set;       // of them: by an operator

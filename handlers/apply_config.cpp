@@ -346,6 +346,7 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.name = handler.type;
   spec.concurrency = handler.concurrency;
   spec.policy = handler.policy;
+  spec.rates = handler.rates;
   if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
   spec.sink = handler.sink;
   spec.callback = handler.callback;

@@ -75,6 +75,7 @@ struct HandlerConfig {
   std::string type;
   Policy policy;
   int concurrency = 0;   // 0: no limit of its own
+  RateLimits rates;
   int64_t defer_ms = 0;  // 0: the default
   std::string sink, callback, failure_callback;
   // One of the two: a program, or a request.

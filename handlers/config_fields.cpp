@@ -123,6 +123,8 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
     {"http", "object", [](HandlerConfig& h, const JsonValue& v) { return read_http(v, &h.http); }},
     {"concurrency", "number",
      [](HandlerConfig& h, const JsonValue& v) { return v.integer(&h.concurrency, 1, 10000); }},
+    {"rate_limit", "rate", [](HandlerConfig& h, const JsonValue& v) { return read_rate_limit(v, &h.rates.rate_limit); }},
+    {"throttle", "rate", [](HandlerConfig& h, const JsonValue& v) { return read_throttle(v, &h.rates.throttle); }},
     {"defer", "duration",
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.defer_ms, 1, kDay); }},
     {"sink", "name", [](HandlerConfig& h, const JsonValue& v) { return v.name("sink", &h.sink); }},

@@ -93,6 +93,7 @@ HF_API void hf_free(void *memory);
 #define HF_NAME_MAX 64                      /* bytes of a type, queue, sink or schedule name */
 #define HF_KEY_MAX 128                      /* bytes of unique_key, concurrency_key */
 #define HF_TAGS_MAX 256                     /* bytes of tags */
+#define HF_REASON_MAX 200                   /* bytes of the reason of a pause */
 #define HF_ERROR_TEXT_MAX 512               /* bytes kept of an error text; longer ones are cut */
 #define HF_HISTORY_MAX 10                   /* attempts remembered a job */
 #define HF_BACKOFF_LIST_MAX 16              /* entries of a backoff list */
@@ -249,15 +250,17 @@ typedef struct hf_job_spec {
   const char *unique_key; /* at most one unfinished job with this key */
   int64_t unique_for_ms;  /* ... and for so long after the enqueue, even when it has finished */
   int on_conflict;        /* hf_on_conflict */
-  const char *concurrency_key; /* jobs with the same key and queue run one at a time */
+  const char *concurrency_key; /* of the jobs with the same key and queue one runs at a time, or as many as hf_queue_settings says */
   const char *sink;    /* where a result is delivered; default: the handler's, else nowhere */
   int durability;      /* hf_durability */
   const char *tags;    /* free text, shown by list and show */
   const char *callback;         /* the sink that is told when it has completed; default: the handler's, else none */
   const char *failure_callback; /* ... when it is dead */
+  int64_t debounce_max_ms;      /* with HF_CONFLICT_DEBOUNCE: due so long after the first one at the latest, delay_ms..10 y;
+                                   default: no matter how long others come */
 } hf_job_spec;
 #define HF_JOB_SPEC_INIT \
-  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Durable when it returns. Any thread. `out` may be NULL. HF_E_INVALID (hf_errmsg names the field),
  * HF_E_TOO_LARGE, HF_E_FULL, HF_E_CONFLICT, HF_E_STATE (closing), HF_E_BUSY, HF_E_IO. */
@@ -356,9 +359,11 @@ typedef struct hf_handler_options {
   int64_t defer_ms;   /* pause after HF_DEFER, 1 ms..1 d; default 5 s */
   const char *sink;   /* default sink of its jobs */
   const char *callback, *failure_callback; /* of its jobs that name none */
+  const char *rate_limit; /* how fast its runs may begin: "10/1m", "10/1m burst 3"; see docs/reference.md. Default: no limit */
+  const char *throttle;   /* the same, spread: "10/1m" is one each 6 s */
 } hf_handler_options;
 #define HF_HANDLER_OPTIONS_INIT \
-  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0}
+  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0}
 
 /* Says what runs jobs of `type`; opts may be NULL. Registering again replaces, at any time; runs of the one
  * before end where they began, so its `user` must live until they have, at the latest until hf_close. */
@@ -435,7 +440,13 @@ HF_API int hf_schedule_remove(hf_engine *engine, const char *name); /* HF_E_NOT_
 
 /* Kept in the file. Jobs that run go on; nothing is claimed. A queue may be paused before its first job. */
 HF_API int hf_pause(hf_engine *engine, const char *queue);
+/* The same; it says why (as `why` tells it; null: nothing) and ends by itself after so much elapsed time, 1 ms..366 d, which no
+ * step of the wall clock changes and which goes on over reboots; 0: when it is resumed. What a pause before said is replaced. */
+HF_API int hf_pause_for(hf_engine *engine, const char *queue, const char *reason, int64_t for_ms);
 HF_API int hf_resume(hf_engine *engine, const char *queue);
+
+/* Which job of one priority goes first: the one that is due longest, or the newest. */
+enum hf_queue_order { HF_ORDER_DEFAULT = 0, HF_ORDER_FIFO, HF_ORDER_LIFO };
 
 /* What is not set comes from the configuration (hf_load_config), else from the defaults. */
 typedef struct hf_queue_settings {
@@ -445,8 +456,15 @@ typedef struct hf_queue_settings {
   const char *windows;   /* when it is open, by the trusted wall clock: "22:00-06:00; sat,sun 00:00-24:00"; see
                             docs/reference.md. "": always. Default: always */
   const char *time_zone; /* of the windows: IANA name; default UTC */
+  const char *rate_limit, *throttle; /* as of a handler; "off": none */
+  const char *key_rate_limit, *key_throttle; /* the same, of its jobs with one concurrency_key */
+  int64_t aging_ms;      /* the wait that is worth a point of priority, so that none waits for ever, 1..366 d; default 1 min;
+                            -1: none is */
+  int key_concurrency;   /* runs at once with one concurrency_key, 1..10000; default 1 */
+  int order;             /* hf_queue_order; default HF_ORDER_FIFO */
+  int fair;              /* 1: its concurrency keys take turns; -1: they do not, which is the default */
 } hf_queue_settings;
-#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0}
+#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Replaces what was set before; kept in the file, as by `holdfast queue set`. HF_E_INVALID: hf_errmsg says what is wrong
  * and what is allowed. */

@@ -96,39 +96,32 @@ struct JobSpec {
   std::optional<Time> run_at = {};
   int max_attempts = 0;
   Backoff backoff = {};
-  Milliseconds timeout{};
-  Milliseconds ttl{};
+  Milliseconds timeout{}, ttl{};
   std::string unique_key = {};
-  Milliseconds unique_for{};
+  Milliseconds unique_for{}, debounce_max{};
   hf_on_conflict on_conflict = HF_CONFLICT_KEEP;
-  std::string concurrency_key = {};
-  std::string sink = {}, callback = {}, failure_callback = {};
+  std::string concurrency_key = {}, sink = {}, callback = {}, failure_callback = {};
   hf_durability durability = HF_DURABLE_SYNC;
   std::string tags = {};
 };
 
 struct HandlerOptions {
-  int concurrency = 0;
-  int max_attempts = 0;
+  int concurrency = 0, max_attempts = 0;
   Milliseconds timeout{};
   Backoff backoff = {};
   Milliseconds defer{};
-  std::string sink = {}, callback = {}, failure_callback = {};
+  std::string sink = {}, callback = {}, failure_callback = {}, rate_limit = {}, throttle = {};
 };
 
 struct Schedule {
-  std::string name = {};
-  std::string cron = {};
-  std::string time_zone = {};
+  std::string name = {}, cron = {}, time_zone = {};
   Milliseconds jitter{};
   hf_catch_up catch_up = HF_CATCH_UP_ONCE;
   hf_overlap overlap = HF_OVERLAP_SKIP;
   hf_dst dst = HF_DST_VIXIE;
-  Milliseconds splay{};
-  Milliseconds catch_up_window{};
+  Milliseconds splay{}, catch_up_window{};
   int catch_up_max = 0;
-  std::optional<Time> start = {};
-  std::optional<Time> end = {};
+  std::optional<Time> start = {}, end = {};
   std::int64_t limit = 0;
   int pause_after_failures = 0;
   Milliseconds slack{};
@@ -137,25 +130,24 @@ struct Schedule {
 
 // What is not set comes from the configuration.
 struct QueueSettings {
-  int concurrency = 0;
-  std::optional<Milliseconds> slack = {};
+  int concurrency = 0, key_concurrency = 0;
+  std::optional<Milliseconds> slack = {}, aging = {};
   std::optional<std::string> windows = {};
-  std::string time_zone = {};
+  std::string time_zone = {}, rate_limit = {}, throttle = {}, key_rate_limit = {}, key_throttle = {};
+  hf_queue_order order = HF_ORDER_DEFAULT;
+  std::optional<bool> fair = {};
 };
 
 struct ClockOptions {
-  bool confirmed_only = false;
-  bool ignore_kernel = false;
+  bool confirmed_only = false, ignore_kernel = false;
   std::string sync_file = {};
   std::optional<Milliseconds> holdover = {};
-  std::optional<Time> floor = {};
-  std::optional<Time> ceiling = {};
+  std::optional<Time> floor = {}, ceiling = {};
 };
 
 struct Options {
   std::string device = {};
-  int workers = 0;
-  int concurrency = 0;
+  int workers = 0, concurrency = 0;
   std::int64_t max_payload = 0;
   std::int64_t max_jobs = 0;
   std::int64_t max_bytes = 0;
@@ -173,8 +165,7 @@ struct Options {
 
 struct ListQuery {
   std::optional<State> state = {};
-  std::string queue = {};
-  std::string type = {};
+  std::string queue = {}, type = {};
   int limit = 0;
   JobId after = 0;
 };
@@ -190,9 +181,7 @@ struct ServeOptions {
 struct JobInfo {
   JobId id = 0;
   State state = State::pending;
-  int attempts = 0;
-  int max_attempts = 0;
-  int priority = 0;
+  int attempts = 0, max_attempts = 0, priority = 0;
   bool delivering = false;
   int progress = -1;
   Time created{};
@@ -247,6 +236,7 @@ inline hf_job_spec spec_of(const JobSpec& s, std::vector<std::int64_t>& list) {
   c.unique_key = s.unique_key.c_str();
   c.unique_for_ms = s.unique_for.count();
   c.on_conflict = s.on_conflict;
+  c.debounce_max_ms = s.debounce_max.count();
   c.concurrency_key = s.concurrency_key.c_str();
   c.sink = s.sink.c_str();
   c.callback = s.callback.c_str();
@@ -406,6 +396,8 @@ class Engine {
     c.sink = options.sink.c_str();
     c.callback = options.callback.c_str();
     c.failure_callback = options.failure_callback.c_str();
+    c.rate_limit = options.rate_limit.c_str();
+    c.throttle = options.throttle.c_str();
     F* raw = &owned->handler;
     {
       std::lock_guard lock(kept_->mutex);
@@ -514,14 +506,23 @@ class Engine {
     check(hf_schedule_put(engine_, &c));
   }
   void remove_schedule(const std::string& name) { check(hf_schedule_remove(engine_, name.c_str())); }
-  void pause(const std::string& queue) { check(hf_pause(engine_, queue.c_str())); }
+  void pause(const std::string& queue, const std::string& reason = {}, Milliseconds time = {}) { check(hf_pause_for(engine_, queue.c_str(), reason.c_str(), time.count())); }
   void resume(const std::string& queue) { check(hf_resume(engine_, queue.c_str())); }
   void set_queue(const std::string& queue, const QueueSettings& settings) {
     hf_queue_settings c = HF_QUEUE_SETTINGS_INIT;
     c.concurrency = settings.concurrency;
-    if (settings.slack) c.slack_ms = *settings.slack == Milliseconds::zero() ? -1 : settings.slack->count();
+    const auto duration = [](const auto& d) { return !d ? 0 : *d == Milliseconds::zero() ? -1 : d->count(); };
+    c.key_concurrency = settings.key_concurrency;
+    c.slack_ms = duration(settings.slack);
+    c.aging_ms = duration(settings.aging);
     if (settings.windows) c.windows = settings.windows->c_str();
     c.time_zone = settings.time_zone.c_str();
+    c.rate_limit = settings.rate_limit.c_str();
+    c.throttle = settings.throttle.c_str();
+    c.key_rate_limit = settings.key_rate_limit.c_str();
+    c.key_throttle = settings.key_throttle.c_str();
+    c.order = settings.order;
+    if (settings.fair) c.fair = *settings.fair ? 1 : -1;
     check(hf_queue_set(engine_, queue.c_str(), &c));
   }
   void confirm_clock() { check(hf_clock_confirm(engine_)); }

@@ -304,11 +304,13 @@ Status set_queue(AdminDesk& desk, AdminCall& call) {
 }
 
 Status pause_queue(AdminDesk& desk, AdminCall& call) {
-  return change_queue(desk, call, QueuePause{call.names[0], true});
+  auto pause = parse_pause(call.names[0], call.request.body);
+  if (!pause) return pause.error();
+  return change_queue(desk, call, std::move(*pause));
 }
 
 Status resume_queue(AdminDesk& desk, AdminCall& call) {
-  return change_queue(desk, call, QueuePause{call.names[0], false});
+  return change_queue(desk, call, QueuePause{.name = call.names[0], .paused = false});
 }
 
 Status drain_queue(AdminDesk& desk, AdminCall& call) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/names.h"
+#include "core/rate.h"
 #include "core/units.h"
 #include "platform/json.h"
 
@@ -406,6 +407,22 @@ extern "C" int hf_list(hf_engine* handle, const hf_list_query* given, hf_list_fn
 
 // ---- handlers, schedules, queues -----------------------------------------------------------------------------
 
+namespace {
+// Null and "" say nothing. `prefix`: of the names of the fields. `Out`: Rate, or an optional one.
+template <class Out>
+Status rates_of(const char* prefix, const char* rate_limit, const char* throttle, Out* limit_out, Out* throttle_out) {
+  auto read = [prefix](const char* field, const char* text, Result<Rate> (*parse)(std::string_view), Out* out) -> Status {
+    if (text == nullptr || text[0] == 0) return ok_status();
+    const Result<Rate> rate = parse(text);
+    if (!rate) return Error{rate.error().code, std::string(prefix) + field + ": " + rate.error().message};
+    *out = *rate;
+    return ok_status();
+  };
+  HF_TRY(read("rate_limit", rate_limit, parse_rate_limit, limit_out));
+  return read("throttle", throttle, parse_throttle, throttle_out);
+}
+}  // namespace
+
 extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn function, void* user, const hf_handler_options* opts) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
@@ -422,6 +439,7 @@ extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn fu
   spec.sink = capi::text(c.sink);
   spec.callback = capi::text(c.callback);
   spec.failure_callback = capi::text(c.failure_callback);
+  if (Status rates = rates_of("", c.rate_limit, c.throttle, &spec.rates.rate_limit, &spec.rates.throttle); !rates) return fail(handle, rates.error());
   Result<Policy> policy = capi::policy_of(c.max_attempts, c.timeout_ms, c.backoff);
   if (!policy) return fail(handle, policy.error());
   spec.policy = std::move(*policy);
@@ -476,6 +494,10 @@ extern "C" int hf_pause(hf_engine* handle, const char* queue) try {
   if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
   return one(handle, QueuePause{queue, true});
 } HF_NO_THROW(handle)
+extern "C" int hf_pause_for(hf_engine* handle, const char* queue, const char* reason, int64_t for_ms) try {
+  if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
+  return one(handle, QueuePause{queue, true, reason != nullptr ? reason : "", for_ms});
+} HF_NO_THROW(handle)
 extern "C" int hf_resume(hf_engine* handle, const char* queue) try {
   if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
   return one(handle, QueuePause{queue, false});
@@ -492,6 +514,14 @@ extern "C" int hf_queue_set(hf_engine* handle, const char* queue, const hf_queue
   if (c.slack_ms != 0) s.slack_ms = c.slack_ms == -1 ? 0 : c.slack_ms;
   if (c.windows != nullptr) s.windows = c.windows;
   if (c.time_zone != nullptr && c.time_zone[0] != 0) s.zone = c.time_zone;
+  if (Status rates = rates_of("", c.rate_limit, c.throttle, &s.rate_limit, &s.throttle); !rates) return fail(handle, rates.error());
+  if (Status rates = rates_of("key_", c.key_rate_limit, c.key_throttle, &s.key_rate_limit, &s.key_throttle); !rates) return fail(handle, rates.error());
+  if (c.aging_ms != 0) s.aging_ms = c.aging_ms == -1 ? 0 : c.aging_ms;
+  if (c.key_concurrency != 0) s.key_concurrency = c.key_concurrency;
+  if (c.order < HF_ORDER_DEFAULT || c.order > HF_ORDER_LIFO) return fail(handle, HF_E_INVALID, "order is no value of hf_queue_order");
+  if (c.order != HF_ORDER_DEFAULT) s.order = c.order == HF_ORDER_FIFO ? QueueOrder::fifo : QueueOrder::lifo;
+  if (c.fair < -1 || c.fair > 1) return fail(handle, HF_E_INVALID, "fair is " + std::to_string(c.fair) + ": allowed are 1, -1 and 0, as configured");
+  if (c.fair != 0) s.fair = c.fair == 1;
   return one(handle, QueueSet{queue, std::move(s)});
 } HF_NO_THROW(handle)
 

@@ -65,6 +65,7 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   s.unique_key = text(c.unique_key);
   s.unique_for_ms = c.unique_for_ms;
   s.on_conflict = static_cast<OnConflict>(c.on_conflict);
+  s.debounce_max_ms = c.debounce_max_ms;
   s.concurrency_key = text(c.concurrency_key);
   s.sink = text(c.sink);
   s.callback = text(c.callback);

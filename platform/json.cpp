@@ -2,6 +2,7 @@
 
 #include "core/callbacks.h"
 #include "core/names.h"
+#include "core/rate.h"
 #include "core/units.h"
 #include "platform/json_choices.h"
 #include "platform/json_spec.h"
@@ -153,18 +154,28 @@ void put_settings(Json* json, const QueueSettings& settings) {
   if (settings.slack_ms) (*json)["slack"] = format_duration(*settings.slack_ms);
   if (settings.windows) (*json)["windows"] = *settings.windows;
   if (settings.zone) (*json)["tz"] = *settings.zone;
+  if (settings.rate_limit) (*json)["rate_limit"] = format_rate_limit(*settings.rate_limit);
+  if (settings.throttle) (*json)["throttle"] = format_throttle(*settings.throttle);
+  if (settings.key_concurrency) (*json)["key_concurrency"] = *settings.key_concurrency;
+  if (settings.key_rate_limit) (*json)["key_rate_limit"] = format_rate_limit(*settings.key_rate_limit);
+  if (settings.key_throttle) (*json)["key_throttle"] = format_throttle(*settings.key_throttle);
+  if (settings.order) (*json)["order"] = name_in(kQueueOrders, *settings.order);
+  if (settings.aging_ms) (*json)["aging"] = format_duration(*settings.aging_ms);
+  if (settings.fair) (*json)["fair"] = *settings.fair;
 }
 
 Json queue_object(const QueueInfo& queue) {
   Json json;
   json["name"] = queue.name;
   json["paused"] = queue.paused;
+  put_text(&json, "pause_reason", queue.pause_reason);
+  put_time(&json, "resumes", queue.resumes_wall_ms);
   json["draining"] = queue.draining;
   json["open"] = queue.open;
   put_time(&json, queue.open ? "closes" : "opens", queue.changes_wall_ms);
   json["pending"] = queue.pending;
   json["running"] = queue.running;
-  json["concurrency"] = nullptr;
+  if (!queue.settings.concurrency) json["concurrency"] = nullptr;
   put_settings(&json, queue.settings);
   if (queue.set == QueueSettings()) return json;
   Json set;

@@ -51,6 +51,11 @@ inline constexpr std::array<JsonChoice<Overlap>, 3> kOverlaps = {{
     {"cancel", Overlap::cancel},
 }};
 
+inline constexpr std::array<JsonChoice<QueueOrder>, 2> kQueueOrders = {{
+    {"fifo", QueueOrder::fifo},
+    {"lifo", QueueOrder::lifo},
+}};
+
 // "" for a value that is none.
 template <class E, size_t N>
 std::string name_in(const std::array<JsonChoice<E>, N>& choices, E value) {

@@ -3,6 +3,7 @@
 #include <mbedtls/base64.h>
 
 #include "core/names.h"
+#include "core/rate.h"
 #include "core/window.h"
 #include "platform/json_choices.h"
 
@@ -39,6 +40,14 @@ bool read_windows(const JsonValue& v, std::string* windows) {
   if (!v.expect(JsonNode::Kind::string)) return false;
   if (auto parsed = Windows::parse(v.node().text); !parsed) return v.fail(parsed.error().message);
   *windows = v.node().text;
+  return true;
+}
+
+bool read_rate(const JsonValue& v, Rate* rate, Result<Rate> (*parse)(std::string_view)) {
+  if (!v.expect(JsonNode::Kind::string)) return false;
+  const Result<Rate> read = parse(v.node().text);
+  if (!read) return v.fail(read.error().message);
+  *rate = *read;
   return true;
 }
 
@@ -124,8 +133,10 @@ constexpr JsonField<JobSpec> kJobFields[] = {
      [](JobSpec& s, const JsonValue& v) { return v.duration(&s.unique_for_ms, 1, kDelayMax); }},
     {"on_conflict", "choice",
      [](JobSpec& s, const JsonValue& v) { return v.choice(&s.on_conflict, kConflicts); }},
+    {"debounce_max", "duration",
+     [](JobSpec& s, const JsonValue& v) { return v.duration(&s.debounce_max_ms, 1, kDelayMax); }},
 };
-constexpr size_t kOfJobAlone = 5;
+constexpr size_t kOfJobAlone = 6;
 
 constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
@@ -171,15 +182,32 @@ constexpr JsonField<QueueSettings> kQueueFields[] = {
      [](QueueSettings& q, const JsonValue& v) { return read_windows(v, &q.windows.emplace()); }},
     {"tz", "string",
      [](QueueSettings& q, const JsonValue& v) { return v.text(&q.zone.emplace(), kZoneNameMax); }},
+    {"rate_limit", "rate",
+     [](QueueSettings& q, const JsonValue& v) { return read_rate_limit(v, &q.rate_limit.emplace()); }},
+    {"throttle", "rate",
+     [](QueueSettings& q, const JsonValue& v) { return read_throttle(v, &q.throttle.emplace()); }},
+    {"aging", "duration",
+     [](QueueSettings& q, const JsonValue& v) { return v.duration(&q.aging_ms.emplace(), 0, kAgingMaxMs); }},
     {"concurrency", "number",
      [](QueueSettings& q, const JsonValue& v) {
-       int concurrency = 0;
-       if (!v.integer(&concurrency, 1, kQueueConcurrencyMax)) return false;
-       q.concurrency = concurrency;
-       return true;
+       return v.integer(&q.concurrency.emplace(), 1, kQueueConcurrencyMax);
      }},
+    {"key_concurrency", "number",
+     [](QueueSettings& q, const JsonValue& v) {
+       return v.integer(&q.key_concurrency.emplace(), 1, kQueueConcurrencyMax);
+     }},
+    {"key_rate_limit", "rate",
+     [](QueueSettings& q, const JsonValue& v) {
+       return read_rate_limit(v, &q.key_rate_limit.emplace());
+     }},
+    {"key_throttle", "rate",
+     [](QueueSettings& q, const JsonValue& v) { return read_throttle(v, &q.key_throttle.emplace()); }},
+    {"order", "choice",
+     [](QueueSettings& q, const JsonValue& v) { return v.choice(&q.order, kQueueOrders); }},
+    {"fair", "bool",
+     [](QueueSettings& q, const JsonValue& v) { return v.boolean(&q.fair.emplace()); }},
 };
-constexpr size_t kOfQueueAlone = 1;
+constexpr size_t kOfQueueAlone = 6;  // a sink has an order of its own
 
 constexpr JsonField<Edit> kEditFields[] = {
     {"payload", "any",
@@ -255,6 +283,9 @@ std::span<const JsonField<QueueSettings>> sink_queue_fields() {
   return std::span(kQueueFields).first(std::size(kQueueFields) - kOfQueueAlone);
 }
 
+bool read_rate_limit(const JsonValue& v, Rate* rate) { return read_rate(v, rate, parse_rate_limit); }
+bool read_throttle(const JsonValue& v, Rate* rate) { return read_rate(v, rate, parse_throttle); }
+
 bool read_backoff(const JsonValue& object, BackoffSpec* backoff) {
   if (!read_fields(object, {{kBackoffFields, *backoff}})) return false;
   if (backoff->kind == BackoffKind::list && backoff->list_ms.empty()) {
@@ -327,6 +358,28 @@ Result<QueueSettings> parse_queue_settings(std::string_view body) {
     return read_fields(v, {{kQueueFields, settings}});
   }));
   return settings;
+}
+
+Result<QueuePause> parse_pause(std::string_view name, std::string_view body) {
+  static constexpr JsonField<QueuePause> kFields[] = {
+      {"reason", "string",
+       [](QueuePause& p, const JsonValue& v) { return v.text(&p.reason, HF_REASON_MAX); }},
+      {"for", "duration",
+       [](QueuePause& p, const JsonValue& v) { return v.duration(&p.for_ms, 1, kPauseMaxMs); }},
+      {"until", "time",
+       [](QueuePause& p, const JsonValue& v) {
+         if (!v.time(&p.until_wall_ms)) return false;
+         if (p.until_wall_ms == 0) p.until_wall_ms = 1;  // 1970 is past, not unset
+         return true;
+       }},
+  };
+  QueuePause pause;
+  pause.name = name;
+  if (body.empty()) return pause;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    return read_fields(v, {{kFields, pause}}) && exclusive(v, "for", "until");
+  }));
+  return pause;
 }
 
 Result<ScheduleBackfill> parse_backfill(std::string_view body) {

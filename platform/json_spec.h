@@ -25,12 +25,15 @@ std::span<const JsonField<QueueSettings>> sink_queue_fields();  // of the queue 
 bool read_job(const JsonValue& object, JobSpec* spec);
 bool read_schedule(const JsonValue& object, ScheduleSpec* spec);
 bool read_backoff(const JsonValue& object, BackoffSpec* backoff);
+bool read_rate_limit(const JsonValue& text, Rate* rate);
+bool read_throttle(const JsonValue& text, Rate* rate);
 
 // Bodies of requests. HF_E_INVALID names the field, what was found and what is allowed.
 Result<Enqueue> parse_enqueue(std::string_view body);  // a job, or {"jobs": [job, ...]}
 Result<Edit> parse_edit(JobId id, std::string_view body);
 Result<ScheduleSpec> parse_schedule(std::string_view name, std::string_view body);
 Result<QueueSettings> parse_queue_settings(std::string_view body);
+Result<QueuePause> parse_pause(std::string_view name, std::string_view body);  // {"reason": "...", "for": "2h"}; it may be empty
 Result<ScheduleBackfill> parse_backfill(std::string_view body);  // {"from": TIME, "to": TIME}
 Result<SetLink> parse_link(std::string_view body);  // {"link": "metered"}; null: as the configuration says
 Result<Backup> parse_backup(std::string_view body);  // {"path": "/absolute"}

@@ -26,7 +26,7 @@ _holdfast() {
       serve) words="--config --db --check $common" ;;
       simulate) words="--config --from --for --to --schedule --run-time --outage --suspend --clock-lost --set-clock --device --tz
         --seed --wakeups --jobs --summary --limit $common" ;;
-      add) words="--delay --at --unique --unique-for --on-conflict --wait $job $common" ;;
+      add) words="--delay --at --unique --unique-for --on-conflict --debounce-max --wait $job $common" ;;
       list) words="--state --queue --type --limit --after $common" ;;
       wait) words="--timeout $common" ;;
       retry) words="--all-dead $common" ;;
@@ -59,8 +59,9 @@ _holdfast() {
           words="list pause resume drain set"
         else
           case $sub in
-            pause|resume|drain) words="$(_holdfast_names queues) $common" ;;
-            set) words="$(_holdfast_names queues) concurrency= slack= windows= tz= $common" ;;
+            pause) words="--reason --for --until $(_holdfast_names queues) $common" ;;
+            resume|drain) words="$(_holdfast_names queues) $common" ;;
+            set) words="$(_holdfast_names queues) concurrency= rate_limit= throttle= key_concurrency= key_rate_limit= key_throttle= order= aging= fair= slack= windows= tz= $common" ;;
             *) words=$common ;;
           esac
         fi ;;

@@ -198,6 +198,16 @@ TEST_CASE_FIXTURE(Errors, "hf_list, hf_cancel, hf_retry, hf_pause") {
   CHECK(hf_resume(engine, nullptr) == HF_E_INVALID);
   CHECK(hf_pause(engine, "not yet used") == HF_E_INVALID);
   CHECK(hf_pause(engine, "not-yet-used") == HF_OK);
+  CHECK(hf_pause_for(nullptr, "q", nullptr, 0) == HF_E_STATE);
+  CHECK(hf_pause_for(engine, nullptr, nullptr, 0) == HF_E_INVALID);
+  CHECK(hf_pause_for(engine, "a b", nullptr, 0) == HF_E_INVALID);
+  CHECK(hf_pause_for(engine, "q", nullptr, -1) == HF_E_INVALID);
+  CHECK(hf_pause_for(engine, "q", nullptr, 366LL * 86400 * 1000 + 1) == HF_E_INVALID);
+  CHECK(hf_pause_for(engine, "q", nullptr, 366LL * 86400 * 1000) == HF_OK);
+  CHECK(hf_pause_for(engine, "q", "\xff", 0) == HF_E_INVALID);
+  CHECK(hf_pause_for(engine, "q", std::string(HF_REASON_MAX + 1, 'r').c_str(), 0) == HF_E_TOO_LARGE);
+  CHECK(hf_pause_for(engine, "q", std::string(HF_REASON_MAX, 'r').c_str(), 1) == HF_OK);
+  CHECK(hf_pause_for(engine, "q", nullptr, 0) == HF_OK);
 }
 
 TEST_CASE_FIXTURE(Errors, "hf_list stops when it is told to, and is filtered") {
@@ -257,6 +267,54 @@ TEST_CASE_FIXTURE(Errors, "hf_queue_set") {
   CHECK(set(10000, 86400000, "0 0 29 2 * for 1s", "") == HF_OK);
   CHECK(set(1, -1, "", "UTC") == HF_OK);
   CHECK(set(0, 0, nullptr, nullptr) == HF_OK);
+  auto rates = [&](const char* rate_limit, const char* throttle) {
+    s = HF_QUEUE_SETTINGS_INIT;
+    s.rate_limit = rate_limit;
+    s.throttle = throttle;
+    return hf_queue_set(engine, "q", &s);
+  };
+  CHECK(rates("10/1m burst 11", nullptr) == HF_E_INVALID);
+  CHECK(says("rate_limit: \"10/1m burst 11\""));
+  CHECK(rates(nullptr, "1001/1s") == HF_E_INVALID);
+  CHECK(says("throttle: "));
+  CHECK(rates("10000/366d", "1000/1s") == HF_OK);
+  CHECK(rates("off", "") == HF_OK);
+  CHECK(register_code([](hf_handler_options& o) { o.rate_limit = "x"; }) == HF_E_INVALID);
+  CHECK(says("rate_limit: "));
+  CHECK(register_code([](hf_handler_options& o) { o.throttle = "1/0s"; }) == HF_E_INVALID);
+  CHECK(says("throttle: "));
+  CHECK(register_code([](hf_handler_options& o) { o.rate_limit = "5/1s", o.throttle = "1/100ms"; }) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Errors, "hf_queue_set: the order, and the limits of keys") {
+  using S = hf_queue_settings;
+  S s;
+  auto set = [&](const std::function<void(S&)>& change) {
+    s = HF_QUEUE_SETTINGS_INIT;
+    change(s);
+    return hf_queue_set(engine, "q", &s);
+  };
+  auto refused = [&](const char* message, const std::function<void(S&)>& change) {
+    CAPTURE(message);
+    CHECK(set(change) == HF_E_INVALID);
+    CHECK(std::string(hf_errmsg(engine)).starts_with(message));
+  };
+  refused("key_concurrency is -1; allowed is 1 to 10000", [](S& q) { q.key_concurrency = -1; });
+  refused("key_concurrency is 10001", [](S& q) { q.key_concurrency = 10001; });
+  refused("key_rate_limit: \"10/1m burst 11\"", [](S& q) { q.key_rate_limit = "10/1m burst 11"; });
+  refused("key_throttle: \"1001/1s\"", [](S& q) { q.key_throttle = "1001/1s"; });
+  refused("aging is -2 ms; allowed is 0s to 366d", [](S& q) { q.aging_ms = -2; });
+  refused("aging is ", [](S& q) { q.aging_ms = 366LL * 86400000 + 1; });
+  refused("order is no value of hf_queue_order", [](S& q) { q.order = -1; });
+  refused("order is no value of hf_queue_order", [](S& q) { q.order = HF_ORDER_LIFO + 1; });
+  refused("fair is 2: allowed are", [](S& q) { q.fair = 2; });
+  refused("fair is -2: allowed are", [](S& q) { q.fair = -2; });
+  CHECK(set([](S& q) { q.key_concurrency = 10000, q.key_rate_limit = "10000/366d", q.key_throttle = "1000/1s"; }) == HF_OK);
+  CHECK(set([](S& q) { q.aging_ms = 366LL * 86400000, q.order = HF_ORDER_LIFO, q.fair = 1; }) == HF_OK);
+  CHECK(set([](S& q) { q.aging_ms = -1, q.order = HF_ORDER_FIFO, q.fair = -1; }) == HF_OK);
+  CHECK(set([](S& q) { q.key_rate_limit = "", q.key_throttle = "off"; }) == HF_OK);
+  // A program that was built before there were these: what lies behind its struct is none of them.
+  CHECK(set([](S& q) { q.order = 77, q.fair = 77, q.key_rate_limit = "x", q.struct_size = offsetof(S, rate_limit); }) == HF_OK);
 }
 
 TEST_CASE_FIXTURE(Errors, "hf_schedule_put and hf_schedule_remove") {

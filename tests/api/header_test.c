@@ -67,7 +67,8 @@
   F(hf_job_spec, tags, 192) \
   F(hf_job_spec, callback, 200) \
   F(hf_job_spec, failure_callback, 208) \
-  S(hf_job_spec, 216) \
+  F(hf_job_spec, debounce_max_ms, 216) \
+  S(hf_job_spec, 224) \
   F(hf_job_info, struct_size, 0) \
   F(hf_job_info, owned_, 8) \
   F(hf_job_info, id, 16) \
@@ -109,7 +110,9 @@
   F(hf_handler_options, sink, 88) \
   F(hf_handler_options, callback, 96) \
   F(hf_handler_options, failure_callback, 104) \
-  S(hf_handler_options, 112) \
+  F(hf_handler_options, rate_limit, 112) \
+  F(hf_handler_options, throttle, 120) \
+  S(hf_handler_options, 128) \
   F(hf_schedule_spec, struct_size, 0) \
   F(hf_schedule_spec, name, 8) \
   F(hf_schedule_spec, cron, 16) \
@@ -119,7 +122,7 @@
   F(hf_schedule_spec, overlap, 44) \
   F(hf_schedule_spec, options, 48) \
   F(hf_schedule_spec, job, 56) \
-  S(hf_schedule_spec, 272) \
+  S(hf_schedule_spec, 280) \
   F(hf_schedule_options, struct_size, 0) \
   F(hf_schedule_options, dst, 8) \
   F(hf_schedule_options, splay_ms, 16) \
@@ -136,7 +139,15 @@
   F(hf_queue_settings, slack_ms, 16) \
   F(hf_queue_settings, windows, 24) \
   F(hf_queue_settings, time_zone, 32) \
-  S(hf_queue_settings, 40) \
+  F(hf_queue_settings, rate_limit, 40) \
+  F(hf_queue_settings, throttle, 48) \
+  F(hf_queue_settings, key_rate_limit, 56) \
+  F(hf_queue_settings, key_throttle, 64) \
+  F(hf_queue_settings, aging_ms, 72) \
+  F(hf_queue_settings, key_concurrency, 80) \
+  F(hf_queue_settings, order, 84) \
+  F(hf_queue_settings, fair, 88) \
+  S(hf_queue_settings, 96) \
   F(hf_stats_info, struct_size, 0) \
   F(hf_stats_info, pending, 8) \
   F(hf_stats_info, running, 16) \
@@ -174,7 +185,7 @@ IS(HF_OK, 0) IS(HF_E_STATE, -2) IS(HF_E_STALE, -19) IS(HF_E_INTERNAL, -99)
 IS(HF_STATE_PENDING, 0) IS(HF_STATE_CANCELLED, 4)
 IS(HF_BACKOFF_LIST, 4) IS(HF_JITTER_PERCENT, 4) IS(HF_CONFLICT_DEBOUNCE, 3) IS(HF_DURABLE_MEMORY, 2)
 IS(HF_RETRY, 1) IS(HF_DEAD, 2) IS(HF_DEFER, 3) IS(HF_ASYNC, 4)
-IS(HF_CATCH_UP_ALL, 2) IS(HF_OVERLAP_CANCEL, 2) IS(HF_LOG_DEBUG, 3)
+IS(HF_CATCH_UP_ALL, 2) IS(HF_OVERLAP_CANCEL, 2) IS(HF_LOG_DEBUG, 3) IS(HF_ORDER_DEFAULT, 0) IS(HF_ORDER_LIFO, 2)
 
 static int failures = 0;
 
@@ -207,6 +218,7 @@ static void inits(void) {
   hf_list_query query = HF_LIST_QUERY_INIT;
   hf_handler_options handler = HF_HANDLER_OPTIONS_INIT;
   hf_schedule_spec schedule = HF_SCHEDULE_SPEC_INIT;
+  hf_queue_settings queue = HF_QUEUE_SETTINGS_INIT;
   hf_stats_info stats = HF_STATS_INFO_INIT;
   hf_serve_options serve = HF_SERVE_OPTIONS_INIT;
   check(options.struct_size == sizeof options && options.log_user == NULL, "HF_OPTIONS_INIT");
@@ -215,6 +227,7 @@ static void inits(void) {
   check(query.struct_size == sizeof query && query.state == -1 && query.after == 0, "HF_LIST_QUERY_INIT");
   check(handler.struct_size == sizeof handler && handler.sink == NULL, "HF_HANDLER_OPTIONS_INIT");
   check(schedule.struct_size == sizeof schedule && schedule.job.struct_size == sizeof job, "HF_SCHEDULE_SPEC_INIT");
+  check(queue.struct_size == sizeof queue && queue.order == HF_ORDER_DEFAULT && queue.fair == 0, "HF_QUEUE_SETTINGS_INIT");
   check(stats.struct_size == sizeof stats && stats.clock_trusted == 0, "HF_STATS_INFO_INIT");
   check(serve.struct_size == sizeof serve && serve.open_view == 0, "HF_SERVE_OPTIONS_INIT");
 }

@@ -182,6 +182,16 @@ TEST_CASE_FIXTURE(WrapperFixture, "the settings of a queue, and slack") {
   std::string figures = engine->stats_json();
   CHECK(figures.find(R"("open":false)") != std::string::npos);
   CHECK(figures.find(R"("set":{"concurrency":2,"slack":"30s","windows":"0 0 29 2 * for 1s"})") != std::string::npos);
+  engine->set_queue("q", {.rate_limit = "10/m", .throttle = "off"});
+  CHECK(engine->stats_json().find(R"("set":{"rate_limit":"10/1m","throttle":"off"})") != std::string::npos);
+  // Each setting comes back as it was put, and is in force.
+  engine->set_queue("q", {.key_concurrency = 3, .aging = 10s, .key_rate_limit = "5/1h burst 2", .key_throttle = "1/s", .order = HF_ORDER_LIFO, .fair = true});
+  const std::string shared = R"("key_concurrency":3,"key_rate_limit":"5/1h burst 2","key_throttle":"1/1s","order":"lifo","aging":"10s","fair":true)";
+  CHECK(engine->stats_json().find(R"("concurrency":null,)" + shared + R"(,"set":{)" + shared + "}") != std::string::npos);
+  engine->set_queue("q", {.aging = 0s, .key_rate_limit = "off", .order = HF_ORDER_FIFO, .fair = false});
+  CHECK(engine->stats_json().find(R"("set":{"key_rate_limit":"off","order":"fifo","aging":"0s","fair":false})") != std::string::npos);
+  CHECK(code_of([&] { engine->set_queue("q", {.aging = 367 * 24h}); }) == HF_E_INVALID);
+  CHECK(code_of([&] { engine->set_queue("q", {.key_throttle = "fast"}); }) == HF_E_INVALID);
   engine->set_queue("q", {.slack = 0s, .windows = ""});
   CHECK(engine->stats_json().find(R"("set":{"slack":"0s","windows":""})") != std::string::npos);
   CHECK(code_of([&] { engine->set_queue("q", {.windows = "8-18"}); }) == HF_E_INVALID);
@@ -223,5 +233,15 @@ TEST_CASE_FIXTURE(WrapperFixture, "queues are paused and resumed, and the figure
   holdfast::JobId id = engine->enqueue({.type = "x"});
   CHECK(engine->stats_json().find("\"pending\":1") != std::string::npos);
   engine->resume("default");
+  CHECK(wait_final(id).state == State::completed);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "a pause with a length ends by itself, and says why") {
+  engine->on("x", [](Job) {});
+  engine->start();
+  engine->pause("default", "printer is broken", std::chrono::hours(1));
+  holdfast::JobId id = engine->enqueue({.type = "x"});
+  CHECK(engine->stats_json().find("\"pause_reason\":\"printer is broken\",\"resumes\":\"2") != std::string::npos);
+  engine->pause("default", "", std::chrono::milliseconds(50));
   CHECK(wait_final(id).state == State::completed);
 }

@@ -203,4 +203,63 @@ void engine_first_claim(const std::string& path) {
   _exit(0);  // not all of the million: the file is thrown away
 }
 
+void engine_crowd(const std::string& path, int jobs, int queues) {
+  Engine engine(path);
+  constexpr int kBatch = 1000, kKeys = 10;
+  std::vector<std::string> names;
+  for (int i = 0; i < std::max(queues, kKeys); ++i) names.push_back("n" + std::to_string(i));
+  std::vector<hf_job_spec> specs(kBatch, engine.spec());
+  for (int made = 0; made < jobs; made += kBatch) {
+    for (int i = 0; i < kBatch; ++i) {
+      hf_job_spec& spec = specs[static_cast<size_t>(i)];
+      spec.type = "held";
+      if (queues == 0) continue;
+      spec.queue = names[static_cast<size_t>((made + i) % queues)].c_str();
+      spec.concurrency_key = names[static_cast<size_t>((made + i) / queues % kKeys)].c_str();
+    }
+    check(hf_enqueue_many(engine.engine, specs.data(), kBatch, nullptr), "hf_enqueue_many", engine.engine);
+  }
+  Line().add("jobs", jobs).print();
+}
+
+void engine_beside(const std::string& path, int jobs) {
+  Semaphore held, ran;
+  Engine engine(path);
+  hf_handler_options one = HF_HANDLER_OPTIONS_INIT;
+  one.concurrency = 1;
+  const auto hold = [](hf_job*, void* user) -> int {
+    static_cast<Semaphore*>(user)->add();
+    for (;;) pause();
+  };
+  check(hf_register(engine.engine, "held", hold, &held, &one), "hf_register", engine.engine);
+  engine.start([](hf_job*, void* user) -> int { return static_cast<Semaphore*>(user)->add(), HF_OK; }, &ran);
+  if (engine.figures().pending > 0) held.take();
+  for (int i = 0; i < jobs; ++i) {
+    engine.enqueue();
+    ran.take();
+  }
+  Line().add("jobs", jobs).print();
+  std::fflush(stdout);
+  _exit(0);  // one runs for ever
+}
+
+void engine_drain(const std::string& path, int jobs) {
+  struct Left {
+    std::atomic<int> jobs;
+    Semaphore none{};
+  } left{jobs};
+  Engine engine(path);
+  const auto run = [](hf_job*, void* user) -> int {
+    auto* l = static_cast<Left*>(user);
+    if (l->jobs.fetch_sub(1) == 1) l->none.add();
+    return HF_OK;
+  };
+  check(hf_register(engine.engine, "held", run, &left, nullptr), "hf_register", engine.engine);
+  check(hf_start(engine.engine), "hf_start", engine.engine);
+  left.none.take();
+  Line().add("jobs", jobs).print();
+  std::fflush(stdout);
+  _exit(0);
+}
+
 }  // namespace hf::bench

@@ -15,4 +15,11 @@ void engine_pipeline(const std::string& path, int jobs, int depth);   // `depth`
 void engine_fill(const std::string& path, int jobs, bool close);
 void engine_first_claim(const std::string& path);  // from hf_open to the first run, and the memory after some runs
 
+
+// Pending jobs of another type in so many queues, each with ten concurrency keys; 0: in one lane.
+void engine_crowd(const std::string& path, int jobs, int queues);
+// The sequential cycle while they wait for their handler, which runs one of them and does not end.
+void engine_beside(const std::string& path, int jobs);
+void engine_drain(const std::string& path, int jobs);  // runs so many of them
+
 }  // namespace hf::bench

@@ -1,4 +1,4 @@
-// bench SCENARIO FILE [JOBS [DEPTH]]: one scenario on a new file, one line of JSON. run.py runs them all.
+// bench SCENARIO FILE [JOBS [DEPTH or QUEUES]]: one scenario on a new file, one line of JSON. run.py runs them all.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +10,7 @@
 int main(int argc, char** argv) {
   using namespace hf::bench;
   if (argc < 3) {
-    std::fprintf(stderr, "usage: bench SCENARIO FILE [JOBS [DEPTH]]\n");
+    std::fprintf(stderr, "usage: bench SCENARIO FILE [JOBS [DEPTH or QUEUES]]\n");
     return 2;
   }
   std::string scenario = argv[1];
@@ -27,6 +27,9 @@ int main(int argc, char** argv) {
   else if (scenario == "fill") engine_fill(path, jobs, true);
   else if (scenario == "fill_kill") engine_fill(path, jobs, false);
   else if (scenario == "first_claim") engine_first_claim(path);
+  else if (scenario == "crowd") engine_crowd(path, jobs, depth);
+  else if (scenario == "beside") engine_beside(path, jobs);
+  else if (scenario == "drain") engine_drain(path, jobs);
   else return std::fprintf(stderr, "bench: no scenario %s\n", scenario.c_str()), 2;
   return 0;
 }

@@ -55,18 +55,35 @@ class Bench:
             if os.path.exists(path + end):
                 os.remove(path + end)
 
-    def instructions(self, scenario, few, many, *rest):
-        """A job, from the difference of two runs, so that opening and closing do not count."""
+    def instructions(self, scenario, few, many, *rest, copy_of=None):
+        """A job, from the difference of two runs, so that opening and closing do not count. Each on a copy of that file."""
         if shutil.which("valgrind") is None:
             return None
         counts = []
         for jobs in (few, many):
             log = os.path.join(self.folder, "callgrind.log")
-            self.run(scenario, jobs, *rest, delay_us=0, before=(
+            path = self.path()
+            if copy_of is not None:
+                shutil.copy(copy_of, path)
+            self.run(scenario, jobs, *rest, path=path, delay_us=0, before=(
                 "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log}"))
+            self.remove(path)
             with open(log) as file:
                 counts.append(int(re.search(r"Collected : (\d+)", file.read()).group(1)))
         return (counts[1] - counts[0]) / (many - few)
+
+    def crowded(self, jobs, queues, few, many):
+        """Instructions a job beside so many that wait in so many queues and keys, and of those themselves, over those without."""
+        if shutil.which("valgrind") is None:
+            return {}
+        crowd, lane = self.path(), self.path()
+        self.run("crowd", jobs, queues, path=crowd, delay_us=0)
+        self.run("crowd", jobs, 0, path=lane, delay_us=0)
+        figures = {"beside": self.instructions("beside", few, many, copy_of=crowd) / self.instructions("beside", few, many),
+                   "drain": self.instructions("drain", few, many, copy_of=crowd) / self.instructions("drain", few, many, copy_of=lane)}
+        self.remove(crowd)
+        self.remove(lane)
+        return figures
 
     def idle_daemon(self, program):
         """The daemon with a handler, a schedule and a sink, once it answers."""
@@ -119,7 +136,7 @@ def million_of(bench, jobs):
     return result
 
 
-def rows_of(rounds, million, instructions, idle, cron, jobs, handshakes):
+def rows_of(rounds, million, instructions, crowded, idle, cron, jobs, handshakes):
     """(figure, value, goal as text, met or None)"""
     def med(get):
         return statistics.median(get(r) for r in rounds)
@@ -152,6 +169,9 @@ def rows_of(rounds, million, instructions, idle, cron, jobs, handshakes):
     for name, value in instructions.items():
         if value is not None:
             row(name, value / 1000, "k")
+    if crowded:
+        row(f"… beside {jobs:,} that wait in 1,000 queues with 10,000 keys, over none", crowded["beside"], "×", 1.3)
+        row("… of these themselves, over as many in one queue", crowded["drain"], "×", 1.3)
     for name, figures in idle.items():
         row(f"idle, {name}: RSS", figures["rss_kib"] / 1024, "MiB", 6)
         row("… anonymous", figures["rss_anon_kib"] / 1024, "MiB")
@@ -221,7 +241,7 @@ def main():
         measure(args, kept)
     with open(kept) as file:
         data = json.load(file)
-    rows = rows_of(data["rounds"], data["million"], data["instructions"], data["idle"], data.get("cron", []), data.get("pending", 1000000), data.get("handshakes", {}))
+    rows = rows_of(data["rounds"], data["million"], data["instructions"], data.get("crowded", {}), data["idle"], data.get("cron", []), data.get("pending", 1000000), data.get("handshakes", {}))
     for name, value, goal, met, _ in rows:
         print(f"{name:56} {value:>12}   {goal:10} {'' if met is None else 'ok' if met else 'MISSED'}")
     if args.page:
@@ -242,14 +262,15 @@ def measure(args, kept):
         instructions = {"instructions a job, sequential": bench.instructions("sequential", 200, 700),
                         "instructions a job, 50 in flight": bench.instructions("pipeline", 1000, 6000, 50),
                         "instructions a job, bare pipeline": bench.instructions("bare_pipeline", 1000, 6000, 50)}
+        crowded = bench.crowded(args.million, 1000, 1000, 6000) if args.million else {}
         cron = [bench.cron() for _ in range(args.rounds)]
         million = million_of(bench, args.million) if args.million else {}
         handshakes = tls.handshakes(os.path.join(bench.programs, "bench_tls"), folder) if shutil.which("valgrind") and shutil.which("openssl") else {}
-    rows = rows_of(rounds, million, instructions, idle, cron, args.million, handshakes)
+    rows = rows_of(rounds, million, instructions, crowded, idle, cron, args.million, handshakes)
     with open(kept, "w") as file:
         json.dump({"machine": f"{machine()}; {datetime.date.today().isoformat()}; revision {revision()}; {args.rounds} rounds.",
                    "figures": [{"figure": r[0], "value": r[4], "goal": r[2], "met": r[3]} for r in rows],
-                   "pending": args.million, "rounds": rounds, "million": million, "instructions": instructions, "idle": idle, "cron": cron, "handshakes": handshakes}, file, indent=1)
+                   "pending": args.million, "rounds": rounds, "million": million, "instructions": instructions, "crowded": crowded, "idle": idle, "cron": cron, "handshakes": handshakes}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ class Fleet {
  private:
   TempFolder folder_;
   std::unique_ptr<Store> store_ = Store::open({.path = folder_ / "queue.db", .vfs = ""}).value();
-  Lanes lanes_{*store_, utc_only()};
+  Rates rates_{*store_};
+  Lanes lanes_{*store_, rates_, utc_only()};
   Running running_;
   Suspects suspects_;
   Budgets budgets_{*store_};
@@ -85,7 +86,7 @@ class Fleet {
   Limits limits_ = resolve({}).value();
   Stats stats_;
   std::string key_prefix_ = "gw-1-";
-  Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, random_, limits_, stats_, key_prefix_, plain_callback_text};
+  Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, rates_, random_, limits_, stats_, key_prefix_, plain_callback_text};
   Jobs jobs_{turn_};
 };
 

@@ -1,6 +1,8 @@
 // Lanes: windows over the file that are the first ready jobs, whatever happens to them.
 #include "core/lanes.h"
 
+#include <array>
+
 #include "engine_fixture.h"
 
 using namespace hf;
@@ -11,7 +13,7 @@ namespace {
 // A store with one lane; what is in it is said twice: to the lanes, and here.
 class LanesFixture {
  public:
-  LanesFixture() : store(open_store()), lanes(*store, utc_only()) {
+  LanesFixture() : store(open_store()), rates(*store), lanes(*store, rates, utc_only()) {
     store->begin(false);
     lane = *lanes.intern("q", "x", "", nullptr);
     RunnerSpec r;
@@ -48,15 +50,16 @@ class LanesFixture {
   JobId first() const {
     const ReadyEntry* best = nullptr;
     for (auto& [id, e] : all) {
-      if (e.due_ms <= now && (best == nullptr || e < *best)) best = &e;
+      if (e.due_ms <= now && (best == nullptr || before(e, *best, lane->order))) best = &e;
     }
     return best != nullptr ? best->id : 0;
   }
   JobId take() {
     lanes.activate_due(now);
+    lanes.settle(*lane->queue, now);
+    REQUIRE(lane->place.has_value() == lane->active);
+    REQUIRE(lane->group->places.size() == (lane->active ? 1 : 0));
     if (!lane->active) return 0;
-    const ReadyEntry* e = lanes.peek(*lane, now);
-    if (e == nullptr) return 0;
     JobId id = lane->window.front().id;
     lanes.taken(*lane, id);
     store->set_running(id, 1);
@@ -66,6 +69,7 @@ class LanesFixture {
   hf::test::FaultyVfs disk;
   const TempFolder dir;
   std::unique_ptr<Store> store;
+  Rates rates;
   Lanes lanes;
   Lane* lane = nullptr;
   int64_t now = 1000;
@@ -75,8 +79,12 @@ class LanesFixture {
 }  // namespace
 
 TEST_CASE_FIXTURE(LanesFixture, "a random life of a lane: always the first ready job, counts and next due time right") {
-  for (uint64_t seed = 1; seed <= 10; ++seed) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
     Random random(seed);
+    QueueSettings settings;
+    settings.aging_ms = std::array{0, 7, 40, 60000}[seed % 4];
+    if (seed % 5 == 0) settings.order = QueueOrder::lifo;
+    REQUIRE(lanes.set_queue(*lane->queue, settings).ok());
     JobId next_id = static_cast<JobId>(seed) * 100000;
     for (int step = 0; step < 600; ++step) {
       auto any = [&] {
@@ -88,7 +96,7 @@ TEST_CASE_FIXTURE(LanesFixture, "a random life of a lane: always the first ready
       switch (random.below(8)) {
         case 0: case 1:
           for (int64_t n = random.between(1, random.below(10) == 0 ? 300 : 5); n > 0; --n) {
-            add(next_id++, static_cast<int>(random.between(-1, 1)), due());
+            add(next_id++, static_cast<int>(random.between(-2, 2)), due());
           }
           break;
         case 2:

@@ -111,7 +111,7 @@ class Model : public EngineFixture {
       case 12: play({Retry{any_job()}}); break;
       case 13: remove(); break;
       case 14: edit(); break;
-      case 15: play({QueuePause{any(kQueues), one_in(2)}}); break;
+      case 15: play({QueuePause{any(kQueues), one_in(2), "", one_in(2) ? 1 + static_cast<int64_t>(below(20000)) : 0}}); break;
       case 16: look(); break;
       case 17: odd(); break;
       case 18: kill(); break;
@@ -131,6 +131,7 @@ class Model : public EngineFixture {
     if (one_in(6)) {
       s.unique_key = "u" + std::to_string(below(5));
       s.on_conflict = static_cast<OnConflict>(below(4));
+      if (s.on_conflict == OnConflict::debounce && s.delay_ms == 0 && s.at_wall_ms == 0) s.on_conflict = OnConflict::replace;
       if (one_in(2)) s.unique_for_ms = random.between(1, 10000);
     }
     if (one_in(8)) s.sink = "s";

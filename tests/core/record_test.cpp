@@ -7,6 +7,7 @@
 
 #include "core/random.h"
 #include "core/requests.h"
+#include "core/store.h"
 
 using namespace hf;
 
@@ -61,6 +62,56 @@ TEST_CASE("the job of a schedule comes back as it went in") {
   CHECK(decode_spec(encode_spec(JobSpec{})) == JobSpec{});
 }
 
+TEST_CASE("the settings of a queue come back as they went in, and each by itself; none take no bytes") {
+  const std::vector<QueueSettings> each = {
+      {.concurrency = 10000}, {.slack_ms = 0}, {.windows = ""}, {.windows = "22:00-06:00"}, {.zone = "Europe/Berlin"}, {.rate_limit = Rate{10, 60000, 3}},
+      {.rate_limit = Rate{}}, {.throttle = Rate{1, 1000, 1}}, {.key_concurrency = 10000}, {.key_rate_limit = Rate{7, 1, 7}}, {.key_rate_limit = Rate{}},
+      {.key_throttle = Rate{1, kRatePerMaxMs, 1}}, {.order = QueueOrder::fifo}, {.order = QueueOrder::lifo}, {.aging_ms = 0}, {.aging_ms = kAgingMaxMs},
+      {.fair = false}, {.fair = true}};
+  QueueSettings all;
+  for (const QueueSettings& one : each) {
+    CHECK(decode_queue(encode_queue(one)) == one);
+    CHECK_FALSE(encode_queue(one).empty());
+    all = over(one, all);
+  }
+  CHECK(decode_queue(encode_queue(all)) == all);
+  CHECK(all.fair == true);
+  CHECK(all.order == QueueOrder::lifo);
+  CHECK(encode_queue({}).empty());
+}
+
+TEST_CASE("settings that no queue can have count as none, or as the nearest") {
+  CHECK(decode_queue(encode_queue({.key_concurrency = 0})) == QueueSettings());
+  CHECK(decode_queue(encode_queue({.key_concurrency = kQueueConcurrencyMax + 1})) == QueueSettings());
+  CHECK(decode_queue(encode_queue({.key_throttle = Rate{kRateRunsMax, 1, 1}})) == QueueSettings());
+  CHECK(decode_queue(encode_queue({.order = static_cast<QueueOrder>(77)})) == QueueSettings{.order = QueueOrder::fifo});
+  CHECK(decode_queue(encode_queue({.aging_ms = std::numeric_limits<int64_t>::max()})) == QueueSettings{.aging_ms = kAgingMaxMs});
+  CHECK(decode_queue(encode_queue({.aging_ms = -1})) == QueueSettings{.aging_ms = 0});
+}
+
+TEST_CASE("a pause comes back beside the settings, and is nothing where it is off") {
+  const Pause pause = {true, "printer is broken", 7200001};
+  const QueueSettings set = {.concurrency = 2, .fair = true};
+  CHECK(queue_row("q", true, encode_queue(set, pause)).pause == pause);
+  CHECK(queue_row("q", true, encode_queue(set, pause)).set == set);
+  CHECK(decode_queue(encode_queue(set, pause)) == set);
+  CHECK(queue_row("q", true, encode_queue({}, {true, "", 1})).pause == Pause{true, "", 1});
+  CHECK(queue_row("q", true, encode_queue({}, {true, "r", 0})).pause == Pause{true, "r", 0});
+  // As files were before, and what a queue that is open keeps of a pause.
+  CHECK(queue_row("q", true, encode_queue(set)).pause == Pause{true});
+  CHECK(encode_queue(set, {false, "r", 1}) == encode_queue(set));
+  CHECK(queue_row("q", false, encode_queue(set, pause)).pause == Pause());
+  CHECK(encode_queue({}, {true}).empty());
+}
+
+TEST_CASE("a pause that no queue can have counts as the nearest") {
+  const auto read = [](const Pause& p) { return queue_row("q", true, encode_queue({}, p)).pause; };
+  CHECK(read({true, "", -1}).until_ms == 0);
+  CHECK(read({true, "", std::numeric_limits<int64_t>::max()}).until_ms == kTimeMax);
+  CHECK(read({true, std::string(199, 'r') + "\xc3\xa9", 0}).reason == std::string(199, 'r'));
+  CHECK(read({true, "a\xff" "b", 0}).reason == "a?b");
+}
+
 TEST_CASE("a history comes back as it went in, at most ten attempts of it") {
   std::vector<Attempt> h;
   for (int i = 0; i < 12; ++i) h.push_back({i + 1, i % 2 == 1, i * 1000, i, "retry", i == 3 ? "" : "error"});
@@ -95,6 +146,10 @@ TEST_CASE("cut and garbled bytes lose fields, never memory") {
     CHECK(o.policy.backoff.list_ms.size() <= HF_BACKOFF_LIST_MAX);
     CHECK(decode_history(bytes).size() <= HF_HISTORY_MAX);
     decode_spec(bytes);
+    const QueueRow row = queue_row("q", true, bytes);
+    CHECK(row.set.key_concurrency.value_or(1) >= 1);
+    CHECK(row.pause.until_ms >= 0);
+    CHECK(row.pause.reason.size() <= HF_REASON_MAX);
   }
 }
 

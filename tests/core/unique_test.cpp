@@ -80,6 +80,56 @@ TEST_CASE_FIXTURE(EngineFixture, "debounce: each call starts the delay anew, the
   CHECK(take_started().bytes == "5");
 }
 
+TEST_CASE_FIXTURE(EngineFixture, "debounce: debounce_max after the first one it is due, however many come") {
+  handler("x");
+  JobSpec s = keyed("1", OnConflict::debounce);
+  s.delay_ms = 1000;
+  s.debounce_max_ms = 2500;
+  const JobId a = add(s);
+  for (int i = 2; i < 5; ++i) {
+    pass(800);
+    s.payload = std::to_string(i);
+    CHECK(add(s) == a);
+  }
+  CHECK(started.empty());
+  run_for(99);
+  CHECK(started.empty());
+  run_for(1);
+  const RunJob run = take_started();
+  CHECK(run.bytes == "4");
+  // Late ones find it due, or running, and it is one job all the same.
+  end(run, Outcome::done);
+  ask<Done>(QueuePause{"default"});
+  const JobId b = add(s);
+  CHECK(b != a);
+  pass(5000);
+  CHECK(add(s) == b);
+  ask<Done>(QueuePause{"default", false});
+  CHECK(take_started().id == b);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "debounce: what contradicts itself is refused, with both fields") {
+  const auto error = [&](const JobSpec& s) { return refused(Enqueue{{s}}).message; };
+  JobSpec s = keyed("1", OnConflict::debounce);
+  CHECK(error(s) == "on_conflict debounce without delay: that is what starts anew");
+  s.delay_ms = 1000;
+  s.unique_key = "";
+  CHECK(error(s) == "on_conflict debounce without unique_key");
+  s = keyed("1", OnConflict::replace);
+  s.debounce_max_ms = 1000;
+  CHECK(error(s) == "debounce_max without on_conflict debounce");
+  s.on_conflict = OnConflict::debounce;
+  s.delay_ms = 1001;
+  CHECK(error(s) == "debounce_max is shorter than delay");
+  s.delay_ms = 1000;
+  (void)add(s);
+  s.delay_ms = 0;
+  s.at_wall_ms = now.wall_ms + 1000;
+  CHECK(error(s) == "debounce_max and at exclude each other: it is the longest delay");
+  s.debounce_max_ms = -1;
+  CHECK(error(s).find("debounce_max_ms") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(EngineFixture, "debounce: the ttl starts anew with the delay") {
   handler("x");
   JobSpec s = keyed("1", OnConflict::debounce);

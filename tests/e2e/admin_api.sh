@@ -52,7 +52,10 @@ http 201 '"id":' -X POST $at/v1/schedules/s/run
 http 200 '\{\}' -X DELETE $at/v1/schedules/s
 http 404 'there is no schedule' $at/v1/schedules/s
 http 200 '"name":"q","paused":true' -X POST $at/v1/queues/q/pause
-http 200 '"paused":false' -X POST $at/v1/queues/q/resume
+http 200 '"name":"q","paused":true,"pause_reason":"printer","resumes":"20' -X POST $at/v1/queues/q/pause -d '{"reason":"printer","for":"2h"}'
+http 400 'did you mean \\"reason\\"' -X POST $at/v1/queues/q/pause -d '{"reasn":"printer"}'
+http 400 'exclude each other' -X POST $at/v1/queues/q/pause -d '{"for":"1h","until":"2099-01-01T00:00:00Z"}'
+http 200 '"paused":false,"draining"' -X POST $at/v1/queues/q/resume
 http 200 '"draining":true' -X POST $at/v1/queues/q/drain
 http 200 '"concurrency":3' -X PUT $at/v1/queues/q -d '{"concurrency":3}'
 http 200 '"concurrency":null' -X PUT $at/v1/queues/q -d '{}'

@@ -119,6 +119,15 @@ expect 3 'there is no schedule "nightl"; did you mean nightly' holdfast schedule
 expect 0 '' holdfast schedule rm probe
 expect 3 'there is no schedule "probe"' holdfast schedule rm probe
 expect 0 'queue side is paused' holdfast queue pause side
+expect 0 'queue side is paused until [A-Za-z0-9:. -]+ \(in [0-9hm s]+\): printer is broken, concurrency -' holdfast queue pause side --for 2h --reason 'printer is broken'
+expect 0 'side .* paused until .*: printer is broken' holdfast queue list
+expect 0 '"paused":true,"pause_reason":"printer is broken","resumes":"2' holdfast queue list --json
+expect 0 'queue side is paused, concurrency -' holdfast queue pause side
+expect 0 'queue side is paused until 2' holdfast queue pause side --until "$(date -u -d '+1 day' +%Y-%m-%dT%H:%M:%SZ)"
+expect 2 'until is 2001-01-01T00:00:00Z, which is past' holdfast queue pause side --until 2001-01-01T00:00:00Z
+expect 2 'excludes' holdfast queue pause side --for 1h --until 2001-01-01T00:00:00Z
+expect 2 'for: ' holdfast queue pause side --for 400d
+expect 2 'reason: the string has 201 bytes' holdfast queue pause side --reason "$(printf '%201s' x)"
 expect 0 'QUEUE +PENDING' holdfast queue list
 expect 0 'queue side is open' holdfast queue resume side
 expect 0 'queue side is draining' holdfast queue drain side
@@ -130,6 +139,22 @@ expect 2 'did you mean "concurrency"' holdfast queue set side concurency=2
 expect 2 'whole number' holdfast queue set side concurrency=two
 expect 0 'queue side is open, concurrency -, slack 30s' holdfast queue set side slack=30s
 expect 0 'queue side is open, concurrency 3, slack 30s' holdfast queue set side concurrency=3
+expect 0 'queue side is open, concurrency 3, rate_limit 5/1h, slack 30s' holdfast queue set side rate_limit=5/h
+expect 0 'queue side is open, concurrency 3, throttle 10/1m, slack 30s' holdfast queue set side rate_limit=none throttle=10/1m
+expect 2 'throttle: "fast" is no rate: expected NUMBER/TIME' holdfast queue set side throttle=fast
+expect 0 'queue side is open, concurrency 3, slack 30s' holdfast queue set side throttle=none
+expect 0 'queue side is open, concurrency 3, key_concurrency 2, key_rate_limit 5/1h burst 2, key_throttle 1/1s, order lifo, aging 10s, fair true, slack 30s$' holdfast queue set side \
+  key_concurrency=2 'key_rate_limit=5/h burst 2' key_throttle=1/s order=lifo aging=10s fair=true
+expect 0 '"key_concurrency":2,"key_rate_limit":"5/1h burst 2","key_throttle":"1/1s","order":"lifo","aging":"10s","fair":true,"set":' holdfast queue list --json
+expect 0 'key_rate_limit off, key_throttle 1/1s, order fifo, aging 0s, fair false, slack 30s$' holdfast queue set side key_rate_limit=off order=fifo aging=0s fair=false
+expect 2 'fair: found "maybe", expected true or false' holdfast queue set side fair=maybe
+expect 2 'order: found "newest", expected "fifo" or "lifo"' holdfast queue set side order=newest
+expect 2 'aging: ' holdfast queue set side aging=367d
+expect 2 'key_concurrency: found "two", expected a whole number from 1 to 10000' holdfast queue set side key_concurrency=two
+expect 2 'key_throttle: "fast" is no rate' holdfast queue set side key_throttle=fast
+expect 2 'found "ageing=1m", expected concurrency=N, .*key_concurrency=N, .*order=fifo\|lifo, aging=TIME, fair=true\|false, .*tz=ZONE; did you mean "aging"' holdfast queue set side ageing=1m
+expect 0 'queue side is open, concurrency 3, key_throttle 1/1s, order fifo, aging 0s, slack 30s$' holdfast queue set side key_concurrency=none key_rate_limit=none fair=none
+expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side key_throttle=none order=none aging=none
 expect 0 'queue side is closed until 20.*Z .in .*., concurrency 3, slack 30s' holdfast queue set side 'windows=0 0 29 2 * for 1s' tz=Europe/Berlin
 expect 0 '^side +1 +0 +3 +closed until ' holdfast queue list
 expect 0 '"concurrency":3,"slack":"30s","windows":"0 0 29 2 \* for 1s","tz":"Europe/Berlin","set":' holdfast queue list --json

@@ -114,6 +114,13 @@ class Others(Documents):
                 self.assertRegex(said, r"^HTTP/1.1 20[01] ", line)
         daemon.stop()
 
+    def test_the_gates_of_why(self):
+        (table,) = re.findall(r"<!-- gates -->\n(.*?)<!-- end of gates -->", read(os.path.join(SOURCE, "docs/reference.md")), re.S)
+        told = [gate for row in table.splitlines() for gate in re.findall(r"`(\w+)`", row.split("|")[1])]
+        closed = re.findall(r'(?:closed\(|&rates\.\w+, )"(\w+)"', read(os.path.join(SOURCE, "core/dispatcher.cpp")))
+        self.assertGreater(len(closed), 15)
+        self.assertEqual(sorted(told), sorted(set(closed)))
+
     def test_coming_from_names_tests_and_keys_that_are_there(self):
         reference = read(os.path.join(SOURCE, "docs/reference.md"))
         rows = [line for line in read(os.path.join(SOURCE, "docs/coming-from.md")).splitlines() if line.startswith("| ") and not line.startswith("| there")]

@@ -216,6 +216,52 @@ TEST_CASE("windows and slack of queues and sinks") {
   CHECK(config->schedules[0].slack_ms == 86400000);
 }
 
+TEST_CASE("rates of queues, sinks and handlers") {
+  CHECK(failure(R"({"queues": {"q": {"rate_limit": "fast"}}})") ==
+        "h.json:1: queues.q.rate_limit: \"fast\" is no rate: expected NUMBER/TIME, such as 10/1m (1 to 10000 in 1ms to 366d), or off");
+  CHECK(failure(R"({"queues": {"q": {"rate_limit": "0/1m"}}})").starts_with("h.json:1: queues.q.rate_limit: "));
+  CHECK(failure(R"({"queues": {"q": {"rate_limit": 10}}})").starts_with("h.json:1: queues.q.rate_limit: "));
+  CHECK(failure(R"({"sinks": {"c": {"url": "https://a.example/", "throttle": "10/1m burst 3"}}})").starts_with("h.json:1: sinks.c.throttle: "));
+  CHECK(failure(R"({"handlers": {"h": {"exec": ["/bin/true"], "throttle": "1001/1s"}}})").starts_with("h.json:1: handlers.h.throttle: "));
+  const auto config = parse_config(R"({"queues": {"q": {"rate_limit": "off"}},
+    "sinks": {"cloud": {"url": "https://a.example/", "rate_limit": "10/1m burst 3", "throttle": "1/s"}},
+    "handlers": {"h": {"exec": ["/bin/true"], "rate_limit": "100/1h", "throttle": "1/10s"}}})", "h.json");
+  REQUIRE(config);
+  const auto settings = queue_settings(*config);
+  CHECK(settings.at("q") == QueueSettings{.rate_limit = Rate{}});
+  CHECK(settings.at("sink:cloud") == QueueSettings{.rate_limit = Rate{10, 60000, 3}, .throttle = Rate{1, 1000, 1}});
+  CHECK(runner_spec(config->handlers[0]).rates == RateLimits{{100, 3600000, 100}, {1, 10000, 1}});
+}
+
+TEST_CASE("the order of a queue, and the limits of its keys") {
+  const auto of_queue = [](const std::string& key, const std::string& value) { return failure(R"({"queues": {"q": {")" + key + "\": " + value + "}}}"); };
+  const auto of_sink = [](const std::string& key, const std::string& value) { return failure(R"({"sinks": {"c": {"url": "https://a.example/", ")" + key + "\": " + value + "}}}"); };
+  const std::vector<std::pair<std::string, std::vector<std::string>>> bad = {
+      {"key_concurrency", {"0", "10001", "1.5", "\"2\""}}, {"key_rate_limit", {"10", "\"0/1m\"", "\"10/1m burst 11\""}},
+      {"key_throttle", {"\"1001/1s\"", "\"10/1m burst 3\""}}, {"order", {"\"newest\"", "\"\"", "1", "true"}},
+      {"aging", {"\"367d\"", "\"-1s\"", "60000", "\"1\""}}, {"fair", {"\"true\"", "1", "null"}}};
+  for (const auto& [key, values] : bad) {
+    for (const std::string& value : values) CHECK_MESSAGE(of_queue(key, value).starts_with("h.json:1: queues.q." + key + ": "), key, " ", value, ": ", of_queue(key, value));
+  }
+  CHECK(of_queue("order", "\"lfo\"").find("expected \"fifo\" or \"lifo\"; did you mean \"lifo\"") != std::string::npos);
+  CHECK(of_queue("ageing", "\"1m\"").find("unknown key; did you mean \"aging\"") != std::string::npos);
+  // Of a sink its order is newest_first, and its results have left their keys behind.
+  for (const auto& [key, value] : {std::pair("key_concurrency", "2"), {"key_rate_limit", "\"1/1m\""}, {"key_throttle", "\"1/1m\""}, {"order", "\"lifo\""}, {"fair", "true"}}) {
+    CHECK(of_queue(key, value) == "");
+    CHECK(of_sink(key, value).starts_with("h.json:1: sinks.c." + std::string(key) + ": unknown key"));
+  }
+  CHECK(of_sink("aging", "\"367d\"").starts_with("h.json:1: sinks.c.aging: "));
+  const auto config = parse_config(R"({"queues": {"q": {"key_concurrency": 10000, "key_rate_limit": "10/1m burst 3", "key_throttle": "1/s", "order": "lifo", "aging": "366d", "fair": true},
+    "p": {"key_concurrency": 1, "key_rate_limit": "off", "key_throttle": "off", "order": "fifo", "aging": "0s", "fair": false}},
+    "sinks": {"cloud": {"url": "https://a.example/", "aging": "10s"}}})", "h.json");
+  REQUIRE(config);
+  const auto settings = queue_settings(*config);
+  CHECK(settings.at("q") == QueueSettings{.key_concurrency = 10000, .key_rate_limit = Rate{10, 60000, 3}, .key_throttle = Rate{1, 1000, 1},
+                                          .order = QueueOrder::lifo, .aging_ms = kAgingMaxMs, .fair = true});
+  CHECK(settings.at("p") == QueueSettings{.key_concurrency = 1, .key_rate_limit = Rate{}, .key_throttle = Rate{}, .order = QueueOrder::fifo, .aging_ms = 0, .fair = false});
+  CHECK(settings.at("sink:cloud") == QueueSettings{.aging_ms = 10000});
+}
+
 TEST_CASE("how the results of a sink look") {
   const auto config = [](const std::string& members) { return R"({"sinks": {"c": {"url": "https://a.example/")" + members + "}}}"; };
   const auto plain = parse_config(config(""), "h.json");

@@ -140,6 +140,9 @@ TEST_CASE("a job that is wrong says which field, what was found and what is allo
         "payload_base64: found \"?\", expected base64 with its padding");
   CHECK(enqueue_failure(R"({"type":"a","on_conflict":"reject"})") ==
         "\"on_conflict\" needs \"unique_key\"");
+  const JobSpec debounced = enqueued(R"({"type":"a","unique_key":"k","delay":"1m","on_conflict":"debounce","debounce_max":"10m"})");
+  CHECK(debounced.on_conflict == OnConflict::debounce);
+  CHECK(debounced.debounce_max_ms == 600000);
   CHECK(enqueue_failure(R"({"type":"a","unique_key":"k","on_conflict":"rejct"})") ==
         "on_conflict: found \"rejct\", expected \"keep\", \"replace\", \"reject\" or \"debounce\"; "
         "did you "
@@ -187,6 +190,56 @@ TEST_CASE("a schedule has its fields and those of its jobs in one object") {
   CHECK(!parse_schedule("n", R"({"cron":"* * * * *"})"));
   CHECK(!parse_schedule("n", R"({"type":"a"})"));
   CHECK(!parse_schedule("n", R"({"cron":"* * * * *","type":"a","delay":"1s"})"));
+}
+
+TEST_CASE("a pause goes in and out: its reason, its length or its end") {
+  QueueInfo info;
+  info.name = "q";
+  info.paused = true;
+  info.pause_reason = "printer is \"broken\"";
+  info.resumes_wall_ms = 1795888800000;
+  CHECK(queue_json(info).starts_with(R"({"name":"q","paused":true,"pause_reason":"printer is \"broken\"","resumes":"2026-11-28T18:00:00Z","draining":false,)"));
+  const auto length = parse_pause("q", R"({"reason": "printer", "for": "2h"})");
+  REQUIRE_MESSAGE(length.ok(), length.error().message);
+  CHECK(length->name == "q");
+  CHECK(length->paused);
+  CHECK(length->reason == "printer");
+  CHECK(length->for_ms == 7200000);
+  CHECK(length->until_wall_ms == 0);
+  CHECK(parse_pause("q", R"({"until": "2026-11-28T18:00:00Z"})")->until_wall_ms == info.resumes_wall_ms);
+  CHECK(parse_pause("q", R"({"until": "1970-01-01T00:00:00Z"})")->until_wall_ms != 0);
+  for (const char* body : {"", "{}"}) {
+    const auto plain = parse_pause("q", body);
+    REQUIRE(plain);
+    CHECK(plain->paused);
+    CHECK((plain->reason.empty() && plain->for_ms == 0 && plain->until_wall_ms == 0));
+  }
+  CHECK(parse_pause("q", R"({"reason": ")" + std::string(HF_REASON_MAX, 'r') + R"("})"));
+  for (const auto& [body, message] : {std::pair<std::string, const char*>(R"({"reasn": "x"})", "did you mean \"reason\"?"), {R"({"for": "1h", "until": "2026-11-28T18:00:00Z"})", "\"for\" and \"until\" exclude each other"},
+                                      {R"({"for": "367d"})", "for: "}, {R"({"for": "0s"})", "for: "}, {R"({"until": "18:00"})", "until: "}, {R"({"reason": 7})", "reason: "}, {"[]", "object"},
+                                      {R"({"reason": ")" + std::string(HF_REASON_MAX + 1, 'r') + R"("})", "reason: the string has 201 bytes"}}) {
+    const auto refused = parse_pause("q", body);
+    REQUIRE_FALSE(refused);
+    CHECK_MESSAGE(refused.error().message.find(message) != std::string::npos, refused.error().message);
+  }
+}
+
+TEST_CASE("the settings of a queue go in and out under the same names") {
+  const std::string settings = R"("concurrency":2,"slack":"30s","windows":"22:00-06:00","tz":"Europe/Berlin","rate_limit":"10/1m burst 3","throttle":"1/1s",)"
+                               R"("key_concurrency":3,"key_rate_limit":"off","key_throttle":"5/1h","order":"lifo","aging":"10s","fair":true)";
+  const auto read = parse_queue_settings("{" + settings + "}");
+  REQUIRE_MESSAGE(read.ok(), read.error().message);
+  QueueInfo info;
+  info.name = "q";
+  info.settings = info.set = *read;
+  CHECK(queue_json(info) == R"({"name":"q","paused":false,"draining":false,"open":true,"pending":0,"running":0,)" + settings + R"(,"set":{)" + settings + "}}");
+  for (const auto& [body, message] : {std::pair(R"({"order": "newest"})", "order: found \"newest\", expected \"fifo\" or \"lifo\""), {R"({"fair": "maybe"})", "fair: found \"maybe\", expected true or false"},
+                                      {R"({"aging": "367d"})", "aging: "}, {R"({"key_concurrency": 0})", "key_concurrency: found 0, expected a whole number from 1 to 10000"},
+                                      {R"({"key_throttle": "fast"})", "key_throttle: \"fast\" is no rate"}, {R"({"key_rate_limit": 5})", "key_rate_limit: "}}) {
+    const auto refused = parse_queue_settings(body);
+    REQUIRE_FALSE(refused);
+    CHECK_MESSAGE(refused.error().message.starts_with(message), refused.error().message);
+  }
 }
 
 TEST_CASE("base64 goes there and back") {

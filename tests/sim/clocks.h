@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <iterator>
 #include <map>
 #include <set>
@@ -11,6 +12,7 @@
 
 #include "core/random.h"
 #include "core/requests.h"
+#include "workload.h"
 
 namespace hf::sim {
 
@@ -83,8 +85,22 @@ class Clocks {
     for (const Action& a : tick.actions) {
       const auto* start = std::get_if<StartRun>(&a);
       for (size_t n = 0; start != nullptr && n < start->jobs.size() && wrong.empty(); ++n) wrong = check_begin(start->jobs[n].id);
+      if (start != nullptr && start->runner == kPaced && wrong.empty()) wrong = check_pace(std::string("handler ") + kPaced, kPace);
     }
     return wrong;
+  }
+  // One begins: so many in no stretch of time, whatever its beginning.
+  std::string check_pace(const std::string& whose, const Rate& pace) {
+    std::deque<Begun>& begun = begun_[whose];
+    begun.push_back({time(), may_be_ahead_ms()});
+    if (begun.size() > 40) begun.pop_front();
+    for (size_t first = 0; first < begun.size(); ++first) {
+      const auto runs = static_cast<int64_t>(begun.size() - first);
+      const int64_t passed = time() - begun[first].at + std::max<int64_t>(may_be_ahead_ms() - begun[first].ahead, 0);
+      if (runs <= pace.burst + passed * pace.runs / pace.per_ms) continue;
+      return std::to_string(runs) + " runs of " + whose + " within " + std::to_string(passed) + " ms";
+    }
+    return "";
   }
   // The turn failed, and may be in the file all the same.
   void in_doubt(const std::vector<Op>& ops) {
@@ -157,6 +173,10 @@ class Clocks {
     bool on_disk;
   };
   std::map<JobId, Wait> not_before_;
+  struct Begun {
+    int64_t at, ahead;
+  };
+  std::map<std::string, std::deque<Begun>> begun_;  // runs of whom
   std::set<JobId> plain_;  // without a unique key, by which another may take its place, at another time
 };
 

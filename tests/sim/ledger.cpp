@@ -13,6 +13,17 @@ const Ledger::Job* Ledger::find(JobId id) const {
   return it == jobs_.end() ? nullptr : &it->second;
 }
 
+std::vector<JobId> Ledger::pending(Random& random, size_t most) const {
+  std::vector<JobId> some;
+  if (jobs_.empty()) return some;
+  const auto span = static_cast<uint64_t>(jobs_.rbegin()->first - jobs_.begin()->first) + 1;
+  auto it = jobs_.lower_bound(jobs_.begin()->first + static_cast<JobId>(random.below(span)));
+  for (int looks = 0; looks < 100 && it != jobs_.end() && some.size() < most; ++looks, ++it) {
+    if (it->second.state == State::pending) some.push_back(it->first);
+  }
+  return some;
+}
+
 // ---- what is told --------------------------------------------------------------------------------------------
 
 void Ledger::offer(const JobSpec& spec, Doubt& doubt) { doubt.tags.insert(spec.tags); }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/random.h"
 #include "core/requests.h"
 
 namespace hf::sim {
@@ -32,7 +33,6 @@ class Ledger {
   // an earlier process left running is as it was left.
   void reconcile(const std::vector<JobInfo>& there, Loss loss, bool recovered = true);
 
-
   struct Job {
     std::set<std::string> tags;  // one of them: a replaced job has those of the replacer
     State state = State::pending;
@@ -45,6 +45,7 @@ class Ledger {
     bool callback = false;      // tells how another one ended
   };
   const Job* find(JobId id) const;
+  std::vector<JobId> pending(Random& random, size_t most) const;  // some that wait, near each other
   size_t size() const { return jobs_.size(); }
   const std::map<JobId, Job>& jobs() const { return jobs_; }
   bool ever_seen(JobId id) const { return ever_.count(id) != 0; }

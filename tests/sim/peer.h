@@ -26,6 +26,7 @@ class Peer {
   // The bytes have left; what they come to.
   Answer upload(const StartRun& run, Random& random) {
     Answer a{Outcome::done, false, static_cast<int64_t>(random.below(500)) + 1, -1, "", false};
+    for (const RunJob& job : run.jobs) sent_[job.id] = {job.key, job.bytes};
     if (!reachable) return {Outcome::defer, true, 200, -1, "connect: no route", false};
     for (const RunJob& job : run.jobs) {
       if (job.sequence == 0 || numbers_.emplace(job.sequence, job.key).first->second != job.key) spoiled = job.id;
@@ -52,6 +53,13 @@ class Peer {
     auto it = held_.find(key);
     return it == held_.end() ? nullptr : &it->second;
   }
+  // What was last sent of the job is not here. False of one of which nothing was sent.
+  bool lacks(JobId id) const {
+    auto it = sent_.find(id);
+    if (it == sent_.end()) return false;
+    const std::string* there = held(it->second.first);
+    return there == nullptr || *there != it->second.second;
+  }
 
  private:
   void keep(const StartRun& run) {
@@ -62,6 +70,7 @@ class Peer {
     }
   }
   std::map<std::string, std::string> held_;
+  std::map<JobId, std::pair<std::string, std::string>> sent_;  // key and bytes
   std::map<int64_t, std::string> numbers_;  // whose each sequence is
 
  public:

@@ -15,20 +15,27 @@ namespace hf::sim {
 inline const std::vector<std::string> kTypes = {"a", "b", "c"};
 inline const std::vector<std::string> kQueues = {"default", "q1", "q2"};
 inline constexpr int kMaxAttempts = 4;
+inline constexpr const char* kPaced = "a";    // the handler whose runs may begin so fast: Clocks
+inline constexpr Rate kPace = {4, 4000, 3};
+inline constexpr const char* kPacedQueue = "q1";  // the queue whose keys' runs may begin so fast
+inline constexpr Rate kKeyPace = {3, 6000, 2};
+
+inline RunnerSpec handler(const std::string& type) {
+  RunnerSpec r;
+  r.name = type;
+  r.policy.max_attempts = kMaxAttempts;
+  r.policy.timeout_ms = 20000;
+  r.policy.backoff.max_ms = 5000;
+  if (type == "b") r.concurrency = 2;
+  if (type == kPaced) r.rates.rate_limit = kPace;
+  if (type == "c") r.sink = "s";
+  return r;
+}
 
 // What a host tells an engine that it opened.
 inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
   std::vector<Op> ops = {SetLimits{limits}};
-  for (const std::string& type : kTypes) {
-    RunnerSpec r;
-    r.name = type;
-    r.policy.max_attempts = kMaxAttempts;
-    r.policy.timeout_ms = 20000;
-    r.policy.backoff.max_ms = 5000;
-    if (type == "b") r.concurrency = 2;
-    if (type == "c") r.sink = "s";
-    ops.push_back(SetRunner{r});
-  }
+  for (const std::string& type : kTypes) ops.push_back(SetRunner{handler(type)});
   RunnerSpec sink;
   sink.name = "sink:s";
   sink.concurrency = 1;
@@ -44,6 +51,10 @@ inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
   budget.rate = 20000;
   budget.day_bytes = kBudgetBytesMax;  // counted, and never used up
   ops.push_back(SetBudgets{{budget}, kLinkMetered});
+  QueueSettings keys;
+  keys.key_rate_limit = kKeyPace;
+  ops.push_back(SetQueueDefaults{kPacedQueue, keys});
+  ops.push_back(QueueList{});  // what is in force: RunLimits
   ops.push_back(SetDispatch{dispatch});
   return ops;
 }
@@ -67,6 +78,10 @@ class Workload {
     if (one_in(8)) {
       s.unique_key = "u" + std::to_string(below(5));
       s.on_conflict = static_cast<OnConflict>(below(4));
+      if (s.on_conflict == OnConflict::debounce && s.delay_ms == 0 && s.at_wall_ms == 0) {
+        s.delay_ms = 500;
+        if (s.ttl_ms != 0) s.ttl_ms += s.delay_ms;
+      }
       if (one_in(2)) s.unique_for_ms = random_.between(1, 10000);
     }
     if (one_in(6)) s.sink = "s";
@@ -78,7 +93,7 @@ class Workload {
 
   // A verb or some, of which the jobs may know nothing.
   std::vector<Op> verbs(const Ledger& ledger) {
-    switch (below(9)) {
+    switch (below(12)) {
       case 0: return {Cancel{any_job(ledger)}};
       case 1: return {Retry{any_job(ledger)}};
       case 2: return {Remove{any_job(ledger)}};
@@ -90,16 +105,35 @@ class Workload {
         if (one_in(4)) e.delay_ms = random_.between(0, 4000);
         return {e};
       }
-      case 4: return {QueuePause{any(kQueues), one_in(2)}};
-      case 5: {
+      case 4: {
+        QueuePause p{any(kQueues), one_in(2)};
+        if (p.paused && one_in(2)) p.for_ms = random_.between(1, 30000);
+        return {p};
+      }
+      case 5: case 6: case 7: {
+        const std::string& queue = any(kQueues);
         QueueSettings s;
         if (one_in(2)) s.concurrency = static_cast<int>(below(3)) + 1;
         if (one_in(3)) s.slack_ms = random_.between(0, 30000);
         if (one_in(4)) s.windows = "* * * * * for 20s";
-        return {QueueSet{any(kQueues), s}};
+        if (one_in(4)) s.rate_limit = Rate{20, 10000, static_cast<int>(below(20)) + 1};
+        if (one_in(8)) s.throttle = Rate{7, 2000, 1};
+        if (one_in(2)) s.key_concurrency = static_cast<int>(below(3)) + 1;
+        if (one_in(6) && queue != kPacedQueue) s.key_rate_limit = Rate{5, 10000, static_cast<int>(below(5)) + 1};
+        if (one_in(6)) s.key_throttle = Rate{2, 3000, 1};
+        if (one_in(3)) s.order = QueueOrder::lifo;
+        if (one_in(2)) s.aging_ms = any(std::vector<int64_t>{0, 1000, 60000});
+        if (one_in(2)) s.fair = !one_in(3);
+        return {QueueSet{queue, s}, QueueList{}};
       }
-      case 6: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
-      case 7: return {Prune{}, GetStats{}, Why{any_job(ledger)}, QueueList{}};
+      case 8: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
+      case 9: {
+        RunnerSpec r = handler("b");
+        r.concurrency = static_cast<int>(below(4));
+        if (one_in(4)) return {RemoveRunner{r.name}};
+        return {SetRunner{r}};
+      }
+      case 10: return {Prune{}, GetStats{}, Why{any_job(ledger)}, QueueList{}};
       default: return {ScheduleRun{"every"}, Get{any_job(ledger)}, LinkUp{}, SetLink{one_in(2) ? kLinkDefault : ""}};
     }
   }
@@ -120,6 +154,30 @@ class Workload {
     minute.slack_ms = 3000;
     return {every, minute};
   }
+
+  // How a run goes. Not `well`: as it comes.
+  struct Course {
+    Outcome how = Outcome::done;
+    bool hangs = false;
+    int64_t takes_ms = 0;
+  };
+  Course course(bool well) {
+    Course c;
+    if (!well) {
+      switch (below(16)) {
+        case 0: case 1: c.how = Outcome::retry; break;
+        case 2: c.how = one_in(3) ? Outcome::dead : Outcome::retry; break;
+        case 3: c.how = Outcome::defer; break;
+        case 4: c.how = Outcome::handed_back; break;
+        case 5: c.hangs = one_in(3); break;
+        default: break;
+      }
+    }
+    c.takes_ms = static_cast<int64_t>(below(one_in(10) ? 30000 : 800)) + 1;
+    return c;
+  }
+  // Most are more than are used.
+  int concurrency() { return static_cast<int>(one_in(2) ? 64 : 1 + below(6)); }
 
  private:
   uint64_t below(uint64_t n) { return random_.below(n); }

@@ -4,6 +4,7 @@
 
 #include "agenda.h"
 #include "clocks.h"
+#include "limits.h"
 #include "peer.h"
 #include "trace.h"
 #include "trouble.h"
@@ -23,6 +24,7 @@ class World {
     install_allocator();
     sqlite3_initialize();
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(plan.seed & 0x7fffffff) | 1, nullptr);
+    limits_.concurrency = work_.concurrency();
     limits_.keep_completed_ms = limits_.keep_dead_ms = 50LL * 366 * 86400 * 1000;
     disk_.on_call = [this](Call c) {
       if (plan_.before_change && changes(c)) plan_.before_change({disk_, ledger_, in_flight_, used_options_});
@@ -68,6 +70,7 @@ class World {
   bool one_in(uint64_t n) { return random_.below(n) == 0; }
   void note(const auto& what) { trace_.note(what); }
   [[noreturn]] static void violated(const std::string& what) { throw Violation{what}; }
+  static void all_well(const std::string& wrong) { if (!wrong.empty()) violated(wrong); }
 
   // ---- the engine
   EngineOptions options() {
@@ -140,6 +143,7 @@ class World {
       before = page->next;
       if (before == 0) {
         ledger_.reconcile(all, loss, room_ != Room::none);
+        run_limits_.opened(all);
         loss = Loss::turn;  // what follows is another loss
       }
       learn(ops, replies, tick);
@@ -198,6 +202,7 @@ class World {
     }
     ledger_.in_doubt(ops);
     clocks_.in_doubt(ops);
+    run_limits_.in_doubt(ops);
     // What was told has ended: whether that was committed is not known.
     for (const Op& op : ops) {
       auto* end = std::get_if<RunEnded>(&op);
@@ -277,7 +282,9 @@ class World {
   void learn(const std::vector<Op>& ops, const std::vector<Reply>& replies, Tick& tick) {
     for (const Transition& t : tick.feed) note(t);
     ledger_.committed(ops, replies, tick);
-    if (const std::string wrong = clocks_.check(ops, replies, tick); !wrong.empty()) violated(wrong);
+    all_well(clocks_.check(ops, replies, tick));
+    all_well(run_limits_.check(ops, replies, tick));
+    learned_at_ = clock();
     for (size_t i = 0; i < ops.size(); ++i) {
       auto* end = std::get_if<RunEnded>(&ops[i]);
       if (end == nullptr) continue;
@@ -294,7 +301,7 @@ class World {
       if (current) live_.erase(it);
     }
     for (const Transition& t : tick.feed) {
-      if (t.change == Change::completed) check_delivered(t.id);
+      if (t.change == Change::completed && peer_.lacks(t.id)) violated("job " + std::to_string(t.id) + " is completed, and the peer does not hold its result");
     }
     // What StopAll ended without the runner's word.
     for (const Transition& t : tick.feed) {
@@ -317,13 +324,6 @@ class World {
     }
   }
 
-  void check_delivered(JobId id) {
-    auto it = delivered_.find(id);
-    if (it == delivered_.end()) return;  // it had no sink
-    const std::string* held = peer_.held(it->second.key);
-    if (held == nullptr || *held != it->second.bytes) violated("job " + std::to_string(id) + " is completed, and the peer does not hold its result");
-  }
-
   // ---- runs
   void begin(const StartRun& start) {
     bool delivery = start.runner.rfind("sink:", 0) == 0;
@@ -337,10 +337,7 @@ class World {
       if (!live_.emplace(j.id, Live{j, delivery}).second) violated(who + " runs twice at once");
       ++out_.runs;
       if (j.key != "gw-0000abcd-" + std::to_string(j.id)) violated(who + " has the key " + j.key);
-      if (delivery) {
-        if (j.type != kCallbackType && j.bytes != result_of(j.id)) violated(who + ": what is uploaded is not its result");
-        delivered_[j.id] = {j.key, j.bytes};
-      }
+      if (delivery && j.type != kCallbackType && j.bytes != result_of(j.id)) violated(who + ": what is uploaded is not its result");
     }
     if (delivery) {
       Peer::Answer a = peer_.upload(start, random_);
@@ -348,19 +345,12 @@ class World {
       end_later(start, a.outcome, a.error, a.after_ms, a.retry_after_ms, a.park, a.silent);
       return;
     }
-    Outcome how = Outcome::done;
-    bool hangs = false;
-    if (!healing_) {
-      switch (below(16)) {
-        case 0: case 1: how = Outcome::retry; break;
-        case 2: how = one_in(3) ? Outcome::dead : Outcome::retry; break;
-        case 3: how = Outcome::defer; break;
-        case 4: how = Outcome::handed_back; break;
-        case 5: hangs = one_in(3); break;
-        default: break;
-      }
+    for (const RunJob& j : start.jobs) {
+      const std::string key = j.queue == kPacedQueue ? run_limits_.key_of(start, j) : "";
+      if (!key.empty()) all_well(clocks_.check_pace("key " + key, kKeyPace));
     }
-    end_later(start, how, "it failed", static_cast<int64_t>(below(one_in(10) ? 30000 : 800)) + 1, -1, false, hangs);
+    const Workload::Course course = work_.course(healing_);
+    end_later(start, course.how, "it failed", course.takes_ms, -1, false, course.hangs);
   }
 
   void end_later(const StartRun& start, Outcome how, const std::string& error, int64_t after_ms, int64_t retry_after, bool park, bool hangs) {
@@ -418,8 +408,24 @@ class World {
     at(clock() + static_cast<int64_t>(specs.size() * (500 + below(1000))), Event::user);
     turn({Enqueue{std::move(specs)}});
     if (one_in(4)) turn({GetStats{}});
+    if (one_in(20)) {
+      limits_.concurrency = work_.concurrency();
+      turn({SetLimits{limits_}});
+    }
     if (!one_in(6)) return;
     turn(work_.verbs(ledger_));
+  }
+  // The engine has just done all that it could. True: some of its jobs were asked why they wait.
+  bool ask_why() {
+    if (learned_at_ != clock() || asked_why_at_ == clock()) return false;
+    asked_why_at_ = clock();
+    std::vector<Op> ops;
+    for (const JobId id : ledger_.pending(why_random_, 8)) ops.push_back(Why{id});
+    for (const Reply& reply : turn(ops)) {
+      const int64_t wake_in = wake_at_ == kNever ? kNever : wake_at_ - clock();
+      all_well(run_limits_.check_waits(std::get<WhyInfo>(reply), clocks_.now().wall_ms, wake_in));
+    }
+    return !ops.empty();
   }
   // ---- faults
   void fault(const Fault& f) {
@@ -482,6 +488,7 @@ class World {
       bool wake_first = wake_at_ <= agenda_.next_at();
       int64_t next = wake_first ? wake_at_ : agenda_.next_at();
       if (next > end) break;
+      if (next > clock() && ask_why()) continue;
       if (next > clock()) clocks_.pass(next - clock());
       if (wake_first) {
         turn();
@@ -512,7 +519,9 @@ class World {
     room_again();
     peer_.reachable = peer_.behaves = true;
     trust();
-    for (const std::string& q : kQueues) turn({QueuePause{q, false}, QueueSet{q, {}}});
+    // A pause ends by itself, and what waits for it is run.
+    for (const std::string& q : kQueues) turn({QueuePause{q, true, "heals", 60000}, QueueSet{q, {}}, QueueList{}});
+    turn({SetRunner{handler("b")}});
     turn({ScheduleRemove{"every"}, ScheduleRemove{"minute"}});
     for (int hours = 0; hours < 48; ++hours) {
       Stats s = std::get<Stats>(turn({GetStats{}}).front());
@@ -536,23 +545,22 @@ class World {
     std::vector<JobInfo> infos;
     for (auto& [id, job] : ledger_.jobs()) {
       const JobInfo& info = infos.emplace_back(std::get<JobInfo>(turn({Get{id}}).front()));
-      const std::string wrong = verdict(info, job.state, peer_, result_of(id));
-      if (!wrong.empty()) violated(wrong);
+      all_well(verdict(info, job.state, peer_, result_of(id)));
       told.add(info);
     }
-    for (const JobInfo& info : infos) {
-      if (const std::string wrong = told.verdict(info); !wrong.empty()) violated(wrong);
-    }
+    for (const JobInfo& info : infos) all_well(told.verdict(info));
   }
 
   const Plan& plan_;
-  Random random_, fault_random_;
+  Random random_, fault_random_, why_random_{plan_.seed ^ 0x3a17};
   Disk disk_;
   Ledger ledger_;
   Workload work_{random_};
   Peer peer_;
   Limits limits_;
   Clocks clocks_;
+  RunLimits run_limits_;
+  int64_t learned_at_ = kNever, asked_why_at_ = kNever;  // clock()
   int boots_ = 1;
   uint64_t opens_ = 0;
   std::unique_ptr<Engine> engine_;
@@ -570,10 +578,6 @@ class World {
   std::vector<std::vector<RunEnded>> ends_;
   std::map<std::pair<JobId, uint64_t>, size_t> end_of_;
   std::set<std::tuple<int, JobId, uint64_t>> numbers_, told_;
-  struct Delivered {
-    std::string key, bytes;
-  };
-  std::map<JobId, Delivered> delivered_;
 
   std::vector<Op> in_flight_;
   EngineOptions used_options_;

@@ -1,0 +1,149 @@
+// What runs, from the committed feed alone, against the limits that are in force; and what waits, against its gates.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/requests.h"
+
+namespace hf::sim {
+
+class RunLimits {
+ public:
+  // What a freshly opened engine has. Runs that go on in the process are in use.
+  void opened(const std::vector<JobInfo>& there) {
+    std::set<JobId> goes_on;
+    for (const JobInfo& job : there) {
+      keys_[job.id] = job.concurrency_key;
+      if (job.in_use) goes_on.insert(job.id);
+    }
+    std::erase_if(running_, [&](const auto& run) { return !goes_on.contains(run.first); });
+  }
+  // The turn failed, and may be in the file all the same.
+  void in_doubt(const std::vector<Op>& ops) {
+    for (const Op& op : ops) {
+      if (const auto* set = std::get_if<QueueSet>(&op)) doubted_[set->name].push_back(set->settings);
+    }
+  }
+
+  // No run begins beyond a limit, and the settings of queues are what was asked for. "" if all is well.
+  std::string check(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick) {
+    for (size_t i = 0; i < ops.size(); ++i) {
+      if (const std::string wrong = learn(ops[i], replies[i]); !wrong.empty()) return wrong;
+    }
+    std::map<JobId, Running> begun;
+    for (const Action& action : tick.actions) {
+      const auto* start = std::get_if<StartRun>(&action);
+      if (start == nullptr) continue;
+      for (const RunJob& job : start->jobs) begun[job.id] = {delivers(*start) ? start->runner : job.queue, start->runner, key_of(*start, job), job.run};
+    }
+    for (const Transition& t : tick.feed) {
+      if (t.change >= Change::completed && t.change <= Change::handed_back) running_.erase(t.id);
+      if (t.change != Change::started) continue;
+      const auto run = begun.find(t.id);
+      if (run == begun.end()) return "job " + std::to_string(t.id) + " has started, and nobody was told to run it";
+      running_[t.id] = run->second;
+      if (const std::string wrong = check_begin(run->second); !wrong.empty()) return wrong;
+    }
+    return "";
+  }
+
+  // Of the queue it runs in; a delivery has none.
+  std::string key_of(const StartRun& start, const RunJob& job) const {
+    const auto it = keys_.find(job.id);
+    return it == keys_.end() || delivers(start) ? "" : it->second;
+  }
+
+  // At a moment at which the engine has done all that it could. It wakes up in `wake_in_ms`; kNever: not by itself.
+  std::string check_waits(const WhyInfo& why, int64_t wall_ms, int64_t wake_in_ms) const {
+    if (why.job.state != State::pending) return "";
+    const std::string who = "job " + std::to_string(why.job.id);
+    if (why.gates.empty()) return who + " has no closed gate and does not run";
+    int64_t opens = 0;
+    for (const ClosedGate& gate : why.gates) {
+      if (gate.opens_wall_ms == 0) return "";
+      opens = std::max(opens, gate.opens_wall_ms);
+    }
+    const auto it = settings_.find(why.job.queue);
+    const int64_t slack = it == settings_.end() || why.job.delivering ? 0 : it->second.slack_ms.value_or(0);
+    const int64_t late = wake_in_ms == kNever ? kNever : wake_in_ms - (opens - wall_ms) - slack;
+    if (late <= kCutMs) return "";
+    return who + " can run in " + std::to_string(opens - wall_ms) + " ms (" + why.gates.front().gate + "), and nothing wakes the engine up then";
+  }
+
+ private:
+  static constexpr int64_t kCutMs = 2;  // two clocks are cut to milliseconds apart
+
+  struct Running {
+    std::string queue, handler, key;
+    uint64_t batch = 0;
+  };
+
+  static bool delivers(const StartRun& start) { return start.runner.starts_with("sink:"); }
+
+  std::string learn(const Op& op, const Reply& reply) {
+    if (std::holds_alternative<Error>(reply)) return "";
+    if (const auto* add = std::get_if<Enqueue>(&op)) {
+      // One that is there already keeps its key.
+      const auto& ids = std::get<std::vector<JobId>>(reply);
+      for (size_t n = 0; n < ids.size(); ++n) keys_.emplace(ids[n], add->specs[n].concurrency_key);
+    } else if (const auto* end = std::get_if<RunEnded>(&op)) {
+      for (const auto& [id, spec] : end->children) keys_.emplace(id, spec.concurrency_key);
+    } else if (const auto* limits = std::get_if<SetLimits>(&op)) {
+      concurrency_ = limits->limits.concurrency;
+    } else if (const auto* runner = std::get_if<SetRunner>(&op)) {
+      handlers_[runner->spec.name] = runner->spec.concurrency;
+    } else if (const auto* set = std::get_if<QueueSet>(&op)) {
+      set_[set->name] = set->settings;
+    } else if (std::holds_alternative<QueueList>(op)) {
+      return learn(std::get<std::vector<QueueInfo>>(reply));
+    }
+    return "";
+  }
+  std::string learn(const std::vector<QueueInfo>& queues) {
+    for (const QueueInfo& queue : queues) {
+      settings_[queue.name] = queue.settings;
+      const std::vector<QueueSettings>& may = doubted_[queue.name];
+      if (queue.set != set_[queue.name] && std::find(may.begin(), may.end(), queue.set) == may.end()) return "queue " + queue.name + " has other settings than it was given";
+      set_[queue.name] = queue.set;
+    }
+    doubted_.clear();
+    return "";
+  }
+
+  // A limit may have been lowered below what ran then: one more is a mistake.
+  std::string check_begin(const Running& run) const {
+    int in_queue = 0, with_key = 0;
+    std::set<uint64_t> of_handler, of_engine;
+    for (const auto& [id, other] : running_) {
+      of_engine.insert(other.batch);
+      if (other.handler == run.handler) of_handler.insert(other.batch);
+      if (other.queue != run.queue) continue;
+      ++in_queue;
+      if (other.key == run.key) ++with_key;
+    }
+    const auto too_many = [](const std::string& whose, int64_t runs, int64_t most) { return whose + " runs " + std::to_string(runs) + " of at most " + std::to_string(most); };
+    const auto it = settings_.find(run.queue);
+    const QueueSettings settings = it == settings_.end() ? QueueSettings() : it->second;
+    if (settings.concurrency && in_queue > *settings.concurrency) return too_many("queue " + run.queue, in_queue, *settings.concurrency);
+    const int most = settings.key_concurrency.value_or(1);
+    if (!run.key.empty() && with_key > most) return too_many("key " + run.key + " of queue " + run.queue, with_key, most);
+    const auto handler = handlers_.find(run.handler);
+    if (handler == handlers_.end()) return "a run of handler " + run.handler + ", which there is not";
+    const auto batches = static_cast<int64_t>(of_handler.size()), all = static_cast<int64_t>(of_engine.size());
+    if (handler->second != 0 && batches > handler->second) return too_many("handler " + run.handler, batches, handler->second);
+    return all > concurrency_ ? too_many("the engine", all, concurrency_) : "";
+  }
+
+  std::map<JobId, Running> running_;
+  std::map<JobId, std::string> keys_;
+  std::map<std::string, int> handlers_;               // by name: how many at once; 0: no limit
+  std::map<std::string, QueueSettings> set_, settings_;  // what people set; what is in force
+  std::map<std::string, std::vector<QueueSettings>> doubted_;  // set in turns that failed
+  int64_t concurrency_ = 0;
+};
+
+}  // namespace hf::sim
