@@ -206,10 +206,11 @@ TEST_CASE_FIXTURE(PauseFixture, "a power cut without a clock takes nothing of it
   now.synced = false;
   tick();
   pass(kHour);
+  pass(30000);  // not saved: nothing happens
   pause_for(2 * kHour);
-  const JobId id = add(spec("x"));
   reboot(0, false);
   handler("x");
+  const JobId id = add(spec("x"));
   // Time goes on from where it was when the queue was paused, not from before.
   run_for(2 * kHour - 1);
   CHECK(started.empty());
