@@ -12,8 +12,10 @@ MOST = 1.3
 def main():
     with tempfile.TemporaryDirectory() as folder:
         figures = Bench(os.environ["BUILD"], folder).crowded(20000, 200, 200, 1200)
+    if not figures:
+        return 77  # no valgrind
     print(figures)
-    return 1 if not figures or max(figures.values()) > MOST else 0
+    return 1 if max(figures.values()) > MOST else 0
 
 
 if __name__ == "__main__":
