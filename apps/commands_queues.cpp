@@ -101,9 +101,9 @@ struct PauseQueue : ChangeQueue {
   }
   void run(Session& session) {
     Json body = Json::object();
-    if (!reason.empty()) body["reason"] = reason;
-    if (!length.empty()) body["for"] = length;
-    if (!until.empty()) body["until"] = until;
+    put_text(&body, "reason", reason);
+    put_text(&body, "for", length);
+    put_text(&body, "until", until);
     post(session, body);
   }
 };
