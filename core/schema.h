@@ -1,6 +1,9 @@
 // The tables. Columns and their meaning: docs/disk-format.md; kSchemaVersion names this version.
 #pragma once
 
+#include <array>
+#include <string_view>
+
 namespace hf {
 
 // Order of job's columns: what is small and often read comes first, so that a large payload's
@@ -42,5 +45,24 @@ CREATE INDEX job_at ON job(at) WHERE at IS NOT NULL AND state=0;
 CREATE INDEX job_expires ON job(expires) WHERE expires IS NOT NULL AND state=0;
 CREATE UNIQUE INDEX job_unique ON job(ukey) WHERE ukey IS NOT NULL;
 )sql";
+
+// The program's own tables may lie in the same file (include/holdfast_sqlite.h). What is not ours is theirs.
+inline constexpr std::array<std::string_view, 12> kOurNames = {
+    "meta", "lane", "queue", "schedule", "job", "body", "job_pending", "job_running", "job_final", "job_at", "job_expires", "job_unique"};
+inline constexpr int kHostObjectsMax = 200;  // their tables, indexes, views and triggers
+// Names that they cannot have, as SQLite compares names: ours, SQLite's, and those that tables of a later Holdfast will have (hf_).
+constexpr bool is_reserved_name(std::string_view name) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  auto begins = [&](std::string_view with) {
+    for (size_t i = 0; i < with.size(); ++i) {
+      if (i >= name.size() || lower(name[i]) != with[i]) return false;
+    }
+    return true;
+  };
+  for (std::string_view ours : kOurNames) {
+    if (name.size() == ours.size() && begins(ours)) return true;
+  }
+  return begins("sqlite_") || begins("hf_");
+}
 
 }  // namespace hf
