@@ -27,15 +27,17 @@ bool waits_for_disk(const Request& r) {
     return std::any_of(e->specs.begin(), e->specs.end(), [](const JobSpec& s) { return s.durability == Durability::sync; });
   }
   if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->durable;
+  if (auto* t = std::get_if<Transact>(&r.op)) return t->durable && !t->reads_only;
   return is_one_of<Cancel, Retry, RetryAllDead, Remove, Edit, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun, ScheduleBackfill,
                    QueuePause, QueueSet, ConfirmClock, ForgetClockFloor, SetLink>(r);
 }
 
 // What makes the file larger, or writes much of it anew. (Ends of runs: Jobs::end_adds().)
 bool adds(const Request& r) {
-  return is_one_of<RetryAllDead, Enqueue, ReserveIds, Edit, Remember, SchedulePut, ScheduleRun, ScheduleBackfill>(r);
+  return is_one_of<RetryAllDead, Enqueue, ReserveIds, Transact, Edit, Remember, SchedulePut, ScheduleRun, ScheduleBackfill>(r);
 }
 bool reads(const Request& r) {
+  if (auto* t = std::get_if<Transact>(&r.op)) return t->reads_only;
   return is_one_of<Get, List, Why, GetStats, ScheduleList, QueueList, Progress, SetRunner, RemoveRunner, SetLimits, SetClockRule, SetQueueDefaults,
                    SetDispatch, SetRoom, Backup, Check, ClockStepped, LinkUp, SetBudgets, SetLossReport>(r);
 }
@@ -98,8 +100,10 @@ struct Engine::State {
     if (turn.room == Room::enough) return true;
     if (turn.room != Room::little) return reads(r);
     if (const auto* ended = std::get_if<RunEnded>(&r.op)) return !jobs.end_adds(*ended);
-    return !adds(r);
+    return reads(r) || !adds(r);
   }
+  void call_guest(std::span<Request* const> requests);
+  Reply transact(const Transact& t);
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
   Result<int64_t> pause_end_ms(const QueuePause& p) const;
@@ -279,6 +283,34 @@ void Engine::State::work() {
   rates.save();
 }
 
+// First in the turn's transaction: if SQLite takes that back as a whole, nothing else is in it.
+void Engine::State::call_guest(std::span<Request* const> requests) {
+  bool called = false;
+  for (Request* request : requests) {
+    auto* t = std::get_if<Transact>(&request->op);
+    if (t == nullptr) continue;
+    if (std::exchange(called, true)) {
+      request->reply = Error{HF_E_BUSY, "one transaction a turn"};
+    } else {
+      request->reply = has_room_for(*request) ? transact(*t) : no_room(turn.room);
+    }
+  }
+}
+
+Reply Engine::State::transact(const Transact& t) {
+  const bool wrote_ids = !t.reads_only && jobs.expect_promises();
+  Guest guest = store->guest({t.reads_only, t.overdue, limits.max_bytes});
+  Transaction transaction{guest.connection(), [&](const JobSpec& spec) -> Result<JobId> {
+    if (t.reads_only) return Error{HF_E_STATE, "a transaction that only reads enqueues no job"};
+    return guest.as_engine([&] { return jobs.promise(spec); });
+  }};
+  Status done = guest.run([&] { return t.body(transaction); });
+  if (guest.all_undone() && wrote_ids) jobs.save_ids();
+  if (done) return Done{};
+  jobs.break_promises();
+  return done.error();
+}
+
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
   Tick out;
   turn.out = &out;
@@ -286,6 +318,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   bool wait = std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
   // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
+  call_guest(requests);
   if (timekeeper.observe(now)) scheduler.clock_changed();
   lanes.end_pauses(turn.now_ms, !only_reads(turn.room));
   dispatcher.look_at_windows();
@@ -439,6 +472,7 @@ Reply Engine::State::apply(Request& request) {
       Overload{
           [&](Enqueue& e) { return reply_of(jobs.enqueue(e.specs)); },
           [&](ReserveIds& r) { return reply_of(jobs.reserve(r.count)); },
+          [&](Transact&) { return std::holds_alternative<Done>(request.reply) ? Reply(jobs.keep_promises()) : std::move(request.reply); },
           [&](RunEnded& e) { return status_reply(jobs.run_ended(e)); },
           [&](Progress& p) { return status_reply(jobs.progress(p)); },
           [&](Remember& r) { return status_reply(jobs.remember(r)); },

@@ -1,6 +1,7 @@
 // How jobs come in: validation, limits, unique keys, ids. The other half of class Jobs is in jobs.cpp.
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "core/jobs.h"
 #include "core/names.h"
@@ -90,10 +91,14 @@ Status Jobs::takes_jobs(const std::string& queue) const {
 JobId Jobs::next_id() {
   if (next_id_ == reserved_until_) {
     reserved_until_ += kIdBlock;
-    turn_.store.set_meta("next_id", reserved_until_);
-    turn_.out->must_sync = true;  // an id that a power cut takes back could name two jobs
+    save_ids();
   }
   return next_id_++;
+}
+
+void Jobs::save_ids() {
+  turn_.store.set_meta("next_id", reserved_until_);
+  turn_.out->must_sync = true;  // an id that a power cut takes back could name two jobs
 }
 
 Result<std::vector<JobId>> Jobs::reserve(int count) {
@@ -162,6 +167,59 @@ Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs) {
   return ids;
 }
 
+// What is written for them now is written before the savepoint to which they may be taken back.
+bool Jobs::expect_promises() {
+  flush();
+  if (reserved_until_ - next_id_ >= HF_TRANSACT_JOBS_MAX) return false;
+  reserved_until_ += kIdBlock;
+  save_ids();
+  return true;
+}
+
+Result<JobId> Jobs::promise(const JobSpec& s) {
+  Promises& before = promises_;
+  if (before.all.size() >= HF_TRANSACT_JOBS_MAX) {
+    return Error{HF_E_FULL, "a transaction enqueues at most " + std::to_string(HF_TRANSACT_JOBS_MAX) + " jobs (HF_TRANSACT_JOBS_MAX)"};
+  }
+  HF_TRY(validate(s));
+  HF_TRY(takes_jobs(s.queue));
+  JobId other = 0;
+  if (!s.unique_key.empty()) {
+    auto promised = before.by_key.find(s.unique_key);
+    other = promised != before.by_key.end() ? promised->second : holder(s.unique_key);
+  }
+  if (other != 0 && s.on_conflict == OnConflict::reject) return held(other, s.unique_key);
+  const int64_t bytes = before.bytes + static_cast<int64_t>(s.payload.size());
+  HF_TRY(has_room(static_cast<int64_t>(before.all.size()) + 1, bytes));
+  LaneName lane{s.queue, s.type, s.concurrency_key, 0};
+  if (other == 0 && !turn_.lanes.has(lane) && !before.new_lanes.contains(lane)) {
+    HF_TRY(turn_.lanes.has_room_for(before.new_lanes.size() + 1));
+    before.new_lanes.insert(std::move(lane));
+  }
+  const JobId id = other != 0 ? other : next_id_++;
+  if (!s.unique_key.empty()) before.by_key[s.unique_key] = id;
+  before.bytes = bytes;
+  before.all.push_back({s, id, other == 0});
+  return id;
+}
+
+std::vector<JobId> Jobs::keep_promises() {
+  std::vector<JobId> ids;
+  const Promises kept = std::exchange(promises_, {});
+  for (const Promise& p : kept.all) {
+    ids.push_back(p.id);
+    if (!p.new_job) {
+      flush();
+      give_to_holder(p.id, p.spec);
+    } else if (Result<Lane*> lane = turn_.lanes.intern(p.spec.queue, p.spec.type, p.spec.concurrency_key, nullptr); lane) {
+      insert_new(p.spec, **lane, p.id, "", 0);
+    } else {
+      turn_.store.damaged("a lane that was there is not");  // not met: promise() has looked
+    }
+  }
+  return ids;
+}
+
 Result<JobId> Jobs::enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
   HF_TRY(validate(spec));
   Result<Lane*> lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
@@ -214,6 +272,13 @@ Status Jobs::take_unique(JobId id, const JobOpts& opts) {
 
 // Validated; puts the job in, or lets the one that holds its unique key stand for it.
 JobId Jobs::insert(const JobSpec& s, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
+  const JobId other = s.unique_key.empty() ? 0 : holder(s.unique_key);
+  if (other == 0) return insert_new(s, lane, reserved, schedule, occurrence_wall_ms);
+  give_to_holder(other, s);
+  return other;
+}
+
+JobId Jobs::insert_new(const JobSpec& s, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
   JobOpts opts;
   opts.policy = s.policy;
   opts.sink = s.sink;
@@ -226,12 +291,6 @@ JobId Jobs::insert(const JobSpec& s, Lane& lane, JobId reserved, const std::stri
   opts.unique_for_ms = s.unique_for_ms;
   if (s.unique_for_ms != 0) opts.unique_until_ms = turn_.now_ms + s.unique_for_ms;
 
-  if (!s.unique_key.empty()) {
-    if (JobId other = holder(s.unique_key); other != 0) {
-      give_to_holder(other, s);
-      return other;
-    }
-  }
   Fresh f;
   JobRow& row = f.row;
   row.id = reserved != 0 ? reserved : next_id();

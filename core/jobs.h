@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,13 @@ class Jobs {
   };
   Result<JobId> add_delivery(const Delivery& delivery);
   Result<std::vector<JobId>> reserve(int count);
+  // Jobs that may yet be taken back (Transact): promise() checks one and gives it its id, keep_promises() puts them in. Between
+  // expect_promises() and the last promise nothing else is put in. False: it wrote nothing.
+  bool expect_promises();
+  void save_ids();  // what it wrote, once more
+  Result<JobId> promise(const JobSpec& spec);
+  std::vector<JobId> keep_promises();
+  void break_promises() { promises_ = {}; }
   Status run_ended(RunEnded& ended);
   void end_waits(const RunEnded& ended);  // for room, and comes again: the run is over, and its timeout no matter any more
   Status progress(const Progress& p);
@@ -95,6 +103,7 @@ class Jobs {
   JobId holder(const std::string& unique_key);  // the job that holds it; 0 if none
   Status take_unique(JobId id, const JobOpts& opts);  // for a job that comes back; HF_E_CONFLICT if another has the key
   JobId insert(const JobSpec& spec, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
+  JobId insert_new(const JobSpec& spec, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
   void give_to_holder(JobId other, const JobSpec& spec);
   JobId next_id();
   void load_lane_counts(bool clean);
@@ -129,6 +138,18 @@ class Jobs {
 
   Turn& turn_;
   std::vector<Fresh> fresh_;  // ids ascending
+  struct Promise {
+    JobSpec spec;
+    JobId id;
+    bool new_job;  // else the one with this id holds its unique key
+  };
+  struct Promises {
+    std::vector<Promise> all;
+    std::map<std::string, JobId> by_key;  // unique keys
+    std::set<LaneName> new_lanes;
+    int64_t bytes = 0;  // of payloads
+  };
+  Promises promises_;
   JobId next_id_ = 1;
   JobId reserved_until_ = 1;  // ids below are on the disk as taken
   void look_at_wall_jobs();

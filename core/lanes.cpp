@@ -77,14 +77,17 @@ void Lanes::attach(Lane& lane) {
 Result<Lane*> Lanes::intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin) {
   auto it = names_.find({queue, type, key, origin != nullptr ? origin->id : 0});
   if (it != names_.end()) return it->second;
-  if (lanes_.size() >= kLanesMax) {
-    return Error{HF_E_FULL, "too many different (queue, type, concurrency_key): at most " + std::to_string(kLanesMax)};
-  }
+  HF_TRY(has_room_for(1));
   LaneRow row{static_cast<int>(lanes_.size()) + 1, queue, type, key, origin != nullptr ? origin->id : 0};
   store_.insert_lane(row);
   Lane* lane = make(row);
   lane->stale = false;  // nothing is in it
   return lane;
+}
+
+Status Lanes::has_room_for(size_t more) const {
+  if (lanes_.size() + more <= kLanesMax) return ok_status();
+  return Error{HF_E_FULL, "too many different (queue, type, concurrency_key): at most " + std::to_string(kLanesMax)};
 }
 
 Lane* Lanes::by_id(int id) const {

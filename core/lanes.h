@@ -131,6 +131,8 @@ struct Lane {
   bool delivery() const { return origin != nullptr; }
 };
 
+using LaneName = std::tuple<std::string, std::string, std::string, int>;  // queue, type, key, the id of its origin
+
 class Lanes {
  public:
   Lanes(Store& store, Rates& rates, const ZoneSource& zones) : store_(store), rates_(rates), zones_(zones) {}
@@ -138,6 +140,8 @@ class Lanes {
 
   // HF_E_FULL beyond kLanesMax.
   Result<Lane*> intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin);
+  bool has(const LaneName& name) const { return names_.contains(name); }
+  Status has_room_for(size_t more) const;  // lanes
   Lane* by_id(int id) const;  // never null: an unknown id (damage) gives a lane that never runs
   int last_id() const { return static_cast<int>(lanes_.size()); }
   Queue& queue(const std::string& name);  // made if need be
@@ -225,7 +229,7 @@ class Lanes {
   std::vector<std::unique_ptr<Lane>> lanes_;  // by id - 1
   std::map<std::string, std::unique_ptr<Queue>> queues_;
   std::map<std::string, std::unique_ptr<RunnerState>> runners_;
-  std::map<std::tuple<std::string, std::string, std::string, int>, Lane*> names_;
+  std::map<LaneName, Lane*> names_;
   DueOrder<int> future_;  // lane ids, at their next_due_ms
   std::deque<Queue*> ring_;
   std::vector<RunnerState*> waited_for_;

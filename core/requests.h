@@ -13,6 +13,8 @@
 #include "core/result.h"
 #include "core/types.h"
 
+struct sqlite3;
+
 namespace hf {
 
 // ---- what a run is -------------------------------------------------------------------------------
@@ -55,6 +57,21 @@ using Action = std::variant<StartRun, StopRun>;
 
 struct Enqueue { std::vector<JobSpec> specs; };  // all or none -> std::vector<JobId>
 struct ReserveIds { int count = 1; };            // -> std::vector<JobId>, never used otherwise
+
+// What the body of a Transact has to work with, while it is called.
+struct Transaction {
+  sqlite3* connection;
+  std::function<Result<JobId>(const JobSpec&)> enqueue;  // the id counts if the body is kept; at most HF_TRANSACT_JOBS_MAX
+};
+// The program's own statements and jobs, together in one commit -> std::vector<JobId>, those of enqueue(). `body` is called at most
+// once, on the engine's thread, before all else of its turn; its error is the reply, and nothing of it is kept then. One a turn: a
+// further one is answered with HF_E_BUSY.
+struct Transact {
+  std::function<Status(Transaction&)> body;
+  std::function<bool()> overdue;  // any time while it is called: true: it takes too long, HF_E_TIMEOUT
+  bool reads_only = false;
+  bool durable = true;            // its commit waits for the disk
+};
 
 struct RunEnded {  // -> Done, or HF_E_STALE
   JobId id = 0;
@@ -175,7 +192,7 @@ struct ConfirmClock {};                  // an operator says that it is right
 struct ForgetClockFloor {};              // ... that what was taken for a right time was none
 struct ClockStepped {};                  // only a reason to tick
 
-using Op = std::variant<Enqueue, ReserveIds, RunEnded, Progress, Remember, Cancel, Retry, RetryAllDead, Remove, Edit,
+using Op = std::variant<Enqueue, ReserveIds, Transact, RunEnded, Progress, Remember, Cancel, Retry, RetryAllDead, Remove, Edit,
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                         ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,

@@ -268,14 +268,14 @@ std::vector<std::string> Db::query_all_text(const char* sql, size_t limit) {
 
 void Db::begin() {
   if (!begin_) begin_ = std::make_unique<Stmt>(*this, "BEGIN IMMEDIATE");
-  changes_before_ = sqlite3_total_changes64(db_);
+  changes_before_ = total_changes();
   begin_->run();
 }
 
 bool Db::commit() {
   if (!commit_) commit_ = std::make_unique<Stmt>(*this, "COMMIT");
   commit_->run();
-  if (ok() && wait_for_disk_ && sqlite3_total_changes64(db_) != changes_before_) sync_wal();
+  if (ok() && wait_for_disk_ && total_changes() != changes_before_) sync_wal();
   if (ok()) return true;
   rollback();
   return false;
@@ -466,7 +466,7 @@ void Db::set_page_size(int bytes) {
   page_size_ = 0;  // it may have been asked for before
 }
 
-int64_t Db::total_changes() const { return sqlite3_total_changes64(db_); }
+int64_t Db::total_changes() const { return sqlite3_total_changes64(db_) + schema_changes_; }
 
 int64_t Db::page_count() {
   if (page_size_ == 0) page_size_ = query_i64("PRAGMA page_size");

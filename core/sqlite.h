@@ -3,7 +3,7 @@
 // Style of use: the first failure is remembered in the Db and everything after it is a no-op until the
 // transaction is rolled back, so callers read like prose and look at ok() once, before COMMIT. This fits
 // the engine's rule that an error is a crash: nothing is repaired half-way, the engine is reopened.
-// core/sqlite.cpp is the one file of core/ that includes sqlite3.h.
+// core/sqlite.cpp and core/guest.cpp are the files of core/ that include sqlite3.h.
 //
 // Thread: whoever owns the Db, one at a time.
 #pragma once
@@ -23,6 +23,7 @@ struct sqlite3_stmt;
 namespace hf {
 
 class Db;
+class Guest;
 
 // A prepared statement, made at first use, reset by the next run() or first bind after a step.
 class Stmt {
@@ -127,7 +128,8 @@ class Db {
   // Every byte of the database and its log, to see whether that is possible: else there is an error().
   void read_all();
 
-  int64_t total_changes() const;  // rows, since the opening
+  int64_t total_changes() const;  // rows, since the opening; and changes of the schema that we were told of
+  void schema_changed() { ++schema_changes_; }
   // Pages in the file and free pages among them, as SQLite counts them in memory.
   int64_t page_count();
   int64_t free_pages();
@@ -144,6 +146,7 @@ class Db {
 
  private:
   friend class Stmt;
+  friend class Guest;
   Db() = default;
   static int on_commit(void* self, sqlite3*, const char*, int frames);
   static Status write_log_again(const Options& options, LogPoint& end);
@@ -165,7 +168,9 @@ class Db {
   int error_code_ = 0;  // extended SQLite code
   std::string error_text_;
   bool wait_for_disk_ = true;
-  int64_t changes_before_ = 0;
+  int64_t changes_before_ = 0, schema_changes_ = 0;
+  Guest* guest_ = nullptr;  // core/guest.cpp, as what follows
+  bool guarded_ = false;
   int64_t page_size_ = 0;
   int64_t pages_ = 0, changes_then_ = 0;  // as last counted, and the changes until then
   int64_t bytes_bound_ = 0;               // to statements since then

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/guest.h"
 #include "core/record.h"
 #include "core/sqlite.h"
 #include "core/types.h"
@@ -156,6 +157,7 @@ class Store {
   void begin(bool wait_for_disk);
   bool commit();
   void rollback() { db_->rollback(); }
+  Guest guest(GuestRules rules) { return Guest(*db_, std::move(rules)); }
   bool sync_log();  // what was committed without waiting is on the disk when it returns true
   // The halves of the ballast (-1: there is none): so much at most the file owes to what is committed, and so much is the
   // log's. With little room nothing more is owed: the log can always be moved into the file, and begins anew in its blocks.

@@ -100,6 +100,7 @@ HF_API void hf_free(void *memory);
 #define HF_ATTEMPTS_MAX 1000                /* largest max_attempts */
 #define HF_PRIORITY_MAX 1000                /* priorities go from -1000 to 1000 */
 #define HF_ENQUEUE_MANY_MAX 10000           /* jobs in one hf_enqueue_many */
+#define HF_TRANSACT_JOBS_MAX 1000           /* jobs in one hf_transact (holdfast_sqlite.h) */
 #define HF_DEFAULT_MAX_PAYLOAD (256 * 1024) /* bytes of one payload or result */
 #define HF_DEFAULT_MAX_JOBS 1000000         /* jobs in the file, finished ones included */
 #define HF_DEFAULT_MAX_BYTES (256LL * 1024 * 1024) /* bytes of the database file */

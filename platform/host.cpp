@@ -86,6 +86,7 @@ Status Host::start() {
 Status Host::stop(int64_t grace_ms) {
   State& s = *state_;
   if (s.loop->on_loop_thread()) return Error{HF_E_THREAD, "stop waits for the runs, and the loop thread must not wait"};
+  if (s.thread.is_current()) return Error{HF_E_THREAD, "stop waits for the runs, and this is the engine's thread"};
   {
     std::lock_guard lock(s.mutex);
     if (s.phase != State::Phase::started) return Error{HF_E_STATE, "it is not started"};

@@ -57,6 +57,13 @@ void Host::State::gather(Requests& batch, bool& stop) {
   batch.splice(batch.end(), take_inbox(stop));
 }
 
+void Host::State::one_transaction(Requests& batch, Requests& rest) {
+  auto is_transaction = [](const Request& r) { return std::holds_alternative<Transact>(r.op); };
+  auto one = std::find_if(batch.begin(), batch.end(), is_transaction);
+  if (one == batch.end()) return;
+  rest.splice(rest.begin(), batch, std::find_if(std::next(one), batch.end(), is_transaction), batch.end());
+}
+
 void Host::State::run_engine() {
   int64_t next_boot = 0, next_wall = kNever;  // 0: at once, to arm the first timer
   while (true) {
@@ -84,7 +91,10 @@ void Host::State::run_engine() {
       // Results first: what they free is claimed in this turn.
       batch.splice(batch.begin(), unanswered);
     }
-    if (Requests rest; few_at_once(batch, rest)) {
+    Requests rest;
+    few_at_once(batch, rest);
+    one_transaction(batch, rest);
+    if (!rest.empty()) {
       std::lock_guard lock(mutex);
       inbox.splice(inbox.begin(), rest);
       inbox_size.store(inbox.size(), std::memory_order_relaxed);

@@ -120,10 +120,9 @@ bool Host::State::less_room(Requests& batch, int code) {
   return true;
 }
 
-bool Host::State::few_at_once(Requests& batch, Requests& rest) const {
-  if (room != Room::little || batch.size() <= kFewRequests) return false;
+void Host::State::few_at_once(Requests& batch, Requests& rest) const {
+  if (room != Room::little || batch.size() <= kFewRequests) return;
   rest.splice(rest.begin(), batch, std::next(batch.begin(), kFewRequests), batch.end());
-  return true;
 }
 
 // Results that an engine without room refused are told again when it has some.

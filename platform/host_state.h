@@ -118,6 +118,8 @@ struct Host::State {
   void run_engine();
   Requests take_inbox(bool& stop);
   void gather(Requests& batch, bool& stop);
+  // Moves a second Transact, and what came behind it, to the front of `rest`: there is one a turn.
+  static void one_transaction(Requests& batch, Requests& rest);
   void save_results();
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
   bool turn(Requests& batch, int64_t& next_boot, int64_t& next_wall);
@@ -125,8 +127,8 @@ struct Host::State {
   void drop_engine();
   void keep_ballast();                  // as the limits say, while there is room
   bool less_room(Requests& batch, int code);  // true: `batch` is in `unanswered`, to be asked again
-  // With little room: moves to the front of `rest` what one turn does not take; false if it takes all.
-  bool few_at_once(Requests& batch, Requests& rest) const;
+  // With little room: moves to the front of `rest` what one turn does not take.
+  void few_at_once(Requests& batch, Requests& rest) const;
   void keep_refused_results(Requests& batch);
   void look_for_room();
   void set_room(Room to);

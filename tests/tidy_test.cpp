@@ -225,7 +225,7 @@ TEST_CASE("rooms include only what lies below them") {
   }
 }
 
-TEST_CASE("core/ knows the standard library and, in one file, SQLite") {
+TEST_CASE("core/ knows the standard library and, in two files, SQLite") {
   std::set<std::string> sqlite_users;
   for (const Source& source : sources()) {
     for (size_t i = 0; i < source.text.size(); ++i) {
@@ -234,15 +234,13 @@ TEST_CASE("core/ knows the standard library and, in one file, SQLite") {
       if (include.name == "sqlite3.h" && is_library(source)) sqlite_users.insert(source.path);
       if (source.room != "core" || !include.angle || include.name == "sqlite3.h") continue;
       // Only the headers of the C++ standard have no extension.
-      if (include.name.find('.') != std::string::npos && include.name != "holdfast.h") {
+      if (include.name.find('.') != std::string::npos && include.name != "holdfast.h" && !include.name.ends_with("sqlite3ext.h")) {
         report(where(source, i) + "core/ may not include <" + include.name + ">");
       }
     }
   }
   for (const std::string& user : sqlite_users) {
-    if (sqlite_users.size() > 1 || !user.starts_with("core/")) {
-      report(user + ": sqlite3.h belongs in exactly one file of core/");
-    }
+    if (user != "core/sqlite.cpp" && user != "core/guest.cpp") report(user + ": sqlite3.h belongs in core/sqlite.cpp and core/guest.cpp");
   }
 }
 

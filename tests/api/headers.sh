@@ -10,6 +10,12 @@ check() {  # COMPILER FLAGS...: says what it does when it fails
   "$@" || { echo "failed: $*" >&2; exit 1; }
 }
 echo '#include <holdfast.h>' >"$work/alone.c"
+# The installed copy has SQLite's two headers beside it.
+mkdir "$work/holdfast"
+cp "$SQLITE_HEADERS"/holdfast/sqlite3*.h "$work/holdfast/"
+printf '#include <holdfast_sqlite.h>\nSQLITE_EXTENSION_INIT1\nint f(sqlite3 *db);\nint f(sqlite3 *db) { return sqlite3_changes(db); }\n' >"$work/rows.c"
+cp "$work/rows.c" "$work/rows.cpp"
+printf '#include <holdfast_sqlite.h>\nSQLITE_EXTENSION_INIT1\nint f(sqlite3 *db);\nint f(sqlite3 *db) { return sqlite3_close(db); }\n' >"$work/refused.c"
 cp "$work/alone.c" "$work/alone.cpp"
 cp "$SOURCE/tests/api/header_test.c" "$work/header_test.cpp"
 for cc in gcc clang; do
@@ -17,6 +23,7 @@ for cc in gcc clang; do
   for standard in c99 c17; do
     check "$cc" -std=$standard "${strict[@]}" "$work/alone.c"
     check "$cc" -std=$standard "${strict[@]}" "$SOURCE/tests/api/header_test.c"
+    check "$cc" -std=$standard "${strict[@]}" -isystem "$work" "$work/rows.c"
   done
 done
 for cxx in g++ clang++; do
@@ -25,8 +32,13 @@ for cxx in g++ clang++; do
     check "$cxx" -std=$standard "${strict[@]}" -Wno-long-long -Wno-variadic-macros "$work/alone.cpp"
     [ $standard = c++98 ] || check "$cxx" -std=$standard "${strict[@]}" "$work/header_test.cpp"
   done
+  check "$cxx" -std=c++20 "${strict[@]}" -isystem "$work" "$work/rows.cpp"
   if [ -e "$include/holdfast.hpp" ]; then
     echo '#include <holdfast.hpp>' >"$work/wrapper.cpp"
     check "$cxx" -std=c++20 "${strict[@]}" -Wconversion -Wshadow "$work/wrapper.cpp"
   fi
 done
+
+# A function of SQLite that hf_transact does not have is refused by its name.
+refused=$(gcc -fsyntax-only -I"$include" -isystem "$work" "$work/refused.c" 2>&1) && { echo "sqlite3_close compiles" >&2; exit 1; }
+grep -q not_in_hf_transact <<<"$refused" || { echo "$refused" >&2; exit 1; }

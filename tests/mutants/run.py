@@ -20,6 +20,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # What may catch a bug: (target, its arguments).
 CORE = ("core/core_tests",)
 SIM = ("sim/sim", "--seeds", "400")
+ROWS = ("sim/sim", "rows", "--seeds", "40", "--jobs", "200")
 CUTS = ("sim/sim", "cuts", "--jobs", "40", "--every", "3")
 PLATFORM = ("platform/platform_tests",)
 HANDLERS = ("handlers/handlers_tests",)
@@ -49,6 +50,16 @@ BUGS = [
      "return run != nullptr && run->attempt == e.attempt && (e.run == 0 || run->batch == e.run) ? run : nullptr;", "return run;", (SIM, CORE)),
     ("waiting-end-overtaken", "an end that waits for room is overtaken by its timeout", "core/jobs.cpp",
      "turn_.running.forget_deadline(*run);\n  if (!run->stop)", "if (!run->stop)", (CORE,)),
+    ("failed-function-kept", "the rows of a function that failed are kept", "core/guest.cpp",
+     "if (!done) db_.exec(\"ROLLBACK TO holdfast\");", "", (CORE, ROWS)),
+    ("promises-kept", "the jobs of a function that failed go in with those of the next", "core/engine.cpp",
+     "  jobs.break_promises();\n", "", (CORE, ROWS)),
+    ("ids-not-set-aside", "ids that were set aside are not, when SQLite takes the transaction back", "core/engine.cpp",
+     "if (guest.all_undone() && wrote_ids) jobs.save_ids();", "(void)wrote_ids;", (CORE, ROWS)),
+    ("table-not-synced", "a commit that only made a table does not wait for the disk", "core/guest.cpp",
+     "if (done && schema_changed_) db_.schema_changed();", "", (CORE, ROWS)),
+    ("guest-reads-jobs", "a program's function reads the queue's tables", "core/guest.cpp",
+     "return is_schema_table(name(a)) ? SQLITE_OK : theirs(a, \"reading\");", "return SQLITE_OK;", (CORE,)),
     ("rate-forgotten", "how fast runs began is not kept over the end of the process", "core/rate.cpp",
      "store_.set_meta((gates->key + what).c_str(), gate->full_ms());", "{}", (SIM, CORE)),
     ("rate-too-fast", "a bucket holds one run more than it should", "core/rate.cpp",

@@ -21,6 +21,10 @@ both() {  # NAME [pkg-config modules]: runs what was built as NAME_shared and NA
   build embed_flags "${c[@]}" "$examples/embed.c" $(pkg-config --static --cflags --libs holdfast)
   run "$work/embed_flags" "$work/flags.db"
 
+  build rows_shared "${c[@]}" "$examples/rows.c" $(shared)
+  build rows_static "${c[@]}" "$examples/rows.c" $(static)
+  both rows
+
   build wrapper_shared "${cxx[@]}" "$examples/embed.cpp" $(shared)
   build wrapper_static "${cxx[@]}" "$examples/embed.cpp" $(static)
   both wrapper

@@ -1,5 +1,6 @@
 // sim [--seed S] [--seeds N] [--jobs N] [--seconds N] [--faults 3,5|none] [--no-sync] [--trace]
 // sim cuts|calls|allocations [--seed S] [--jobs N] [--every N] [--no-sync]
+// sim rows [--seed S] [--seeds N] [--jobs N]     N transactions a seed
 //
 // Runs seeds S, S+1, ...; a violation prints the seed, the shortened faults, and the command that plays them again.
 // With a pass (passes.h): every place of one seed's script.
@@ -11,6 +12,7 @@
 #include <sstream>
 
 #include "passes.h"
+#include "rows.h"
 
 using namespace hf::sim;
 
@@ -47,6 +49,13 @@ int tell(const char* name, const PassReport& r) {
   return r.broken == 0 ? 0 : 1;
 }
 
+int run_rows(uint64_t seed, uint64_t seeds, int transactions) {
+  const RowsPass pass = rows_and_jobs(seed, static_cast<int>(seeds), transactions);
+  auto n = [](uint64_t v) { return static_cast<unsigned long long>(v); };
+  std::printf("%llu kept, %llu not; %llu failed turns, %llu kills, %llu power cuts\n", n(pass.kept), n(pass.undone), n(pass.failed_turns), n(pass.kills), n(pass.cuts));
+  return tell("rows and their jobs", pass.report);
+}
+
 int run_pass(const std::string& pass, uint64_t seed, int jobs, int every, bool no_sync) {
   if (pass == "cuts") {
     CutPass first = cut_everywhere(seed, jobs, every, false, no_sync);
@@ -80,7 +89,9 @@ int main(int argc, char** argv) {
   bool no_sync = false, trace = false;
   int every = 1;
   std::string pass = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
-  if (!pass.empty() && pass != "cuts" && pass != "calls" && pass != "allocations") return std::fprintf(stderr, "sim: cuts, calls or allocations\n"), 2;
+  if (!pass.empty() && pass != "cuts" && pass != "calls" && pass != "allocations" && pass != "rows") {
+    return std::fprintf(stderr, "sim: cuts, calls, allocations or rows\n"), 2;
+  }
   for (int i = pass.empty() ? 1 : 2; i < argc; ++i) {
     std::string name = argv[i];
     auto value = [&] { return i + 1 < argc ? argv[++i] : (std::fprintf(stderr, "%s needs a value\n", name.c_str()), std::exit(2), argv[0]); };
@@ -96,6 +107,7 @@ int main(int argc, char** argv) {
   }
   if (jobs < 1 || jobs > 1000000) return std::fprintf(stderr, "sim: --jobs is 1 to 1000000\n"), 2;
   if (every < 1) return std::fprintf(stderr, "sim: --every is 1 or more\n"), 2;
+  if (pass == "rows") return run_rows(seed, seeds, jobs);
   if (!pass.empty()) return run_pass(pass, seed, jobs, every, no_sync);
 
   Report sum;

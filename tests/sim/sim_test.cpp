@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "passes.h"
+#include "rows.h"
 
 using namespace hf;
 using namespace hf::sim;
@@ -58,6 +59,17 @@ TEST_CASE("each call of the disk fails, once and from then on") {
 
 TEST_CASE("each allocation fails, once and from then on") {
   for (bool on : {false, true}) none(fail_every_allocation(3, 25, 9 * kShare, on));
+}
+
+TEST_CASE("a row of a program has its job, and a job its row, whatever fails") {
+  const RowsPass pass = rows_and_jobs(1, 16 / kShare, 150);
+  none(pass.report);
+  CHECK(pass.kept > 0);
+  CHECK(pass.undone > 0);
+  CHECK(pass.failed_turns > 0);
+  CHECK(pass.kills > 0);
+  CHECK(pass.cuts > 0);
+  CHECK(rows_and_jobs(1, 1, 20, true).report.broken == 1);  // apart, that is found out
 }
 
 TEST_CASE("a file is not taken for damaged when any two calls of its opening fail") {

@@ -6,5 +6,6 @@ sim=$1/tests/sim/sim
 "$sim" cuts --jobs 180
 "$sim" calls --jobs 15
 "$sim" allocations --jobs 40
+"$sim" rows --seeds 1000 --jobs 200
 ! "$sim" cuts --jobs 30 --no-sync >/dev/null || { echo "a disk that syncs nothing was not found out"; exit 1; }
 echo "without syncs: found out"

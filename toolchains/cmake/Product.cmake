@@ -117,10 +117,12 @@ function(hf_install_if_there file destination)
 endfunction()
 hf_install_if_there(include/holdfast.h ${CMAKE_INSTALL_INCLUDEDIR})
 hf_install_if_there(include/holdfast.hpp ${CMAKE_INSTALL_INCLUDEDIR})
+hf_install_if_there(include/holdfast_sqlite.h ${CMAKE_INSTALL_INCLUDEDIR})
 hf_install_if_there(docs/holdfast.1 ${CMAKE_INSTALL_MANDIR}/man1)
 hf_install_if_there(toolchains/holdfast.bash ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME holdfast)
 hf_install_if_there(LICENSE ${CMAKE_INSTALL_DOCDIR})
 if(HOLDFAST_DEPS_PREFIX)
+  install(DIRECTORY ${HOLDFAST_DEPS_PREFIX}/include/holdfast DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})  # of the SQLite inside
   install(DIRECTORY ${HOLDFAST_DEPS_PREFIX}/licenses DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
 

@@ -50,6 +50,8 @@ build_sqlite3() {
     -DHAVE_FDATASYNC=1 -DHAVE_PREAD=1 -DHAVE_PWRITE=1 \
     -DHAVE_STRERROR_R=1 -DHAVE_LOCALTIME_R=1 -DHAVE_GMTIME_R=1" sqlite3.c
   cp sqlite3.h "$PREFIX/include/"
+  mkdir -p "$PREFIX/include/holdfast"  # for programs that speak to the SQLite inside: include/holdfast_sqlite.h
+  cp sqlite3.h src/sqlite3ext.h "$PREFIX/include/holdfast/"
 }
 
 build_libuv1() {
