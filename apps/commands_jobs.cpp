@@ -255,6 +255,43 @@ struct CancelJobs {
   void run(Session& session) { for_each_job(session, ids, "POST", "/cancel"); }
 };
 
+// For the program of a run, which has the three of its environment.
+struct ReportProgress {
+  std::string id, note, checkpoint;
+  int attempt = 0, percent = 0;
+  CLI::App* self = nullptr;
+  void describe(CLI::App& app) {
+    self = &app;
+    app.add_option("ID", id, "the job [$HOLDFAST_JOB_ID]")->envname("HOLDFAST_JOB_ID")->required();
+    app.add_option("--attempt", attempt, "which run speaks [$HOLDFAST_ATTEMPT]")->envname("HOLDFAST_ATTEMPT")->required()->option_text("N");
+    app.add_option("--percent", percent, "how far it has got")->option_text("0-100");
+    app.add_option("--note", note, "what it is doing, for show and list")->option_text("TEXT");
+    app.add_option("--checkpoint", checkpoint, "what the next attempt gets as $HOLDFAST_CHECKPOINT: text, @FILE, or - for standard input")
+        ->option_text("TEXT");
+    app.footer(
+        "For the program of a job, while it runs. Each call is a sign of life for the handler's heartbeat. Fails if\n"
+        "the run is over: then the program has been given up, and should end.\n"
+        "\n"
+        "Examples:\n  holdfast progress --percent 40 --note \"4 of 10 files\"\n  holdfast progress --checkpoint \"$last_file\"\n"
+        "  holdfast progress");
+  }
+  void run(Session& session) {
+    const auto given = [this](const char* name) { return self->get_option(name)->count() > 0; };
+    std::optional<Json> answer;
+    if (given("--checkpoint")) {
+      auto bytes = read_payload(checkpoint);
+      if (!bytes) return session.fail(kFailed, bytes.error().message);
+      answer = session.ask("POST", job_path(id, "/checkpoint"), {{"attempt", attempt}, {"checkpoint", *bytes}});
+      if (!answer) return;
+    }
+    Json body = {{"attempt", attempt}};
+    if (given("--percent")) body["percent"] = percent;
+    if (given("--note")) body["note"] = note;
+    if (!answer || body.size() > 1) answer = session.ask("POST", job_path(id, "/progress"), body);
+    if (answer) (void)session.asked_for_json(*answer);
+  }
+};
+
 struct RetryJobs {
   std::vector<std::string> ids;
   bool all_dead = false;
@@ -343,6 +380,7 @@ void add_job_commands(CLI::App& app, Session& session) {
   add_command<WhyJob>(app, session, "why", "why a job does not run", group);
   add_command<Wait>(app, session, "wait", "wait for a job and print its result", group);
   add_command<CancelJobs>(app, session, "cancel", "cancel jobs", group);
+  add_command<ReportProgress>(app, session, "progress", "say how far a run has got, from its program", group);
   add_command<RetryJobs>(app, session, "retry", "run dead jobs again", group);
   add_command<RemoveJobs>(app, session, "rm", "delete jobs", group);
   add_command<EditJob>(app, session, "edit", "change a job that waits", group);

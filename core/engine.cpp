@@ -80,6 +80,14 @@ Result<Limits> resolve(const Limits& given) {
   return l;
 }
 
+Status check_heartbeat(const RunnerSpec& r) {
+  if (r.heartbeat_ms == 0) return ok_status();
+  HF_TRY(check_duration("heartbeat", r.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs));
+  const int64_t timeout = resolve(Policy{}, r.policy).timeout_ms;
+  if (timeout < 0 || r.heartbeat_ms < timeout) return ok_status();
+  return Error{HF_E_INVALID, "heartbeat is " + format_duration(r.heartbeat_ms) + " and timeout " + format_duration(timeout) + "; heartbeat has to be shorter"};
+}
+
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
       : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), sequences(*store), random(options.seed),
@@ -329,6 +337,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     }
     request->reply = no_room(turn.room);
     if (auto* ended = std::get_if<RunEnded>(&request->op)) jobs.end_waits(*ended);
+    if (auto* remember = std::get_if<Remember>(&request->op)) jobs.heard_from(remember->id, remember->attempt);
   }
   if (!only_reads(turn.room)) work();
   if (!only_reads(turn.room)) timekeeper.save_if_due(!out.feed.empty());
@@ -458,7 +467,8 @@ Status valid(const RunnerSpec& r) {
   HF_TRY(check_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
   HF_TRY(check_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
   HF_TRY(check_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
-  return validate(r.policy);
+  HF_TRY(validate(r.policy));
+  return check_heartbeat(r);
 }
 }  // namespace
 

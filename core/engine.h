@@ -90,6 +90,8 @@ class Engine {
   std::unique_ptr<State> state_;
 };
 
+// HF_E_INVALID: out of range, or not shorter than the timeout.
+Status check_heartbeat(const RunnerSpec& spec);
 // Limits with every open field (0) filled from holdfast.h; HF_E_INVALID names the field out of range.
 Result<Limits> resolve(const Limits& limits);
 

@@ -239,6 +239,7 @@ void Jobs::park(RunnerState& runner, int64_t asked_ms, std::string_view why) {
 }
 
 std::string Jobs::timeout_text(const Run& run) const {
+  if (run.beat_by_ms < run.deadline_ms) return "no sign of life for " + format_duration(run.heartbeat_ms) + " (heartbeat)";
   return "timed out after " + format_duration(run.deadline_ms - run.started_ms);
 }
 
@@ -300,22 +301,29 @@ void Jobs::end_waits(const RunEnded& e) {
   if (run == nullptr) return;
   run->over = true;
   turn_.running.forget_deadline(*run);
-  if (!run->stop) run->deadline_ms = kNever;
+  if (!run->stop) run->deadline_ms = run->beat_by_ms = kNever;
+}
+
+void Jobs::heard_from(JobId id, int attempt) {
+  Run* run = turn_.running.find(id);
+  if (run != nullptr && run->attempt == attempt) turn_.running.beat(*run, turn_.now_ms);
 }
 
 Status Jobs::progress(const Progress& p) {
   Run* run = turn_.running.find(p.id);
   if (run == nullptr || run->attempt != p.attempt) return Error{HF_E_STALE, "this run is over"};
-  run->progress = p.percent;
-  run->note = p.note;
+  if (p.percent >= 0) run->progress = p.percent;
+  if (p.note) run->note = *p.note;
+  turn_.running.beat(*run, turn_.now_ms);
   return ok_status();
 }
 
 Status Jobs::remember(const Remember& r) {
   Run* run = turn_.running.find(r.id);
-  if (run == nullptr || run->attempt != r.attempt || run->batch != r.run) return Error{HF_E_STALE, "this run is over"};
+  if (run == nullptr || run->attempt != r.attempt || (r.run != 0 && run->batch != r.run)) return Error{HF_E_STALE, "this run is over"};
+  turn_.running.beat(*run, turn_.now_ms);
   if (r.memo.size() > kMemoMax) {
-    return Error{HF_E_TOO_LARGE, "the memo has " + std::to_string(r.memo.size()) + " bytes; the limit is " + std::to_string(kMemoMax)};
+    return Error{HF_E_TOO_LARGE, "the checkpoint has " + std::to_string(r.memo.size()) + " bytes; the limit is " + std::to_string(kMemoMax) + " (HF_CHECKPOINT_MAX)"};
   }
   set_memo(*run, r.memo);
   return ok_status();

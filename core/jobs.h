@@ -52,6 +52,7 @@ class Jobs {
   void end_waits(const RunEnded& ended);  // for room, and comes again: the run is over, and its timeout no matter any more
   Status progress(const Progress& p);
   Status remember(const Remember& r);
+  void heard_from(JobId id, int attempt);  // there is no room for what it said
   Status cancel(JobId id);
   Status retry(JobId id);
   int64_t retry_all_dead(int limit);

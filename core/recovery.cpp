@@ -51,6 +51,8 @@ void Jobs::adopt(const LiveRun& live) {
   run.batch = live.run;
   run.started_ms = live.started_ms;
   run.deadline_ms = live.deadline_ms;
+  run.heartbeat_ms = live.heartbeat_ms;
+  if (run.heartbeat_ms > 0) run.beat_by_ms = turn_.now_ms + run.heartbeat_ms;  // nobody could be heard meanwhile
   run.priority = row.job.priority;
   run.due_ms = row.job.due_ms;
   run.opts = decode_opts(row.job.opts);

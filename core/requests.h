@@ -91,13 +91,24 @@ struct RunEnded {  // -> Done, or HF_E_STALE
   bool durable = false;  // its commit waits for the disk: what cannot be done twice follows from it
   std::vector<std::pair<JobId, JobSpec>> children;  // enqueued if the outcome is done
 };
-struct Progress { JobId id = 0; int attempt = 0; int percent = -1; std::string note; };  // -> Done
+// A sign of life of a run (RunnerSpec::heartbeat_ms), and how far it has got. Kept in memory. -> Done, HF_E_STALE
+struct Progress {
+  JobId id = 0;
+  int attempt = 0;
+  int percent = -1;                 // 0..100; -1: as it was
+  std::optional<std::string> note;  // none: as it was
+};
 
 // What the job's next attempt is to know (RunJob::memo), in place of what was said before: where an upload has got to, say.
 // -> Done, HF_E_STALE, or HF_E_TOO_LARGE beyond kMemoMax. Kept with the job while its leg lasts, also when it is dead, for a
-// retry. Not waited for on the disk: a power cut may bring back the one before.
-inline constexpr size_t kMemoMax = 2048;  // bytes
-struct Remember { JobId id = 0; int attempt = 0; uint64_t run = 0; std::string memo; };
+// retry. Not waited for on the disk: a power cut may bring back the one before. A sign of life too.
+inline constexpr size_t kMemoMax = HF_CHECKPOINT_MAX;  // bytes
+struct Remember {
+  JobId id = 0;
+  int attempt = 0;
+  uint64_t run = 0;  // as of RunEnded
+  std::string memo;
+};
 
 struct Cancel { JobId id = 0; };
 struct Retry { JobId id = 0; };
@@ -153,7 +164,9 @@ struct RunnerSpec {
   bool sequence = false;  // of a sink: results that are given to it from now on are numbered
   RateLimits rates = {};
   bool network = false;  // its runs go over the link, and are subject to its budget
+  int64_t heartbeat_ms = 0;  // a run that gives no sign of life for so long is ended as by its timeout; 0: none is needed
 };
+inline constexpr int64_t kHeartbeatMinMs = 100, kHeartbeatMaxMs = 86400000;
 struct SetRunner { RunnerSpec spec; };
 struct RemoveRunner { std::string name; };
 

@@ -28,6 +28,7 @@ struct LiveRun {
   int64_t started_ms = 0;
   int64_t deadline_ms = kNever;
   int lane = 0;  // of which leg it is: both begin with attempt 1
+  int64_t heartbeat_ms = 0;
 };
 
 // A job that runs in this process.
@@ -38,6 +39,8 @@ struct Run {
   uint64_t batch = 0;    // which StartRun it belongs to: RunJob::run
   int64_t started_ms = 0;
   int64_t deadline_ms = kNever;  // stays when the run has been asked to stop
+  int64_t heartbeat_ms = 0;      // RunnerSpec
+  int64_t beat_by_ms = kNever;   // the next sign of life, at the latest; stays too
   int priority = 0;
   int64_t due_ms = 0;    // its place in the order, to go back to when no attempt is spent
   JobOpts opts;
@@ -61,7 +64,7 @@ class Running {
     return it == runs_.end() ? nullptr : &it->second;
   }
   Run& add(Run run) {
-    if (run.deadline_ms != kNever) deadlines_.insert({run.deadline_ms, run.id});
+    watch(run);
     ++batch_left_[run.batch];
     begun_.insert(run.id);
     JobId id = run.id;
@@ -78,7 +81,12 @@ class Running {
     runs_.erase(it);
     return last;
   }
-  void forget_deadline(const Run& run) { deadlines_.erase({run.deadline_ms, run.id}); }
+  void forget_deadline(const Run& run) { deadlines_.erase({ends_by(run), run.id}); }
+  void beat(Run& run, int64_t now_ms) {
+    if (run.heartbeat_ms == 0 || deadlines_.erase({ends_by(run), run.id}) == 0) return;  // it is to end already
+    run.beat_by_ms = now_ms + run.heartbeat_ms;
+    watch(run);
+  }
   int64_t next_deadline_ms() const { return deadlines_.empty() ? kNever : deadlines_.begin()->first; }
   JobId first_deadline() const { return deadlines_.begin()->second; }
   size_t size() const { return runs_.size(); }                // jobs
@@ -100,7 +108,11 @@ class Running {
   }
 
  private:
-  static LiveRun live(const Run& r) { return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id}; }
+  static LiveRun live(const Run& r) { return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id, r.heartbeat_ms}; }
+  static int64_t ends_by(const Run& r) { return std::min(r.deadline_ms, r.beat_by_ms); }
+  void watch(const Run& run) {
+    if (ends_by(run) != kNever) deadlines_.insert({ends_by(run), run.id});
+  }
 
   std::unordered_map<JobId, Run> runs_;
   std::unordered_map<uint64_t, int> batch_left_;

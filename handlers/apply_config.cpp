@@ -347,6 +347,7 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.concurrency = handler.concurrency;
   spec.policy = handler.policy;
   spec.rates = handler.rates;
+  spec.heartbeat_ms = handler.heartbeat_ms;
   if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
   spec.sink = handler.sink;
   spec.callback = handler.callback;

@@ -83,6 +83,7 @@ struct HandlerConfig {
   TextMap env;
   std::string cwd;
   int64_t kill_grace_ms = 5000;
+  int64_t heartbeat_ms = 0;  // 0: none
   HttpConfig http;  // url "": it is a program
 
   bool is_exec() const { return !exec.empty(); }

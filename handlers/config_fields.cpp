@@ -120,6 +120,8 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
     {"cwd", "file", [](HandlerConfig& h, const JsonValue& v) { return read_file_name(v, &h.cwd); }},
     {"kill_grace", "duration",
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.kill_grace_ms, 0, kDay); }},
+    {"heartbeat", "duration",
+     [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs); }},
     {"http", "object", [](HandlerConfig& h, const JsonValue& v) { return read_http(v, &h.http); }},
     {"concurrency", "number",
      [](HandlerConfig& h, const JsonValue& v) { return v.integer(&h.concurrency, 1, 10000); }},
@@ -142,11 +144,12 @@ bool read_handler(const JsonValue& v, HandlerConfig* handler) {
   if (!node.find("exec") && !node.find("http")) {
     return v.fail("\"exec\" or \"http\" is missing: one of them says what runs these jobs");
   }
-  for (const char* name : {"env", "cwd", "kill_grace"}) {
+  for (const char* name : {"env", "cwd", "kill_grace", "heartbeat"}) {
     if (!handler->is_exec() && node.find(name)) {
       return v.fail("\"" + std::string(name) + "\" is for \"exec\" only");
     }
   }
+  if (const Status ok = check_heartbeat({.policy = handler->policy, .heartbeat_ms = handler->heartbeat_ms}); !ok) return v.fail(ok.error().message);
   for (const auto& [name, value] : handler->env) {
     if (name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
       return v.fail("\"env\": " + quoted(name) + " cannot be the name of a variable");

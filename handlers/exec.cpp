@@ -139,6 +139,7 @@ std::vector<std::string> ExecRunner::environment(const RunJob& job) const {
   set(&env, "HOLDFAST_TYPE", job.type);
   if (job.occurrence_wall_ms != 0)
     set(&env, "HOLDFAST_OCCURRENCE", format_time(job.occurrence_wall_ms));
+  if (!job.memo.empty()) set(&env, "HOLDFAST_CHECKPOINT", job.memo.substr(0, job.memo.find('\0')));
   return env;
 }
 

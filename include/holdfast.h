@@ -96,6 +96,7 @@ HF_API void hf_free(void *memory);
 #define HF_REASON_MAX 200                   /* bytes of the reason of a pause */
 #define HF_ERROR_TEXT_MAX 512               /* bytes kept of an error text; longer ones are cut */
 #define HF_HISTORY_MAX 10                   /* attempts remembered a job */
+#define HF_CHECKPOINT_MAX 2048              /* bytes of a checkpoint */
 #define HF_BACKOFF_LIST_MAX 16              /* entries of a backoff list */
 #define HF_ATTEMPTS_MAX 1000                /* largest max_attempts */
 #define HF_PRIORITY_MAX 1000                /* priorities go from -1000 to 1000 */
@@ -362,9 +363,11 @@ typedef struct hf_handler_options {
   const char *callback, *failure_callback; /* of its jobs that name none */
   const char *rate_limit; /* how fast its runs may begin: "10/1m", "10/1m burst 3"; see docs/reference.md. Default: no limit */
   const char *throttle;   /* the same, spread: "10/1m" is one each 6 s */
+  int64_t heartbeat_ms;   /* 100 ms..1 d, shorter than the timeout: a run from which nothing is heard for so long (hf_job_heartbeat,
+                             hf_job_progress, hf_job_checkpoint) ends as at its timeout. Default: no sign of life is needed */
 } hf_handler_options;
 #define HF_HANDLER_OPTIONS_INIT \
-  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0}
 
 /* Says what runs jobs of `type`; opts may be NULL. Registering again replaces, at any time; runs of the one
  * before end where they began, so its `user` must live until they have, at the latest until hf_close. */
@@ -384,8 +387,16 @@ HF_API int64_t hf_job_occurrence(hf_job *job);
 HF_API int hf_job_result(hf_job *job, const void *data, size_t len);
 /* What went wrong, for a person; kept with a failed attempt; cut at HF_ERROR_TEXT_MAX. */
 HF_API int hf_job_error(hf_job *job, const char *text);
-/* percent 0..100, note may be NULL. Kept in memory. */
+/* percent 0..100, note may be NULL. Kept in memory. A sign of life. */
 HF_API int hf_job_progress(hf_job *job, int percent, const char *note);
+/* A sign of life, for heartbeat_ms. */
+HF_API int hf_job_heartbeat(hf_job *job);
+/* How far the work has got, for the next attempt if there is one: up to HF_CHECKPOINT_MAX bytes, in place of those before. In the file when
+ * it returns: it outlives the process; a power cut may bring back the one before. Gone when the job is completed. A sign of life.
+ * HF_E_TOO_LARGE, HF_E_STALE (the run no longer counts), HF_E_FULL, HF_E_READ_ONLY, HF_E_THREAD. */
+HF_API int hf_job_checkpoint(hf_job *job, const void *data, size_t len);
+/* What an earlier attempt left, or this one; NULL and *len = 0 if nothing. Valid until the next hf_job_checkpoint of this job. */
+HF_API const void *hf_job_last_checkpoint(hf_job *job, size_t *len);
 /* 1 once the run should end: cancelled, timed out or stopping. */
 HF_API int hf_job_canceled(hf_job *job);
 /* Delay before the next attempt or after HF_DEFER, in place of the backoff. 0..30 d. */

@@ -111,6 +111,7 @@ struct HandlerOptions {
   Backoff backoff = {};
   Milliseconds defer{};
   std::string sink = {}, callback = {}, failure_callback = {}, rate_limit = {}, throttle = {};
+  Milliseconds heartbeat{};  // none: no sign of life is needed
 };
 
 struct Schedule {
@@ -148,15 +149,11 @@ struct ClockOptions {
 struct Options {
   std::string device = {};
   int workers = 0, concurrency = 0;
-  std::int64_t max_payload = 0;
-  std::int64_t max_jobs = 0;
-  std::int64_t max_bytes = 0;
-  Milliseconds keep_completed{};
-  Milliseconds keep_dead{};
-  std::int64_t keep_completed_count = 0;
-  std::int64_t keep_dead_count = 0;
+  std::int64_t max_payload = 0, max_jobs = 0, max_bytes = 0;
+  Milliseconds keep_completed{}, keep_dead{};
+  std::int64_t keep_completed_count = 0, keep_dead_count = 0;
   int crash_loop = 0;
-  int64_t ballast = 0;
+  std::int64_t ballast = 0;
   int page_size = 0;
   std::uint64_t seed = 0;
   ClockOptions clock = {};
@@ -200,7 +197,6 @@ namespace detail {
 inline void check(int code, hf_engine* engine) {
   if (code != HF_OK) throw Error(code, hf_errmsg(engine));
 }
-
 inline std::int64_t unix_ms(const std::optional<Time>& t) {
   return t ? std::chrono::floor<Milliseconds>(*t).time_since_epoch().count() : 0;
 }
@@ -298,6 +294,13 @@ class Job {
   void result(std::span<const std::byte> bytes) { detail::check(hf_job_result(job_, bytes.data(), bytes.size()), nullptr); }
   void error(const std::string& text) { detail::check(hf_job_error(job_, text.c_str()), nullptr); }
   void progress(int percent, const std::string& note = "") { detail::check(hf_job_progress(job_, percent, note.c_str()), nullptr); }
+  void heartbeat() { detail::check(hf_job_heartbeat(job_), nullptr); }
+  void checkpoint(std::string_view bytes) { detail::check(hf_job_checkpoint(job_, bytes.data(), bytes.size()), nullptr); }
+  std::string_view last_checkpoint() const {  // "": there is none
+    std::size_t size = 0;
+    const void* data = hf_job_last_checkpoint(job_, &size);
+    return {static_cast<const char*>(data), size};
+  }
   void retry_after(Milliseconds wait) { detail::check(hf_job_retry_after(job_, wait.count()), nullptr); }
   // Comes in with this job's success, and only then.
   JobId enqueue(const JobSpec& spec) {
@@ -398,6 +401,7 @@ class Engine {
     c.failure_callback = options.failure_callback.c_str();
     c.rate_limit = options.rate_limit.c_str();
     c.throttle = options.throttle.c_str();
+    c.heartbeat_ms = options.heartbeat.count();
     F* raw = &owned->handler;
     {
       std::lock_guard lock(kept_->mutex);

@@ -173,6 +173,19 @@ Status cancel_job(AdminDesk& desk, AdminCall& call) {
   return ok_status();
 }
 
+// What the program of a run says of it.
+template <class T>
+Status hear(AdminDesk& desk, AdminCall& call, Result<T> (*parse)(JobId, std::string_view)) {
+  auto id = job_id(call);
+  if (!id) return id.error();
+  auto said = parse(*id, call.request.body);
+  if (!said) return said.error();
+  desk.ask(call, std::move(*said), [id = *id](Reply&) { return id_response(id); });
+  return ok_status();
+}
+Status job_progress(AdminDesk& desk, AdminCall& call) { return hear(desk, call, parse_progress); }
+Status job_checkpoint(AdminDesk& desk, AdminCall& call) { return hear(desk, call, parse_checkpoint); }
+
 Status retry_job(AdminDesk& desk, AdminCall& call) {
   auto id = job_id(call);
   if (!id) return id.error();
@@ -455,6 +468,8 @@ constexpr Route kRoutes[] = {
     {"DELETE", "v1/jobs/*", Role::act, remove_job},
     {"PATCH", "v1/jobs/*", Role::act, edit_job},
     {"POST", "v1/jobs/*/cancel", Role::act, cancel_job},
+    {"POST", "v1/jobs/*/progress", Role::act, job_progress},
+    {"POST", "v1/jobs/*/checkpoint", Role::act, job_checkpoint},
     {"POST", "v1/jobs/*/retry", Role::act, retry_job},
     {"GET", "v1/jobs/*/why", Role::view, why_job},
     {"GET", "v1/jobs/*/wait", Role::view, wait_for_job},

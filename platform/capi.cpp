@@ -436,6 +436,7 @@ extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn fu
   spec.concurrency = c.concurrency;
   if (c.defer_ms < 0 || c.defer_ms > 86400000) return fail(handle, HF_E_INVALID, "defer_ms is " + std::to_string(c.defer_ms) + "; allowed is 1 ms to 1 d");
   if (c.defer_ms != 0) spec.defer_ms = c.defer_ms;
+  spec.heartbeat_ms = c.heartbeat_ms;
   spec.sink = capi::text(c.sink);
   spec.callback = capi::text(c.callback);
   spec.failure_callback = capi::text(c.failure_callback);

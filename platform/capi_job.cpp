@@ -48,6 +48,32 @@ extern "C" int hf_job_progress(hf_job* job, int percent, const char* note) try {
   return job->run->ends->send(std::move(p)) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
 } HF_NO_THROW(nullptr)
 
+extern "C" int hf_job_heartbeat(hf_job* job) try {
+  if (job == nullptr) return bad(HF_E_INVALID, "job is null");
+  return job->run->ends->send(Progress{job->run->job.id, job->run->job.attempt}) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
+} HF_NO_THROW(nullptr)
+
+extern "C" int hf_job_checkpoint(hf_job* job, const void* data, size_t len) try {
+  if (job == nullptr) return bad(HF_E_INVALID, "job is null");
+  if (data == nullptr && len != 0) return bad(HF_E_INVALID, "data is null and len is not 0");
+  if (len > HF_CHECKPOINT_MAX) {
+    return fail(nullptr, HF_E_TOO_LARGE, "the checkpoint has " + std::to_string(len) + " bytes; the limit is " + std::to_string(HF_CHECKPOINT_MAX) + " (HF_CHECKPOINT_MAX)");
+  }
+  RunJob& of = job->run->job;
+  std::string memo(len != 0 ? static_cast<const char*>(data) : "", len);
+  Reply reply = job->run->ends->call(Remember{of.id, of.attempt, of.run, memo});
+  if (auto* error = std::get_if<Error>(&reply)) return fail(nullptr, *error);
+  std::lock_guard lock(job->run->mutex);
+  of.memo = std::move(memo);
+  return HF_OK;
+} HF_NO_THROW(nullptr)
+
+extern "C" const void* hf_job_last_checkpoint(hf_job* job, size_t* len) {
+  const std::string* memo = job != nullptr ? &job->run->job.memo : nullptr;
+  if (len != nullptr) *len = memo != nullptr ? memo->size() : 0;
+  return memo != nullptr && !memo->empty() ? memo->data() : nullptr;
+}
+
 extern "C" int hf_job_retry_after(hf_job* job, int64_t ms) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   if (ms < 0 || ms > kBackoffMaxMs) return bad(HF_E_INVALID, "ms is not in 0..30 d");

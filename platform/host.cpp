@@ -260,6 +260,7 @@ Status Host::set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner) {
     return Error{HF_E_INVALID, "concurrency is " + std::to_string(spec.concurrency) + "; allowed is 1 to 10000"};
   }
   HF_TRY(check_sinks(spec));
+  HF_TRY(check_heartbeat(spec));
   std::shared_ptr<Runner> old;
   {
     std::lock_guard lock(state_->mutex);

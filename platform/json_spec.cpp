@@ -399,6 +399,42 @@ Result<ScheduleBackfill> parse_backfill(std::string_view body) {
   return backfill;
 }
 
+namespace {
+template <class T>
+bool read_attempt(T& t, const JsonValue& v) {
+  return v.integer(&t.attempt, 1, std::numeric_limits<int>::max());
+}
+constexpr JsonField<Progress> kProgressFields[] = {
+    {"attempt", "number", read_attempt<Progress>},
+    {"percent", "number", [](Progress& p, const JsonValue& v) { return v.integer(&p.percent, 0, 100); }},
+    {"note", "string", [](Progress& p, const JsonValue& v) { return v.text(&p.note.emplace(), HF_ERROR_TEXT_MAX); }},
+};
+constexpr JsonField<Remember> kCheckpointFields[] = {
+    {"attempt", "number", read_attempt<Remember>},
+    {"checkpoint", "string", [](Remember& r, const JsonValue& v) { return v.text(&r.memo, HF_CHECKPOINT_MAX); }},
+};
+bool has(const JsonValue& v, const char* field, const char* says) {
+  return v.node().find(field) || v.fail("\"" + std::string(field) + "\" is missing: " + says);
+}
+constexpr const char* kAttemptSays = "it says which run speaks ($HOLDFAST_ATTEMPT)";
+}  // namespace
+
+Result<Progress> parse_progress(JobId id, std::string_view body) {
+  Progress progress;
+  progress.id = id;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) { return read_fields(v, {{kProgressFields, progress}}) && has(v, "attempt", kAttemptSays); }));
+  return progress;
+}
+
+Result<Remember> parse_checkpoint(JobId id, std::string_view body) {
+  Remember checkpoint;
+  checkpoint.id = id;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    return read_fields(v, {{kCheckpointFields, checkpoint}}) && has(v, "attempt", kAttemptSays) && has(v, "checkpoint", "the next attempt gets it");
+  }));
+  return checkpoint;
+}
+
 Result<SetLink> parse_link(std::string_view body) {
   static constexpr JsonField<std::optional<std::string>> kFields[] = {
       {"link", "name",

@@ -34,6 +34,8 @@ Result<Edit> parse_edit(JobId id, std::string_view body);
 Result<ScheduleSpec> parse_schedule(std::string_view name, std::string_view body);
 Result<QueueSettings> parse_queue_settings(std::string_view body);
 Result<QueuePause> parse_pause(std::string_view name, std::string_view body);  // {"reason": "...", "for": "2h"}; it may be empty
+Result<Progress> parse_progress(JobId id, std::string_view body);    // {"attempt": 1, "percent": 40, "note": "..."}
+Result<Remember> parse_checkpoint(JobId id, std::string_view body);  // {"attempt": 1, "checkpoint": "..."}
 Result<ScheduleBackfill> parse_backfill(std::string_view body);  // {"from": TIME, "to": TIME}
 Result<SetLink> parse_link(std::string_view body);  // {"link": "metered"}; null: as the configuration says
 Result<Backup> parse_backup(std::string_view body);  // {"path": "/absolute"}

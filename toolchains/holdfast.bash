@@ -19,7 +19,7 @@ _holdfast() {
   if [[ -n $words ]]; then COMPREPLY=($(compgen -W "$words" -- "$cur")); return; fi
 
   if ((COMP_CWORD == 1)); then
-    words="serve simulate add list show why wait cancel retry rm edit schedule queue stats watch health clock next-wake metrics check
+    words="serve simulate add list show why wait cancel progress retry rm edit schedule queue stats watch health clock next-wake metrics check
       backup prune link end-safe-mode top bundle version completion --help --version"
   else
     case $command in
@@ -29,6 +29,7 @@ _holdfast() {
       add) words="--delay --at --unique --unique-for --on-conflict --debounce-max --wait $job $common" ;;
       list) words="--state --queue --type --limit --after $common" ;;
       wait) words="--timeout $common" ;;
+      progress) words="--attempt --percent --note --checkpoint $common" ;;
       retry) words="--all-dead $common" ;;
       edit) words="--payload --priority --delay --at --max-attempts --tags $common" ;;
       watch) words="--queue --type --id $common" ;;

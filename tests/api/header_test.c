@@ -112,7 +112,8 @@
   F(hf_handler_options, failure_callback, 104) \
   F(hf_handler_options, rate_limit, 112) \
   F(hf_handler_options, throttle, 120) \
-  S(hf_handler_options, 128) \
+  F(hf_handler_options, heartbeat_ms, 128) \
+  S(hf_handler_options, 136) \
   F(hf_schedule_spec, struct_size, 0) \
   F(hf_schedule_spec, name, 8) \
   F(hf_schedule_spec, cron, 16) \
