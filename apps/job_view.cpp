@@ -144,8 +144,8 @@ std::string job_page(const Json& job, const Terminal& terminal, int64_t now_ms) 
   page.line("type", job.value("type", ""));
   page.line("queue", job.value("queue", ""));
   page.line("state", word, state_colour(word));
-  if (job.contains("progress")) {
-    page.line("progress", number(job, "progress") + "%  " + job.value("progress_note", ""));
+  if (job.contains("progress") || job.contains("progress_note")) {
+    page.line("progress", (job.contains("progress") ? number(job, "progress") + "%  " : "") + job.value("progress_note", ""));
   }
   page.line("tries", number(job, "attempts") + " of " + number(job, "max_attempts"));
   if (job.value("priority", 0) != 0) page.line("priority", number(job, "priority"));

@@ -149,7 +149,10 @@ bool read_handler(const JsonValue& v, HandlerConfig* handler) {
       return v.fail("\"" + std::string(name) + "\" is for \"exec\" only");
     }
   }
-  if (const Status ok = check_heartbeat({.policy = handler->policy, .heartbeat_ms = handler->heartbeat_ms}); !ok) return v.fail(ok.error().message);
+  RunnerSpec beating;
+  beating.policy = handler->policy;
+  beating.heartbeat_ms = handler->heartbeat_ms;
+  if (const Status ok = check_heartbeat(beating); !ok) return v.fail(ok.error().message);
   for (const auto& [name, value] : handler->env) {
     if (name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
       return v.fail("\"env\": " + quoted(name) + " cannot be the name of a variable");

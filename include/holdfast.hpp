@@ -48,10 +48,8 @@ class Error : public std::runtime_error {
   int code_;
 };
 
-enum class State {
-  pending = HF_STATE_PENDING, running = HF_STATE_RUNNING,
-  completed = HF_STATE_COMPLETED, dead = HF_STATE_DEAD, cancelled = HF_STATE_CANCELLED
-};
+enum class State { pending = HF_STATE_PENDING, running = HF_STATE_RUNNING, completed = HF_STATE_COMPLETED, dead = HF_STATE_DEAD,
+                   cancelled = HF_STATE_CANCELLED };
 enum class Outcome { done = HF_OK, retry = HF_RETRY, dead = HF_DEAD, defer = HF_DEFER, async = HF_ASYNC };
 enum class LogLevel { error = HF_LOG_ERROR, warn = HF_LOG_WARN, info = HF_LOG_INFO, debug = HF_LOG_DEBUG };
 
@@ -204,9 +202,7 @@ inline Time time_at(std::int64_t unix_ms) {
   constexpr auto kLast = std::chrono::floor<Milliseconds>(Time::max()).time_since_epoch();
   return Time(std::min(Milliseconds(unix_ms), kLast));
 }
-inline std::optional<Time> time_of(std::int64_t unix_ms) {
-  return unix_ms != 0 ? std::optional<Time>(time_at(unix_ms)) : std::nullopt;
-}
+inline std::optional<Time> time_of(std::int64_t unix_ms) { return unix_ms != 0 ? std::optional<Time>(time_at(unix_ms)) : std::nullopt; }
 
 // A C backoff and the list that it points to.
 inline hf_backoff backoff_of(const Backoff& b, std::vector<std::int64_t>& list) {

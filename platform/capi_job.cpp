@@ -50,7 +50,7 @@ extern "C" int hf_job_progress(hf_job* job, int percent, const char* note) try {
 
 extern "C" int hf_job_heartbeat(hf_job* job) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
-  return job->run->ends->send(Progress{job->run->job.id, job->run->job.attempt}) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
+  return job->run->ends->send(Progress{job->run->job.id, job->run->job.attempt, -1, {}}) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
 } HF_NO_THROW(nullptr)
 
 extern "C" int hf_job_checkpoint(hf_job* job, const void* data, size_t len) try {
@@ -59,19 +59,22 @@ extern "C" int hf_job_checkpoint(hf_job* job, const void* data, size_t len) try 
   if (len > HF_CHECKPOINT_MAX) {
     return fail(nullptr, HF_E_TOO_LARGE, "the checkpoint has " + std::to_string(len) + " bytes; the limit is " + std::to_string(HF_CHECKPOINT_MAX) + " (HF_CHECKPOINT_MAX)");
   }
-  RunJob& of = job->run->job;
+  const RunJob& of = job->run->job;
   std::string memo(len != 0 ? static_cast<const char*>(data) : "", len);
   Reply reply = job->run->ends->call(Remember{of.id, of.attempt, of.run, memo});
   if (auto* error = std::get_if<Error>(&reply)) return fail(nullptr, *error);
   std::lock_guard lock(job->run->mutex);
-  of.memo = std::move(memo);
+  job->run->checkpoint = std::move(memo);
   return HF_OK;
 } HF_NO_THROW(nullptr)
 
 extern "C" const void* hf_job_last_checkpoint(hf_job* job, size_t* len) {
-  const std::string* memo = job != nullptr ? &job->run->job.memo : nullptr;
-  if (len != nullptr) *len = memo != nullptr ? memo->size() : 0;
-  return memo != nullptr && !memo->empty() ? memo->data() : nullptr;
+  if (len != nullptr) *len = 0;
+  if (job == nullptr) return nullptr;
+  std::lock_guard lock(job->run->mutex);
+  const std::string& memo = job->run->checkpoint ? *job->run->checkpoint : job->run->job.memo;
+  if (len != nullptr) *len = memo.size();
+  return memo.empty() ? nullptr : memo.data();
 }
 
 extern "C" int hf_job_retry_after(hf_job* job, int64_t ms) try {

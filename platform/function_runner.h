@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -93,6 +94,7 @@ class FunctionRun {
   std::mutex mutex;  // of all below
   std::string result, error;
   int64_t retry_after_ms = -1;
+  std::optional<std::string> checkpoint;  // that it left itself
   std::vector<std::pair<JobId, JobSpec>> children;
 
   // Frees the handle that the handler knows, once.

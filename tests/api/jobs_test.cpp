@@ -2,6 +2,7 @@
 #include "api_fixture.h"
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -225,4 +226,66 @@ TEST_CASE_FIXTURE(ApiFixture, "a schedule of every second makes a job that knows
   CHECK(wake > 0);
   fired.wait();
   CHECK(occurrence > 1700000000000);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "a checkpoint is there for the next attempt, also of another process; its limits are told") {
+  auto left = [](hf_job* job) {
+    size_t len = 99;
+    const void* data = hf_job_last_checkpoint(job, &len);
+    CHECK((data == nullptr) == (len == 0));
+    return bytes(data != nullptr ? data : "", len);
+  };
+  on("count", [&](hf_job* job) {
+    const std::string before = left(job);
+    if (hf_job_attempt(job) == 1) {
+      CHECK(before == "");
+      CHECK(hf_job_checkpoint(job, "one", 3) == HF_OK);
+      CHECK(left(job) == "one");
+      const std::string most(HF_CHECKPOINT_MAX, 'm');
+      CHECK(hf_job_checkpoint(job, (most + "m").data(), most.size() + 1) == HF_E_TOO_LARGE);
+      CHECK(std::string(hf_errmsg(nullptr)) == "the checkpoint has 2049 bytes; the limit is 2048 (HF_CHECKPOINT_MAX)");
+      CHECK(hf_job_checkpoint(job, most.data(), most.size()) == HF_OK);
+      CHECK(hf_job_checkpoint(job, nullptr, 1) == HF_E_INVALID);
+      CHECK(hf_job_checkpoint(job, "a\0b", 3) == HF_OK);
+      CHECK(hf_job_heartbeat(job) == HF_OK);
+      hf_job_retry_after(job, 0);
+      return int{HF_RETRY};
+    }
+    hf_job_result(job, before.data(), before.size());
+    return int{HF_OK};
+  });
+  const hf_job_id id = add("count");
+  REQUIRE(hf_start(engine) == HF_OK);
+  CHECK(wait_final(id).result == std::string("a\0b", 3));
+  CHECK(hf_job_checkpoint(nullptr, "", 0) == HF_E_INVALID);
+  CHECK(hf_job_heartbeat(nullptr) == HF_E_INVALID);
+  size_t len = 99;
+  CHECK(hf_job_last_checkpoint(nullptr, &len) == nullptr);
+  CHECK(len == 0);
+}
+
+TEST_CASE_FIXTURE(ApiFixture, "a C handler that is silent is ended, one that gives signs of life is not") {
+  hf_handler_options opts = HF_HANDLER_OPTIONS_INIT;
+  opts.heartbeat_ms = 2000;
+  opts.max_attempts = 1;
+  on("silent", [&](hf_job* job) {
+    while (hf_job_canceled(job) == 0) std::this_thread::yield();
+    return int{HF_OK};
+  }, &opts);
+  on("lively", [&](hf_job* job) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(3000);
+    while (std::chrono::steady_clock::now() < end) {
+      if (hf_job_checkpoint(job, "still here", 10) != HF_OK) return int{HF_DEAD};  // each waits for a turn of the engine
+    }
+    return int{HF_OK};
+  }, &opts);
+  REQUIRE(hf_start(engine) == HF_OK);
+  const hf_job_id silent = add("silent"), lively = add("lively");
+  CHECK(wait_final(lively).state == HF_STATE_COMPLETED);
+  const Seen seen = wait_final(silent);
+  CHECK(seen.state == HF_STATE_DEAD);
+  CHECK(seen.error == "no sign of life for 2s (heartbeat)");
+  opts.timeout_ms = 2000;
+  CHECK(hf_register(engine, "bad", [](hf_job*, void*) { return int{HF_OK}; }, nullptr, &opts) == HF_E_INVALID);
+  CHECK(std::string(hf_errmsg(engine)) == "heartbeat is 2s and timeout 2s; heartbeat has to be shorter");
 }

@@ -1,6 +1,6 @@
 // Bodies of admin requests, and what the engine writes of what they said.
 //
-//   KIND   a byte: e enqueue, d edit, s schedule, q queue, b backup
+//   KIND   a byte: e enqueue, d edit, s schedule, q queue, b backup, p progress and checkpoint
 //   BODY   the rest
 #include "platform/json.h"
 #include "platform/json_spec.h"
@@ -106,6 +106,14 @@ HF_FUZZ(input) {
     const auto settings = parse_queue_settings(body);
     if (!settings) must_be_told(settings.error());
     must(!settings || !settings->concurrency || (*settings->concurrency >= 1 && *settings->concurrency <= 10000));
+  }
+  if (kind == 'p') {
+    const auto progress = parse_progress(7, body);
+    if (!progress) must_be_told(progress.error());
+    must(!progress || (progress->attempt >= 1 && progress->percent >= -1 && progress->percent <= 100));
+    const auto checkpoint = parse_checkpoint(7, body);
+    if (!checkpoint) must_be_told(checkpoint.error());
+    must(!checkpoint || (checkpoint->attempt >= 1 && checkpoint->memo.size() <= HF_CHECKPOINT_MAX));
   }
   if (kind == 'b') {
     const auto backup = parse_backup(body);

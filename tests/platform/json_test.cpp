@@ -224,6 +224,27 @@ TEST_CASE("a pause goes in and out: its reason, its length or its end") {
   }
 }
 
+TEST_CASE("what a run says of itself is read, and what is wrong with it told") {
+  const auto progress = parse_progress(7, R"({"attempt": 2, "percent": 40, "note": "half"})");
+  REQUIRE(progress);
+  CHECK((progress->id == 7 && progress->attempt == 2 && progress->percent == 40 && progress->note == "half"));
+  const auto bare = parse_progress(7, R"({"attempt": 1})");
+  REQUIRE(bare);
+  CHECK((bare->percent == -1 && !bare->note));
+  const auto checkpoint = parse_checkpoint(7, R"({"checkpoint": ")" + std::string(HF_CHECKPOINT_MAX, 'c') + R"(", "attempt": 3})");
+  REQUIRE(checkpoint);
+  CHECK((checkpoint->id == 7 && checkpoint->attempt == 3 && checkpoint->memo.size() == HF_CHECKPOINT_MAX));
+  for (const auto& [body, message] : {std::pair(R"({"percent": 4})", "\"attempt\" is missing"), {R"({"attempt": 0})", "attempt: found 0, expected a whole number from 1"},
+                                      {R"({"attempt": 1, "percent": 101})", "percent: found 101, expected a whole number from 0 to 100"}, {R"({"attempt": 1, "percent": -1})", "percent: "},
+                                      {R"({"attempt": 1, "nte": "x"})", "did you mean \"note\"?"}, {R"({"attempt": 1, "note": 4})", "note: "}}) {
+    const auto refused = parse_progress(7, body);
+    REQUIRE_FALSE(refused);
+    CHECK_MESSAGE(refused.error().message.find(message) != std::string::npos, refused.error().message);
+  }
+  CHECK(parse_checkpoint(7, R"({"attempt": 1})").error().message.find("\"checkpoint\" is missing: the next attempt gets it") != std::string::npos);
+  CHECK_FALSE(parse_checkpoint(7, R"({"attempt": 1, "checkpoint": ")" + std::string(HF_CHECKPOINT_MAX + 1, 'c') + R"("})"));
+}
+
 TEST_CASE("the settings of a queue go in and out under the same names") {
   const std::string settings = R"("concurrency":2,"slack":"30s","windows":"22:00-06:00","tz":"Europe/Berlin","rate_limit":"10/1m burst 3","throttle":"1/1s",)"
                                R"("key_concurrency":3,"key_rate_limit":"off","key_throttle":"5/1h","order":"lifo","aging":"10s","fair":true)";
