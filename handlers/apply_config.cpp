@@ -168,7 +168,7 @@ class Runners {
     if (sink.is_broker()) {
       return host_.set_runner(runner_spec(sink), std::make_shared<BrokerSinkRunner>(loop, broker_of(sink, host_), end_run()));
     }
-    SinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.format, sink.compress, sink.name, host_.log()};
+    SinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.format, sink.compress, sink.name, host_.log(), sink.http.on_status};
     return host_.set_runner(runner_spec(sink),
                             outbound([loop, options, end = end_run()](HttpClient& client) {
                               return std::make_unique<SinkRunner>(loop, client, options, end);
@@ -195,6 +195,7 @@ class Runners {
     options.socket = config_.socket;
     options.kill_grace_ms = handler.kill_grace_ms;
     options.max_result = max_result_;
+    options.on_exit = handler.on_exit;
     return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run());
   }
   // Makes the peer known, with what its files say.
@@ -229,7 +230,7 @@ class Runners {
   std::shared_ptr<Runner> http(const HandlerConfig& handler) const {
     HttpDeadlines defaults;
     defaults.first_byte_ms = 0;  // what is asked for may take the job's timeout to be made
-    HttpOptions options{target("handlers." + handler.type, handler.http, defaults), max_result_};
+    HttpOptions options{target("handlers." + handler.type, handler.http, defaults), max_result_, handler.http.on_status};
     uv_loop_t* loop = host_.loop().uv();
     return outbound([loop, options, end = end_run()](HttpClient& client) {
       return std::make_unique<HttpRunner>(loop, client, options, end);

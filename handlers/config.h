@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "handlers/batch_body.h"
 #include "handlers/files_options.h"
+#include "handlers/outcome_rules.h"
 #include "platform/host.h"
 #include "platform/log.h"
 #include "platform/net/host_rules.h"
@@ -68,6 +69,7 @@ struct HttpConfig {
   SignConfig sign;
   DeadlinesConfig deadlines;
   int redirects = 0;
+  OutcomeRules on_status;
   bool operator==(const HttpConfig&) const = default;
 };
 
@@ -84,6 +86,7 @@ struct HandlerConfig {
   std::string cwd;
   int64_t kill_grace_ms = 5000;
   int64_t heartbeat_ms = 0;  // 0: none
+  OutcomeRules on_exit;
   HttpConfig http;  // url "": it is a program
 
   bool is_exec() const { return !exec.empty(); }

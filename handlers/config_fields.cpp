@@ -6,6 +6,7 @@
 #include "core/losses.h"
 #include "core/names.h"
 #include "handlers/header_fields.h"
+#include "handlers/outcome_fields.h"
 #include "handlers/redirect.h"
 #include "handlers/tls_fields.h"
 #include "platform/json_spec.h"
@@ -95,6 +96,7 @@ constexpr JsonField<HttpConfig> kTargetFields[] = {
     {"sign", "object", [](HttpConfig& h, const JsonValue& v) { return read_sign(v, &h.sign); }},
     {"deadlines", "object", [](HttpConfig& h, const JsonValue& v) { return read_fields(v, {{kDeadlineFields, h.deadlines}}); }},
     {"redirects", "number", [](HttpConfig& h, const JsonValue& v) { return v.integer(&h.redirects, 0, kRedirectsMax); }},
+    {"on_status", "object", [](HttpConfig& h, const JsonValue& v) { return read_on_status(v, &h.on_status); }},
 };
 constexpr JsonField<HttpConfig> kMethodFields[] = {
     {"method", "choice",
@@ -122,6 +124,7 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.kill_grace_ms, 0, kDay); }},
     {"heartbeat", "duration",
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs); }},
+    {"on_exit", "object", [](HandlerConfig& h, const JsonValue& v) { return read_on_exit(v, &h.on_exit); }},
     {"http", "object", [](HandlerConfig& h, const JsonValue& v) { return read_http(v, &h.http); }},
     {"concurrency", "number",
      [](HandlerConfig& h, const JsonValue& v) { return v.integer(&h.concurrency, 1, 10000); }},
@@ -144,7 +147,7 @@ bool read_handler(const JsonValue& v, HandlerConfig* handler) {
   if (!node.find("exec") && !node.find("http")) {
     return v.fail("\"exec\" or \"http\" is missing: one of them says what runs these jobs");
   }
-  for (const char* name : {"env", "cwd", "kill_grace", "heartbeat"}) {
+  for (const char* name : {"env", "cwd", "kill_grace", "heartbeat", "on_exit"}) {
     if (!handler->is_exec() && node.find(name)) {
       return v.fail("\"" + std::string(name) + "\" is for \"exec\" only");
     }
@@ -244,6 +247,7 @@ bool read_sink(const JsonValue& v, SinkConfig* sink) {
   if (!sink->files.root.empty()) {
     if (v.node().find("batch")) return v.fail("\"batch\" and \"files\" exclude each other: each file is an upload of its own");
     if (v.node().find("sign")) return v.fail("\"sign\" and \"files\" exclude each other: a signature is over a whole body, and a file is never whole in memory");
+    if (v.node().find("on_status")) return v.fail("\"on_status\" and \"files\" exclude each other: the protocol of an upload says what a status means");
     for (const char* name : {"format", "compress"}) {
       if (v.node().find(name)) return v.fail("\"" + std::string(name) + "\" is how results look: \"files\" go as they are");
     }

@@ -39,6 +39,22 @@ std::string signal_text(int signal) {
   return name != nullptr ? text + " (SIG" + name + ")" : text;
 }
 
+// By itself.
+Outcome meaning_of(int exit_code) {
+  switch (exit_code) {
+    case EX_OK:
+      return Outcome::done;
+    case EX_USAGE:    // 64
+    case EX_DATAERR:  // 65
+    case EX_CONFIG:   // 78
+      return Outcome::dead;
+    case EX_UNAVAILABLE:  // 69
+      return Outcome::defer;
+    default:  // EX_TEMPFAIL (75) and all that say nothing in particular
+      return Outcome::retry;
+  }
+}
+
 std::string with_tail(std::string what, const ProcessEnd& end) {
   return error_with_tail(std::move(what), end.error_tail, end.error_tail_cut);
 }
@@ -57,7 +73,7 @@ std::vector<std::string> base_environment(const ExecOptions& options) {
   return env;
 }
 
-RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit) {
   RunEnded ended;
   ended.outcome = Outcome::retry;
   if (end.not_started) {
@@ -79,28 +95,19 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result) {
     ended.error = with_tail(signal_text(end.signal), end);
     return ended;
   }
-  switch (end.exit_code) {
-    case EX_OK:
-      if (end.output_lost) {
-        ended.error = "its output could not be read";
-        return ended;
-      }
-      if (end.output_over) return ended_too_long("its output", max_result);
-      ended.outcome = Outcome::done;
-      ended.result = std::move(end.output);
-      return ended;
-    case EX_USAGE:    // 64
-    case EX_DATAERR:  // 65
-    case EX_CONFIG:   // 78
-      ended.outcome = Outcome::dead;
-      break;
-    case EX_UNAVAILABLE:  // 69
-      ended.outcome = Outcome::defer;
-      break;
-    default:  // EX_TEMPFAIL (75) and all that say nothing in particular
-      break;
+  const Outcome outcome = on_exit.of(end.exit_code).value_or(meaning_of(end.exit_code));
+  if (outcome != Outcome::done) {
+    ended.outcome = outcome;
+    ended.error = with_tail("exit code " + std::to_string(end.exit_code), end);
+    return ended;
   }
-  ended.error = with_tail("exit code " + std::to_string(end.exit_code), end);
+  if (end.output_lost) {
+    ended.error = "its output could not be read";
+    return ended;
+  }
+  if (end.output_over) return ended_too_long("its output", max_result);
+  ended.outcome = Outcome::done;
+  ended.result = std::move(end.output);
   return ended;
 }
 
@@ -178,7 +185,7 @@ void ExecRunner::ended(const Fence& fence, ProcessEnd end) {
   if (!end.not_started && !run.stopped) ended.outcome = Outcome::retry;  // it ran: an attempt is spent
   (void)guarded([&] {
     ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
-                        : exec_outcome(std::move(end), options_.max_result);
+                        : exec_outcome(std::move(end), options_.max_result, options_.on_exit);
   });
   end_run_(with_fence(std::move(ended), fence));
   if (running_.empty() && closed_) std::exchange(closed_, nullptr)();

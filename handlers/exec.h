@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "handlers/end_run.h"
+#include "handlers/outcome_rules.h"
 #include "handlers/process.h"
 #include "platform/runner.h"
 
@@ -24,14 +25,16 @@ struct ExecOptions {
   std::string socket;                           // HOLDFAST_SOCKET; "": there is none
   int64_t kill_grace_ms = 5000;                 // from SIGTERM to SIGKILL, >= 0
   int64_t max_result = HF_DEFAULT_MAX_PAYLOAD;  // bytes of stdout
+  OutcomeRules on_exit = {};                    // what exit codes mean here
 };
 
 // What a program inherits: PATH, HOME, TZ, LANG and LC_ALL, HOLDFAST_SOCKET and `options.env`.
 // REQUIRES: nothing calls setenv meanwhile
 std::vector<std::string> base_environment(const ExecOptions& options);
 
-// What the end of a program means. Pure; without the id and the attempt.
-RunEnded exec_outcome(ProcessEnd end, int64_t max_result);
+// What the end of a program means. Pure; without the id and the attempt. `on_exit` goes before what docs/exec.md says of
+// exit codes; a signal is none.
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit = {});
 // ... when we ended it ourselves.
 RunEnded exec_stopped(StopReason reason, int64_t timeout_ms, const ProcessEnd& end);
 

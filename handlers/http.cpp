@@ -12,6 +12,7 @@ HttpRunner::HttpRunner(uv_loop_t* loop, HttpClient& client, HttpOptions options,
     : loop_(loop),
       peer_(loop, client, std::move(options.target)),
       max_result_(options.max_result),
+      on_status_(std::move(options.on_status)),
       end_run_(std::move(end_run)) {}
 
 HttpRunner::~HttpRunner() {
@@ -50,7 +51,7 @@ void HttpRunner::answered(const Fence& fence, HttpResult result) {
   RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
   const int64_t wire_bytes = result.wire_bytes;
   if (!run.stopped) (void)guarded([&] {
-    RunEnded told = http_outcome(result, peer_.url(), Asker::handler);
+    RunEnded told = http_outcome(result, peer_.url(), Asker::handler, on_status_);
     if (told.outcome == Outcome::done && result.response.body_cut)
       told = ended_too_long("the response of " + peer_.name(), max_result_);
     if (told.outcome == Outcome::done) told.result = std::move(result.response.body);

@@ -10,6 +10,7 @@
 
 #include "handlers/end_run.h"
 #include "handlers/http_peer.h"
+#include "handlers/outcome_rules.h"
 #include "platform/runner.h"
 
 namespace hf {
@@ -17,6 +18,7 @@ namespace hf {
 struct HttpOptions {
   HttpTarget target;  // the deadline of the whole request counts where the job has no timeout
   int64_t max_result = HF_DEFAULT_MAX_PAYLOAD;  // bytes of a response's body
+  OutcomeRules on_status = {};                  // what statuses mean here
 };
 
 // Loop thread.
@@ -43,6 +45,7 @@ class HttpRunner : public Runner {
   uv_loop_t* const loop_;
   HttpPeer peer_;
   const int64_t max_result_;
+  const OutcomeRules on_status_;
   const EndRun end_run_;
   std::map<Fence, Run> running_;
   std::function<void()> closed_;

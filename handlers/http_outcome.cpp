@@ -69,34 +69,43 @@ std::string portal_sign(const HttpResponse& response, const Url& asked, Asker as
   return page ? from + " is an HTML page" : "";
 }
 
-RunEnded of_response(const HttpResponse& response, const Url& asked, Asker asker) {
+// By itself.
+Outcome meaning_of(int status) {
+  if (status >= 200 && status < 300) return Outcome::done;
+  return status == 408 || status == 425 || status == 429 || status >= 500 ? Outcome::retry : Outcome::dead;
+}
+
+RunEnded of_response(const HttpResponse& response, const Url& asked, Asker asker, const OutcomeRules& on_status) {
   RunEnded ended;
   const int status = response.status;
   const std::string peer = asked.host_port();
   if (const std::string sign = portal_sign(response, asked, asker); !sign.empty())
     return parked("captive portal? " + sign + "; jobs wait until the server itself answers");
-  if (status >= 200 && status < 300) return ended;
   if (refuses_our_certificate(response))
     return parked(error_with_head(
         peer + " refuses our client certificate, jobs wait until this is put right: HTTP 400, nginx",
         response.body, response.body_cut));
+  const std::optional<Outcome> listed = on_status.of(status);
+  ended.outcome = listed.value_or(meaning_of(status));
+  if (ended.outcome == Outcome::done) return ended;
   std::string what = "HTTP " + std::to_string(status) + " from " + peer;
-  if (status < 400) what += " (a redirect that is not followed)";
+  if (status >= 300 && status < 400) what += " (a redirect that is not followed)";
   ended.error = error_with_head(std::move(what), response.body, response.body_cut);
-  if (status == 408 || status == 425 || status == 429 || status >= 500) {
-    ended.retry_after_ms = retry_after_ms(response.headers);
-    ended.park_runner = asker == Asker::sink && (status == 429 || status == 503) && ended.retry_after_ms >= 0;
-    ended.outcome = ended.park_runner ? Outcome::defer : Outcome::retry;
-  } else {
-    ended.outcome = Outcome::dead;
-  }
+  if (ended.outcome == Outcome::dead) return ended;
+  ended.retry_after_ms = retry_after_ms(response.headers);
+  // Of these two the server says that it is about itself, and not about what was sent.
+  const bool of_server = asker == Asker::sink && (status == 429 || status == 503);
+  ended.park_runner = of_server && (listed ? *listed == Outcome::defer : ended.retry_after_ms >= 0);
+  if (ended.park_runner) ended.outcome = Outcome::defer;
+  // At once, and without an attempt: that would go on for ever, as fast as the server answers.
+  if (ended.outcome == Outcome::defer && ended.retry_after_ms == 0) ended.retry_after_ms = -1;
   return ended;
 }
 
 }  // namespace
 
-RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker) {
-  if (result.ok()) return of_response(result.response, asked, asker);
+RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker, const OutcomeRules& on_status) {
+  if (result.ok()) return of_response(result.response, asked, asker, on_status);
   const NetError& error = result.error;
   if (error.kind == NetErrorKind::kCanceled) {
     RunEnded ended;
@@ -121,6 +130,8 @@ RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker) {
   return ended;
 }
 
+bool is_success(const HttpResult& result) { return result.ok() && meaning_of(result.response.status) == Outcome::done; }
+
 bool about_content(const HttpResult& result) {
   const int status = result.ok() ? result.response.status : 0;
   if (result.ok() && refuses_our_certificate(result.response)) return false;
@@ -132,7 +143,7 @@ bool about_content(const HttpResult& result) {
     case 410:
       return false;
     default:
-      return status >= 400 && status < 500;
+      return status >= 400;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/requests.h"
+#include "handlers/outcome_rules.h"
 #include "platform/net/http_message.h"
 #include "platform/net/url.h"
 
@@ -27,11 +28,17 @@ namespace hf {
 //   it broke off, took too long,     retry: an attempt was made
 //   the response was no HTTP
 //   cancelled                        handed back
+//
+// A status that is in `on_status` has that outcome, save where a captive portal or a refused certificate shows: then it is no
+// answer to this job. Retry-After is honoured where that is retry or defer; by 429 and 503 that are listed as defer a sink is
+// parked, too, also without one.
 enum class Asker : uint8_t { handler, sink };
-RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker);
+RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker, const OutcomeRules& on_status = {});
 
-// A refusal that may lie in what was sent, not in where to or by whom: of a batch, the parts may
-// still be accepted.
+bool is_success(const HttpResult& result);  // 2xx
+
+// A refusal (4xx, or a 5xx that is listed as permanent) that may lie in what was sent, not in where to or by whom: of a batch, the
+// parts may still be accepted.
 bool about_content(const HttpResult& result);
 
 }  // namespace hf

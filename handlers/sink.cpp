@@ -38,6 +38,7 @@ SinkRunner::SinkRunner(uv_loop_t* loop, HttpClient& client, SinkOptions options,
       encoding_(options.compress),
       name_(std::move(options.name)),
       log_(std::move(options.log)),
+      on_status_(std::move(options.on_status)),
       end_run_(std::move(end_run)) {}
 
 SinkRunner::~SinkRunner() {
@@ -130,7 +131,7 @@ void SinkRunner::leave(Position batch) {
 // ---- whether the server takes what is compressed
 
 bool SinkRunner::doubts_encoding(const Batch& batch, const HttpResult& result) const {
-  if (batch.body.encoding() == Encoding::none) return false;
+  if (batch.body.encoding() == Encoding::none || !result.ok()) return false;
   const int status = result.response.status;
   return status == 415 || (!encoding_taken_ && (status == 400 || status == 422));
 }
@@ -159,11 +160,13 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
   const bool broken_off = result.error.kind == NetErrorKind::kCanceled;
   const RunEnded how = stopped && broken_off            ? ended_by_stop(*batch->stopped, batch->timeout_ms)
                        : batch->withdrawn && broken_off ? put_off()
-                                                        : http_outcome(result, peer_.url(), Asker::sink);
+                                                        : http_outcome(result, peer_.url(), Asker::sink, on_status_);
   if (how.park_runner && how.retry_after_ms > 0 && !batch->withdrawn) keep_quiet(how);
+  const bool done = how.outcome == Outcome::done;
   const bool refused = how.outcome == Outcome::dead && about_content(result);
-  learn_encoding(*batch, how.outcome == Outcome::done);
-  if (refused && !stopped && doubts_encoding(*batch, result)) {
+  learn_encoding(*batch, done && is_success(result));
+  // Whatever the status is listed as: first it has to be about what was sent, and not about how.
+  if (!done && !how.park_runner && !stopped && doubts_encoding(*batch, result)) {
     batch->plain = batch->sent_again = true;
   } else if (refused && !stopped && first.size() > 1) {
     const auto middle = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);
@@ -176,12 +179,12 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
   } else {
     const bool lone_cancel = broken_off && is_cancelled(*batch, first[0]);
     std::vector<RunEnded> each;
-    if (how.outcome == Outcome::done) each = batch_answer(result.response, first, peer_.name());
+    if (done) each = batch_answer(result.response, first, peer_.name());
     if (each.empty()) each.assign(first.size(), how);
     end_first(*batch, std::move(each));
     if (stopped) {
       end_all(*batch, ended_by_stop(*batch->stopped, batch->timeout_ms));
-    } else if (how.outcome != Outcome::done && !refused && !lone_cancel) {
+    } else if (!done && !refused && !lone_cancel) {
       end_all(*batch, how);  // what befell this request would befall the next one too
     }
   }

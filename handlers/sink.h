@@ -11,6 +11,7 @@
 #include "handlers/batch_body.h"
 #include "handlers/end_run.h"
 #include "handlers/http_peer.h"
+#include "handlers/outcome_rules.h"
 #include "platform/log.h"
 #include "platform/runner.h"
 
@@ -22,6 +23,7 @@ struct SinkOptions {
   Encoding compress = Encoding::none;
   std::string name = {};  // in the log
   Logger log = {};
+  OutcomeRules on_status = {};  // what statuses mean here
 };
 
 // Loop thread. A StartRun is one batch and one request, unless the server refuses what is in it:
@@ -88,6 +90,7 @@ class SinkRunner : public Runner {
   bool encoding_taken_ = false;  // a compressed body was answered with 2xx
   const std::string name_;
   const Logger log_;
+  const OutcomeRules on_status_;
   const EndRun end_run_;
   std::list<Batch> batches_;
   int64_t quiet_until_ms_ = 0;  // by boot_ms()

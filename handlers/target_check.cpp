@@ -139,7 +139,7 @@ bool check_broker(const JsonValue& object, SinkConfig& sink, const Config& confi
   if (!check_allowed(*url_value, broker->url, config) || !check_proxy(object, sink.http, config)) return false;
   const bool is_mqtt = broker->kind == BrokerKind::kMqtt;
   if (is_mqtt && !has_mqtt()) return url_value->fail("this build has no MQTT (it was configured without HOLDFAST_MQTT)");
-  for (const char* name : {"compress", "files", "format", "headers", "redirects", "sign", "batch", is_mqtt ? "nats" : "mqtt"}) {
+  for (const char* name : {"compress", "files", "format", "headers", "on_status", "redirects", "sign", "batch", is_mqtt ? "nats" : "mqtt"}) {
     if (const auto other = member_of(object, name)) return other->fail("it does not go with a broker's URL of this kind");
   }
   const std::string section = is_mqtt ? "mqtt" : "nats", where = is_mqtt ? "topic" : "subject";

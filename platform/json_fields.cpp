@@ -72,9 +72,12 @@ void JsonValue::warn(std::string_view message) const {
   report_.warn(node_.line, path(), message);
 }
 
+bool JsonValue::unexpected(std::string_view expected) const {
+  return fail("found " + found(node_) + ", expected " + std::string(expected));
+}
+
 bool JsonValue::expect(JsonNode::Kind kind) const {
-  if (node_.kind == kind) return true;
-  return fail("found " + found(node_) + ", expected " + std::string(json_kind_name(kind)));
+  return node_.kind == kind || unexpected(json_kind_name(kind));
 }
 
 bool JsonValue::text(std::string* out, size_t max_bytes) const {

@@ -73,6 +73,7 @@ class JsonValue {
   // false, and the report has the message: "<path>: <message>".
   bool fail(std::string_view message) const;
   void warn(std::string_view message) const;
+  bool unexpected(std::string_view expected) const;  // false: "found 7, expected ..."
   bool expect(JsonNode::Kind kind) const;
 
   bool text(std::string* out, size_t max_bytes = 4096) const;  // not empty, no NUL

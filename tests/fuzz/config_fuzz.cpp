@@ -36,6 +36,8 @@ void check_meaning(const Config& config) {
     must(check_name("job type", handler.type).ok());
     must(handler.exec.empty() != handler.http.url.empty());  // one of the two
     must(handler.concurrency >= 0 && handler.defer_ms >= 0 && handler.kill_grace_ms >= 0);
+    for (const int code : {-1, 0, 256}) must(!handler.on_exit.of(code));
+    for (const int status : {0, 199, 600}) must(!handler.http.on_status.of(status));
   }
   for (const SinkConfig& sink : config.sinks) must(check_name("sink", sink.name) && !sink.http.url.empty());
   for (const ScheduleSpec& schedule : config.schedules) must(check_name("schedule", schedule.name).ok());

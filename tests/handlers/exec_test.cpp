@@ -98,6 +98,46 @@ TEST_SUITE("exec") {
     }
   }
 
+  TEST_CASE("what is listed goes before what a code means by itself, and changes nothing else") {
+    OutcomeRules rules;
+    REQUIRE_FALSE(rules.add(1, 1, Outcome::dead));
+    REQUIRE_FALSE(rules.add(3, 3, Outcome::done));
+    REQUIRE_FALSE(rules.add(64, 78, Outcome::retry));
+    REQUIRE_FALSE(rules.add(75, 75, Outcome::defer));
+    const std::map<int, Outcome> table = {{0, Outcome::done},   {1, Outcome::dead},   {2, Outcome::retry},  {3, Outcome::done},
+                                          {64, Outcome::retry}, {65, Outcome::retry}, {69, Outcome::retry}, {75, Outcome::defer},
+                                          {78, Outcome::retry}, {79, Outcome::retry}};
+    for (const auto& [code, outcome] : table) {
+      CAPTURE(code);
+      const RunEnded end = exec_outcome(exited(code, "why"), 1000, rules);
+      CHECK(end.outcome == outcome);
+      CHECK_FALSE(end.park_runner);
+      CHECK(end.retry_after_ms == -1);
+      CHECK(end.error == (outcome == Outcome::done ? "" : "exit code " + std::to_string(code) + ": why"));
+    }
+    // No exit code: a signal (a shell says 128 + its number of one that befell another), an end that nobody knows, no start.
+    REQUIRE_FALSE(rules.add(128 + SIGKILL, 128 + SIGKILL, Outcome::done));
+    REQUIRE_FALSE(rules.add(SIGKILL, SIGKILL, Outcome::done));
+    CHECK(exec_outcome(signalled(SIGKILL), 1000, rules).outcome == Outcome::retry);
+    CHECK(exec_outcome(exited(128 + SIGKILL), 1000, rules).outcome == Outcome::done);
+    ProcessEnd unknown;
+    unknown.unknown = true;
+    CHECK(exec_outcome(unknown, 1000, rules).outcome == Outcome::retry);
+    CHECK(exec_outcome(not_started(HF_E_NOT_FOUND, "cannot run x"), 1000, rules).outcome == Outcome::retry);
+  }
+
+  TEST_CASE("a code that is listed as ok is a success like 0: the same result, the same limits") {
+    OutcomeRules rules;
+    REQUIRE_FALSE(rules.add(3, 3, Outcome::done));
+    ProcessEnd end = exited(3);
+    end.output = "what there was";
+    CHECK(exec_outcome(end, 1000, rules).result == "what there was");
+    end.output_over = true;
+    CHECK(exec_outcome(end, 1000, rules).outcome == Outcome::dead);
+    end.output_lost = true;
+    CHECK(exec_outcome(end, 1000, rules).outcome == Outcome::retry);
+  }
+
   TEST_CASE("the error is the code and the end of stderr") {
     CHECK(exec_outcome(exited(3, "disk is gone\n"), 1000).error == "exit code 3: disk is gone");
     ProcessEnd end = exited(3, std::string(2048, 'e'));
@@ -148,6 +188,39 @@ TEST_SUITE("exec") {
     CHECK(end.attempt == 2);
     CHECK(end.result == "{\"a\":1}");
     CHECK(end.error == "");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a program ends as its handler reads its exit codes") {
+    ExecOptions options = shell("read code; echo out; echo err >&2; exit $code");
+    REQUIRE_FALSE(options.on_exit.add(2, 9, Outcome::dead));
+    REQUIRE_FALSE(options.on_exit.add(3, 3, Outcome::done));
+    REQUIRE_FALSE(options.on_exit.add(65, 65, Outcome::defer));
+    REQUIRE_FALSE(options.on_exit.add(69, 69, Outcome::retry));
+    make(std::move(options));
+    const std::map<JobId, Outcome> table = {{1, Outcome::retry},  {2, Outcome::dead},   {3, Outcome::done}, {9, Outcome::dead},
+                                            {65, Outcome::defer}, {69, Outcome::retry}, {78, Outcome::dead}};
+    for (const auto& [code, outcome] : table) runner->start(job(code, std::to_string(code) + "\n"));
+    for (const auto& [code, outcome] : table) {
+      CAPTURE(code);
+      const RunEnded end = wait(code);
+      CHECK(end.outcome == outcome);
+      CHECK_FALSE(end.park_runner);
+      CHECK(end.result == (code == 3 ? "out\n" : ""));
+      CHECK(end.error == (code == 3 ? "" : "exit code " + std::to_string(code) + ": err"));
+    }
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "at its timeout a code that is listed as ok is none, either") {
+    Fifo ready;
+    ExecOptions options = shell("trap 'exit 3' TERM; echo >" + ready.path() + "; while :; do sleep 1000 & wait; done");
+    REQUIRE_FALSE(options.on_exit.add(3, 3, Outcome::done));
+    make(std::move(options));
+    runner->start(job(7));
+    ready.line();
+    runner->stop(7, 2, StopReason::timeout);
+    CHECK(wait(7).outcome == Outcome::retry);
     shut_down();
   }
 

@@ -22,8 +22,8 @@ HttpResult failure(NetErrorKind kind, NetPhase phase, bool sent) {
   return result;
 }
 
-RunEnded outcome(const HttpResult& result, Asker asker = Asker::handler) {
-  return http_outcome(result, *parse_url("https://ingest.example/v1"), asker);
+RunEnded outcome(const HttpResult& result, Asker asker = Asker::handler, const OutcomeRules& rules = {}) {
+  return http_outcome(result, *parse_url("https://ingest.example/v1"), asker, rules);
 }
 
 RunEnded over_plain_http(const HttpResult& result, Asker asker = Asker::handler) {
@@ -61,6 +61,83 @@ TEST_SUITE("http_outcome") {
     CHECK(outcome(response(301)).error ==
           "HTTP 301 from ingest.example:443 (a redirect that is not followed)");
     CHECK(outcome(response(400, std::string(4000, 'x'))).error.size() == HF_ERROR_TEXT_MAX);
+  }
+
+  TEST_CASE("what is listed goes before what a status means by itself") {
+    OutcomeRules rules;
+    REQUIRE_FALSE(rules.add(400, 499, Outcome::retry));
+    REQUIRE_FALSE(rules.add(404, 404, Outcome::done));
+    REQUIRE_FALSE(rules.add(202, 202, Outcome::defer));
+    REQUIRE_FALSE(rules.add(500, 500, Outcome::dead));
+    REQUIRE_FALSE(rules.add(307, 307, Outcome::retry));
+    const std::pair<int, Outcome> table[] = {{200, Outcome::done}, {202, Outcome::defer}, {204, Outcome::done},  {301, Outcome::dead}, {307, Outcome::retry},
+                                             {400, Outcome::retry}, {404, Outcome::done}, {410, Outcome::retry}, {499, Outcome::retry}, {500, Outcome::dead},
+                                             {501, Outcome::retry}, {503, Outcome::retry}};
+    for (const Asker asker : {Asker::handler, Asker::sink})
+      for (const auto& [status, meant] : table) {
+        CAPTURE(status);
+        const RunEnded ended = outcome(response(status, "why"), asker, rules);
+        CHECK(ended.outcome == meant);
+        CHECK_FALSE(ended.park_runner);
+        CHECK(ended.retry_after_ms == -1);
+        CHECK(ended.error == (meant == Outcome::done ? "" : "HTTP " + std::to_string(status) + " from ingest.example:443" +
+                                                                (status / 100 == 3 ? " (a redirect that is not followed)" : "") + ": why"));
+      }
+    // No answer, no status.
+    OutcomeRules all;
+    REQUIRE_FALSE(all.add(200, 599, Outcome::dead));
+    CHECK(outcome(failure(NetErrorKind::kTimeout, NetPhase::kFirstByte, true), Asker::sink, all).outcome == Outcome::retry);
+    CHECK(outcome(failure(NetErrorKind::kConnect, NetPhase::kConnect, false), Asker::sink, all).outcome == Outcome::defer);
+  }
+
+  TEST_CASE("Retry-After of a status that is listed") {
+    OutcomeRules rules;
+    REQUIRE_FALSE(rules.add(409, 409, Outcome::retry));
+    REQUIRE_FALSE(rules.add(423, 423, Outcome::defer));
+    REQUIRE_FALSE(rules.add(429, 429, Outcome::retry));
+    REQUIRE_FALSE(rules.add(503, 503, Outcome::defer));
+    REQUIRE_FALSE(rules.add(504, 504, Outcome::dead));
+    const auto asked = [&](int status, Asker asker, const char* wait = "120") {
+      return outcome(with_header(response(status), "Retry-After", wait), asker, rules);
+    };
+    for (const Asker asker : {Asker::handler, Asker::sink}) {
+      CHECK(asked(409, asker).outcome == Outcome::retry);
+      CHECK(asked(409, asker).retry_after_ms == 120'001);
+      CHECK(asked(423, asker).outcome == Outcome::defer);
+      CHECK(asked(423, asker).retry_after_ms == 120'001);
+      CHECK_FALSE(asked(423, asker).park_runner);
+      CHECK(asked(423, asker, "0").retry_after_ms == -1);  // it would run in circles
+      CHECK(asked(429, asker).outcome == Outcome::retry);
+      CHECK(asked(429, asker).retry_after_ms == 120'001);
+      CHECK_FALSE(asked(429, asker).park_runner);
+      CHECK(asked(504, asker).outcome == Outcome::dead);
+      CHECK(asked(504, asker).retry_after_ms == -1);
+      // About the server itself: a sink is left alone, for as long as it says or for a growing while.
+      CHECK(asked(503, asker).outcome == Outcome::defer);
+      CHECK(asked(503, asker).retry_after_ms == 120'001);
+      CHECK(asked(503, asker).park_runner == (asker == Asker::sink));
+      const RunEnded silent = outcome(response(503), asker, rules);
+      CHECK(silent.outcome == Outcome::defer);
+      CHECK(silent.retry_after_ms == -1);
+      CHECK(silent.park_runner == (asker == Asker::sink));
+    }
+  }
+
+  TEST_CASE("who answers in the server's place, or refuses our certificate, is not answered by a list") {
+    OutcomeRules rules;
+    REQUIRE_FALSE(rules.add(200, 299, Outcome::dead));
+    REQUIRE_FALSE(rules.add(302, 302, Outcome::done));
+    REQUIRE_FALSE(rules.add(400, 400, Outcome::dead));
+    REQUIRE_FALSE(rules.add(511, 511, Outcome::dead));
+    const auto plain = [&](const HttpResult& result) { return http_outcome(result, *parse_url("http://ingest.example/"), Asker::sink, rules); };
+    CHECK(is_portal(plain(with_header(response(302), "Location", "http://login.hotel.example/"))));
+    CHECK(is_portal(plain(response(511))));
+    CHECK(is_portal(plain(with_header(response(200, "<html>"), "Content-Type", "text/html"))));
+    CHECK(plain(with_header(response(302), "Location", "/done")).outcome == Outcome::done);
+    CHECK(outcome(response(511), Asker::sink, rules).outcome == Outcome::dead);
+    const RunEnded refused = outcome(response(400, "<title>400 The SSL certificate error</title>"), Asker::sink, rules);
+    CHECK(refused.outcome == Outcome::defer);
+    CHECK(refused.park_runner);
   }
 
   TEST_CASE("Retry-After is honoured, a date by the server's own clock") {
@@ -234,8 +311,8 @@ TEST_SUITE("http_outcome") {
   }
 
   TEST_CASE("which refusals may lie in the content") {
-    for (int status : {400, 403, 409, 413, 415, 422}) CHECK(about_content(response(status)));
-    for (int status : {200, 301, 401, 404, 405, 407, 410, 500})
+    for (int status : {400, 403, 409, 413, 415, 422, 500}) CHECK(about_content(response(status)));
+    for (int status : {200, 301, 401, 404, 405, 407, 410})
       CHECK_FALSE(about_content(response(status)));
     CHECK_FALSE(about_content(failure(NetErrorKind::kClosed, NetPhase::kSend, true)));
   }
