@@ -106,6 +106,9 @@ bool Host::State::less_room(Requests& batch, int code) {
     set_room(Room::none);
   }
   Requests again = std::exchange(batch, {});  // which may be `unanswered`
+  Requests called;  // whose functions are called once, whatever becomes of it
+  move_if(again, called, [](const Request& r) { return std::holds_alternative<Transact>(r.op); });
+  if (!called.empty()) answer_all(called, patient([&] { return Error{code, last_error}; }));
   std::erase_if(again, [](const Request& r) { return std::holds_alternative<SetRoom>(r.op); });
   for (Request& request : again) request.reply = {};
   unanswered.splice(unanswered.begin(), again);

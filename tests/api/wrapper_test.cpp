@@ -245,3 +245,15 @@ TEST_CASE_FIXTURE(WrapperFixture, "a pause with a length ends by itself, and say
   engine->pause("default", "", std::chrono::milliseconds(50));
   CHECK(wait_final(id).state == State::completed);
 }
+
+TEST_CASE_FIXTURE(WrapperFixture, "a checkpoint of an attempt is there for the next") {
+  engine->on("count", [](Job job) {
+    job.heartbeat();
+    job.retry_after(0ms);
+    if (job.last_checkpoint().empty()) return job.checkpoint("half"), Outcome::retry;
+    return job.result(job.last_checkpoint()), Outcome::done;
+  }, {.heartbeat = 30s});
+  engine->start();
+  CHECK(wait_final(engine->enqueue({.type = "count"})).result == "half");
+  CHECK(code_of([&] { engine->on("bad", [](Job) {}, {.timeout = 1s, .heartbeat = 2s}); }) == HF_E_INVALID);
+}
