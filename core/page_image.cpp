@@ -4,34 +4,20 @@
 #include <bit>
 #include <cstring>
 
+#include "core/page_format.h"
 #include "core/schema.h"
 #include "core/store.h"
-#include "core/wal_format.h"
 
 namespace hf {
+
+using namespace pages;
+
 namespace {
 
 constexpr size_t kLookBytes = 1 << 20;  // in which a sign of ours is looked for
-constexpr std::string_view kMagic{"SQLite format 3\0", 16};
-using wal::kFrameHeader, wal::u16, wal::u32;
+constexpr size_t kRecordHeaderMax = 32768;  // of SQLITE_MAX_COLUMN columns
+using wal::kFrameHeader;
 constexpr size_t kWalHeader = wal::kHeader;
-enum PageType : uint8_t { kIndexInterior = 2, kTableInterior = 5, kIndexLeaf = 10, kTableLeaf = 13 };
-enum PointerKind { kRootPage = 1, kFreePage = 2, kFirstOverflow = 3, kNextOverflow = 4, kTreePage = 5 };
-
-uint8_t u8(std::string_view s, size_t at) { return at < s.size() ? static_cast<uint8_t>(s[at]) : 0; }
-
-bool varint(std::string_view s, size_t& at, uint64_t& v) {
-  v = 0;
-  for (int i = 0; i < 9; ++i) {
-    if (at >= s.size()) return false;
-    const uint8_t b = static_cast<uint8_t>(s[at++]);
-    if (i == 8) return v = v << 8 | b, true;
-    v = v << 7 | (b & 0x7f);
-    if (!(b & 0x80)) return true;
-  }
-  return true;
-}
-
 // One page, with the header of a file and of a tree that has no cells, whose magic may have bits that flipped: a database that
 // was being made when its log was lost. There is nothing of anybody in it.
 bool is_empty_page(std::string_view file) {
@@ -44,24 +30,6 @@ bool is_empty_page(std::string_view file) {
 }
 
 bool is_page_size(int64_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
-size_t header_at(int64_t page) { return page == 1 ? 100 : 0; }
-bool interior(uint8_t type) { return type == kIndexInterior || type == kTableInterior; }
-bool is_tree_page(uint8_t type) { return interior(type) || type == kIndexLeaf || type == kTableLeaf; }
-
-// Where the cells of a page begin, those that lie within it.
-std::vector<size_t> cells(std::string_view page, int64_t number) {
-  const size_t head = header_at(number);
-  const size_t first = head + (interior(u8(page, head)) ? 12 : 8);
-  const size_t count = u16(page, head + 3);
-  std::vector<size_t> out;
-  if (first + count * 2 > page.size()) return out;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t at = u16(page, first + i * 2);
-    if (at >= first + count * 2 && at + 4 <= page.size()) out.push_back(at);
-  }
-  return out;
-}
-
 // Of a record of `size` bytes, how much lies in its cell; the rest is on overflow pages.
 uint64_t local_payload(uint64_t size, bool table, uint64_t usable) {
   const uint64_t most = table ? usable - 35 : (usable - 12) * 64 / 255 - 23;
@@ -335,104 +303,6 @@ std::string PageImage::read_page(int64_t page, bool with_log) const {
   return file_->read((page - 1) * page_size_, static_cast<size_t>(page_size_));
 }
 
-int PageImage::pointer(int64_t page, int64_t& parent) const {
-  const int64_t each = page_size_ / 5 + 1;  // a page of the map, and the pages that it tells of
-  const int64_t map = (page - 2) / each * each + 2;
-  if (page < 3 || map == page) return 0;
-  auto it = frames_.find(map);
-  const int64_t at = 5 * (page - map - 1);
-  const std::string entry = it != frames_.end() ? wal_->read(it->second + at, 5)
-                            : file_             ? file_->read((map - 1) * page_size_ + at, 5)
-                                                : std::string(5, 0);
-  parent = u32(entry, 1);
-  const int kind = u8(entry, 0);
-  if (kind < kRootPage || kind > kTreePage || parent > pages_) return 0;
-  if ((kind == kRootPage || kind == kFreePage) != (parent == 0)) return 0;
-  return kind;
-}
-
-void PageImage::walk(Tree root) {
-  std::vector<int64_t> todo{root};
-  while (!todo.empty()) {
-    const int64_t number = todo.back();
-    todo.pop_back();
-    if (number < 1 || number > pages_ || reached_[static_cast<size_t>(number)]) {
-      ++broken_links_[root];
-      continue;
-    }
-    const std::string page = read_page(number);
-    const size_t head = header_at(number);
-    const uint8_t type = u8(page, head);
-    const bool table = root == kSchemaTree || root == kLaneTree || root == kJobTree || root == kBodyTree;
-    if (type != (table ? kTableLeaf : kIndexLeaf) && type != (table ? kTableInterior : kIndexInterior)) {
-      ++broken_links_[root];
-      continue;
-    }
-    reached_[static_cast<size_t>(number)] = true;
-    tree_[static_cast<size_t>(number)] = root;
-    if (!interior(type)) continue;
-    todo.push_back(u32(page, head + 8));
-    const std::vector<size_t> at = cells(page, number);
-    if (at.size() != u16(page, head + 3)) ++broken_links_[root];
-    for (size_t cell : at) todo.push_back(u32(page, cell));
-  }
-}
-
-void PageImage::read_free_list(std::vector<int8_t>& listed) {
-  const std::string header = read_page(1).substr(0, 100);
-  const int64_t count = u32(header, 36);
-  int64_t seen = 0;
-  auto take = [&](int64_t page) {
-    if (page < 2 || page > pages_ || listed[static_cast<size_t>(page)] != 0) return false;
-    listed[static_cast<size_t>(page)] = 1;
-    ++seen;
-    return true;
-  };
-  bool sound = header.substr(0, 16) == kMagic;
-  for (int64_t trunk = u32(header, 32); trunk != 0 && sound;) {
-    sound = take(trunk);
-    if (!sound) break;
-    const std::string page = read_page(trunk);
-    const size_t leaves = u32(page, 4);
-    sound = leaves <= page.size() / 4 - 2;
-    for (size_t i = 0; i < leaves && sound; ++i) sound = take(u32(page, 8 + i * 4));
-    trunk = u32(page, 0);
-  }
-  free_list_sound_ = sound && seen == count;
-}
-
-void PageImage::weigh() {
-  const size_t n = static_cast<size_t>(pages_) + 1;
-  use_.assign(n, 0);
-  tree_.assign(n, kNoTree);
-  reached_.assign(n, false);
-  for (int root = kMetaTree; root <= kUniqueTree; ++root) walk(static_cast<Tree>(root));
-  walk(kSchemaTree);
-  std::vector<int8_t> listed(n, 0);
-  read_free_list(listed);
-  for (int64_t page = 3; page <= pages_; ++page) {
-    const size_t i = static_cast<size_t>(page);
-    int64_t parent = 0;
-    const int kind = pointer(page, parent);
-    int votes = reached_[i] ? 1 : 0;
-    bool heard = reached_[i];
-    if (kind == kTreePage || kind == kRootPage) ++votes, heard = true;
-    if (kind == kFreePage || kind == kFirstOverflow || kind == kNextOverflow) --votes, heard = true;
-    if (listed[i] != 0) --votes, heard = true;
-    if (free_list_sound_ && listed[i] == 0 && kind != kFirstOverflow && kind != kNextOverflow) ++votes, heard = true;
-    if (!heard) votes = 1;  // nobody knows; its rows come last
-    use_[i] = static_cast<int8_t>(std::max(votes, 0));
-    // Whose page it is, when no tree leads to it: up by the map.
-    for (int64_t up = page, steps = 0; tree_[i] == kNoTree && steps < 20; ++steps) {
-      const int k = pointer(up, parent);
-      if (k == kRootPage && up <= kUniqueTree) tree_[i] = static_cast<uint8_t>(up);
-      if (k != kTreePage) break;
-      up = parent;
-      if (up >= 1 && up <= pages_ && tree_[static_cast<size_t>(up)] != kNoTree) tree_[i] = tree_[static_cast<size_t>(up)];
-    }
-  }
-}
-
 bool PageImage::table_leaf(int64_t page) const {
   auto it = frames_.find(page);
   const int64_t at = static_cast<int64_t>(header_at(page));
@@ -477,7 +347,7 @@ bool PageImage::row_at(std::string_view page, int64_t number, size_t at, PageRow
   const std::string record = payload(page, number, at, size, type == kTableLeaf);
   size_t head = 0;
   uint64_t head_size = 0;
-  if (!varint(record, head, head_size) || head_size > record.size() || head_size > 200) return false;
+  if (!varint(record, head, head_size) || head_size > record.size() || head_size > kRecordHeaderMax) return false;
   size_t body = static_cast<size_t>(head_size);
   uint64_t total = head_size;
   while (head < head_size) {
@@ -508,7 +378,7 @@ bool PageImage::row_at(std::string_view page, int64_t number, size_t at, PageRow
     }
     uint64_t n = static_cast<int8_t>(u8(at_value, 0)) < 0 ? ~uint64_t{0} : 0;
     for (char c : at_value) n = n << 8 | static_cast<uint8_t>(c);
-    v.number = static_cast<int64_t>(n);
+    v.number = static_cast<int64_t>(n);  // of a real: its bits
   }
   return total == size;
 }

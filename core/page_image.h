@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,16 +19,26 @@
 
 namespace hf {
 
-// The roots of the trees. A file makes them all at once, so they are always here (salvage_test holds this).
-enum Tree : uint8_t {
+// The trees. The numbers of ours are the pages of their roots in a file as it is made; those of our tables, and of meta,
+// queue and schedule, are so in every file (salvage_test holds this).
+enum Tree : uint16_t {
   kNoTree = 0, kSchemaTree = 1, kMetaTree = 3, kLaneTree, kQueueTree, kScheduleTree, kJobTree, kBodyTree,
   kPendingTree, kRunningTree, kFinalTree, kAtTree, kExpiresTree, kUniqueTree,
+  kStrangeTree,   // not ours, and nobody knows whose
+  kIgnoredTree,   // not ours, and not needed: indexes, tables with reserved names
+  kFirstHostTree  // the program's tables: host()[tree - kFirstHostTree]
+};
+
+// A row of the schema that is the program's, and not ours.
+struct HostObject {
+  std::string type, name, table, sql;
+  Tree tree = kIgnoredTree;  // of a table whose root is known: where its rows are
 };
 
 struct Value {
   enum class Kind : uint8_t { null, number, real, text, blob, lost };  // lost: its bytes are on a page that is damaged
   Kind kind = Kind::null;
-  int64_t number = 0;
+  int64_t number = 0;  // of a real: its 64 bits
   std::string bytes;
   bool is(Kind k) const { return kind == k; }
 };
@@ -75,6 +86,13 @@ class PageImage {
   // How often a tree leads to a page that is not one of its own: what hung there is known by the pointer map alone.
   int64_t broken_links(Tree tree) const { return broken_links_[tree]; }
   Tree tree_of(int64_t page) const { return static_cast<Tree>(tree_[static_cast<size_t>(page)]); }
+  // The objects that are not ours, in the order in which they were made, as far as the schema reads; schema_whole(): there
+  // were no others.
+  const std::vector<HostObject>& host() const { return host_; }
+  bool schema_whole() const { return schema_whole_; }
+  // There may be tables that are not ours: a page counts as ours only if a tree of ours, or the map, says so.
+  bool may_have_others() const { return others_; }
+  bool may_be_ours(int64_t page) const { return tree_of(page) == kNoTree ? !others_ : tree_of(page) < kStrangeTree; }
   // The rows of one page, those that can be read; of an interior page of an index too. `damaged` counts cells that
   // cannot.
   std::vector<PageRow> rows(int64_t page, int64_t& damaged) const;
@@ -93,7 +111,13 @@ class PageImage {
   Identity identity(bool with_log) const;
   std::string salts_of_frames() const;
   std::string read_page(int64_t page, bool with_log = true) const;
-  void walk(Tree root);
+  void walk(Tree tree, int64_t root);
+  bool leads_to(int64_t parent, int64_t child) const;
+  bool belongs_elsewhere(int64_t page, int64_t parent) const;
+  Tree tree_by_map(int64_t page) const;
+  std::vector<PageRow> schema_rows();
+  void read_schema();
+  bool nobody_else() const;
   void read_free_list(std::vector<int8_t>& listed);
   int pointer(int64_t page, int64_t& parent) const;  // the kind in the pointer map; 0: not readable
   std::string payload(std::string_view page, int64_t number, size_t at, uint64_t size, bool table) const;
@@ -106,10 +130,12 @@ class PageImage {
   int64_t pages_ = 0;
   std::unordered_map<int64_t, int64_t> frames_;  // page -> where its latest image is in the log
   std::vector<int8_t> use_;
-  std::vector<uint8_t> tree_;
+  std::vector<uint16_t> tree_;
   std::vector<bool> reached_;
-  int64_t broken_links_[kUniqueTree + 1] = {};
-  bool free_list_sound_ = false;
+  std::vector<int64_t> broken_links_;  // by tree
+  std::map<int64_t, Tree> roots_;
+  std::vector<HostObject> host_;
+  bool free_list_sound_ = false, schema_whole_ = false, others_ = false;
 };
 
 }  // namespace hf

@@ -6,12 +6,12 @@
 #include <set>
 
 #include "core/names.h"
+#include "core/salvage_host.h"
 #include "core/store.h"
 
 namespace hf {
 namespace {
 
-constexpr int kRowsACommit = 1000;
 constexpr int64_t kLongestMs = 100LL * 366 * 86400 * 1000;
 constexpr int64_t kClockSlackMs = 120000;         // the saved point of elapsed time is at most a minute behind the rows
 constexpr int64_t kIdleMostMs = 400LL * 86400 * 1000;
@@ -50,6 +50,10 @@ class Salvage {
     std::vector<int64_t> doubtful;
     for (int64_t page = 2; page <= image_.pages() && store_.ok(); ++page) {
       if (!image_.in_use(page) || !image_.table_leaf(page)) continue;
+      if (!image_.may_be_ours(page)) {
+        unassigned_ = unassigned_ || image_.tree_of(page) == kNoTree;
+        continue;
+      }
       image_.surely_in_use(page) ? each(page) : doubtful.push_back(page);
     }
     for (int64_t page : doubtful) each(page);
@@ -121,6 +125,7 @@ class Salvage {
   }
 
   // ---- which jobs there were, by the indexes: each job is in exactly one of three
+  static bool fits(Tree tree, int64_t first) { return tree == kPendingTree ? first > 0 : tree == kRunningTree ? first == 1 : in(first, 2, kStates - 1); }
   void read_indexes() {
     int64_t damaged = 0;
     for (int64_t page = 2; page <= image_.pages(); ++page) {
@@ -128,7 +133,8 @@ class Salvage {
       if (!image_.in_use(page) || (tree != kPendingTree && tree != kRunningTree && tree != kFinalTree)) continue;
       const size_t columns = tree == kPendingTree ? 4 : tree == kRunningTree ? 2 : 3;
       for (const PageRow& row : image_.rows(page, damaged)) {
-        if (row.values.size() != columns || !row.values.back().is(Kind::number) || !in(row.values.back().number, 1, kLargestId)) {
+        const bool numbers = row.values.size() == columns && std::all_of(row.values.begin(), row.values.end(), [](const Value& v) { return v.is(Kind::number); });
+        if (!numbers || !in(row.values.back().number, 1, kLargestId) || !fits(tree, row.values[0].number)) {
           ++damaged;
         } else {
           known_.push_back(row.values.back().number);
@@ -162,7 +168,8 @@ class Salvage {
     lanes_.emplace(static_cast<int>(id), LaneRow{static_cast<int>(id), v[1].bytes, v[2].bytes, v[3].bytes, static_cast<int>(v[4].number)});
   }
   void find_lost_lanes() {
-    // What jobs name and what has no row; only then is it worth to look at pages that are not in use.
+    // What jobs name and what has no row; only then is it worth to look at pages that are not in use. Where a program has
+    // tables of its own these may have been theirs.
     std::set<int> missing;
     for_each_page([&](int64_t page) {
       int64_t damaged = 0;
@@ -174,7 +181,7 @@ class Salvage {
     for (const auto& [id, lane] : lanes_) {
       if (lane.origin != 0 && !lanes_.contains(lane.origin)) missing.insert(lane.origin);
     }
-    for (int64_t page = 2; !missing.empty() && page <= image_.pages(); ++page) {
+    for (int64_t page = 2; !missing.empty() && !image_.may_have_others() && page <= image_.pages(); ++page) {
       if (image_.table_leaf(page) && !image_.in_use(page)) read_lanes(page);
     }
     for (int id : missing) {
@@ -277,6 +284,7 @@ class Salvage {
     const int64_t unread = static_cast<int64_t>(known_.size()) - found_;
     result_.lost += std::max(unread, damaged_);
     result_.lost_unknown = !indexes_whole_ && (damaged_ > 0 || copies_ > 0 || image_.broken_links(kJobTree) > 0);
+    if (unassigned_) result_.lost_unknown = true;  // pages that are ours or theirs
     if (image_.log().cut_off > 0 || image_.log().foreign) result_.lost_unknown = true;  // there was a log that is not read
     // A time far behind every row is a damaged one: all that waits would be due, all that is kept would go.
     if (latest_row_ms_ > 0 && elapsed_ms_ > latest_row_ms_ + kIdleMostMs) store_.set_meta("elapsed", latest_row_ms_);
@@ -296,7 +304,7 @@ class Salvage {
   int64_t next_id_ = 0, elapsed_ms_ = 0;
   JobId id_limit_ = kLargestId, largest_ = 0;
   std::vector<JobId> known_;  // ascending
-  bool indexes_whole_ = false;
+  bool indexes_whole_ = false, unassigned_ = false;
   int64_t found_ = 0, damaged_ = 0, copies_ = 0, rows_ = 0, latest_row_ms_ = 0;
   std::map<int, LaneRow> lanes_;
   std::set<int> lost_lanes_;
@@ -311,7 +319,9 @@ Result<Salvaged> salvage(PageImage& image, const SalvageOptions& options) {
   Salvage work(image, **store);
   HF_TRY(work.run());
   HF_TRY((*store)->close());
-  return work.result();
+  Salvaged result = work.result();
+  HF_TRY(salvage_host(image, options, result));
+  return result;
 }
 
 }  // namespace hf

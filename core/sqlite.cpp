@@ -53,40 +53,25 @@ bool Stmt::prepare() {
   return true;
 }
 
-Stmt& Stmt::bind(int64_t v) {
-  if (prepare()) {
-    int rc = sqlite3_bind_int64(stmt_, next_param_++, v);
-    if (rc != SQLITE_OK) db_.fail(rc, sql_);
-  }
+Stmt& Stmt::bound(int rc) {
+  if (rc != SQLITE_OK) db_.fail(rc, sql_);
   return *this;
 }
 
+Stmt& Stmt::bind(int64_t v) { return prepare() ? bound(sqlite3_bind_int64(stmt_, next_param_++, v)) : *this; }
+Stmt& Stmt::bind_double(double v) { return prepare() ? bound(sqlite3_bind_double(stmt_, next_param_++, v)) : *this; }
+Stmt& Stmt::bind_null() { return prepare() ? bound(sqlite3_bind_null(stmt_, next_param_++)) : *this; }
+
 Stmt& Stmt::bind_text(std::string_view v) {
-  if (prepare()) {
-    db_.bytes_bound_ += static_cast<int64_t>(v.size());
-    int rc = sqlite3_bind_text(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()),
-                               SQLITE_STATIC);
-    if (rc != SQLITE_OK) db_.fail(rc, sql_);
-  }
-  return *this;
+  if (!prepare()) return *this;
+  db_.bytes_bound_ += static_cast<int64_t>(v.size());
+  return bound(sqlite3_bind_text(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()), SQLITE_STATIC));
 }
 
 Stmt& Stmt::bind_blob(std::string_view v) {
-  if (prepare()) {
-    db_.bytes_bound_ += static_cast<int64_t>(v.size());
-    int rc = sqlite3_bind_blob(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()),
-                               SQLITE_STATIC);
-    if (rc != SQLITE_OK) db_.fail(rc, sql_);
-  }
-  return *this;
-}
-
-Stmt& Stmt::bind_null() {
-  if (prepare()) {
-    int rc = sqlite3_bind_null(stmt_, next_param_++);
-    if (rc != SQLITE_OK) db_.fail(rc, sql_);
-  }
-  return *this;
+  if (!prepare()) return *this;
+  db_.bytes_bound_ += static_cast<int64_t>(v.size());
+  return bound(sqlite3_bind_blob(stmt_, next_param_++, v.data() ? v.data() : "", static_cast<int>(v.size()), SQLITE_STATIC));
 }
 
 bool Stmt::step() {
@@ -391,6 +376,26 @@ void Db::reserve(int64_t owed) {
   }
   if (rc != SQLITE_OK) return fail_beside(rc, "");
   file_has_ = size;
+}
+
+Status Db::run_guarded(std::string_view sql, const Allowed& allowed) {
+  auto ask = [](void* user, int action, const char* first, const char* second, const char* database, const char*) {
+    const bool main = database == nullptr || std::strcmp(database, "main") == 0;
+    return main && (*static_cast<const Allowed*>(user))(action, first != nullptr ? first : "", second != nullptr ? second : "") ? SQLITE_OK : SQLITE_DENY;
+  };
+  sqlite3_set_authorizer(db_, ask, const_cast<Allowed*>(&allowed));
+  sqlite3_stmt* stmt = nullptr;
+  const char* rest = sql.data();
+  int rc = sqlite3_prepare_v2(db_, sql.data(), static_cast<int>(sql.size()), &stmt, &rest);
+  const std::string_view behind = sql.substr(static_cast<size_t>(rest - sql.data()));
+  if (rc == SQLITE_OK && (stmt == nullptr || behind.find_first_not_of(" \t\r\n;") != behind.npos)) rc = SQLITE_MISUSE;
+  while (rc == SQLITE_OK || rc == SQLITE_ROW) rc = sqlite3_step(stmt);
+  Status status = ok_status();
+  if (rc != SQLITE_DONE) status = Error{error_code_of_sqlite(rc), one_line(rc == SQLITE_MISUSE ? "not one statement" : sqlite3_errmsg(db_))};
+  sqlite3_finalize(stmt);
+  sqlite3_set_authorizer(db_, nullptr, nullptr);
+  note_io(rc);
+  return status;
 }
 
 int64_t Db::log_bytes() {

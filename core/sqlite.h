@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,8 +54,11 @@ class Stmt {
   std::string_view text(int col) const;  // valid until the next step or reset
   std::string_view blob(int col) const;
 
+  Stmt& bind_double(double v);
+
  private:
   bool prepare();
+  Stmt& bound(int rc);
 
   Db& db_;
   const char* sql_;
@@ -143,6 +147,11 @@ class Db {
   void checkpoint_on_close(bool on);
 
   sqlite3* raw() { return db_; }
+
+  // For text that is not ours: it must be one statement, and runs if `allowed` says so of all that it would do (the
+  // arguments of sqlite3_set_authorizer; a null is ""). What fails is that statement: ok() stays as it is.
+  using Allowed = std::function<bool(int action, std::string_view first, std::string_view second)>;
+  Status run_guarded(std::string_view sql, const Allowed& allowed);
 
  private:
   friend class Stmt;

@@ -190,6 +190,7 @@ class Healer {
     HF_TRY(folder.take(path_));
     remove_half_written(path_);
     if (!exists(path_ + ".salvaged")) return ok_status();
+    read_host_counts(path_ + ".salvaged", options_.vfs, of_before_);
     Result<std::string> aside = finish(path_);
     if (!aside) return aside.error();
     aside_ = *aside;
@@ -284,10 +285,15 @@ class Healer {
     }
     if (aside_.empty() || !engine) return engine;
     const Stats& stats = (*engine)->opening_stats();
-    const Salvaged of_file{stats.salvaged_jobs, stats.salvage_lost_jobs, stats.salvage_lost_unknown, 0, 0};
+    Salvaged of_file = of_before_;
+    of_file.saved = stats.salvaged_jobs, of_file.lost = stats.salvage_lost_jobs, of_file.lost_unknown = stats.salvage_lost_unknown;
     const Salvaged& s = saved_ ? *saved_ : of_file;
     log_.error("database_salvaged", {{"file", path_}, {"damaged_file", aside_}, {"jobs_saved", s.saved}, {"jobs_lost", s.lost},
                                      {"more_may_be_lost", s.lost_unknown}, {"salvages", stats.salvages}, {"why", why_}});
+    if (s.host_rows > 0 || s.host_lost > 0 || s.host_lost_unknown || !s.host_not_made.empty()) {
+      log_.error("tables_salvaged", {{"file", path_}, {"rows_saved", s.host_rows}, {"rows_lost", s.host_lost}, {"more_may_be_lost", s.host_lost_unknown},
+                                     {"not_made", s.host_not_made}, {"why", "the program's own tables in the file"}});
+    }
     return engine;
   }
 
@@ -297,6 +303,7 @@ class Healer {
   std::string aside_, why_;
   bool was_there_ = false, log_lost_ = false;
   std::optional<Salvaged> saved_;  // unless an earlier process did it
+  Salvaged of_before_;             // then: of the program's tables
 };
 
 }  // namespace

@@ -116,6 +116,27 @@ TEST_CASE_FIXTURE(Healing, "the figures stay in the file") {
   std::free(text);
 }
 
+TEST_CASE_FIXTURE(Healing, "what became of the program's own tables is told, by the process that finishes a salvage too") {
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(db, "CREATE TABLE mine(a CHECK(a<>'wrong')); INSERT INTO mine VALUES('good'), ('wrung')", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(db);
+  std::string bytes = read(path);
+  bytes.replace(bytes.find("wrung"), 5, "wrong");
+  write(path, bytes);
+  damage();
+  const std::string damaged = read(path);
+  REQUIRE(try_open() == HF_OK);
+  const std::string told = line("tables_salvaged");
+  CHECK(told.find("rows_saved=1 rows_lost=1 more_may_be_lost=false") != std::string::npos);
+  close();
+  fs::rename(path, path + ".salvaged");
+  write(path, damaged);
+  lines.clear();
+  REQUIRE(try_open() == HF_OK);
+  CHECK(line("tables_salvaged") == told);
+}
+
 TEST_CASE_FIXTURE(Healing, "damage that is met while it is open heals at the reopening") {
   std::string bytes = read(path);
   size_t at = 1024;  // the first leaf with jobs
