@@ -90,8 +90,10 @@ class PageImage {
   // were no others.
   const std::vector<HostObject>& host() const { return host_; }
   bool schema_whole() const { return schema_whole_; }
-  // There may be tables that are not ours: a page counts as ours only if a tree of ours, or the map, says so.
+  // There may be tables that are not ours: a page counts as ours only if a tree of ours, or the map, says so. In doubt a
+  // body does not count as one by its looks.
   bool may_have_others() const { return others_; }
+  bool may_be_body(int64_t page) const { return tree_of(page) != kNoTree || !bodies_doubtful_; }
   bool may_be_ours(int64_t page) const { return tree_of(page) == kNoTree ? !others_ : tree_of(page) < kStrangeTree; }
   // The rows of one page, those that can be read; of an interior page of an index too. `damaged` counts cells that
   // cannot.
@@ -117,7 +119,8 @@ class PageImage {
   Tree tree_by_map(int64_t page) const;
   std::vector<PageRow> schema_rows();
   void read_schema();
-  bool nobody_else() const;
+  bool nobody_else();
+  bool no_sign_of_others();
   void read_free_list(std::vector<int8_t>& listed);
   int pointer(int64_t page, int64_t& parent) const;  // the kind in the pointer map; 0: not readable
   std::string payload(std::string_view page, int64_t number, size_t at, uint64_t size, bool table) const;
@@ -135,7 +138,7 @@ class PageImage {
   std::vector<int64_t> broken_links_;  // by tree
   std::map<int64_t, Tree> roots_;
   std::vector<HostObject> host_;
-  bool free_list_sound_ = false, schema_whole_ = false, others_ = false;
+  bool free_list_sound_ = false, schema_whole_ = false, others_ = false, bodies_doubtful_ = false;
 };
 
 }  // namespace hf

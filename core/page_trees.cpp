@@ -255,12 +255,54 @@ void PageImage::weigh() {
   }
 }
 
-// Whether it is certain that the file has no tables but ours. The page behind our roots tells, or the whole schema.
-bool PageImage::nobody_else() const {
+// Whether the file has no tables but ours. The page behind our roots tells, or the whole schema.
+bool PageImage::nobody_else() {
   int64_t parent = 0;
   const int kind = kNotOurRoot <= pages_ ? pointer(kNotOurRoot, parent) : kFreePage;
   if (kind != 0) return kind != kRootPage;
-  return schema_whole_ || reached_[static_cast<size_t>(kNotOurRoot)];
+  if (schema_whole_ || reached_[static_cast<size_t>(kNotOurRoot)]) return true;
+  // Nothing of ours is missing: what no tree reaches need not be ours.
+  if (broken_links_[kLaneTree] == 0 && broken_links_[kJobTree] == 0 && broken_links_[kBodyTree] == 0) return false;
+  return no_sign_of_others();
+}
+
+namespace {
+enum class Looks : uint8_t { ours, our_last, other };  // our_last: the last row of a schema that is ours alone
+
+Looks looks_of(const PageRow& row) {
+  using Kind = Value::Kind;
+  const std::vector<Value>& v = row.values;
+  auto is = [&](size_t column, Kind kind) { return v[column].is(kind) || v[column].is(Kind::lost); };
+  if (v.size() == 5 && is(0, Kind::text)) {
+    if (std::find(kOurNames.begin(), kOurNames.end(), v[1].bytes) == kOurNames.end()) return Looks::other;
+    return v[1].bytes == kOurNames.back() && row.rowid == int64_t{kOurNames.size()} ? Looks::our_last : Looks::ours;
+  }
+  if (v.empty() || !is(0, Kind::null)) return Looks::other;
+  if (v.size() == 2) return is(1, Kind::blob) ? Looks::ours : Looks::other;
+  if (v.size() == 5) return is(1, Kind::text) && is(2, Kind::text) && is(3, Kind::text) && is(4, Kind::number) ? Looks::ours : Looks::other;
+  if (v.size() != 16) return Looks::other;
+  for (size_t i = 1; i <= 6; ++i) {
+    if (!is(i, Kind::number)) return Looks::other;
+  }
+  return Looks::ours;
+}
+}  // namespace
+
+// Where the beginning of the file is gone, and the roots with it, all that is left to go by is what rows look like: if each one
+// that no tree reaches may be ours, they are. But a body could be anybody's, and another payload must not run: unless
+// the schema is seen to end with ours it is left out.
+bool PageImage::no_sign_of_others() {
+  bodies_doubtful_ = true;
+  for (int64_t page = 2; page <= pages_; ++page) {
+    if (tree_of(page) != kNoTree || !table_leaf(page)) continue;
+    int64_t damaged = 0;
+    for (const PageRow& row : rows(page, damaged)) {
+      const Looks looks = looks_of(row);
+      if (looks == Looks::other) return false;
+      if (looks == Looks::our_last) bodies_doubtful_ = false;
+    }
+  }
+  return true;
 }
 
 }  // namespace hf

@@ -195,6 +195,7 @@ class Salvage {
 
   // ---- bodies
   void read_bodies(int64_t page) {
+    if (!image_.may_be_body(page)) return;
     int64_t damaged = 0;
     for (const PageRow& row : image_.rows(page, damaged)) {
       if (row.values.size() != 2 || !row.values[0].is(Kind::null) || !row.values[1].is(Kind::blob)) continue;

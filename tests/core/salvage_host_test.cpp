@@ -347,3 +347,25 @@ TEST_CASE_FIXTURE(HostFixture, "a link that was led astray brings no row of thei
   }
   CHECK(tried >= 6);
 }
+
+TEST_CASE_FIXTURE(HostFixture, "where the beginning of the file is gone, jobs are saved by their looks, if nothing speaks of other tables") {
+  fill(300);
+  SUBCASE("there are none") {}
+  SUBCASE("there are others") { make(kTables); }
+  SUBCASE("others that look like ours, too") {
+    make(kLookalikes);
+    make(kTables);
+  }
+  if (engine) close_cleanly();
+  const bool none = tables(path).empty();
+  const std::string whole = read(path);
+  for (const size_t kib : {1, 2, 4, 8, 12, 14, 16, 20, 24, 32, 48, 64}) {
+    CAPTURE(kib);
+    std::string bytes = whole;
+    bytes.replace(0, kib * 1024, std::string(kib * 1024, '\0'));
+    const Salvaged out = salvage_bytes(bytes);
+    if (none && kib <= 16) CHECK(found == 300);
+    CHECK((found == 300 || out.lost_unknown));
+    if (!none) CHECK((tables(to) == tables(path) || out.host_lost_unknown));
+  }
+}
