@@ -22,7 +22,7 @@ using Kind = Value::Kind;
 // Action codes of sqlite3_set_authorizer: part of SQLite's interface, they do not change.
 enum Action { kCreateIndex = 1, kCreateTable = 2, kCreateTrigger = 7, kCreateView = 8, kInsert = 18, kRead = 20, kSelect = 21, kUpdate = 23, kReindex = 27, kFunction = 31 };
 
-std::string quoted(std::string_view name) {
+std::string identifier(std::string_view name) {
   std::string out = "\"";
   for (char c : name) out.append(c == '"' ? 2 : 1, c);
   return out + '"';
@@ -112,7 +112,7 @@ class HostSalvage {
     ++made_;
     if (o.type != "table") return Table();
     std::optional<Table> table = describe(o);
-    if (!table) db_.exec(("DROP TABLE " + quoted(o.name)).c_str());
+    if (!table) db_.exec(("DROP TABLE " + identifier(o.name)).c_str());
     return table;
   }
 
@@ -162,7 +162,7 @@ class HostSalvage {
       return;
     }
     insert_.reset();
-    rowid_taken_sql_ = table.rowid_name.empty() ? "" : "SELECT 1 FROM " + quoted(o.name) + " WHERE " + table.rowid_name + "=?1";
+    rowid_taken_sql_ = table.rowid_name.empty() ? "" : "SELECT 1 FROM " + identifier(o.name) + " WHERE " + table.rowid_name + "=?1";
     for_each_leaf(o.tree, [&](int64_t page) {
       int64_t damaged = 0;
       for (const PageRow& row : image_.rows(page, damaged)) take_row(o, table, row);
@@ -223,12 +223,12 @@ class HostSalvage {
     const bool with_rowid = table.id < 0 ? !table.rowid_name.empty() : static_cast<size_t>(table.id) >= count;
     std::string names, values;
     for (size_t i = 0; i < count; ++i) {
-      names += (i == 0 ? "" : ",") + quoted(table.columns[i]);
+      names += (i == 0 ? "" : ",") + identifier(table.columns[i]);
       values += i == 0 ? "?" : ",?";
     }
     if (with_rowid) names += "," + table.rowid_name, values += ",?";
     insert_.reset();
-    insert_sql_ = "INSERT OR IGNORE INTO " + quoted(o.name) + "(" + names + ") VALUES(" + values + ")";
+    insert_sql_ = "INSERT OR IGNORE INTO " + identifier(o.name) + "(" + names + ") VALUES(" + values + ")";
     insert_count_ = count;
     insert_ = std::make_unique<Stmt>(db_, insert_sql_.c_str());
     return *insert_;
