@@ -314,6 +314,7 @@ Reply Engine::State::transact(const Transact& t) {
   }};
   Status done = guest.run([&] { return t.body(transaction); });
   if (guest.all_undone() && wrote_ids) jobs.save_ids();
+  jobs.room_used();
   if (done) return Done{};
   jobs.break_promises();
   return done.error();

@@ -65,6 +65,7 @@ class Jobs {
   // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
   Status has_room(int64_t jobs, int64_t payload_bytes);
   void limits_changed() { room_bytes_ = 0; }
+  void room_used() { room_bytes_ = 0; }  // by somebody else
   void room_changed() { expiry_next_ = 0; }
 
   // ---- time

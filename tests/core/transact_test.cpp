@@ -363,6 +363,7 @@ TEST_CASE_FIXTURE(TransactFixture, "limits, each at its edge") {
     Limits small;
     small.max_bytes = 1 << 20;
     ask<Done>(SetLimits{small});
+    add(spec("upload"));
     int kept_rows = 0;
     Status filled = ok_status();
     while (filled && kept_rows < 1000) {
@@ -372,6 +373,7 @@ TEST_CASE_FIXTURE(TransactFixture, "limits, each at its edge") {
     CHECK(filled.error().code == HF_E_FULL);
     CHECK(filled.error().message.find("(max_bytes)") != std::string::npos);
     CHECK(kept_rows > 10);
+    CHECK(refused(Enqueue{{spec("upload", std::string(100000, 'p'))}}).code == HF_E_FULL);
     CHECK(rows() == kept_rows);
     CHECK(kept("DELETE FROM reading WHERE id<5"));
     CHECK(kept("INSERT INTO reading(v) VALUES(randomblob(20000))"));

@@ -11,4 +11,5 @@ limits=(--kills "$kills" --seconds $((seconds / 2)) --seed "$seed")
 echo "seed $seed"
 [ "$seconds" = 0 ] || "$build/tests/sim/sim" --seed "$seed" --seconds $(((seconds + 3) / 4))
 "$build/tests/crash/crash_killer" "$build/tests/crash/crash_victim" "${limits[@]}"
+"$build/tests/crash/crash_rows" --kills 100 --seed "$seed"
 [ ! -x "$build/apps/holdfast" ] || tests/crash/daemon_kill.py "$build/apps/holdfast" "${limits[@]}"
