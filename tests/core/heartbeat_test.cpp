@@ -59,7 +59,10 @@ TEST_CASE_FIXTURE(HeartbeatFixture, "each of progress, a checkpoint and an empty
   CHECK(stopped.empty());
   CHECK(get(a).progress == 57);        // an empty sign changes neither
   CHECK(get(a).progress_note == "note");
-  pass(60000 - 59 * 999);
+  pass(500);
+  ask<Done>(Progress{a, run.attempt, -1, {}});
+  CHECK(wake() == now.boot_ms + 60000 - 59 * 999 - 500);
+  pass(60000 - 59 * 999 - 500);
   CHECK(take_stopped().reason == StopReason::timeout);
   end(run, Outcome::retry);
   CHECK(get(a).history.back().error == "timed out after 1m");
