@@ -83,8 +83,11 @@ TEST_CASE_FIXTURE(TransactFixture, "a reading and its upload go in together; the
 }
 
 TEST_CASE_FIXTURE(TransactFixture, "what the function returns is returned, and undoes it unless it is 0") {
-  for (int code : {1, 19, -42, HF_E_CONFLICT}) {
-    CHECK(transact([&](hf_transaction* t, sqlite3* db) { return CHECK(measure(t, db, 1) == HF_OK), code; }) == code);
+  for (int code : {1, 19, -42, int{HF_E_CONFLICT}}) {
+    CHECK(transact([&](hf_transaction* t, sqlite3* db) {
+      CHECK(measure(t, db, 1) == HF_OK);
+      return code;
+    }) == code);
     CHECK(why() == "the function returned " + std::to_string(code) + "; nothing of it was kept");
   }
   CHECK(transact([](hf_transaction*, sqlite3* db) { return run(db, "PRAGMA synchronous=OFF"); }) == SQLITE_AUTH);
@@ -112,7 +115,10 @@ TEST_CASE_FIXTURE(TransactFixture, "its time is bounded") {
 
 TEST_CASE_FIXTURE(TransactFixture, "bad arguments are told, and what waits for the engine is refused inside") {
   hf_transact_options opts = HF_TRANSACT_OPTIONS_INIT;
-  auto never = [](hf_transaction*, sqlite3*, void*) { return FAIL("called"), HF_OK; };
+  auto never = [](hf_transaction*, sqlite3*, void*) {
+    FAIL("called");
+    return int{HF_OK};
+  };
   CHECK(hf_transact(nullptr, never, nullptr, nullptr) == HF_E_STATE);
   CHECK(hf_transact(engine, nullptr, nullptr, nullptr) == HF_E_INVALID);
   for (int64_t ms : {int64_t{-1}, int64_t{10001}}) {
