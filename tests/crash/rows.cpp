@@ -103,7 +103,7 @@ size_t check(const std::string& path, const Ids& acknowledged) {
   query.type = "upload";
   query.limit = 1000;
   do {
-    const auto each = [](const hf_job_info* info, void* user) { return static_cast<Ids*>(user)->insert(info->id), HF_OK; };
+    const auto each = [](const hf_job_info* info, void* user) { return static_cast<Ids*>(user)->insert(info->id), int{HF_OK}; };
     require(hf_list(engine, &query, each, &jobs, &query.after) == HF_OK, hf_errmsg(engine));
   } while (query.after != 0);
   for (int64_t id : rows) require(jobs.count(id) != 0, "a row without its job " + std::to_string(id));
