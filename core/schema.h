@@ -46,7 +46,7 @@ CREATE INDEX job_expires ON job(expires) WHERE expires IS NOT NULL AND state=0;
 CREATE UNIQUE INDEX job_unique ON job(ukey) WHERE ukey IS NOT NULL;
 )sql";
 
-// The program's own tables may lie in the same file (include/holdfast_sqlite.h). What is not ours is theirs.
+// The program's own tables may lie in the same file (include/holdfast_sqlite.h). What is not ours is theirs. In the order of kSchema.
 inline constexpr std::array<std::string_view, 12> kOurNames = {
     "meta", "lane", "queue", "schedule", "job", "body", "job_pending", "job_running", "job_final", "job_at", "job_expires", "job_unique"};
 inline constexpr int kHostObjectsMax = 200;  // their tables, indexes, views and triggers

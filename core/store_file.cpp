@@ -77,10 +77,12 @@ Status Store::verify() {
   bool sound = db_->query_i64("PRAGMA auto_vacuum") == 2 && db_->query_text("PRAGMA encoding") == "UTF-8";
   // What has another name is the program's (or SQLite's own, as of ANALYZE): it is not looked at.
   if (version == kSchemaVersion) {
-    std::string ours = "SELECT sql FROM sqlite_schema WHERE name IN (";
-    for (std::string_view name : kOurNames) ours.append("'").append(name).append(name == kOurNames.back() ? "') ORDER BY rowid" : "',");
     std::string schema = "\n";
-    for (const std::string& one : db_->query_all_text(ours.c_str(), kOurNames.size() + 1)) schema += one + ";\n";
+    Stmt one(*db_, "SELECT sql FROM sqlite_schema WHERE name=?1");
+    for (std::string_view name : kOurNames) {
+      if (one.bind_text(name).step()) schema.append(one.text(0)).append(";\n");
+      one.reset();
+    }
     sound = sound && schema == kSchema;
   }
   if (!db_->ok()) return db_->error();

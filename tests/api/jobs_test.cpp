@@ -284,7 +284,7 @@ TEST_CASE_FIXTURE(ApiFixture, "a C handler that is silent is ended, one that giv
   CHECK(wait_final(lively).state == HF_STATE_COMPLETED);
   const Seen seen = wait_final(silent);
   CHECK(seen.state == HF_STATE_DEAD);
-  CHECK(seen.error == "no sign of life for 2s (heartbeat)");
+  CHECK(seen.error == "no sign of life for 2s (heartbeat) (attempt 1 of 1)");
   opts.timeout_ms = 2000;
   CHECK(hf_register(engine, "bad", [](hf_job*, void*) { return int{HF_OK}; }, nullptr, &opts) == HF_E_INVALID);
   CHECK(std::string(hf_errmsg(engine)) == "heartbeat is 2s and timeout 2s; heartbeat has to be shorter");
