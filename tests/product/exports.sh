@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Both libraries show every function of the header and no other name.
+# Both libraries show every function of the headers and no other name.
 set -euo pipefail
 cd "$BUILD"
 fail() { echo "$*" >&2; exit 1; }
 
-declared=$(sed -n 's/^HF_API .*\b\(hf_[a-z_]*\)(.*/\1/p' "$SOURCE/include/holdfast.h" | sort)
+declared=$(sed -n 's/^HF_API .*\b\(hf_[a-z_]*\)(.*/\1/p' "$SOURCE"/include/holdfast{,_sqlite}.h | sort)
 [ -n "$declared" ]
 shared=$($NM -D --defined-only libholdfast.so | awk '$2 != "A" {print $3}' | sed 's/@.*//' | sort)
 archive=$($NM -g --defined-only libholdfast.a | awk 'NF == 3 {print $3}' | sort)
