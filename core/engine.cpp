@@ -310,7 +310,10 @@ Reply Engine::State::transact(const Transact& t) {
   Guest guest = store->guest({t.reads_only, t.overdue, limits.max_bytes});
   Transaction transaction{guest.connection(), [&](const JobSpec& spec) -> Result<JobId> {
     if (t.reads_only) return Error{HF_E_STATE, "a transaction that only reads enqueues no job"};
-    return guest.as_engine([&] { return jobs.promise(spec); });
+    return guest.as_engine([&]() -> Result<JobId> {
+      Result<JobId> id = jobs.promise(spec);
+      return store->ok() ? std::move(id) : Result<JobId>(store->error());
+    });
   }};
   Status done = guest.run([&] { return t.body(transaction); });
   if (guest.all_undone() && wrote_ids) jobs.save_ids();

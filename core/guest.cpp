@@ -213,11 +213,17 @@ Status Guest::look_at_schema() {
 // Those that are not SQLite's own.
 struct GuestCalls {
   static Guest* guest_of(sqlite3* db) { return guest_here != nullptr && guest_here->db_.raw() == db ? guest_here : nullptr; }
+  // Why it may not go on. Without its transaction, which SQLite took back, each statement would be committed by itself.
+  static int refusal(const Guest* guest) {
+    if (guest == nullptr) return SQLITE_MISUSE;
+    return sqlite3_get_autocommit(guest->db_.raw()) != 0 ? SQLITE_ABORT_ROLLBACK : SQLITE_OK;
+  }
   template <class Prepare>
   static int prepared(sqlite3* db, sqlite3_stmt** out, Prepare prepare) {
     if (out != nullptr) *out = nullptr;
     Guest* guest = guest_of(db);
-    if (guest == nullptr || out == nullptr) return SQLITE_MISUSE;
+    if (out == nullptr) return SQLITE_MISUSE;
+    if (const int refused = refusal(guest); refused != SQLITE_OK) return refused;
     const int code = guest->note(prepare());
     if (*out != nullptr) guest->open_.insert(*out);
     return code;
@@ -230,7 +236,8 @@ struct GuestCalls {
   }
   static int step(sqlite3_stmt* stmt) {
     Guest* guest = stmt != nullptr ? guest_of(sqlite3_db_handle(stmt)) : nullptr;
-    return guest != nullptr ? guest->note(sqlite3_step(stmt)) : SQLITE_MISUSE;
+    const int refused = refusal(guest);
+    return refused != SQLITE_OK ? refused : guest->note(sqlite3_step(stmt));
   }
   static int finalize(sqlite3_stmt* stmt) {
     if (stmt == nullptr) return SQLITE_OK;
@@ -240,7 +247,8 @@ struct GuestCalls {
   static int exec(sqlite3* db, const char* sql, sqlite3_callback row, void* user, char** error) {
     if (error != nullptr) *error = nullptr;
     Guest* guest = guest_of(db);
-    return guest != nullptr ? guest->note(sqlite3_exec(db, sql, row, user, error)) : SQLITE_MISUSE;
+    const int refused = refusal(guest);
+    return refused != SQLITE_OK ? refused : guest->note(sqlite3_exec(db, sql, row, user, error));
   }
 };
 

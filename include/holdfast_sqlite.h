@@ -46,6 +46,9 @@ typedef struct hf_transaction hf_transaction; /* valid while the function is cal
  * with hf_, BEGIN and COMMIT, ATTACH, other PRAGMAs, ANALYZE, temporary and virtual tables; WITHOUT ROWID, AUTOINCREMENT and
  * generated columns, whose rows could not be saved from a damaged file. "Text" in double quotes is a name, never a string.
  *
+ * Where SQLite itself takes the whole transaction back (OR ROLLBACK, RAISE(ROLLBACK), an error of the disk), all further statements of the
+ * function end with SQLITE_ABORT_ROLLBACK: nothing is ever committed by itself.
+ *
  * Neither the connection nor a statement may be used after the function: each statement is to be finalized. Functions of
  * holdfast.h that wait for the engine return HF_E_THREAD from inside. Nothing may be thrown out of it. */
 typedef int (*hf_transact_fn)(hf_transaction *transaction, sqlite3 *db, void *user);

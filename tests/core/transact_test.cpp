@@ -257,7 +257,14 @@ TEST_CASE_FIXTURE(TransactFixture, "a statement that takes back the whole transa
       ops.push_back(Enqueue{{spec("other")}});
       ops.push_back(op([&](Transaction& t) -> Status {
         (void)both(t, 5, &promised);
+        sqlite3_stmt* before = nullptr;
+        sql().prepare_v2(t.connection, "INSERT INTO reading(v) VALUES(6)", -1, &before, nullptr);
         const Status done = did(t.connection, text);
+        // Whatever it goes on to do would be committed by itself.
+        CHECK(sql().exec(t.connection, "INSERT INTO reading(v) VALUES(7)", nullptr, nullptr, nullptr) == SQLITE_ABORT_ROLLBACK);
+        CHECK(sql().step(before) == SQLITE_ABORT_ROLLBACK);
+        CHECK(sql().finalize(before) == SQLITE_OK);
+        CHECK(sql().prepare_v2(t.connection, "SELECT 1", -1, &before, nullptr) == SQLITE_ABORT_ROLLBACK);
         return says_ok ? ok_status() : done;
       }));
       const std::vector<Reply> replies = tick(std::move(ops));

@@ -52,6 +52,8 @@ BUGS = [
      "turn_.running.forget_deadline(*run);\n  if (!run->stop)", "if (!run->stop)", (CORE,)),
     ("failed-function-kept", "the rows of a function that failed are kept", "core/guest.cpp",
      "if (!done) db_.exec(\"ROLLBACK TO holdfast\");", "", (CORE, ROWS)),
+    ("guest-goes-on-alone", "after its transaction was taken back, what a function does is committed by itself", "core/guest.cpp",
+     "!= 0 ? SQLITE_ABORT_ROLLBACK : SQLITE_OK;", "< 0 ? SQLITE_ABORT_ROLLBACK : SQLITE_OK;", (CORE, ROWS)),
     ("promises-kept", "the jobs of a function that failed go in with those of the next", "core/engine.cpp",
      "  jobs.break_promises();\n", "", (CORE, ROWS)),
     ("ids-not-set-aside", "ids that were set aside are not, when SQLite takes the transaction back", "core/engine.cpp",
