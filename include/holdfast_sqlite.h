@@ -55,7 +55,7 @@ typedef int (*hf_transact_fn)(hf_transaction *transaction, sqlite3 *db, void *us
 
 typedef struct hf_transact_options {
   size_t struct_size;
-  int64_t timeout_ms; /* of the function, 1..10000; default 100. Then its statement ends with SQLITE_INTERRUPT, and all is undone */
+  int64_t timeout_ms; /* of the function, 1..10000; default 1000. Then its statement ends with SQLITE_INTERRUPT, and all is undone */
   int read_only;      /* 1: nothing is written and nothing enqueued; also possible when the disk is full or read-only */
   int durability;     /* hf_durability: HF_DURABLE_SYNC waits for the disk, the others do not: a power cut may take it back, rows and jobs */
 } hf_transact_options;

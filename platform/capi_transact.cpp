@@ -16,7 +16,7 @@ struct hf_transaction {
 };
 
 namespace {
-constexpr int64_t kDefaultTimeoutMs = 100;
+constexpr int64_t kDefaultTimeoutMs = 1000;  // a worn card may make one read wait for a good part of it
 constexpr int64_t kTimeoutMaxMs = 10000;
 constexpr int kDurabilityMax = HF_DURABLE_MEMORY;
 }  // namespace
