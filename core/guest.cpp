@@ -8,6 +8,7 @@
 #include <sqlite3ext.h>
 #endif
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -162,13 +163,13 @@ Status Guest::end(Status done) {
     return db_.ok() ? done : Status(db_.error());
   }
   if (done && schema_changed_) done = look_at_schema();
+  // Also for Db::reserve(), which knows no other way how much was written.
   const int64_t used = db_.page_count() - db_.free_pages();
   if (done && used > used_before_ && used * db_.page_size() > rules_.max_bytes) {
     done = Error{HF_E_FULL, "the file would have " + format_size(used * db_.page_size()) + "; the limit is " + format_size(rules_.max_bytes) + " (max_bytes)"};
   }
   if (!done) db_.exec("ROLLBACK TO holdfast");
   db_.exec("RELEASE holdfast");
-  db_.page_count();  // Db::reserve() knows no other way how much was written
   if (done && schema_changed_) db_.schema_changed();
   return db_.ok() ? done : Status(db_.error());
 }
@@ -179,19 +180,17 @@ Status Guest::look_at_schema() {
     return Error{HF_E_INVALID, quoted(object) + ": " + what + " is not allowed in the queue's file"};
   };
   int objects = 0;
-  Stmt all(db_, "SELECT type,name,tbl_name FROM sqlite_schema");
+  Stmt all(db_, "SELECT name FROM sqlite_schema");
   while (all.step()) {
-    const std::string_view object = all.text(1);
-    bool ours = false;
-    for (std::string_view own : kOurNames) ours |= own == object;
-    if (ours) continue;
+    const std::string_view object = all.text(0);
+    if (std::find(kOurNames.begin(), kOurNames.end(), object) != kOurNames.end()) continue;
     ++objects;
     if (is_reserved_name(object) && !object.starts_with("sqlite_autoindex_")) return not_allowed("this name", object);
   }
   if (objects > kHostObjectsMax) {
     return Error{HF_E_FULL, "there would be " + std::to_string(objects) + " tables, indexes, views and triggers of programs; at most " + std::to_string(kHostObjectsMax)};
   }
-  Stmt tables(db_, "SELECT name,wr,type FROM pragma_table_list WHERE schema='main' AND type<>'view'");
+  Stmt tables(db_, "SELECT name,wr FROM pragma_table_list WHERE schema='main' AND type<>'view'");
   std::vector<std::string> plain;
   while (tables.step()) {
     const std::string_view table = tables.text(0);

@@ -1,8 +1,6 @@
 // hf_transact and what belongs to it: include/holdfast_sqlite.h.
 #include <holdfast_sqlite.h>
 
-#include <algorithm>
-
 #include "core/guest.h"
 #include "core/units.h"
 #include "platform/capi.h"
