@@ -196,6 +196,7 @@ class Runners {
     options.kill_grace_ms = handler.kill_grace_ms;
     options.max_result = max_result_;
     options.on_exit = handler.on_exit;
+    options.limits = handler.limits;
     return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run());
   }
   // Makes the peer known, with what its files say.

@@ -13,6 +13,7 @@
 #include "core/names.h"
 #include "core/units.h"
 #include "handlers/config_fields.h"
+#include "handlers/limits_fields.h"
 #include "handlers/target_check.h"
 #include "platform/descriptor.h"
 #include "platform/listen_socket.h"
@@ -121,6 +122,7 @@ bool check_handlers(const JsonValue& section, Config& config) {
     if (const auto cwd = get(object, "cwd"); here && cwd && access(handler.cwd.c_str(), X_OK) != 0) {
       return cwd->fail(quoted(handler.cwd, 200) + ": " + reason(errno));
     }
+    if (here && !find_limits(object, &handler.limits)) return false;
     if (!check_named_sinks(object, config)) return false;
   }
   return true;

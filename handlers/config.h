@@ -14,6 +14,7 @@
 #include "handlers/batch_body.h"
 #include "handlers/files_options.h"
 #include "handlers/outcome_rules.h"
+#include "handlers/process_limits.h"
 #include "platform/host.h"
 #include "platform/log.h"
 #include "platform/net/host_rules.h"
@@ -87,6 +88,7 @@ struct HandlerConfig {
   int64_t kill_grace_ms = 5000;
   int64_t heartbeat_ms = 0;  // 0: none
   OutcomeRules on_exit;
+  ProcessLimits limits;
   HttpConfig http;  // url "": it is a program
 
   bool is_exec() const { return !exec.empty(); }

@@ -6,6 +6,7 @@
 #include "core/losses.h"
 #include "core/names.h"
 #include "handlers/header_fields.h"
+#include "handlers/limits_fields.h"
 #include "handlers/outcome_fields.h"
 #include "handlers/redirect.h"
 #include "handlers/tls_fields.h"
@@ -139,7 +140,7 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
      [](HandlerConfig& h, const JsonValue& v) { return v.name("failure_callback", &h.failure_callback); }},
 };
 bool read_handler(const JsonValue& v, HandlerConfig* handler) {
-  if (!read_fields(v, {{kHandlerFields, *handler}, {kPolicyFields, handler->policy}})) return false;
+  if (!read_fields(v, {{kHandlerFields, *handler}, {process_fields(), handler->limits}, {kPolicyFields, handler->policy}})) return false;
   const JsonNode& node = v.node();
   if (node.find("exec") && node.find("http")) {
     return v.fail("\"exec\" and \"http\" exclude each other: a handler is a program or a request");
@@ -147,7 +148,9 @@ bool read_handler(const JsonValue& v, HandlerConfig* handler) {
   if (!node.find("exec") && !node.find("http")) {
     return v.fail("\"exec\" or \"http\" is missing: one of them says what runs these jobs");
   }
-  for (const char* name : {"env", "cwd", "kill_grace", "heartbeat", "on_exit"}) {
+  std::vector<std::string_view> of_programs = {"env", "cwd", "kill_grace", "heartbeat", "on_exit"};
+  for (const auto& field : process_fields()) of_programs.push_back(field.name);
+  for (const std::string_view name : of_programs) {
     if (!handler->is_exec() && node.find(name)) {
       return v.fail("\"" + std::string(name) + "\" is for \"exec\" only");
     }
@@ -515,6 +518,8 @@ std::vector<ConfigKey> config_keys() {
   };
   add("", kDocumentFields);
   add("handlers.*.", kHandlerFields);
+  append(&keys, "handlers.*.", process_fields());
+  append(&keys, "handlers.*.limits.", limit_fields());
   add("handlers.*.", kPolicyFields);
   append(&keys, "handlers.*.backoff.", backoff_fields());
   add("handlers.*.http.", kMethodFields);

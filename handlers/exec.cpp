@@ -68,12 +68,19 @@ std::vector<std::string> base_environment(const ExecOptions& options) {
     if (const char* value = getenv(name); value != nullptr && *value != '\0')
       set(&env, name, value);
   }
+  if (const auto& user = options.limits.run_as; user) {
+    if (!user->home.empty()) set(&env, "HOME", user->home);
+    if (!user->name.empty()) {
+      set(&env, "USER", user->name);
+      set(&env, "LOGNAME", user->name);
+    }
+  }
   for (const auto& [name, value] : options.env) set(&env, name, value);
   if (!options.socket.empty()) set(&env, "HOLDFAST_SOCKET", options.socket);
   return env;
 }
 
-RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit) {
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit, const ProcessLimits& limits) {
   RunEnded ended;
   ended.outcome = Outcome::retry;
   if (end.not_started) {
@@ -92,7 +99,8 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on
     return ended;
   }
   if (end.signal != 0) {
-    ended.error = with_tail(signal_text(end.signal), end);
+    const std::string limit = limit_behind(limits, end.signal);
+    ended.error = with_tail(signal_text(end.signal) + (limit.empty() ? "" : ", " + limit), end);
     return ended;
   }
   const Outcome outcome = on_exit.of(end.exit_code).value_or(meaning_of(end.exit_code));
@@ -157,6 +165,7 @@ void ExecRunner::start(StartRun run) {
     spec.argv = options_.argv;
     spec.env = environment(job);
     spec.cwd = options_.cwd;
+    spec.limits = options_.limits;
     spec.input = std::move(job.bytes);
     spec.output_max = static_cast<size_t>(options_.max_result);
     Run& entry = running_[fence];
@@ -185,7 +194,7 @@ void ExecRunner::ended(const Fence& fence, ProcessEnd end) {
   if (!end.not_started && !run.stopped) ended.outcome = Outcome::retry;  // it ran: an attempt is spent
   (void)guarded([&] {
     ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
-                        : exec_outcome(std::move(end), options_.max_result, options_.on_exit);
+                        : exec_outcome(std::move(end), options_.max_result, options_.on_exit, options_.limits);
   });
   end_run_(with_fence(std::move(ended), fence));
   if (running_.empty() && closed_) std::exchange(closed_, nullptr)();

@@ -26,15 +26,17 @@ struct ExecOptions {
   int64_t kill_grace_ms = 5000;                 // from SIGTERM to SIGKILL, >= 0
   int64_t max_result = HF_DEFAULT_MAX_PAYLOAD;  // bytes of stdout
   OutcomeRules on_exit = {};                    // what exit codes mean here
+  ProcessLimits limits = {};
 };
 
-// What a program inherits: PATH, HOME, TZ, LANG and LC_ALL, HOLDFAST_SOCKET and `options.env`.
+// What a program inherits: PATH, HOME, TZ, LANG and LC_ALL, HOLDFAST_SOCKET and `options.env`. Of a user that is named there
+// are HOME, USER and LOGNAME in their place.
 // REQUIRES: nothing calls setenv meanwhile
 std::vector<std::string> base_environment(const ExecOptions& options);
 
 // What the end of a program means. Pure; without the id and the attempt. `on_exit` goes before what docs/exec.md says of
-// exit codes; a signal is none.
-RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit = {});
+// exit codes; a signal is none. `limits` are those that it ran with.
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit = {}, const ProcessLimits& limits = {});
 // ... when we ended it ourselves.
 RunEnded exec_stopped(StopReason reason, int64_t timeout_ms, const ProcessEnd& end);
 

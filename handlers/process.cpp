@@ -81,7 +81,11 @@ Status Process::begin(ExitWatch::How watch) {
   std::string().swap(spec_.input);
   HF_TRY(open_pipe(&out_, &out.fd));
   HF_TRY(open_pipe(&err_, &err.fd));
-  auto pid = spawn({spec_.argv, spec_.env, spec_.cwd, in.fd, out.fd, err.fd});
+  if (const auto& user = spec_.limits.run_as) {
+    // So that it can open /dev/stdout and /dev/stderr by name. If not: what it was given is open.
+    for (const int fd : {out.fd, err.fd}) (void)!fchown(fd, user->uid, user->gid);
+  }
+  auto pid = spawn({spec_.argv, spec_.env, spec_.cwd, in.fd, out.fd, err.fd, spec_.limits});
   if (!pid) return pid.error();
   Result<ExitWatch*> exit = Error{HF_E_NO_MEMORY, "out of memory"};
   (void)guarded([&] { exit = ExitWatch::create(loop_, pid.value(), watch, [this] { on_exit(); }); });

@@ -11,6 +11,7 @@
 
 #include "core/result.h"
 #include "handlers/exit_watch.h"
+#include "handlers/process_limits.h"
 
 namespace hf {
 
@@ -21,6 +22,7 @@ struct ProcessSpec {
   std::string input;      // its stdin: a file that lives in memory, read at the child's own pace
   size_t output_max = 0;  // bytes of stdout that are kept; the rest is read and dropped
   size_t error_tail_max = 2048;  // bytes of stderr that are kept, the last ones
+  ProcessLimits limits = {};
 };
 
 struct ProcessEnd {

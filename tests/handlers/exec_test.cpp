@@ -161,6 +161,21 @@ TEST_SUITE("exec") {
     CHECK(missing.error == "cannot run x");
   }
 
+  TEST_CASE("a signal that a limit sends says which") {
+    ProcessLimits limits;
+    limits.cpu_time_ms = 10'000;
+    limits.file_size = 1 << 20;
+    const auto error = [&](int signal, const ProcessLimits& with) { return exec_outcome(signalled(signal), 1000, {}, with).error; };
+    CHECK(error(SIGXCPU, limits) == "killed by signal 24 (SIGXCPU), its cpu_time limit of 10s was used up");
+    CHECK(error(SIGXFSZ, limits) == "killed by signal 25 (SIGXFSZ), a file would have gone beyond its file_size limit of 1MiB");
+    CHECK(error(SIGSEGV, limits) == "killed by signal 11 (SIGSEGV)");
+    CHECK(error(SIGXCPU, {}) == "killed by signal 24 (SIGXCPU)");  // the daemon's own limit
+    ProcessEnd end = signalled(SIGXCPU);
+    end.error_tail = "at frame 7\n";
+    CHECK(exec_outcome(end, 1000, {}, limits).error == "killed by signal 24 (SIGXCPU), its cpu_time limit of 10s was used up: at frame 7");
+    CHECK(exec_outcome(end, 1000, {}, limits).outcome == Outcome::retry);
+  }
+
   TEST_CASE("no room for a process spends no attempt and parks the runner") {
     const RunEnded end = exec_outcome(not_started(HF_E_FULL, "no processes left"), 1000);
     CHECK(end.outcome == Outcome::defer);
@@ -244,6 +259,41 @@ TEST_SUITE("exec") {
     make("echo ${HOLDFAST_SOCKET-none} ${HOLDFAST_OCCURRENCE-none}; test -n \"$PATH\"");
     CHECK(run().result == "none none\n");
     shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a run has the limits of its handler, and the error names the one that ended it") {
+    const TempFolder folder;
+    ExecOptions options = shell("exec head -c 2000 /dev/zero >" + folder / "file");
+    options.limits.file_size = 1000;
+    make(std::move(options));
+    const RunEnded end = run();
+    CHECK(end.outcome == Outcome::retry);
+    CHECK(end.error == "killed by signal 25 (SIGXFSZ), a file would have gone beyond its file_size limit of 1kB");
+    shut_down();
+  }
+
+  TEST_CASE("HOME, USER and LOGNAME follow the user, and `env` goes before") {
+    ExecOptions options;
+    const auto value = [&](const std::string& name) -> std::string {
+      for (const std::string& entry : base_environment(options)) {
+        if (entry.starts_with(name + "=")) return entry.substr(name.size() + 1);
+      }
+      return "none";
+    };
+    const std::string home = value("HOME");
+    CHECK(value("USER") == "none");
+    options.limits.run_as = RunAs{1, 2, {}, "", ""};  // a group alone
+    CHECK(value("HOME") == home);
+    CHECK(value("LOGNAME") == "none");
+    options.limits.run_as = RunAs{1, 2, {}, "daemon", "/usr/sbin"};
+    CHECK(value("HOME") == "/usr/sbin");
+    CHECK(value("USER") == "daemon");
+    CHECK(value("LOGNAME") == "daemon");
+    options.limits.run_as = RunAs{61234, 2, {}, "", "/"};
+    CHECK(value("HOME") == "/");
+    CHECK(value("USER") == "none");
+    options.env = {{"HOME", "/srv"}};
+    CHECK(value("HOME") == "/srv");
   }
 
   TEST_CASE_FIXTURE(Fixture, "a program that is not there: retry, with its path") {
