@@ -25,7 +25,7 @@ inline constexpr int kOomScoreMax = 1000;  // either way
 
 enum class IoClass : uint8_t { idle, best_effort };
 
-// A user and its groups, looked up: NSS and files are nothing for the child of a vfork.
+// A user and its groups, looked up before there is a child.
 struct RunAs {
   uid_t uid;
   gid_t gid;

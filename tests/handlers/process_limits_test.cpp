@@ -398,7 +398,7 @@ TEST_SUITE("process limits") {
     CHECK(said(limits) == "cannot take the groups of user 0 for \"/bin/true\": operation not permitted");
     limits.run_as->groups.reset();
     CHECK(said(limits) == "cannot take group 0 for \"/bin/true\": operation not permitted");
-    if (!root()) return;
+    if (geteuid() != 0) return;
     limits.run_as->gid = kNobodyElses;
     CHECK(said(limits) == "cannot become user 0 for \"/bin/true\": operation not permitted");
     limits.run_as->uid = kNobodyElses;  // what it is already
@@ -409,7 +409,7 @@ TEST_SUITE("process limits") {
     const TempFolder folder;
     std::ofstream(folder / "cgroup.procs").close();
     ProcessLimits limits;
-    if (root()) limits = as_nobody();
+    if (geteuid() == 0) limits = as_nobody();
     limits.cgroup = folder.path();
     limits.file_size = 0;
     CHECK(output("exec ls -1 /proc/self/fd", limits) == "0\n1\n2\n3\n");
@@ -436,11 +436,11 @@ TEST_SUITE("process limits") {
       return;
     }
     ProcessLimits limits;
-    if (root()) limits = as_nobody();
+    if (geteuid() == 0) limits = as_nobody();
     limits.cgroup = cgroup.path;
     const std::string groups = output("cat /proc/self/cgroup", limits);
     const std::string name = cgroup.path.substr(cgroup.path.rfind('/'));
-    CHECK((groups.find("0::" + name + "\n") != std::string::npos || groups.find(name + "\n") != std::string::npos));
+    CHECK(groups.find(name + "\n") != std::string::npos);
     CHECK(content("/proc/self/cgroup").find(name) == std::string::npos);
   }
 }
