@@ -372,7 +372,7 @@ TEST_SUITE("process limits") {
         {&ProcessLimits::file_size, RLIMIT_FSIZE, 1 << 20, 1 << 21, "file_size limit of 2MiB"},
         {&ProcessLimits::processes, RLIMIT_NPROC, 1000, 1001, "processes limit of 1001"},
         {&ProcessLimits::core, RLIMIT_CORE, 0, 1, "core limit of 1B"},
-        {&ProcessLimits::memory, RLIMIT_AS, kBytesLimitMax / 2, kBytesLimitMax, "memory limit of 65536GiB"},
+        {&ProcessLimits::memory, RLIMIT_AS, kBytesLimitMax - 4096, kBytesLimitMax, "memory limit of 65536GiB"},
     };
     for (const auto& row : table) {
       if (row.resource == RLIMIT_AS && (emulated() || sizeof(rlim_t) < 8 || sizeof(long) < 8)) continue;
