@@ -1,8 +1,4 @@
 // add, list, show, why, wait, cancel, retry, rm, edit
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-
 #include "apps/command.h"
 #include "apps/job_view.h"
 #include "core/names.h"
@@ -13,47 +9,10 @@
 namespace hf {
 namespace {
 
-constexpr size_t kPayloadMax = 16 << 20;  // the largest limits.max_payload
-constexpr int64_t kPollMs = 60'000;       // one long poll
+constexpr int64_t kPollMs = 60'000;  // one long poll
 
 std::string job_path(const std::string& id, const char* verb = "") {
   return "/v1/jobs/" + percent_encode(id) + verb;
-}
-
-Result<std::string> read_stream(std::FILE* file, const std::string& name) {
-  std::string bytes;
-  char buffer[16384];
-  size_t got = 0;
-  while ((got = std::fread(buffer, 1, sizeof buffer, file)) > 0) {
-    bytes.append(buffer, got);
-    if (bytes.size() > kPayloadMax) {
-      return Error{HF_E_TOO_LARGE,
-                   name + " is larger than any payload may be (" + format_size(kPayloadMax) + ")"};
-    }
-  }
-  if (std::ferror(file)) return Error{HF_E_IO, name + ": " + std::strerror(errno)};
-  return bytes;
-}
-
-// TEXT, @FILE, - for stdin, @@TEXT for a text that starts with @.
-Result<std::string> read_payload(const std::string& argument) {
-  if (argument == "-") return read_stream(stdin, "standard input");
-  if (argument.empty() || argument[0] != '@') return argument;
-  const std::string name = argument.substr(1);
-  if (!name.empty() && name[0] == '@') return name;
-  std::FILE* file = std::fopen(name.c_str(), "re");
-  if (!file) return Error{HF_E_IO, "payload " + name + ": " + std::strerror(errno)};
-  auto bytes = read_stream(file, name);
-  std::fclose(file);
-  return bytes;
-}
-
-void put_payload(Json* body, const std::string& bytes) {
-  if (valid_utf8(bytes)) {
-    (*body)["payload"] = bytes;
-  } else {
-    (*body)["payload_base64"] = base64_encode(bytes);
-  }
 }
 
 // Byte for byte, but a terminal's prompt begins on a line of its own.

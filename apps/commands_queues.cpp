@@ -20,6 +20,7 @@ constexpr Setting kSettings[] = {
     {"concurrency", "N", false},   {"rate_limit", "N/TIME", true},     {"throttle", "N/TIME", true},     {"key_concurrency", "N", true},
     {"key_rate_limit", "N/TIME", true}, {"key_throttle", "N/TIME", true}, {"order", "fifo|lifo", true}, {"aging", "TIME", true},
     {"fair", "true|false", true},  {"slack", "TIME", true},            {"windows", "TEXT", false},       {"tz", "ZONE", false},
+    {"when", "NAMES", true},
 };
 
 std::string queue_path(const std::string& name, const char* verb = "") {
@@ -144,6 +145,7 @@ struct SetQueue {
         "  windows=TEXT            it is open at these times alone, such as '0 2 * * * for 1h' or\n"
         "                          'mon-fri 22:00-06:00; sat,sun 00:00-24:00'; empty: always\n"
         "  tz=ZONE                 of the windows [UTC]\n"
+        "  when=NAME,NAME          conditions that have to be open; empty: none\n"
         "\n"
         "Kept in the file, over what the configuration says; what is not named stays as it is. A sink's\n"
         "queue is sink:NAME.\n\n"
@@ -171,6 +173,10 @@ struct SetQueue {
       set->erase(key);
     } else if (setting->value == "true|false" && (value == "true" || value == "false")) {
       (*set)[key] = value == "true";
+    } else if (setting->value == "NAMES") {
+      Json names = Json::array();
+      for (std::string_view rest = value; !rest.empty();) names.push_back(std::string(take_until(&rest, ',')));
+      (*set)[key] = names;
     } else if (setting->value == "N") {
       int number = 0;
       const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), number);

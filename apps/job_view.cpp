@@ -1,5 +1,9 @@
 #include "apps/job_view.h"
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/json_spec.h"
@@ -8,6 +12,7 @@ namespace hf {
 namespace {
 
 constexpr size_t kShownMax = 4096;  // bytes of a payload or result on the screen
+constexpr size_t kPayloadMax = 16 << 20;  // the largest limits.max_payload
 
 std::string number(const Json& job, const char* name) {
   return std::to_string(job.value(name, int64_t{0}));
@@ -168,6 +173,12 @@ std::string job_page(const Json& job, const Terminal& terminal, int64_t now_ms) 
   return page.take();
 }
 
+std::string settings_page(const Json& settings, const Terminal& terminal) {
+  Page page(terminal);
+  for (const auto& [name, value] : settings.items()) page.line(name, value.is_string() ? value.get<std::string>() : value.dump());
+  return page.take();
+}
+
 std::string why_page(const Json& why, const Terminal& terminal, int64_t now_ms) {
   std::string text = "job " + number(why, "id") + ": " + clean(why.value("summary", "")) + "\n";
   Table table({{"CLOSED GATE"}, {"OPENS"}, {"WHY"}});
@@ -179,6 +190,43 @@ std::string why_page(const Json& why, const Terminal& terminal, int64_t now_ms) 
   }
   if (!table.empty()) text += "\n" + table.text(terminal, "  ");
   return text;
+}
+
+namespace {
+Result<std::string> read_stream(std::FILE* file, const std::string& name) {
+  std::string bytes;
+  char buffer[16384];
+  size_t got = 0;
+  while ((got = std::fread(buffer, 1, sizeof buffer, file)) > 0) {
+    bytes.append(buffer, got);
+    if (bytes.size() > kPayloadMax) {
+      return Error{HF_E_TOO_LARGE,
+                   name + " is larger than any payload may be (" + format_size(kPayloadMax) + ")"};
+    }
+  }
+  if (std::ferror(file)) return Error{HF_E_IO, name + ": " + std::strerror(errno)};
+  return bytes;
+}
+}  // namespace
+
+Result<std::string> read_payload(const std::string& argument) {
+  if (argument == "-") return read_stream(stdin, "standard input");
+  if (argument.empty() || argument[0] != '@') return argument;
+  const std::string name = argument.substr(1);
+  if (!name.empty() && name[0] == '@') return name;
+  std::FILE* file = std::fopen(name.c_str(), "re");
+  if (!file) return Error{HF_E_IO, "payload " + name + ": " + std::strerror(errno)};
+  auto bytes = read_stream(file, name);
+  std::fclose(file);
+  return bytes;
+}
+
+void put_payload(Json* body, const std::string& bytes) {
+  if (valid_utf8(bytes)) {
+    (*body)["payload"] = bytes;
+  } else {
+    (*body)["payload_base64"] = base64_encode(bytes);
+  }
 }
 
 void put_text(Json* body, const char* name, const std::string& text) {

@@ -21,8 +21,14 @@ std::string job_table(const Json& jobs, const Terminal& terminal, int64_t now_ms
 std::string job_page(const Json& job, const Terminal& terminal, int64_t now_ms);
 std::string why_page(const Json& why, const Terminal& terminal, int64_t now_ms);
 
+// What somebody has set, a line for each member.
+std::string settings_page(const Json& settings, const Terminal& terminal);
+
 // ---- making them
 
+// TEXT, @FILE, - for stdin, @@TEXT for a text that starts with @. HF_E_IO, HF_E_TOO_LARGE.
+Result<std::string> read_payload(const std::string& argument);
+void put_payload(Json* body, const std::string& bytes);
 // Sets `name` unless the text is empty.
 void put_text(Json* body, const char* name, const std::string& text);
 

@@ -33,8 +33,10 @@ int main(int argc, char** argv) {
   hf::add_simulate_command(app, session);
   hf::add_job_commands(app, session);
   hf::add_schedule_commands(app, session);
+  hf::add_event_commands(app, session);
   hf::add_queue_commands(app, session);
   hf::add_clock_commands(app, session);
+  hf::add_condition_commands(app, session);
   hf::add_link_commands(app, session);
   hf::add_daemon_commands(app, session);
   if (argc == 2 && std::string_view(argv[1]) == "--version") {

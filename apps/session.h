@@ -61,8 +61,10 @@ std::string queue_table(const Json& queues, const Terminal& terminal);  // comma
 
 void add_job_commands(CLI::App& app, Session& session);       // commands_jobs.cpp
 void add_schedule_commands(CLI::App& app, Session& session);  // commands_schedules.cpp
+void add_event_commands(CLI::App& app, Session& session);     // commands_events.cpp
 void add_queue_commands(CLI::App& app, Session& session);     // commands_queues.cpp
 void add_clock_commands(CLI::App& app, Session& session);     // commands_clock.cpp
+void add_condition_commands(CLI::App& app, Session& session);  // commands_conditions.cpp
 void add_link_commands(CLI::App& app, Session& session);      // commands_link.cpp
 void add_daemon_commands(CLI::App& app, Session& session);    // commands_daemon.cpp
 void add_serve_command(CLI::App& app, Session& session);      // serve.cpp

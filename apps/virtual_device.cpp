@@ -147,8 +147,15 @@ Status VirtualDevice::boot(bool first) {
   std::vector<Op> ops;
   ops.emplace_back(spec_.budgets);
   ops.emplace_back(spec_.loss_report);
-  for (const auto& [name, settings] : spec_.queues) ops.emplace_back(SetQueueDefaults{name, settings});
-  for (const RunnerSpec& runner : spec_.runners) ops.emplace_back(SetRunner{runner});
+  // Conditions are taken for open.
+  for (auto [name, settings] : spec_.queues) {
+    settings.when.reset();
+    ops.emplace_back(SetQueueDefaults{name, std::move(settings)});
+  }
+  for (RunnerSpec runner : spec_.runners) {
+    runner.when.clear();
+    ops.emplace_back(SetRunner{std::move(runner)});
+  }
   for (const ScheduleSpec& schedule : spec_.schedules) {
     if (!first || !by_elapsed(schedule)) ops.emplace_back(SchedulePut{schedule});
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "core/callbacks.h"
 #include "core/names.h"
@@ -14,7 +15,34 @@ constexpr int kGiveUp = 200;  // jobs that one turn ends without a run, here; th
 }
 
 bool Dispatcher::runner_open(RunnerState& runner) {
-  return runner.present && runner.slot_free() && runner.breaker.lets(turn_.now_ms, runner.running) && opens_ms(runner) <= turn_.now_ms;
+  return runner.present && runner.slot_free() && runner.breaker.lets(turn_.now_ms, runner.running) && opens_ms(runner) <= turn_.now_ms &&
+         conditions_open(runner.spec.when, condition_wake_ms_);
+}
+
+// Asked last of all gates: an answer costs a look at the world.
+bool Dispatcher::conditions_open(const std::vector<std::string>& when, int64_t& look_ms) {
+  if (when.empty()) return true;
+  const Conditions::Gate gate = turn_.conditions.look(when, turn_.now_ms);
+  if (!gate.open) look_ms = std::min(look_ms, gate.look_ms);
+  return gate.open;
+}
+
+void Dispatcher::look_at_conditions() {
+  if (!turn_.conditions.changed() && turn_.now_ms < held_until_ms_) return;
+  for (Queue* queue : held_) {
+    queue->held = false;
+    turn_.lanes.join(*queue);
+  }
+  held_.clear();
+  held_until_ms_ = kNever;
+}
+
+void Dispatcher::tell_of_conditions() {
+  for (const auto& [name, open] : turn_.conditions.turned()) {
+    Transition& told = turn_.tell(open ? Change::condition_opened : Change::condition_closed, 0, nullptr);
+    told.type = name;
+    if (const ConditionAnswer* answer = turn_.conditions.answer_of(name)) told.detail = answer->why;
+  }
 }
 
 int64_t Dispatcher::opens_ms(Queue& queue) {
@@ -57,15 +85,17 @@ void Dispatcher::claim() {
   give_up_left_ = turn_.rows(kGiveUp);
   do claim_all();  // what it gives up may make callbacks
   while (jobs_.add_callbacks());
+  for (AskCondition& ask : turn_.conditions.ask()) turn_.out->actions.push_back(std::move(ask));
 }
 
 bool Dispatcher::may_go_on() const { return turn_.running.batches() < turn_.limits.concurrency && give_up_left_ > 0; }
 
 void Dispatcher::claim_all() {
-  batch_wake_ms_ = alone_wake_ms_ = budget_wake_ms_ = rate_wake_ms_ = kNever;
+  batch_wake_ms_ = alone_wake_ms_ = budget_wake_ms_ = rate_wake_ms_ = condition_wake_ms_ = kNever;
   alone_ = 0;
   if (!on_ || safe_mode_.on()) return;
   Lanes& lanes = turn_.lanes;
+  look_at_conditions();
   let_go();
   lanes.activate_due(turn_.now_ms);
   const bool others_wait = turn_.room != Room::enough || (!turn_.suspects.empty() && claim_alone());
@@ -95,6 +125,9 @@ bool Dispatcher::let_go() {
   const std::vector<RunnerState*>& waited_for = turn_.lanes.waited_for();
   for (size_t i = waited_for.size(); i-- > 0;) {
     RunnerState& runner = *waited_for[i];
+    // Nobody is asked for jobs that are gone, or cannot run.
+    const auto has_none = [](const Group* g) { return g->places.empty() || !g->queue->open(); };
+    if (!runner.spec.when.empty() && std::all_of(runner.waiting.begin(), runner.waiting.end(), has_none)) continue;
     if (!runner_open(runner)) continue;
     for (int slots = runner.slots(); slots > 0 && !runner.waiting.empty(); --slots) turn_.lanes.let_go(runner), any = true;
   }
@@ -148,6 +181,7 @@ Dispatcher::Candidate Dispatcher::next_suspect() {
       continue;
     }
     if (!lane->runner->breaker.lets(turn_.now_ms, 0)) continue;
+    if (!conditions_open(lane->queue->when(), condition_wake_ms_) || !conditions_open(lane->runner->spec.when, condition_wake_ms_)) continue;
     if (turn_.running.find(id) != nullptr) continue;
     FullRow row = turn_.store.read(id, false);
     if (!row.found || row.job.state != State::pending || !is_suspect(decode_opts(row.job.opts))) {
@@ -217,6 +251,10 @@ bool Dispatcher::claim_from(Queue& queue) {
   RunnerState& runner = *lane->runner;
   const Batch batch = runner.spec.batch;
   if (batch.max_jobs > 1 && batch.max_wait_ms > 0 && !batch_ready(*lane->group)) return false;
+  if (!conditions_open(queue.when(), held_until_ms_)) {
+    if (!std::exchange(queue.held, true)) held_.push_back(&queue);
+    return false;
+  }
 
   StartRun start;
   start.runner = runner.spec.name;
@@ -340,7 +378,7 @@ bool Dispatcher::waits_for_link() const {
 int64_t Dispatcher::next_wake_ms() const {
   if (!on_ || safe_mode_.on()) return kNever;
   if (give_up_left_ == 0) return turn_.now_ms;
-  int64_t wake = std::min({turn_.lanes.next_wake_ms(), turn_.lanes.next_pause_end_ms(), batch_wake_ms_, alone_wake_ms_, budget_wake_ms_, rate_wake_ms_});
+  int64_t wake = std::min({turn_.lanes.next_wake_ms(), turn_.lanes.next_pause_end_ms(), batch_wake_ms_, alone_wake_ms_, budget_wake_ms_, rate_wake_ms_, condition_wake_ms_, held_until_ms_});
   for (const RunnerState* runner : turn_.lanes.waited_for()) {
     if (std::none_of(runner->waiting.begin(), runner->waiting.end(), [](const Group* g) { return g->queue->open(); })) continue;
     wake = std::min(wake, runner->breaker.wake_ms(turn_.now_ms));
@@ -446,8 +484,15 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
       closed("alone", "job " + std::to_string(alone_) + ", in whose runs the process ended before, runs alone");
     }
   }
+  bool nothing_else = gates.empty();
+  for (const auto& when : {queue.when(), runner.spec.when}) {
+    for (Conditions::Closed& condition : turn_.conditions.closed(when, turn_.now_ms)) {
+      nothing_else = nothing_else && condition.to_be_asked;
+      closed("condition", std::move(condition.why), condition.may_open_ms == 0 ? 0 : turn_.wall_of(condition.may_open_ms));
+    }
+  }
   const Batch& batch = runner.spec.batch;
-  if (gates.empty() && batch.max_jobs > 1 && row.job.due_ms + batch.max_wait_ms > turn_.now_ms) {
+  if (nothing_else && batch.max_jobs > 1 && row.job.due_ms + batch.max_wait_ms > turn_.now_ms) {
     closed("batch", runner.spec.name + " waits for more to send together, up to " + format_duration_human(batch.max_wait_ms),
            turn_.wall_of(row.job.due_ms + batch.max_wait_ms));
   }

@@ -20,6 +20,7 @@ class Dispatcher {
 
   // Windows open and close by the clock of this turn.
   void look_at_windows();
+  void tell_of_conditions();
   // Claims what may run now and adds the StartRun actions. The attempt is counted in the claim. What is late or has used its
   // attempts up ends here, and who is to be told of it is.
   void claim();
@@ -51,6 +52,9 @@ class Dispatcher {
   void settle(Queue& queue);
   // `along`: for one that goes with a run that has begun.
   bool budget_open(const Lane& lane, const ReadyEntry& entry, bool along = false);
+  // False: one of these conditions is not open, and it is time to look again at look_ms, which is made earlier.
+  bool conditions_open(const std::vector<std::string>& when, int64_t& look_ms);
+  void look_at_conditions();
   Lane* first_of(const Group& group, bool along);
   Lane* best_lane(Queue& queue);
   bool claim_from(Queue& queue);
@@ -63,10 +67,13 @@ class Dispatcher {
   const SafeMode& safe_mode_;
   bool on_ = false;
   std::vector<Queue*> asked_again_;  // at each claim: those that wait for a budget, a batch, or others
+  std::vector<Queue*> held_;          // until something is said of a condition, or it is held_until_ms_
+  int64_t held_until_ms_ = kNever;
   int give_up_left_ = 1;  // of this turn
   int64_t batch_wake_ms_ = kNever;
   int64_t budget_wake_ms_ = kNever;
   int64_t rate_wake_ms_ = kNever;  // of suspects
+  int64_t condition_wake_ms_ = kNever;  // of runners, and of suspects
   int64_t alone_wake_ms_ = kNever;
   int64_t alone_asked_ms_ = 0;  // since when a suspect waits for the others; 0: none does
   JobId alone_ = 0;             // for whom the others wait

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "core/dispatcher.h"
+#include "core/events.h"
 #include "core/jobs.h"
 #include "core/loss_report.h"
 #include "core/names.h"
 #include "core/queries.h"
+#include "core/request_kinds.h"
 #include "core/retention.h"
 #include "core/scheduler.h"
 #include "core/timekeeper.h"
@@ -15,32 +17,6 @@
 namespace hf {
 namespace {
 
-template <class... T>
-bool is_one_of(const Request& r) {
-  return (std::holds_alternative<T>(r.op) || ...);
-}
-
-// Reads change nothing, and RunEnded and the like acknowledge nothing to the outside: their commits need not wait
-// for the disk. What is lost at a power cut then is repeated, with the same key.
-bool waits_for_disk(const Request& r) {
-  if (auto* e = std::get_if<Enqueue>(&r.op)) {
-    return std::any_of(e->specs.begin(), e->specs.end(), [](const JobSpec& s) { return s.durability == Durability::sync; });
-  }
-  if (auto* ended = std::get_if<RunEnded>(&r.op)) return ended->durable;
-  if (auto* t = std::get_if<Transact>(&r.op)) return t->durable && !t->reads_only;
-  return is_one_of<Cancel, Retry, RetryAllDead, Remove, Edit, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun, ScheduleBackfill,
-                   QueuePause, QueueSet, ConfirmClock, ForgetClockFloor, SetLink>(r);
-}
-
-// What makes the file larger, or writes much of it anew. (Ends of runs: Jobs::end_adds().)
-bool adds(const Request& r) {
-  return is_one_of<RetryAllDead, Enqueue, ReserveIds, Transact, Edit, Remember, SchedulePut, ScheduleRun, ScheduleBackfill>(r);
-}
-bool reads(const Request& r) {
-  if (auto* t = std::get_if<Transact>(&r.op)) return t->reads_only;
-  return is_one_of<Get, List, Why, GetStats, ScheduleList, QueueList, Progress, SetRunner, RemoveRunner, SetLimits, SetClockRule, SetQueueDefaults,
-                   SetDispatch, SetRoom, Backup, Check, ClockStepped, LinkUp, SetBudgets, SetLossReport>(r);
-}
 Error no_room(Room room) {
   if (room == Room::read_only) return Error{HF_E_READ_ONLY, "the file system is read-only: nothing is recorded until it can be written again; what is there can be read"};
   return Error{HF_E_FULL, "the disk is full: nothing is added until there is room again; what is there can be read, cancelled and deleted"};
@@ -54,45 +30,11 @@ Reply reply_of(Result<T> r) {
 
 }  // namespace
 
-Result<Limits> resolve(const Limits& given) {
-  Limits l = given;
-  auto fill = [](int64_t& field, int64_t value) { if (field == 0) field = value; };
-  if (l.concurrency == 0) l.concurrency = 64;
-  fill(l.max_payload, HF_DEFAULT_MAX_PAYLOAD);
-  fill(l.max_jobs, HF_DEFAULT_MAX_JOBS);
-  fill(l.max_bytes, HF_DEFAULT_MAX_BYTES);
-  fill(l.keep_completed_ms, 24LL * 3600 * 1000);
-  fill(l.keep_dead_ms, 30LL * 86400 * 1000);
-  fill(l.keep_completed_count, 100000);
-  fill(l.keep_dead_count, 10000);
-  fill(l.ballast, HF_DEFAULT_BALLAST);
-  fill(l.crash_loop, 5);
-  HF_TRY(check_range("concurrency", l.concurrency, 1, 10000));
-  HF_TRY(check_range("max_payload", l.max_payload, 1, 16LL << 20));
-  HF_TRY(check_range("max_jobs", l.max_jobs, 1, 1LL << 40));
-  HF_TRY(check_range("max_bytes", l.max_bytes, 1LL << 20, 1LL << 50));
-  HF_TRY(check_range("keep_completed_ms", l.keep_completed_ms, -1, 100LL * 366 * 86400 * 1000));
-  HF_TRY(check_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
-  HF_TRY(check_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
-  HF_TRY(check_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
-  if (l.ballast != -1) HF_TRY(check_range("ballast", l.ballast, 256LL << 10, 1LL << 30));
-  HF_TRY(check_range("crash_loop", l.crash_loop, -1, 1000));
-  return l;
-}
-
-Status check_heartbeat(const RunnerSpec& r) {
-  if (r.heartbeat_ms == 0) return ok_status();
-  HF_TRY(check_duration("heartbeat", r.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs));
-  const int64_t timeout = resolve(Policy{}, r.policy).timeout_ms;
-  if (timeout < 0 || r.heartbeat_ms < timeout) return ok_status();
-  return Error{HF_E_INVALID, "heartbeat is " + format_duration(r.heartbeat_ms) + " and timeout " + format_duration(timeout) + "; heartbeat has to be shorter"};
-}
-
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
-      : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), sequences(*store), random(options.seed),
-        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, rates, random, limits, stats, key_prefix, options.callback_text},
-        timekeeper(turn), jobs(turn), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
+      : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), sequences(*store), conditions(options.before.told), random(options.seed),
+        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, rates, conditions, random, limits, stats, key_prefix, options.callback_text},
+        timekeeper(turn), jobs(turn), events(turn, jobs), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
         scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {}
 
   const ZoneSource& zones() const { return options.zones != nullptr ? *options.zones : utc_only(); }
@@ -116,6 +58,8 @@ struct Engine::State {
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
   Result<int64_t> pause_end_ms(const QueuePause& p) const;
   Reply pause(const QueuePause& p);
+  Status set_runner(const RunnerSpec& spec);
+  Status set_limits(const Limits& given);
   void work();
   Result<Tick> tick(const Now& now, std::span<Request* const> requests);
 
@@ -128,6 +72,7 @@ struct Engine::State {
   Budgets budgets;
   Losses losses;
   Sequences sequences;
+  Conditions conditions;
   Random random;
   Limits limits;
   Stats stats;
@@ -135,6 +80,7 @@ struct Engine::State {
   Turn turn;
   Timekeeper timekeeper;
   Jobs jobs;
+  Events events;
   SafeMode safe_mode;
   Dispatcher dispatcher;
   Retention retention;
@@ -188,6 +134,7 @@ Status Engine::State::open() {
   log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
   lanes.load(turn.now_ms);
   budgets.load();
+  conditions.set_link(budgets.link(), turn.now_ms);
   losses.load();
   loss_reporter.load();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
@@ -343,6 +290,8 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     if (auto* ended = std::get_if<RunEnded>(&request->op)) jobs.end_waits(*ended);
     if (auto* remember = std::get_if<Remember>(&request->op)) jobs.heard_from(remember->id, remember->attempt);
   }
+  conditions.set_link(budgets.link(), turn.now_ms);
+  dispatcher.tell_of_conditions();
   if (!only_reads(turn.room)) work();
   if (!only_reads(turn.room)) timekeeper.save_if_due(!out.feed.empty());
   bool committed = store->ok() && store->commit();
@@ -356,6 +305,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     return error;
   }
   running.turn_committed();
+  conditions.turn_committed();
   out.feed.insert(out.feed.begin(), std::make_move_iterator(opening_feed.begin()), std::make_move_iterator(opening_feed.end()));
   opening_feed.clear();
   for (Request* request : requests) {
@@ -454,6 +404,24 @@ Reply Engine::State::pause(const QueuePause& p) {
   });
 }
 
+Status Engine::State::set_runner(const RunnerSpec& spec) {
+  HF_TRY(validate(spec));
+  lanes.set_runner(spec);
+  jobs.set_handler(spec);
+  if (spec.sequence) sequences.begin(spec.name);
+  return ok_status();
+}
+
+Status Engine::State::set_limits(const Limits& given) {
+  Result<Limits> resolved = resolve(given);
+  if (!resolved) return resolved.error();
+  limits = *resolved;
+  store->set_room(turn.room, limits.ballast);
+  jobs.limits_changed();
+  retention.changed();
+  return ok_status();
+}
+
 namespace {
 // std::visit over all events, each answered where it belongs.
 template <class... F>
@@ -461,19 +429,6 @@ struct Overload : F... { using F::operator()...; };
 template <class... F>
 Overload(F...) -> Overload<F...>;  // clang 14 (the fuzz preset) asks for it
 Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
-Status valid(const RunnerSpec& r) {
-  HF_TRY(is_sink_queue(r.name) ? check_queue_name(r.name) : check_name("job type", r.name));
-  HF_TRY(check_sinks(r));
-  HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
-  HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));
-  HF_TRY(check_range("splay_ms", r.splay_ms, 0, kSplayMaxMs));
-  HF_TRY(check_range("newest_percent", r.newest_percent, 0, 100));
-  HF_TRY(check_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
-  HF_TRY(check_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
-  HF_TRY(check_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
-  HF_TRY(validate(r.policy));
-  return check_heartbeat(r);
-}
 }  // namespace
 
 Reply Engine::State::apply(Request& request) {
@@ -516,25 +471,17 @@ Reply Engine::State::apply(Request& request) {
             return apply_queue(q.name, [&](Queue& queue) { return jobs.slack_changed(), lanes.set_queue(queue, q.settings); });
           },
           [&](QueueList& l) { return reply_of(queries.queues(l.name)); },
-          [&](SetRunner& r) {
-            Status ok = valid(r.spec);
-            if (ok) {
-              lanes.set_runner(r.spec);
-              jobs.set_handler(r.spec);
-              if (r.spec.sequence) sequences.begin(r.spec.name);
-            }
-            return status_reply(std::move(ok));
-          },
+          [&](SetCondition& c) { return status_reply(conditions.set(c.spec, turn.now_ms)); },
+          [&](RemoveCondition& c) { return conditions.remove(c.name), Reply(Done{}); },
+          [&](TellCondition& t) { return status_reply(conditions.tell(t, turn.now_ms)); },
+          [&](ConditionList& l) { return reply_of(conditions.list(l.name, turn.now_ms, turn.offset_ms)); },
+          [&](Emit& e) { return reply_of(events.emit(e)); },
+          [&](SetSubscription& s) { return status_reply(events.set(s.spec)); },
+          [&](RemoveSubscription& s) { return status_reply(events.remove(s.name)); },
+          [&](SubscriptionList& l) { return reply_of(events.list(l.name)); },
+          [&](SetRunner& r) { return status_reply(set_runner(r.spec)); },
           [&](RemoveRunner& r) { return lanes.remove_runner(r.name), Reply(Done{}); },
-          [&](SetLimits& l) {
-            Result<Limits> resolved = resolve(l.limits);
-            if (!resolved) return Reply(resolved.error());
-            limits = *resolved;
-            store->set_room(turn.room, limits.ballast);
-            jobs.limits_changed();
-            retention.changed();
-            return Reply(Done{});
-          },
+          [&](SetLimits& l) { return status_reply(set_limits(l.limits)); },
           [&](SetQueueDefaults& d) {
             if (Status ok = check_queue_name(d.name); !ok) return Reply(ok.error());
             jobs.slack_changed();
@@ -585,7 +532,8 @@ Handover Engine::handover() const {
           .next_run = s.running.next_batch(),
           .live = s.running.committed(),
           .log_safe = s.store->log_safe(),
-          .log_known_safe = s.store->log_known_safe()};
+          .log_known_safe = s.store->log_known_safe(),
+          .told = s.conditions.told()};
 }
 
 }  // namespace hf

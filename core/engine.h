@@ -12,12 +12,14 @@
 // Thread: one at a time, whichever; the Host gives it a thread of its own.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/callbacks.h"
+#include "core/conditions.h"
 #include "core/requests.h"
 #include "core/store.h"
 #include "core/turn.h"
@@ -34,6 +36,7 @@ struct Handover {
   // the reopening, and counts then.
   std::vector<LiveRun> live;
   LogPoint log_safe, log_known_safe;  // of its Db
+  std::map<std::string, ConditionAnswer> told = {};  // of Conditions
 
   // The next one could not be opened. An I/O error may have been that of a sync.
   void opening_failed(int code) {
@@ -90,7 +93,9 @@ class Engine {
   std::unique_ptr<State> state_;
 };
 
-// HF_E_INVALID: out of range, or not shorter than the timeout.
+// HF_E_INVALID names the field.
+Status validate(const RunnerSpec& spec);
+// Out of range, or not shorter than the timeout.
 Status check_heartbeat(const RunnerSpec& spec);
 // Limits with every open field (0) filled from holdfast.h; HF_E_INVALID names the field out of range.
 Result<Limits> resolve(const Limits& limits);

@@ -51,15 +51,12 @@ ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
   return r;
 }
 
-Status Jobs::validate(const JobSpec& s) const {
+Status validate(const JobSpec& s) {
   HF_TRY(check_name("job type", s.type));
   if (is_sink_queue(s.type)) return invalid("job type " + quoted(s.type) + ": names that begin with \"sink:\" are for deliveries");
   HF_TRY(check_name("queue", s.queue));
   if (is_sink_queue(s.queue)) return invalid("queue \"" + s.queue + "\": names that begin with \"sink:\" are for deliveries");
   HF_TRY(check_sinks(s));
-  if (s.payload.size() > static_cast<size_t>(turn_.limits.max_payload)) {
-    return Error{HF_E_TOO_LARGE, "payload has " + std::to_string(s.payload.size()) + " bytes; the limit is " + std::to_string(turn_.limits.max_payload) + " (max_payload)"};
-  }
   HF_TRY(check_range("priority", s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX));
   HF_TRY(check_range("delay_ms", s.delay_ms, 0, kMaxDelayMs));
   HF_TRY(check_range("ttl_ms", s.ttl_ms, 0, kMaxDelayMs));
@@ -80,6 +77,16 @@ Status Jobs::validate(const JobSpec& s) const {
   HF_TRY(text_fits("concurrency_key", s.concurrency_key, HF_KEY_MAX));
   HF_TRY(text_fits("tags", s.tags, HF_TAGS_MAX));
   return ok_status();
+}
+
+Status payload_fits(std::string_view payload, const Limits& limits) {
+  if (payload.size() <= static_cast<size_t>(limits.max_payload)) return ok_status();
+  return Error{HF_E_TOO_LARGE, "payload has " + std::to_string(payload.size()) + " bytes; the limit is " + std::to_string(limits.max_payload) + " (max_payload)"};
+}
+
+Status Jobs::validate(const JobSpec& s) const {
+  HF_TRY(hf::validate(s));
+  return payload_fits(s.payload, turn_.limits);
 }
 
 Status Jobs::takes_jobs(const std::string& queue) const {
@@ -130,13 +137,14 @@ Status Jobs::has_room(int64_t jobs, int64_t payload_bytes) {
   return ok_status();
 }
 
-Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs) {
+Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called) {
   if (specs.empty() || specs.size() > HF_ENQUEUE_MANY_MAX) {
     return invalid("one call takes 1 to " + std::to_string(HF_ENQUEUE_MANY_MAX) + " jobs, not " + std::to_string(specs.size()));
   }
   // All or none: everything that can be refused is looked at before anything is written.
+  auto name = [&](size_t i) { return called ? called(i) : "job " + std::to_string(i); };
   auto where = [&](size_t i, Error e) {
-    if (specs.size() > 1) e.message = "job " + std::to_string(i) + ": " + e.message;
+    if (called || specs.size() > 1) e.message = name(i) + ": " + e.message;
     return e;
   };
   std::map<std::string_view, size_t> keys;  // of this call
@@ -148,7 +156,7 @@ Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs) {
     auto [first, new_here] = keys.emplace(s.unique_key, i);
     if (s.on_conflict != OnConflict::reject) continue;
     if (!new_here) {
-      return where(i, Error{HF_E_CONFLICT, "job " + std::to_string(first->second) + " of the same call has unique_key " + quoted(s.unique_key)});
+      return where(i, Error{HF_E_CONFLICT, name(first->second) + " of the same call has unique_key " + quoted(s.unique_key)});
     }
     if (JobId other = holder(s.unique_key); other != 0) return where(i, held(other, s.unique_key));
   }

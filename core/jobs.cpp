@@ -28,6 +28,7 @@ const char* change_name(Change c) {
   static constexpr const char* kNames[] = {"enqueued", "started", "completed", "delivering", "retried",
       "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "edited",
       "fired", "runner_parked", "safe_mode", "safe_mode_over", "schedule_paused", "clock_stepped", "clock_trusted", "clock_untrusted", "window_opened", "window_closed",
+      "condition_opened", "condition_closed", "emitted",
       "disk_full", "disk_full_over", "file_system_read_only", "file_system_read_only_over"};
   return kNames[static_cast<int>(c)];
 }

@@ -2,6 +2,7 @@
 // the state picture (docs/design.md) but the claim is made here.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -13,6 +14,10 @@
 namespace hf {
 
 inline constexpr const char* kOwnQueue = "holdfast";  // of jobs that are the queue's own: deliveries without a run
+
+// What can be seen of it alone; HF_E_INVALID names the field.
+Status validate(const JobSpec& spec);
+Status payload_fits(std::string_view payload, const Limits& limits);  // HF_E_TOO_LARGE
 
 class Jobs {
  public:
@@ -30,7 +35,8 @@ class Jobs {
   void open(const Opening& opening);
 
   // ---- events
-  Result<std::vector<JobId>> enqueue(const std::vector<JobSpec>& specs);
+  // `called`: what a job of them is called in an error; null: "job 3", or nothing if it is the only one.
+  Result<std::vector<JobId>> enqueue(const std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called = nullptr);
   Result<JobId> enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
   // A job of ours that has run already: its result waits for the sink. The limits are no matter. HF_E_FULL: no lane is left.
   struct Delivery {
@@ -60,7 +66,7 @@ class Jobs {
   Status edit(const Edit& edit);
   void stop_all(bool hand_back);
 
-  Status validate(const JobSpec& spec) const;
+  Status validate(const JobSpec& spec) const;  // also its size
   Status takes_jobs(const std::string& queue) const;  // HF_E_CONFLICT: it is draining
   // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
   Status has_room(int64_t jobs, int64_t payload_bytes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/conditions.h"
 #include "core/units.h"
 
 namespace hf {
@@ -21,6 +22,7 @@ QueueSettings over(const QueueSettings& set, const QueueSettings& configured) {
   if (!s.order) s.order = configured.order;
   if (!s.aging_ms) s.aging_ms = configured.aging_ms;
   if (!s.fair) s.fair = configured.fair;
+  if (!s.when) s.when = configured.when;
   return s;
 }
 
@@ -130,6 +132,7 @@ Status check_numbers(const QueueSettings& settings) {
   if (settings.concurrency) HF_TRY(check_range("concurrency", *settings.concurrency, 1, kQueueConcurrencyMax));
   if (settings.key_concurrency) HF_TRY(check_range("key_concurrency", *settings.key_concurrency, 1, kQueueConcurrencyMax));
   if (settings.aging_ms) HF_TRY(check_duration("aging", *settings.aging_ms, 0, kAgingMaxMs));
+  if (settings.when) HF_TRY(check_when(*settings.when));
   if (settings.slack_ms) HF_TRY(check_duration("slack", *settings.slack_ms, 0, kSlackMaxMs));
   return ok_status();
 }

@@ -76,12 +76,17 @@ struct Queue {
   int active = 0;             // lanes that may have ready jobs and have a runner
   std::vector<Lane*> touched;  // lanes whose place is to be found anew
   bool in_ring = false;        // Lanes::ring_
+  bool held = false;           // by a condition: the dispatcher has it
 
   bool open() const { return !pause.on && window.open(); }
   int64_t slack_ms() const { return settings.slack_ms.value_or(0); }
   RateLimits rate_limits() const { return {settings.rate_limit.value_or(Rate{}), settings.throttle.value_or(Rate{})}; }
   RateLimits key_limits() const { return {settings.key_rate_limit.value_or(Rate{}), settings.key_throttle.value_or(Rate{})}; }
   int key_concurrency() const { return settings.key_concurrency.value_or(1); }
+  const std::vector<std::string>& when() const {
+    static const std::vector<std::string> kNone;
+    return settings.when ? *settings.when : kNone;
+  }
   bool fair() const { return settings.fair.value_or(false); }
   bool slot_free() const { return !settings.concurrency || running < *settings.concurrency; }
 };

@@ -140,6 +140,7 @@ Stats Queries::stats() {
   s.max_bytes = turn_.limits.max_bytes;
   s.link = turn_.budgets.link();
   s.budgets = turn_.budgets.infos(turn_.now_ms);
+  s.conditions = *turn_.conditions.list("", turn_.now_ms, turn_.offset_ms);
   s.losses = turn_.losses.list(turn_.wall_ms, turn_.now_ms);
   Result<std::vector<QueueInfo>> queues = this->queues("");
   s.queues = std::move(*queues);

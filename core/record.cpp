@@ -25,7 +25,7 @@ enum Tag : uint8_t {
   // of a queue
   kConcurrency = 2, kQueueSlack = 4, kWindows = 1, kWindowZone = 3, kRateLimit = 5, kThrottle = 7,
   kKeyConcurrency = 6, kQueueOrder = 8, kAging = 10, kFair = 12, kKeyRateLimit = 9, kKeyThrottle = 11,
-  kPauseUntil = 14, kPauseReason = 13,
+  kPauseUntil = 14, kPauseReason = 13, kWhenEntry = 15,
 };
 
 uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
@@ -292,6 +292,8 @@ std::string encode_queue(const QueueSettings& s, const Pause& pause) {
   if (s.order) w.number(kQueueOrder, static_cast<int64_t>(*s.order));
   if (s.aging_ms) w.number(kAging, *s.aging_ms);
   if (s.fair) w.number(kFair, *s.fair ? 1 : 0);
+  if (s.when && s.when->empty()) w.bytes(kWhenEntry, "");  // none, whatever the configuration says
+  for (const std::string& name : s.when.value_or(std::vector<std::string>())) w.bytes(kWhenEntry, name);
   if (pause.on) {
     w.number_if(kPauseUntil, pause.until_ms);
     w.bytes_if(kPauseReason, pause.reason);
@@ -303,6 +305,10 @@ QueueSettings decode_queue(std::string_view bytes, Pause* pause) {
   QueueSettings s;
   const auto concurrency = [](const Reader& r, std::optional<int>* out) {
     if (r.number() >= 1 && r.number() <= kQueueConcurrencyMax) *out = static_cast<int>(r.number());
+  };
+  const auto when = [&s](std::string name) {
+    if (!s.when) s.when.emplace();
+    if (!name.empty() && s.when->size() < kWhenMax) s.when->push_back(std::move(name));
   };
   const auto reason = [](const std::string& text) { return std::string(cut_utf8(valid_utf8(text) ? text : one_line(text), HF_REASON_MAX)); };
   const auto rate = [](const Reader& r, Result<Rate> (*parse)(std::string_view), std::optional<Rate>* out) {
@@ -322,6 +328,7 @@ QueueSettings decode_queue(std::string_view bytes, Pause* pause) {
       case kQueueOrder: s.order = choice(r.number(), QueueOrder::lifo); break;
       case kAging: s.aging_ms = std::min(r.count(), kAgingMaxMs); break;
       case kFair: s.fair = r.number() != 0; break;
+      case kWhenEntry: when(r.bytes()); break;
       case kPauseUntil: if (pause != nullptr) pause->until_ms = r.count(); break;
       case kPauseReason: if (pause != nullptr) pause->reason = reason(r.bytes()); break;
       default: break;

@@ -51,7 +51,12 @@ struct StopRun {
   uint64_t run = 0;
   StopReason reason = StopReason::cancel;
 };
-using Action = std::variant<StartRun, StopRun>;
+// Whether a condition is open now: answered by a TellCondition with this number. Again only when that has come.
+struct AskCondition {
+  std::string name;
+  uint64_t number = 0;
+};
+using Action = std::variant<StartRun, StopRun, AskCondition>;
 
 // ---- events ---------------------------------------------------------------------------------------
 
@@ -147,6 +152,28 @@ struct QueueDrain { std::string name; };    // refuses new jobs, goes on running
 struct QueueSet { std::string name; QueueSettings settings; };  // kept in the file
 struct QueueList { std::string name; };     // "" for all -> std::vector<QueueInfo>
 
+struct SetCondition { ConditionSpec spec; };  // what was told still counts; who is asked is asked anew
+struct RemoveCondition { std::string name; };
+struct TellCondition {
+  std::string name;
+  bool open = false;
+  std::string why = {};    // for a person, at most HF_REASON_MAX bytes
+  int64_t for_ms = 0;      // of one that is told: 1..kPauseMaxMs; 0: until somebody says otherwise
+  uint64_t number = 0;     // the answer to this AskCondition: one that is not waited for counts for nothing. 0: not asked
+};
+struct ConditionList { std::string name; };  // "" for all -> std::vector<ConditionInfo>
+
+// Starts the jobs of all subscriptions that match, all or none -> std::vector<JobId>, in the order of their names.
+struct Emit {
+  std::string event;
+  std::string payload;
+  EventFields fields = {};  // of the payload, if it is a JSON object
+  std::string key = {};     // each subscription starts at most one job for it, as by unique_key
+};
+struct SetSubscription { SubscriptionSpec spec; };
+struct RemoveSubscription { std::string name; };
+struct SubscriptionList { std::string name; };  // "" for all -> std::vector<SubscriptionInfo>
+
 // Batching of a runner: jobs are handed to it together once max_jobs or max_bytes are there, or the
 // oldest has waited for max_wait_ms.
 struct Batch { int max_jobs = 1; int64_t max_bytes = 0; int64_t max_wait_ms = 0; };
@@ -164,6 +191,7 @@ struct RunnerSpec {
   bool sequence = false;  // of a sink: results that are given to it from now on are numbered
   RateLimits rates = {};
   bool network = false;  // its runs go over the link, and are subject to its budget
+  std::vector<std::string> when = {};  // conditions, at most kWhenMax, all of which have to be open
   int64_t heartbeat_ms = 0;  // a run that gives no sign of life for so long is ended as by its timeout; 0: none is needed
 };
 inline constexpr int64_t kHeartbeatMinMs = 100, kHeartbeatMaxMs = 86400000;
@@ -207,12 +235,14 @@ struct ClockStepped {};                  // only a reason to tick
 
 using Op = std::variant<Enqueue, ReserveIds, Transact, RunEnded, Progress, Remember, Cancel, Retry, RetryAllDead, Remove, Edit,
                         Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
-                        ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList, SetRunner, RemoveRunner,
+                        ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList,
+                        SetCondition, RemoveCondition, TellCondition, ConditionList, Emit, SetSubscription, RemoveSubscription, SubscriptionList, SetRunner, RemoveRunner,
                         SetLimits, SetQueueDefaults, SetDispatch, StopAll, Prune, Backup, Check,
                         EndSafeMode, LinkUp, SetBudgets, SetLink, SetLossReport, SetRoom, SetClockRule, ConfirmClock, ForgetClockFloor, ClockStepped>;
 
 using Reply = std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
-                           JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>>;
+                           JobPage, WhyInfo, Stats, std::vector<ScheduleInfo>, std::vector<QueueInfo>,
+                           std::vector<ConditionInfo>, std::vector<SubscriptionInfo>>;
 
 struct Request {
   Op op;
@@ -227,7 +257,7 @@ enum class Change : uint8_t {
   enqueued, started, completed, delivering, retried, deferred, died, cancelled, expired, recovered,
   handed_back, requeued, removed, edited, fired, runner_parked,
   safe_mode, safe_mode_over, schedule_paused, clock_stepped, clock_trusted, clock_untrusted,
-  window_opened, window_closed,
+  window_opened, window_closed, condition_opened, condition_closed, emitted,
   disk_full, disk_full_over, file_system_read_only, file_system_read_only_over,  // the host's
 };
 const char* change_name(Change c);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/budget.h"
+#include "core/conditions.h"
 #include "core/lanes.h"
 #include "core/losses.h"
 #include "core/random.h"
@@ -133,6 +134,7 @@ struct Turn {
   Losses& losses;
   Sequences& sequences;
   Rates& rates;
+  Conditions& conditions;
   Random& random;
   Limits& limits;
   Stats& stats;

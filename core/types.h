@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/backoff.h"
@@ -203,6 +204,46 @@ struct ScheduleInfo {
   int64_t fired = 0, skipped = 0;
 };
 
+// What runs may wait for in the world outside: core/conditions.h.
+inline constexpr size_t kConditionsMax = 64;  // in all
+inline constexpr size_t kWhenMax = 16;        // of one queue or handler
+inline constexpr int64_t kConditionEveryMs = 30000, kConditionEveryMinMs = 1000, kConditionEveryMaxMs = 86400000;
+struct ConditionSpec {
+  std::string name;
+  int64_t every_ms = kConditionEveryMs;  // an answer counts for so long
+  // Nobody is asked: who knows says so (TellCondition). Until then, and when what was said is over, it is `initially`.
+  bool told = false, initially = false;
+  std::vector<std::string> links = {};  // nobody is asked: it is open while the link is one of these
+  bool operator==(const ConditionSpec&) const = default;
+};
+struct ConditionInfo {
+  ConditionSpec spec;
+  bool known = false;          // there is an answer that counts
+  bool open = false;           // by it, or by the last one there was
+  bool asking = false;
+  std::string why = {};        // with the answer
+  int64_t said_wall_ms = 0;    // when it was given; 0: never
+  int64_t until_wall_ms = 0;   // it counts until then; 0: until there is another one
+};
+
+// Which events start a job: core/events.h. The job's payload is the event's, unless it has one of its own.
+inline constexpr size_t kSubscriptionsMax = HF_SUBSCRIPTIONS_MAX;  // in all
+inline constexpr size_t kFilterMax = HF_FILTER_MAX;          // fields of one filter
+inline constexpr size_t kEventFieldsMax = 256;     // fields of an event that filters see; those behind are as if they were not there
+using EventFields = std::vector<std::pair<std::string, std::string>>;  // name, and the value as compact JSON
+struct SubscriptionSpec {
+  std::string name;
+  std::string event;
+  EventFields filter = {};  // all of them have to be equal
+  JobSpec job;
+  bool own_payload = false;
+  bool operator==(const SubscriptionSpec&) const = default;
+};
+struct SubscriptionInfo {
+  SubscriptionSpec spec;
+  int64_t matched = 0;  // events, since it was set
+};
+
 // How fast runs may begin: core/rate.h.
 inline constexpr int kRateRunsMax = 10000;
 inline constexpr int64_t kRatePerMaxMs = 366LL * 86400 * 1000;
@@ -234,6 +275,7 @@ struct QueueSettings {
   std::optional<QueueOrder> order = {};                        // of one priority; unset: fifo
   std::optional<int64_t> aging_ms = {};  // 0..kAgingMaxMs: the wait that is worth a point of priority, 0: none is; unset: kAgingMs
   std::optional<bool> fair = {};         // its concurrency keys take turns; unset: they do not
+  std::optional<std::vector<std::string>> when = {};  // conditions, at most kWhenMax, all of which have to be open; unset: none
   bool operator==(const QueueSettings&) const = default;
 };
 QueueSettings over(const QueueSettings& set, const QueueSettings& configured);
@@ -327,6 +369,7 @@ struct Stats {
   int64_t salvage_age_ms = -1;        // since the last of either; -1: none
   std::string link;                   // the kind of link there is, as it was told
   std::vector<BudgetInfo> budgets;
+  std::vector<ConditionInfo> conditions;
   std::vector<Loss> losses;
   std::vector<QueueInfo> queues;
 };

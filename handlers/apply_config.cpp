@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <set>
 
+#include "core/jobs.h"
 #include "core/names.h"
 #include "core/units.h"
 #include "handlers/broker_sink.h"
 #include "handlers/clock_command.h"
+#include "handlers/device_probes.h"
 #include "handlers/exec.h"
+#include "handlers/exec_probe.h"
 #include "handlers/file_sink.h"
 #include "handlers/http.h"
 #include "handlers/link_file.h"
@@ -15,6 +18,7 @@
 #include "handlers/sink.h"
 #include "platform/broker/mqtt.h"
 #include "platform/broker/nats_session.h"
+#include "platform/function_probe.h"
 #include "platform/memory.h"
 #include "platform/net/proxy_tunnel.h"
 #include "platform/net/tls_context.h"
@@ -71,6 +75,10 @@ Status check(const Config& config, const Limits& limits) {
   for (const ScheduleSpec& schedule : config.schedules) {
     if (auto ok = validate(schedule.job.policy); !ok)
       return at(config, "schedules." + schedule.name, ok.error());
+  }
+  for (const SubscriptionSpec& subscription : config.subscriptions) {
+    if (auto ok = payload_fits(subscription.job.payload, *resolve(limits)); !ok)
+      return at(config, "subscriptions." + subscription.name, {HF_E_INVALID, ok.error().message});
   }
   return ok_status();
 }
@@ -281,6 +289,59 @@ Status set_runners(Host& host, const Config& now, const Config* before,
   return ok_status();
 }
 
+// ---- conditions
+
+std::function<ProbeAnswer()> look_of(const ConditionConfig& c) {
+  switch (c.kind) {
+    case ConditionKind::power: return [] { return look_power_mains(""); };
+    case ConditionKind::battery: return [percent = c.percent] { return look_battery("", percent); };
+    case ConditionKind::temperature: return [below = c.below, zone = c.zone] { return look_temperature("", below, zone); };
+    case ConditionKind::load: return [below = c.below] { return look_load("", below); };
+    case ConditionKind::free_space: return [path = c.path, bytes = c.bytes] { return look_free_space("", path, bytes); };
+    case ConditionKind::network: return [] { return look_network(); };
+    case ConditionKind::none:
+    case ConditionKind::exec:
+    case ConditionKind::link:
+    case ConditionKind::told: break;
+  }
+  return nullptr;
+}
+
+// Null: nobody is asked.
+std::shared_ptr<Probe> probe_of(const ConditionConfig& condition, Host& host, const std::string& socket) {
+  uv_loop_t* loop = host.loop().uv();
+  if (condition.kind == ConditionKind::exec) {
+    ExecOptions exec;
+    exec.socket = socket;
+    return std::make_shared<ExecProbe>(loop, condition.exec, base_environment(exec), condition.timeout_ms);
+  }
+  auto look = look_of(condition);
+  return look ? std::make_shared<FunctionProbe>(loop, condition.timeout_ms, std::move(look)) : nullptr;
+}
+
+bool has_condition(const Config& config, const std::string& name) {
+  return std::any_of(config.conditions.begin(), config.conditions.end(), [&](const ConditionConfig& c) { return c.spec.name == name; });
+}
+
+// Those of `before` that `now` does not have.
+void remove_conditions(Host& host, const Config& now, const Config& before) {
+  for (const ConditionConfig& condition : before.conditions) {
+    if (!has_condition(now, condition.spec.name)) (void)host.remove_condition(condition.spec.name);
+  }
+}
+
+Status set_conditions(Host& host, const Config& now, const Config* before) {
+  // Where there is no room for both, what goes does so first: what names it still waits a little.
+  if (before && before->conditions.size() + now.conditions.size() > kConditionsMax) remove_conditions(host, now, *before);
+  for (const ConditionConfig& condition : now.conditions) {
+    const bool same = unchanged(condition, before ? &before->conditions : nullptr) && (condition.exec.empty() || before->socket == now.socket);
+    if (same) continue;
+    auto probe = probe_of(condition, host, now.socket);
+    if (auto ok = host.set_condition(condition.spec, std::move(probe)); !ok) return at(now, "conditions." + condition.spec.name, ok.error());
+  }
+  return ok_status();
+}
+
 // ---- the clock
 
 Status set_clock(Host& host, const Config& now, const Config* before) {
@@ -305,7 +366,7 @@ Status set_link(Host& host, const Config& now, const Config* before) {
   return ok_status();
 }
 
-// ---- queues and schedules
+// ---- queues, subscriptions and schedules
 
 Status set_queues(Host& host, const Config& now, const Config* before) {
   const std::map<std::string, QueueSettings> queues = queue_settings(now);
@@ -317,6 +378,21 @@ Status set_queues(Host& host, const Config& now, const Config* before) {
   if (!before) return ok_status();
   for (const auto& [name, settings] : queue_settings(*before)) {
     if (!queues.contains(name)) HF_TRY(host.set_queue_defaults(name, {}));
+  }
+  return ok_status();
+}
+
+// Those that are gone go first, so that there is room for others.
+Status set_subscriptions(Host& host, const Config& now, const Config* before) {
+  for (const SubscriptionSpec& there : before ? before->subscriptions : std::vector<SubscriptionSpec>()) {
+    const bool stays = std::any_of(now.subscriptions.begin(), now.subscriptions.end(), [&](const SubscriptionSpec& s) { return s.name == there.name; });
+    if (stays) continue;
+    // The program may have removed it itself.
+    if (auto ok = host.remove_subscription(there.name); !ok && ok.error().code != HF_E_NOT_FOUND) return ok;
+  }
+  for (const SubscriptionSpec& subscription : now.subscriptions) {
+    if (unchanged(subscription, before ? &before->subscriptions : nullptr)) continue;
+    if (auto ok = host.set_subscription(subscription); !ok) return at(now, "subscriptions." + subscription.name, ok.error());
   }
   return ok_status();
 }
@@ -350,6 +426,7 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.policy = handler.policy;
   spec.rates = handler.rates;
   spec.heartbeat_ms = handler.heartbeat_ms;
+  spec.when = handler.when;
   if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
   spec.sink = handler.sink;
   spec.callback = handler.callback;
@@ -398,9 +475,13 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
   // Before the runners: nothing is sent without its budget.
   if (auto ok = set_link(host, now, before); !ok) return at(now, "link", ok.error());
   if (auto ok = host.set_loss_report(now.losses); !ok) return at(now, "losses", ok.error());
+  HF_TRY(set_conditions(host, now, before));
   HF_TRY(set_queues(host, now, before));
   HF_TRY(set_runners(host, now, before, max_payload_before));
-  return set_schedules(host, now);
+  HF_TRY(set_subscriptions(host, now, before));
+  HF_TRY(set_schedules(host, now));
+  if (before) remove_conditions(host, now, *before);
+  return ok_status();
 }
 
 }  // namespace hf

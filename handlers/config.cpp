@@ -69,7 +69,22 @@ bool check_sink_name(const JsonValue& v, const Config& config) {
       (names.empty() ? " (\"sinks\" has none)" : " (\"sinks\" has: " + list_of(names) + ")"));
 }
 
-// Of a handler or schedule.
+// Of a handler, queue or sink.
+bool check_when(const JsonValue& object, const Config& config) {
+  const auto when = get(object, "when");
+  if (!when) return true;
+  std::vector<std::string_view> names;
+  for (const ConditionConfig& condition : config.conditions) names.push_back(condition.spec.name);
+  for (size_t i = 0; i < when->node().items.size(); ++i) {
+    const JsonValue v = when->item(i);
+    if (std::find(names.begin(), names.end(), v.node().text) != names.end()) continue;
+    return v.fail("there is no condition " + quoted(v.node().text) + did_you_mean(v.node().text, names) +
+                  (names.empty() ? " (\"conditions\" has none)" : " (\"conditions\" has: " + list_of(names) + ")"));
+  }
+  return true;
+}
+
+// Of a handler, schedule or subscription.
 bool check_named_sinks(const JsonValue& object, const Config& config) {
   if (const auto sink = get(object, "sink"); sink && !check_sink_name(*sink, config)) return false;
   for (const char* key : {"callback", "failure_callback"}) {
@@ -107,6 +122,15 @@ bool check_program(const JsonValue& argv, const std::string& program) {
                     ": there is no such program in the search path; its full path is meant");
 }
 
+bool check_conditions(const JsonValue& section, Config& config) {
+  if (config.of == ConfigOf::another) return true;
+  for (size_t i = 0; i < config.conditions.size(); ++i) {
+    const auto argv = get(section.member(i), "exec");
+    if (argv && !check_program(*argv, config.conditions[i].exec[0])) return false;
+  }
+  return true;
+}
+
 bool check_handlers(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.handlers.size(); ++i) {
     HandlerConfig& handler = config.handlers[i];
@@ -123,7 +147,7 @@ bool check_handlers(const JsonValue& section, Config& config) {
       return cwd->fail(quoted(handler.cwd, 200) + ": " + reason(errno));
     }
     if (here && !find_limits(object, &handler.limits)) return false;
-    if (!check_named_sinks(object, config)) return false;
+    if (!check_named_sinks(object, config) || !check_when(object, config)) return false;
   }
   return true;
 }
@@ -145,7 +169,8 @@ bool check_zone(const JsonValue& object, const std::optional<std::string>& zone)
 
 bool check_queues(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.queues.size(); ++i) {
-    if (!check_zone(section.member(i), config.queues[i].settings.zone)) return false;
+    const JsonValue object = section.member(i);
+    if (!check_zone(object, config.queues[i].settings.zone) || !check_when(object, config)) return false;
   }
   return true;
 }
@@ -166,7 +191,7 @@ bool check_sinks(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.sinks.size(); ++i) {
     const JsonValue object = section.member(i);
     SinkConfig& sink = config.sinks[i];
-    if (!check_zone(object, sink.queue.zone)) return false;
+    if (!check_zone(object, sink.queue.zone) || !check_when(object, config)) return false;
     if (is_broker_url(sink.http.url)) {
       if (!check_broker(object, sink, config)) return false;
       continue;
@@ -201,6 +226,13 @@ bool check_schedules(const JsonValue& section, Config& config) {
   return true;
 }
 
+bool check_subscriptions(const JsonValue& section, Config& config) {
+  for (size_t i = 0; i < config.subscriptions.size(); ++i) {
+    if (!check_named_sinks(section.member(i), config)) return false;
+  }
+  return true;
+}
+
 bool check_link(const JsonValue& link, Config& config) {
   const auto file = get(link, "file");
   if (!file) return true;
@@ -224,10 +256,12 @@ bool check_group(const JsonValue& admin, Config& config) {
 // What is named in it is read, too.
 bool check_config(const JsonValue& document, Config& config) {
   using Check = bool (*)(const JsonValue&, Config&);
-  static constexpr std::pair<const char*, Check> kChecks[] = {{"handlers", check_handlers},
+  static constexpr std::pair<const char*, Check> kChecks[] = {{"conditions", check_conditions},
+                                                              {"handlers", check_handlers},
                                                               {"queues", check_queues},
                                                               {"sinks", check_sinks},
                                                               {"schedules", check_schedules},
+                                                              {"subscriptions", check_subscriptions},
                                                               {"link", check_link},
                                                               {"losses", check_losses},
                                                               {"admin", check_group}};

@@ -74,6 +74,21 @@ struct HttpConfig {
   bool operator==(const HttpConfig&) const = default;
 };
 
+// How it is known whether a condition is open.
+enum class ConditionKind : uint8_t { none, power, battery, temperature, load, free_space, network, exec, link, told };
+struct ConditionConfig {
+  ConditionSpec spec;
+  ConditionKind kind = ConditionKind::none;
+  int percent = 0;                // of a battery
+  double below = 0;               // degrees, or load
+  std::string zone = {};          // of temperature; "": all
+  int64_t bytes = 0;              // of free space
+  std::string path = {};          // ... and where
+  std::vector<std::string> exec = {};  // the program that is asked
+  int64_t timeout_ms = kProbeTimeoutMs;  // of an answer
+  bool operator==(const ConditionConfig&) const = default;
+};
+
 struct HandlerConfig {
   std::string type;
   Policy policy;
@@ -81,6 +96,7 @@ struct HandlerConfig {
   RateLimits rates;
   int64_t defer_ms = 0;  // 0: the default
   std::string sink, callback, failure_callback;
+  std::vector<std::string> when;  // conditions
   // One of the two: a program, or a request.
   std::vector<std::string> exec;
   TextMap env;
@@ -167,10 +183,12 @@ struct Config {
   std::string file;                      // where it was read
   ConfigOf of = ConfigOf::this_device;
   std::string database, socket, device;  // "": the default
+  std::vector<ConditionConfig> conditions;
   std::vector<HandlerConfig> handlers;
   std::vector<SinkConfig> sinks;
   std::vector<QueueConfig> queues;
   std::vector<ScheduleSpec> schedules;
+  std::vector<SubscriptionSpec> subscriptions;
   Limits limits = {.concurrency = 0};  // 0: not said
   ClockConfig clock;
   LinkConfig link;

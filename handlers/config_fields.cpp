@@ -5,10 +5,12 @@
 #include "core/budget.h"
 #include "core/losses.h"
 #include "core/names.h"
+#include "handlers/condition_fields.h"
 #include "handlers/header_fields.h"
 #include "handlers/limits_fields.h"
 #include "handlers/outcome_fields.h"
 #include "handlers/redirect.h"
+#include "handlers/subscription_fields.h"
 #include "handlers/tls_fields.h"
 #include "platform/json_spec.h"
 
@@ -133,6 +135,7 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
     {"throttle", "rate", [](HandlerConfig& h, const JsonValue& v) { return read_throttle(v, &h.rates.throttle); }},
     {"defer", "duration",
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.defer_ms, 1, kDay); }},
+    {"when", "array", [](HandlerConfig& h, const JsonValue& v) { return read_when(v, &h.when); }},
     {"sink", "name", [](HandlerConfig& h, const JsonValue& v) { return v.name("sink", &h.sink); }},
     {"callback", "name",
      [](HandlerConfig& h, const JsonValue& v) { return v.name("callback", &h.callback); }},
@@ -428,6 +431,14 @@ constexpr JsonField<Config> kLogFields[] = {
      [](Config& c, const JsonValue& v) { return v.choice(&c.log_level, kLogLevels); }},
 };
 
+bool read_conditions(const JsonValue& v, Config* config) {
+  return read_named(v, "condition", &config->conditions,
+                    [](const JsonValue& item, const std::string& name, ConditionConfig* condition) {
+                      condition->spec.name = name;
+                      return read_condition(item, condition);
+                    },
+                    kConditionsMax);
+}
 bool read_handlers(const JsonValue& v, Config* config) {
   return read_named(v, "handler", &config->handlers,
                     [](const JsonValue& item, const std::string& name, HandlerConfig* handler) {
@@ -459,6 +470,14 @@ bool read_schedules(const JsonValue& v, Config* config) {
                       return read_schedule(item, schedule);
                     });
 }
+bool read_subscriptions(const JsonValue& v, Config* config) {
+  return read_named(v, "subscription", &config->subscriptions,
+                    [](const JsonValue& item, const std::string& name, SubscriptionSpec* subscription) {
+                      subscription->name = name;
+                      return read_subscription(item, subscription);
+                    },
+                    kSubscriptionsMax);
+}
 
 constexpr JsonField<Config> kDocumentFields[] = {
     {"database", "file",
@@ -466,10 +485,12 @@ constexpr JsonField<Config> kDocumentFields[] = {
     {"socket", "file",
      [](Config& c, const JsonValue& v) { return v.text(&c.socket, 107); }},  // sun_path
     {"device", "name", [](Config& c, const JsonValue& v) { return v.name("device", &c.device); }},
+    {"conditions", "object", [](Config& c, const JsonValue& v) { return read_conditions(v, &c); }},
     {"handlers", "object", [](Config& c, const JsonValue& v) { return read_handlers(v, &c); }},
     {"sinks", "object", [](Config& c, const JsonValue& v) { return read_sinks(v, &c); }},
     {"queues", "object", [](Config& c, const JsonValue& v) { return read_queues(v, &c); }},
     {"schedules", "object", [](Config& c, const JsonValue& v) { return read_schedules(v, &c); }},
+    {"subscriptions", "object", [](Config& c, const JsonValue& v) { return read_subscriptions(v, &c); }},
     {"limits", "object",
      [](Config& c, const JsonValue& v) {
        return read_fields(v, {{kLimitFields, c.limits}});
@@ -517,6 +538,7 @@ std::vector<ConfigKey> config_keys() {
     append<T>(&keys, prefix, table);
   };
   add("", kDocumentFields);
+  append(&keys, "conditions.*.", condition_fields());
   add("handlers.*.", kHandlerFields);
   append(&keys, "handlers.*.", process_fields());
   append(&keys, "handlers.*.limits.", limit_fields());
@@ -543,6 +565,9 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "schedules.*.", schedule_fields());
   append(&keys, "schedules.*.", scheduled_job_fields());
   append(&keys, "schedules.*.backoff.", backoff_fields());
+  append(&keys, "subscriptions.*.", subscription_fields());
+  append(&keys, "subscriptions.*.", subscribed_job_fields());
+  append(&keys, "subscriptions.*.backoff.", backoff_fields());
   add("limits.", kLimitFields);
   add("retention.", kRetentionFields);
   add("clock.", kClockFields);

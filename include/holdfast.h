@@ -106,6 +106,9 @@ HF_API void hf_free(void *memory);
 #define HF_DEFAULT_MAX_JOBS 1000000         /* jobs in the file, finished ones included */
 #define HF_DEFAULT_MAX_BYTES (256LL * 1024 * 1024) /* bytes of the database file */
 #define HF_DEFAULT_BALLAST (2LL * 1024 * 1024) /* bytes that are set aside for a full disk */
+#define HF_SUBSCRIPTIONS_MAX 1000           /* subscriptions of one engine */
+#define HF_FILTER_MAX 16                    /* fields of a subscription's filter */
+#define HF_EVENT_KEY_MAX 63                 /* bytes of the key of an event */
 #define HF_ENGINES_MAX 64                   /* engines open at once in one process */
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
@@ -365,9 +368,10 @@ typedef struct hf_handler_options {
   const char *throttle;   /* the same, spread: "10/1m" is one each 6 s */
   int64_t heartbeat_ms;   /* 100 ms..1 d, shorter than the timeout: a run from which nothing is heard for so long (hf_job_heartbeat,
                              hf_job_progress, hf_job_checkpoint) ends as at its timeout. Default: no sign of life is needed */
+  const char *when;       /* names of conditions (below), separated by commas: no run begins unless all of them are open */
 } hf_handler_options;
 #define HF_HANDLER_OPTIONS_INIT \
-  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Says what runs jobs of `type`; opts may be NULL. Registering again replaces, at any time; runs of the one
  * before end where they began, so its `user` must live until they have, at the latest until hf_close. */
@@ -448,6 +452,38 @@ typedef struct hf_schedule_spec {
 HF_API int hf_schedule_put(hf_engine *engine, const hf_schedule_spec *spec);
 HF_API int hf_schedule_remove(hf_engine *engine, const char *name); /* HF_E_NOT_FOUND */
 
+/* ---- events --------------------------------------------------------------------------------------- */
+
+/* What starts a job when an event is emitted. It is the program's, as a handler is, and not in the file: subscribe at each start,
+ * before hf_start. */
+typedef struct hf_subscription_spec {
+  size_t struct_size;
+  const char *name;
+  const char *event;      /* to which event: a name as a job's type is one, "door.opened" */
+  const char *filter;     /* a JSON object, up to HF_FILTER_MAX fields: the event's payload is one too and has all of these at its top, with
+                             equal values: text, number, true, false or null. Default: any payload, which then need not be JSON */
+  const hf_job_spec *job; /* what is started; required. With payload NULL it has the event's payload. run_at must be unset. Without a
+                             unique_key, unique_for_ms is how long an event's key counts */
+} hf_subscription_spec;
+#define HF_SUBSCRIPTION_SPEC_INIT {sizeof(hf_subscription_spec), 0, 0, 0, 0}
+
+/* Replaces one of the same name. HF_E_INVALID (hf_errmsg names the field), HF_E_TOO_LARGE, HF_E_FULL (HF_SUBSCRIPTIONS_MAX). */
+HF_API int hf_subscribe(hf_engine *engine, const hf_subscription_spec *spec);
+HF_API int hf_unsubscribe(hf_engine *engine, const char *name); /* HF_E_NOT_FOUND. Jobs that it started stay */
+
+typedef struct hf_emit_options {
+  size_t struct_size;
+  const char *key; /* up to HF_EVENT_KEY_MAX bytes: each subscription starts one job for it at most, until that has ended and 24 h, or its
+                      unique_for_ms, are over. One with a unique_key goes by that instead */
+} hf_emit_options;
+#define HF_EMIT_OPTIONS_INIT {sizeof(hf_emit_options), 0}
+
+/* Starts the jobs of all subscriptions to `event` whose filters match, in one transaction, all or none; durable when it returns. Any
+ * thread. Nobody subscribed: HF_OK, and the event is gone. opts may be NULL. `n`: how many ids there is room for, and then how many jobs
+ * there are; they are all started, also if there is room for fewer. ids, in the order of the subscriptions' names, and n may be NULL. An
+ * id may be that of an earlier job, which the key or a unique_key stands for. Errors as of hf_enqueue; hf_errmsg names the subscription. */
+HF_API int hf_emit(hf_engine *engine, const char *event, const void *payload, size_t len, const hf_emit_options *opts, hf_job_id *ids, size_t *n);
+
 /* ---- queues, figures, administration -------------------------------------------------------------- */
 
 /* Kept in the file. Jobs that run go on; nothing is claimed. A queue may be paused before its first job. */
@@ -475,8 +511,9 @@ typedef struct hf_queue_settings {
   int key_concurrency;   /* runs at once with one concurrency_key, 1..10000; default 1 */
   int order;             /* hf_queue_order; default HF_ORDER_FIFO */
   int fair;              /* 1: its concurrency keys take turns; -1: they do not, which is the default */
+  const char *when;      /* conditions, as of a handler; "": none */
 } hf_queue_settings;
-#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Replaces what was set before; kept in the file, as by `holdfast queue set`. HF_E_INVALID: hf_errmsg says what is wrong
  * and what is allowed. */
@@ -494,6 +531,23 @@ HF_API int hf_link_up(hf_engine *engine);
  * configuration ("link.budgets"); what goes out is charged to its budget. Kept in the file, until somebody says otherwise. NULL: as the
  * configuration says. HF_E_INVALID: there is no such link. */
 HF_API int hf_link_set(hf_engine *engine, const char *name);
+
+/* Whether a condition is open: 1; 0: closed. It may write why, for a person, with its NUL. On a thread of the library's; it may block. */
+typedef int (*hf_condition_fn)(void *user, char *why, size_t why_size);
+typedef struct hf_condition_options {
+  size_t struct_size;
+  int64_t every_ms;   /* an answer counts for so long, 1 s..1 d; default 30 s */
+  int64_t timeout_ms; /* later it counts as closed, and is not called again before it has returned; 100 ms..1 min; default 5 s */
+  int initially_open; /* of one that is told: 1: open until it is told otherwise; default: closed */
+} hf_condition_options;
+#define HF_CONDITION_OPTIONS_INIT {sizeof(hf_condition_options), 0, 0, 0}
+/* Makes a condition, or replaces it: docs/conditions.md. The function is called when a job waits for nothing else; `user` must live until
+ * hf_close, or until a call that hangs has returned. NULL: it is told. At most 64. Not in the file. opts may be NULL. */
+HF_API int hf_condition(hf_engine *engine, const char *name, hf_condition_fn function, void *user, const hf_condition_options *opts);
+HF_API int hf_condition_remove(hf_engine *engine, const char *name);
+/* Tells one that is told: open (1) or closed (0), for_ms long (1..366 d), or, 0, until it is told otherwise. why: up to
+ * HF_REASON_MAX bytes, or NULL. HF_E_NOT_FOUND; HF_E_CONFLICT: it has a function, or goes by the link. */
+HF_API int hf_condition_tell(hf_engine *engine, const char *name, int open, const char *why, int64_t for_ms);
 
 /* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
  * them (hf_options.crash_loop); else it does nothing. */

@@ -7,7 +7,9 @@
 
 #include "core/names.h"
 #include "core/units.h"
+#include "platform/admin_conditions.h"
 #include "platform/admin_desk.h"
+#include "platform/admin_events.h"
 #include "platform/heal.h"
 #include "platform/health.h"
 #include "platform/json_fields.h"
@@ -333,10 +335,6 @@ Status drain_queue(AdminDesk& desk, AdminCall& call) {
 // ---- the rest
 // -----------------------------------------------------------------------------------------
 
-Status emit_event(AdminDesk&, AdminCall&) {
-  return Error{HF_E_UNSUPPORTED, "events come in a later version; POST /v1/jobs starts a job"};
-}
-
 Status watch_feed(AdminDesk& desk, AdminCall& call) {
   HF_TRY(check_parameters(call, {"queue", "type", "id"}));
   AdminDesk::Filter filter;
@@ -488,6 +486,11 @@ constexpr Route kRoutes[] = {
     {"POST", "v1/queues/*/resume", Role::act, resume_queue},
     {"POST", "v1/queues/*/drain", Role::act, drain_queue},
     {"POST", "v1/events/*", Role::act, emit_event},
+    {"GET", "v1/subscriptions", Role::view, list_subscriptions},
+    {"GET", "v1/subscriptions/*", Role::view, show_subscription},
+    {"GET", "v1/conditions", Role::view, list_conditions},
+    {"GET", "v1/conditions/*", Role::view, show_condition},
+    {"PUT", "v1/conditions/*", Role::act, tell_condition},
     {"GET", "v1/watch", Role::view, watch_feed},
     {"GET", "v1/stats", Role::view, show_stats},
     {"GET", "v1/clock", Role::view, show_clock},

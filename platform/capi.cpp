@@ -444,6 +444,7 @@ extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn fu
   Result<Policy> policy = capi::policy_of(c.max_attempts, c.timeout_ms, c.backoff);
   if (!policy) return fail(handle, policy.error());
   spec.policy = std::move(*policy);
+  spec.when = capi::names(c.when);
   auto runner = std::make_shared<FunctionRunner>(function, user, *engine->workers, engine->ends);
   return answer(handle, engine->host->set_runner(std::move(spec), std::move(runner)));
 } HF_NO_THROW(handle)
@@ -523,6 +524,7 @@ extern "C" int hf_queue_set(hf_engine* handle, const char* queue, const hf_queue
   if (c.order != HF_ORDER_DEFAULT) s.order = c.order == HF_ORDER_FIFO ? QueueOrder::fifo : QueueOrder::lifo;
   if (c.fair < -1 || c.fair > 1) return fail(handle, HF_E_INVALID, "fair is " + std::to_string(c.fair) + ": allowed are 1, -1 and 0, as configured");
   if (c.fair != 0) s.fair = c.fair == 1;
+  if (c.when != nullptr) s.when = capi::names(c.when);
   return one(handle, QueueSet{queue, std::move(s)});
 } HF_NO_THROW(handle)
 

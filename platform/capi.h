@@ -65,6 +65,7 @@ int ask(hf_engine* handle, Engine& engine, Op op, T* out) {
 bool import(const void* from, void* to, size_t size, size_t min_size);
 
 std::string text(const char* s);  // null is ""
+std::vector<std::string> names(const char* list);  // separated by commas; null and "": none
 Result<JobSpec> spec_of(const hf_job_spec* spec);
 Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff);
 int info_of(const JobInfo& info, hf_job_info* out);

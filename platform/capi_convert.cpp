@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/names.h"
 #include "platform/capi.h"
 
 namespace hf::capi {
@@ -16,6 +17,17 @@ bool import(const void* from, void* to, size_t size, size_t min_size) {
 }
 
 std::string text(const char* s) { return s != nullptr ? s : ""; }
+
+std::vector<std::string> names(const char* list) {
+  std::vector<std::string> names;
+  for (std::string_view rest = list != nullptr ? list : ""; !rest.empty();) {
+    std::string_view name = take_until(&rest, ',');
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    names.emplace_back(name);
+  }
+  return names;
+}
 
 namespace {
 Error bad(const char* field, int64_t value, const char* allowed) {

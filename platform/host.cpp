@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "core/callbacks.h"
+#include "core/conditions.h"
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/heal.h"
@@ -121,35 +122,47 @@ void Host::close() {
   State& s = *state_;
   begin_close();
   std::vector<std::shared_ptr<Runner>> runners;
+  std::vector<std::shared_ptr<Probe>> probes;
   {
     std::lock_guard lock(s.mutex);
     if (s.quit) return;
-    patient([&] { runners.reserve(s.runners.size()); });
+    patient([&] {
+      runners.reserve(s.runners.size());
+      probes.reserve(s.conditions.size());
+    });
     for (auto& [name, runner] : s.runners) runners.push_back(runner);
     s.runners.clear();
+    for (auto& [name, condition] : s.conditions) {
+      if (condition.probe) probes.push_back(std::exchange(condition.probe, nullptr));
+    }
   }
   if (s.stop_asking_clock) s.stop_asking_clock();  // it cannot be set any more
   if (s.stop_watching_link) s.stop_watching_link();
   // Runners end while the engine still answers, so that nobody waits for an answer that never comes.
   std::mutex mutex;
   std::condition_variable closed;
-  size_t open = runners.size();
-  for (auto& runner : runners) {
-    s.post([&, runner] {
-      auto gone = patient([&]() -> std::function<void()> {
-        return [&, runner] {
-          std::lock_guard lock(mutex);
-          if (--open == 0) closed.notify_all();
-        };
+  size_t open = runners.size() + probes.size();
+  const auto shut_down = [&](const auto& all) {
+    for (auto& one : all) {
+      s.post([&, one] {
+        auto gone = patient([&]() -> std::function<void()> {
+          return [&, one] {
+            std::lock_guard lock(mutex);
+            if (--open == 0) closed.notify_all();
+          };
+        });
+        one->shutdown(std::move(gone));
       });
-      runner->shutdown(std::move(gone));
-    });
-  }
+    }
+  };
+  shut_down(probes);
+  shut_down(runners);
   {
     std::unique_lock lock(mutex);
     closed.wait(lock, [&] { return open == 0; });
   }
   runners.clear();
+  probes.clear();
   {
     std::lock_guard lock(s.mutex);
     s.quit = true;
@@ -261,6 +274,7 @@ Status Host::set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner) {
   }
   HF_TRY(check_sinks(spec));
   HF_TRY(check_heartbeat(spec));
+  HF_TRY(check_when(spec.when));
   std::shared_ptr<Runner> old;
   {
     std::lock_guard lock(state_->mutex);

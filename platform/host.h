@@ -18,6 +18,7 @@
 #include "platform/loop.h"
 #include "platform/net/tls_config.h"
 #include "platform/peer_book.h"
+#include "platform/probe.h"
 #include "platform/runner.h"
 
 namespace hf {
@@ -81,6 +82,13 @@ class Host {
   // `stop_watching` ends what watches a file that says which link there is, as `stop_asking` of set_clock.
   Status set_loss_report(const SetLossReport& report);
   Status set_budgets(const SetBudgets& budgets, std::function<void()> stop_watching = {});
+  // `probe` is who is asked; null for one that is told, or goes by the link. Replaces one of the same name, whose probe is shut
+  // down. HF_E_FULL: there are kConditionsMax.
+  Status set_condition(const ConditionSpec& spec, std::shared_ptr<Probe> probe);
+  Status remove_condition(const std::string& name);
+  // Waits for the answer of the engine, which looks at the job: not on the loop thread. HF_E_INVALID, HF_E_FULL.
+  Status set_subscription(const SubscriptionSpec& spec);
+  Status remove_subscription(const std::string& name);
   Limits limits() const;  // resolved
   // `stop_asking` ends what asks a command; it is called before the next one and before the loop stops. The word of the
   // command before is forgotten.

@@ -165,6 +165,7 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
   // Ends are told before the answers: who asked for them (StopAll) may count on it that no waiting run begins.
   for (Action& action : ticked->actions) {
     if (auto* stop = std::get_if<StopRun>(&action)) stop_run(*stop);
+    if (auto* ask = std::get_if<AskCondition>(&action)) patient([&] { ask_condition(*ask); });
   }
   size_t answered = 0, started = 0;
   keep_refused_results(batch);
@@ -233,7 +234,9 @@ bool Host::State::reopen(const Requests& batch) {
     add(budgets);
     add(loss_report);
     for (auto& [name, settings] : queue_defaults) add(SetQueueDefaults{name, settings});
+    for (auto& [name, condition] : conditions) add(SetCondition{condition.spec});
     for (auto& [name, spec] : specs) add(SetRunner{spec});
+    for (auto& [name, spec] : subscriptions) add(SetSubscription{spec});
     add(SetDispatch{dispatching});
     o.before = before;
     // A run whose end waits for the file is over: its timeout is no matter any more.
@@ -363,7 +366,7 @@ LogLevel level_of(Change change) {
     case Change::safe_mode: case Change::safe_mode_over: case Change::clock_stepped: case Change::clock_untrusted:
       return LogLevel::kWarn;
     case Change::retried: case Change::recovered: case Change::fired: case Change::clock_trusted:
-    case Change::window_opened: case Change::window_closed:
+    case Change::window_opened: case Change::window_closed: case Change::condition_opened: case Change::condition_closed:
       return LogLevel::kInfo;
     default: return LogLevel::kDebug;
   }
@@ -382,6 +385,9 @@ void Host::State::log_transition(const Transition& t) const {
     case Change::clock_stepped: return logger.log(level, "clock_stepped", {{"by_ms", t.wait_ms}, {"note", t.detail}});
     case Change::clock_trusted: case Change::clock_untrusted: return logger.log(level, change_name(t.change), {{"why", t.detail}});
     case Change::window_opened: case Change::window_closed: return logger.log(level, change_name(t.change), {{"queue", t.queue}});
+    case Change::condition_opened: case Change::condition_closed:
+      return logger.log(level, change_name(t.change), {{"condition", t.type}, {"why", t.detail}});
+    case Change::emitted: return logger.log(level, "event_emitted", {{"event", t.type}, {"started", t.detail}});
     case Change::schedule_paused: return logger.log(level, "schedule_paused", {{"why", t.detail}});
     case Change::fired: return logger.log(level, "schedule_fired", {{"schedule", t.detail}, {"job", t.id}});
     default: break;

@@ -49,6 +49,14 @@ struct Host::State {
   std::map<std::string, RunnerSpec> specs;                 // to tell a reopened engine
   Limits limits;
   std::map<std::string, QueueSettings> queue_defaults;
+  struct Condition {
+    ConditionSpec spec;
+    std::shared_ptr<Probe> probe = nullptr;  // null: nobody is asked
+    bool asking = false;
+    uint64_t number = 0;  // of the last question: an engine that was reopened may ask while an answer is awaited
+  };
+  std::map<std::string, Condition> conditions;
+  std::map<std::string, SubscriptionSpec> subscriptions;
   ClockOptions clock;
   std::function<void()> stop_asking_clock;
   SetBudgets budgets;
@@ -145,6 +153,9 @@ struct Host::State {
     loop->poster().post(std::move(prepared));
   }
   void stop_run(const StopRun& stop);
+  void ask_condition(const AskCondition& ask);
+  void condition_answered(const std::string& name, const Probe* asked, const ProbeAnswer& said);
+  void shut_down(std::shared_ptr<Probe> probe);
   void forget_run(JobId id, int attempt, uint64_t run);  // run 0: whichever
   void publish(std::vector<Transition>&& feed);
   void log_transition(const Transition& t) const;

@@ -149,6 +149,50 @@ Json schedule_object(const ScheduleInfo& schedule, Sight sight) {
   return json;
 }
 
+JsonArray name_array(const std::vector<std::string>& names) {
+  JsonArray json;
+  for (const std::string& name : names) json.push_back(name);
+  return json;
+}
+
+Json subscription_object(const SubscriptionInfo& subscription, Sight sight) {
+  const SubscriptionSpec& spec = subscription.spec;
+  const JobSpec& job = spec.job;
+  Json json, filter;
+  json["name"] = spec.name;
+  json["event"] = spec.event;
+  for (const auto& [field, value] : spec.filter) filter[field] = JsonText{value};
+  if (!filter.empty()) json["filter"] = filter;
+  put_scheduled_job(&json, job, sight);
+  if (sight == Sight::all && spec.own_payload && job.payload.empty()) json["payload"] = "";
+  if (job.delay_ms) json["delay"] = format_duration(job.delay_ms);
+  put_text(&json, "unique_key", job.unique_key);
+  if (job.unique_for_ms) json["unique_for"] = format_duration(job.unique_for_ms);
+  if (job.on_conflict != OnConflict::keep) json["on_conflict"] = name_in(kConflicts, job.on_conflict);
+  if (job.debounce_max_ms) json["debounce_max"] = format_duration(job.debounce_max_ms);
+  json["matched"] = subscription.matched;
+  return json;
+}
+
+Json condition_object(const ConditionInfo& condition) {
+  const ConditionSpec& spec = condition.spec;
+  Json json;
+  json["name"] = spec.name;
+  json["state"] = !condition.known ? "unknown" : condition.open ? "open" : "closed";
+  put_text(&json, "why", condition.why);
+  if (condition.asking) json["asking"] = true;
+  put_time(&json, "said", condition.said_wall_ms);
+  put_time(&json, "until", condition.until_wall_ms);
+  if (spec.told) {
+    json["told"] = spec.initially ? "open" : "closed";
+  } else if (!spec.links.empty()) {
+    json["link"] = name_array(spec.links);
+  } else {
+    json["every"] = format_duration(spec.every_ms);
+  }
+  return json;
+}
+
 void put_settings(Json* json, const QueueSettings& settings) {
   if (settings.concurrency) (*json)["concurrency"] = *settings.concurrency;
   if (settings.slack_ms) (*json)["slack"] = format_duration(*settings.slack_ms);
@@ -162,6 +206,7 @@ void put_settings(Json* json, const QueueSettings& settings) {
   if (settings.order) (*json)["order"] = name_in(kQueueOrders, *settings.order);
   if (settings.aging_ms) (*json)["aging"] = format_duration(*settings.aging_ms);
   if (settings.fair) (*json)["fair"] = *settings.fair;
+  if (settings.when) (*json)["when"] = name_array(*settings.when);
 }
 
 Json queue_object(const QueueInfo& queue) {
@@ -365,13 +410,24 @@ std::string schedule_json(const ScheduleInfo& schedule, Sight sight, const std::
   return json.text();
 }
 
-std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight) {
+namespace {
+// {"schedules": [...]}
+template <class T, class Object>
+std::string list_of(const char* name, const std::vector<T>& all, const Object& object) {
   Json json;
   JsonArray list;
-  for (const ScheduleInfo& schedule : schedules) list.push_back(schedule_object(schedule, sight));
-  json["schedules"] = list;
+  for (const T& one : all) list.push_back(object(one));
+  json[name] = list;
   return json.text();
 }
+}  // namespace
+
+std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight) {
+  return list_of("schedules", schedules, [sight](const ScheduleInfo& schedule) { return schedule_object(schedule, sight); });
+}
+
+std::string condition_json(const ConditionInfo& condition) { return condition_object(condition).text(); }
+std::string conditions_json(const std::vector<ConditionInfo>& conditions) { return list_of("conditions", conditions, condition_object); }
 
 std::string queue_json(const QueueInfo& queue) {
   return queue_object(queue).text();
@@ -381,6 +437,12 @@ std::string queues_json(const std::vector<QueueInfo>& queues) {
   Json json;
   json["queues"] = queue_array(queues);
   return json.text();
+}
+
+std::string subscription_json(const SubscriptionInfo& subscription, Sight sight) { return subscription_object(subscription, sight).text(); }
+
+std::string subscriptions_json(const std::vector<SubscriptionInfo>& subscriptions, Sight sight) {
+  return list_of("subscriptions", subscriptions, [sight](const SubscriptionInfo& subscription) { return subscription_object(subscription, sight); });
 }
 
 std::string transition_json(const Transition& transition, int64_t wall_ms, Sight sight) {

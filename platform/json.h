@@ -30,6 +30,10 @@ std::string link_json(const Stats& stats);  // which there is, and the budgets
 // `device` picks the times of H in the cron line.
 std::string schedule_json(const ScheduleInfo& schedule, Sight sight, const std::string& device);
 std::string schedules_json(const std::vector<ScheduleInfo>& schedules, Sight sight);
+std::string subscription_json(const SubscriptionInfo& subscription, Sight sight);
+std::string subscriptions_json(const std::vector<SubscriptionInfo>& subscriptions, Sight sight);  // {"subscriptions": [...]}
+std::string condition_json(const ConditionInfo& condition);
+std::string conditions_json(const std::vector<ConditionInfo>& conditions);  // {"conditions": [...]}
 std::string queue_json(const QueueInfo& queue);
 std::string queues_json(const std::vector<QueueInfo>& queues);
 std::string transition_json(const Transition& transition, int64_t wall_ms, Sight sight);

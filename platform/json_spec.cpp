@@ -2,9 +2,14 @@
 
 #include <mbedtls/base64.h>
 
+#include <algorithm>
+
+#include "core/conditions.h"
+#include "core/events.h"
 #include "core/names.h"
 #include "core/rate.h"
 #include "core/window.h"
+#include "platform/event_fields.h"
 #include "platform/json_choices.h"
 
 namespace hf {
@@ -126,7 +131,6 @@ constexpr JsonField<JobSpec> kJobFields[] = {
      [](JobSpec& s, const JsonValue& v) { return v.choice(&s.durability, kDurabilities); }},
     {"delay", "duration",
      [](JobSpec& s, const JsonValue& v) { return v.duration(&s.delay_ms, 0, kDelayMax); }},
-    {"at", "time", [](JobSpec& s, const JsonValue& v) { return v.time(&s.at_wall_ms); }},
     {"unique_key", "string",
      [](JobSpec& s, const JsonValue& v) { return v.text(&s.unique_key, HF_KEY_MAX); }},
     {"unique_for", "duration",
@@ -135,8 +139,9 @@ constexpr JsonField<JobSpec> kJobFields[] = {
      [](JobSpec& s, const JsonValue& v) { return v.choice(&s.on_conflict, kConflicts); }},
     {"debounce_max", "duration",
      [](JobSpec& s, const JsonValue& v) { return v.duration(&s.debounce_max_ms, 1, kDelayMax); }},
+    {"at", "time", [](JobSpec& s, const JsonValue& v) { return v.time(&s.at_wall_ms); }},
 };
-constexpr size_t kOfJobAlone = 6;
+constexpr size_t kOfJobAlone = 6;  // ... and a subscription may say all of it but the last, which is one time
 
 constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
@@ -188,6 +193,7 @@ constexpr JsonField<QueueSettings> kQueueFields[] = {
      [](QueueSettings& q, const JsonValue& v) { return read_throttle(v, &q.throttle.emplace()); }},
     {"aging", "duration",
      [](QueueSettings& q, const JsonValue& v) { return v.duration(&q.aging_ms.emplace(), 0, kAgingMaxMs); }},
+    {"when", "array", [](QueueSettings& q, const JsonValue& v) { return read_when(v, &q.when.emplace()); }},
     {"concurrency", "number",
      [](QueueSettings& q, const JsonValue& v) {
        return v.integer(&q.concurrency.emplace(), 1, kQueueConcurrencyMax);
@@ -270,6 +276,9 @@ std::span<const JsonField<JobSpec>> job_fields() {
 std::span<const JsonField<JobSpec>> scheduled_job_fields() {
   return std::span(kJobFields).first(std::size(kJobFields) - kOfJobAlone);
 }
+std::span<const JsonField<JobSpec>> subscribed_job_fields() {
+  return std::span(kJobFields).first(std::size(kJobFields) - 1);
+}
 std::span<const JsonField<ScheduleSpec>> schedule_fields() {
   return kScheduleFields;
 }
@@ -285,6 +294,21 @@ std::span<const JsonField<QueueSettings>> sink_queue_fields() {
 
 bool read_rate_limit(const JsonValue& v, Rate* rate) { return read_rate(v, rate, parse_rate_limit); }
 bool read_throttle(const JsonValue& v, Rate* rate) { return read_rate(v, rate, parse_throttle); }
+
+bool read_when(const JsonValue& v, std::vector<std::string>* when) {
+  if (!v.expect(JsonNode::Kind::array)) return false;
+  const size_t size = v.node().items.size();
+  if (size > kWhenMax) return v.fail("the array has " + std::to_string(size) + " items: at most " + std::to_string(kWhenMax) + " are allowed");
+  std::vector<std::string> read(size);
+  for (size_t i = 0; i < size; ++i) {
+    if (!v.item(i).name("condition", &read[i])) return false;
+    if (std::find(read.begin(), read.begin() + static_cast<ptrdiff_t>(i), read[i]) != read.begin() + static_cast<ptrdiff_t>(i)) {
+      return v.item(i).fail("condition " + read[i] + " is named twice");
+    }
+  }
+  *when = std::move(read);
+  return true;
+}
 
 bool read_backoff(const JsonValue& object, BackoffSpec* backoff) {
   if (!read_fields(object, {{kBackoffFields, *backoff}})) return false;
@@ -399,6 +423,22 @@ Result<ScheduleBackfill> parse_backfill(std::string_view body) {
   return backfill;
 }
 
+Result<Emit> parse_emit(std::string_view event, std::string_view body) {
+  static constexpr JsonField<Emit> kFields[] = {
+      {"payload", "any", [](Emit& e, const JsonValue& v) { return read_payload(v, &e.payload); }},
+      {"payload_base64", "string", [](Emit& e, const JsonValue& v) { return read_base64(v, &e.payload); }},
+      {"key", "string", [](Emit& e, const JsonValue& v) { return v.text(&e.key, kEventKeyMax); }},
+  };
+  Emit emit;
+  emit.event = event;
+  if (body.empty()) return emit;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    return read_fields(v, {{kFields, emit}}) && exclusive(v, "payload", "payload_base64");
+  }));
+  emit.fields = event_fields(emit.payload);
+  return emit;
+}
+
 namespace {
 template <class T>
 bool read_attempt(T& t, const JsonValue& v) {
@@ -433,6 +473,18 @@ Result<Remember> parse_checkpoint(JobId id, std::string_view body) {
     return read_fields(v, {{kCheckpointFields, checkpoint}}) && has(v, "attempt", kAttemptSays) && has(v, "checkpoint", "the next attempt gets it");
   }));
   return checkpoint;
+}
+
+Result<TellCondition> parse_condition(std::string_view name, std::string_view body) {
+  static constexpr JsonField<TellCondition> kFields[] = {
+      {"open", "bool", [](TellCondition& t, const JsonValue& v) { return v.boolean(&t.open); }},
+      {"why", "string", [](TellCondition& t, const JsonValue& v) { return v.text(&t.why, HF_REASON_MAX); }},
+      {"for", "duration", [](TellCondition& t, const JsonValue& v) { return v.duration(&t.for_ms, 1, kPauseMaxMs); }},
+  };
+  TellCondition tell;
+  tell.name = name;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) { return read_fields(v, {{kFields, tell}}) && has(v, "open", "it says whether the condition is open"); }));
+  return tell;
 }
 
 Result<SetLink> parse_link(std::string_view body) {

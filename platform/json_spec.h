@@ -16,6 +16,7 @@ namespace hf {
 // Tables for read_fields. A schedule says the fields of its jobs beside its own.
 std::span<const JsonField<JobSpec>> job_fields();
 std::span<const JsonField<JobSpec>> scheduled_job_fields();  // no time and no unique key
+std::span<const JsonField<JobSpec>> subscribed_job_fields();  // no time
 std::span<const JsonField<ScheduleSpec>> schedule_fields();
 std::span<const JsonField<BackoffSpec>> backoff_fields();
 std::span<const JsonField<QueueSettings>> queue_fields();
@@ -27,6 +28,7 @@ bool read_schedule(const JsonValue& object, ScheduleSpec* spec);
 bool read_backoff(const JsonValue& object, BackoffSpec* backoff);
 bool read_rate_limit(const JsonValue& text, Rate* rate);
 bool read_throttle(const JsonValue& text, Rate* rate);
+bool read_when(const JsonValue& names, std::vector<std::string>* when);  // of conditions; none: always open, whatever else says
 
 // Bodies of requests. HF_E_INVALID names the field, what was found and what is allowed.
 Result<Enqueue> parse_enqueue(std::string_view body);  // a job, or {"jobs": [job, ...]}
@@ -37,6 +39,8 @@ Result<QueuePause> parse_pause(std::string_view name, std::string_view body);  /
 Result<Progress> parse_progress(JobId id, std::string_view body);    // {"attempt": 1, "percent": 40, "note": "..."}
 Result<Remember> parse_checkpoint(JobId id, std::string_view body);  // {"attempt": 1, "checkpoint": "..."}
 Result<ScheduleBackfill> parse_backfill(std::string_view body);  // {"from": TIME, "to": TIME}
+Result<Emit> parse_emit(std::string_view event, std::string_view body);  // {"payload": any, "key": "..."}; it may be empty
+Result<TellCondition> parse_condition(std::string_view name, std::string_view body);  // {"open": true, "why": "...", "for": "10m"}
 Result<SetLink> parse_link(std::string_view body);  // {"link": "metered"}; null: as the configuration says
 Result<Backup> parse_backup(std::string_view body);  // {"path": "/absolute"}
 

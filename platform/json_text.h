@@ -13,8 +13,11 @@ namespace hf {
 class JsonObject;
 class JsonArray;
 
+struct JsonText { std::string text; };  // JSON already
+
 // One value as text. Numbers with a fraction are written so that they read back the same.
 std::string json_text(double number);
+inline std::string json_text(const JsonText& json) { return json.text; }
 inline std::string json_text(std::nullptr_t) { return "null"; }
 inline std::string json_text(std::string_view text) { return json_string(text); }
 inline std::string json_text(const char* text) { return json_string(text); }

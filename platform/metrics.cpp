@@ -142,6 +142,10 @@ void add_engine(Exposition& out, const Stats& stats) {
     out.metric("link_in_use", "gauge", "1 if it is the link that there is.");
     for (const BudgetInfo& budget : stats.budgets) out.sample(budget.in_force ? "1" : "0", {{"link", budget.spec.link}});
   }
+  if (!stats.conditions.empty()) {
+    out.metric("condition_open", "gauge", "1 if the condition is open, as it was said last; 0: closed, or nobody has said.");
+    for (const ConditionInfo& condition : stats.conditions) out.sample(condition.open ? "1" : "0", {{"condition", condition.spec.name}});
+  }
   if (stats.next_wake_wall_ms != 0) {
     out.metric("next_wake_timestamp_seconds", "gauge", "When something is due next.");
     out.sample(number(static_cast<double>(stats.next_wake_wall_ms) / 1000));

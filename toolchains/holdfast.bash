@@ -19,8 +19,8 @@ _holdfast() {
   if [[ -n $words ]]; then COMPREPLY=($(compgen -W "$words" -- "$cur")); return; fi
 
   if ((COMP_CWORD == 1)); then
-    words="serve simulate add list show why wait cancel progress retry rm edit schedule queue stats watch health clock next-wake metrics check
-      backup prune link end-safe-mode top bundle version completion --help --version"
+    words="serve simulate add list show why wait cancel progress retry rm edit schedule emit subscription queue stats watch health clock next-wake metrics check
+      backup prune condition link end-safe-mode top bundle version completion --help --version"
   else
     case $command in
       serve) words="--config --db --check $common" ;;
@@ -32,10 +32,24 @@ _holdfast() {
       progress) words="--attempt --percent --note --checkpoint $common" ;;
       retry) words="--all-dead $common" ;;
       edit) words="--payload --priority --delay --at --max-attempts --tags $common" ;;
+      emit) words="--key $common" ;;
+      subscription)
+        words=$common
+        if ((COMP_CWORD == 2)); then words="list show"; elif [[ $sub == show ]]; then words="$(_holdfast_names subscriptions) $common"; fi ;;
       watch) words="--queue --type --id $common" ;;
       backup) COMPREPLY=($(compgen -f -- "$cur")); return ;;
       completion) words="bash" ;;
       next-wake) words="--unix $common" ;;
+      condition)
+        if ((COMP_CWORD == 2)); then
+          words="list show set"
+        else
+          case $sub in
+            set) words="$(_holdfast_names conditions) open closed --for --reason $common" ;;
+            show) words="$(_holdfast_names conditions) $common" ;;
+            *) words=$common ;;
+          esac
+        fi ;;
       link)
         words=$common
         if ((COMP_CWORD == 2)); then words="show set up"; elif [[ $sub == set ]]; then words="metered unmetered --default $common"; fi ;;
@@ -62,7 +76,7 @@ _holdfast() {
           case $sub in
             pause) words="--reason --for --until $(_holdfast_names queues) $common" ;;
             resume|drain) words="$(_holdfast_names queues) $common" ;;
-            set) words="$(_holdfast_names queues) concurrency= rate_limit= throttle= key_concurrency= key_rate_limit= key_throttle= order= aging= fair= slack= windows= tz= $common" ;;
+            set) words="$(_holdfast_names queues) concurrency= rate_limit= throttle= key_concurrency= key_rate_limit= key_throttle= order= aging= fair= slack= windows= tz= when= $common" ;;
             *) words=$common ;;
           esac
         fi ;;

@@ -172,7 +172,8 @@ Result<BlockingPool::TaskId> BlockingPool::submit(std::function<void()> work,
   task.push_back({0, std::move(work), std::move(done)});
   const Lock lock(&shared_->mutex);
   if (!shared_->async) return Error{HF_E_NO_MEMORY, "the event loop has no descriptor left"};
-  const int threads = static_cast<int>(shared_->workers.size());
+  // One that has just ended, and is not joined yet, takes no task.
+  const int threads = static_cast<int>(std::count_if(shared_->workers.begin(), shared_->workers.end(), [](const auto& worker) { return !worker->ended; }));
   if (!options_.wait_for_hung && shared_->hung >= options_.max_threads)
     return Error{HF_E_BUSY, "all " + std::to_string(options_.max_threads) + " threads hang"};
   if (shared_->waiting.size() >= options_.max_waiting)

@@ -113,7 +113,8 @@
   F(hf_handler_options, rate_limit, 112) \
   F(hf_handler_options, throttle, 120) \
   F(hf_handler_options, heartbeat_ms, 128) \
-  S(hf_handler_options, 136) \
+  F(hf_handler_options, when, 136) \
+  S(hf_handler_options, 144) \
   F(hf_schedule_spec, struct_size, 0) \
   F(hf_schedule_spec, name, 8) \
   F(hf_schedule_spec, cron, 16) \
@@ -135,6 +136,15 @@
   F(hf_schedule_options, pause_after_failures, 64) \
   F(hf_schedule_options, slack_ms, 72) \
   S(hf_schedule_options, 80) \
+  F(hf_subscription_spec, struct_size, 0) \
+  F(hf_subscription_spec, name, 8) \
+  F(hf_subscription_spec, event, 16) \
+  F(hf_subscription_spec, filter, 24) \
+  F(hf_subscription_spec, job, 32) \
+  S(hf_subscription_spec, 40) \
+  F(hf_emit_options, struct_size, 0) \
+  F(hf_emit_options, key, 8) \
+  S(hf_emit_options, 16) \
   F(hf_queue_settings, struct_size, 0) \
   F(hf_queue_settings, concurrency, 8) \
   F(hf_queue_settings, slack_ms, 16) \
@@ -148,7 +158,13 @@
   F(hf_queue_settings, key_concurrency, 80) \
   F(hf_queue_settings, order, 84) \
   F(hf_queue_settings, fair, 88) \
-  S(hf_queue_settings, 96) \
+  F(hf_queue_settings, when, 96) \
+  S(hf_queue_settings, 104) \
+  F(hf_condition_options, struct_size, 0) \
+  F(hf_condition_options, every_ms, 8) \
+  F(hf_condition_options, timeout_ms, 16) \
+  F(hf_condition_options, initially_open, 24) \
+  S(hf_condition_options, 32) \
   F(hf_stats_info, struct_size, 0) \
   F(hf_stats_info, pending, 8) \
   F(hf_stats_info, running, 16) \
@@ -219,15 +235,21 @@ static void inits(void) {
   hf_list_query query = HF_LIST_QUERY_INIT;
   hf_handler_options handler = HF_HANDLER_OPTIONS_INIT;
   hf_schedule_spec schedule = HF_SCHEDULE_SPEC_INIT;
+  hf_subscription_spec subscription = HF_SUBSCRIPTION_SPEC_INIT;
+  hf_emit_options emit = HF_EMIT_OPTIONS_INIT;
   hf_queue_settings queue = HF_QUEUE_SETTINGS_INIT;
+  hf_condition_options condition = HF_CONDITION_OPTIONS_INIT;
   hf_stats_info stats = HF_STATS_INFO_INIT;
   hf_serve_options serve = HF_SERVE_OPTIONS_INIT;
   check(options.struct_size == sizeof options && options.log_user == NULL, "HF_OPTIONS_INIT");
   check(job.struct_size == sizeof job && job.tags == NULL && job.backoff.list_len == 0, "HF_JOB_SPEC_INIT");
   check(info.struct_size == sizeof info && info.owned_ == NULL && info.result_len == 0, "HF_JOB_INFO_INIT");
   check(query.struct_size == sizeof query && query.state == -1 && query.after == 0, "HF_LIST_QUERY_INIT");
+  check(condition.struct_size == sizeof condition && condition.initially_open == 0, "HF_CONDITION_OPTIONS_INIT");
   check(handler.struct_size == sizeof handler && handler.sink == NULL, "HF_HANDLER_OPTIONS_INIT");
   check(schedule.struct_size == sizeof schedule && schedule.job.struct_size == sizeof job, "HF_SCHEDULE_SPEC_INIT");
+  check(subscription.struct_size == sizeof subscription && subscription.job == NULL, "HF_SUBSCRIPTION_SPEC_INIT");
+  check(emit.struct_size == sizeof emit && emit.key == NULL, "HF_EMIT_OPTIONS_INIT");
   check(queue.struct_size == sizeof queue && queue.order == HF_ORDER_DEFAULT && queue.fair == 0, "HF_QUEUE_SETTINGS_INIT");
   check(stats.struct_size == sizeof stats && stats.clock_trusted == 0, "HF_STATS_INFO_INIT");
   check(serve.struct_size == sizeof serve && serve.open_view == 0, "HF_SERVE_OPTIONS_INIT");

@@ -257,3 +257,38 @@ TEST_CASE_FIXTURE(WrapperFixture, "a checkpoint of an attempt is there for the n
   CHECK(wait_final(engine->enqueue({.type = "count"})).result == "half");
   CHECK(code_of([&] { engine->on("bad", [](Job) {}, {.timeout = 1s, .heartbeat = 2s}); }) == HF_E_INVALID);
 }
+
+TEST_CASE_FIXTURE(WrapperFixture, "events start the jobs of those who subscribed") {
+  engine->subscribe({.name = "all", .event = "door.opened", .job = {.type = "x"}});
+  engine->subscribe({.name = "three", .event = "door.opened", .filter = R"({"door": 3})", .job = {.type = "y", .payload = "mine", .priority = 2}});
+  const auto ids = engine->emit("door.opened", R"({"door": 3})", "key");
+  REQUIRE(ids.size() == 2);
+  CHECK(engine->job(ids[0]).payload == R"({"door": 3})");
+  CHECK(engine->job(ids[1]).payload == "mine");
+  CHECK(engine->job(ids[1]).priority == 2);
+  CHECK(engine->emit("door.opened", R"({"door": 3})", "key") == ids);
+  CHECK(engine->emit("door.opened").size() == 1);
+  engine->unsubscribe("all");
+  CHECK(engine->emit("door.opened").empty());
+  CHECK(code_of([&] { engine->unsubscribe("all"); }) == HF_E_NOT_FOUND);
+  CHECK(code_of([&] { engine->subscribe({.name = "bad", .event = "e", .filter = "[]", .job = {.type = "x"}}); }) == HF_E_INVALID);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "a condition is a function, or is told") {
+  std::atomic<int> open{0};
+  engine->condition("cool", [&]() -> ConditionAnswer {
+    if (open == 0) throw std::runtime_error("no sensor");
+    return {open == 2, "it is 41 C"};
+  }, {.every = 1s});
+  engine->told_condition("door", true);
+  engine->on("x", [](Job) {}, {.when = "cool,door"});
+  engine->start();
+  const JobId id = engine->enqueue({.type = "x"});
+  open = 2;
+  CHECK(wait_final(id).state == State::completed);
+  engine->tell_condition("door", false, "it rains", 1h);
+  engine->set_queue("default", {.when = "cool"});
+  CHECK(code_of([&] { engine->tell_condition("cool", true); }) == HF_E_CONFLICT);
+  engine->remove_condition("door");
+  CHECK(code_of([&] { engine->remove_condition("door"); }) == HF_E_NOT_FOUND);
+}

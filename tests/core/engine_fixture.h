@@ -63,6 +63,7 @@ class EngineFixture {
     path = copy;
     started.clear();
     stopped.clear();
+    questions.clear();
   }
   // A power cut and `off_ms` without power; the clock of the new boot begins near zero.
   void reboot(int64_t off_ms, bool trusted) {
@@ -100,6 +101,7 @@ class EngineFixture {
     for (Action& a : last.actions) {
       if (auto* start = std::get_if<StartRun>(&a)) started.push_back(*start);
       if (auto* stop = std::get_if<StopRun>(&a)) stopped.push_back(*stop);
+      if (auto* ask = std::get_if<AskCondition>(&a)) questions.push_back(*ask);
     }
     return replies;
   }
@@ -209,6 +211,7 @@ class EngineFixture {
   Tick last;
   std::vector<StartRun> started;
   std::vector<StopRun> stopped;
+  std::vector<AskCondition> questions;
   int crashes = 0;
 };
 

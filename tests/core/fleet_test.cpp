@@ -82,11 +82,12 @@ class Fleet {
   Budgets budgets_{*store_};
   Losses losses_{*store_};
   Sequences sequences_{*store_};
+  Conditions conditions_{{}};
   Random random_{1};
   Limits limits_ = resolve({}).value();
   Stats stats_;
   std::string key_prefix_ = "gw-1-";
-  Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, rates_, random_, limits_, stats_, key_prefix_, plain_callback_text};
+  Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, rates_, conditions_, random_, limits_, stats_, key_prefix_, plain_callback_text};
   Jobs jobs_{turn_};
 };
 

@@ -75,7 +75,14 @@ http 400 'must be absolute' $at/v1/backup -d '{"path":"copy.db"}'
 http 200 '"deleted":' -X POST $at/v1/prune
 http 200 '{}' -X POST $at/v1/safe-mode/end
 http 200 '{}' -X POST $at/v1/link/up
-http 501 'later version' -X POST $at/v1/events/door-opened -d '{}'
+http 201 '^\{"ids":\[\]\}$' -X POST $at/v1/events/door.opened -d '{"payload":{"door":3},"key":"k"}'
+http 201 '^\{"ids":\[\]\}$' -X POST $at/v1/events/door.opened
+http 400 'event name' -X POST $at/v1/events/door%20opened
+http 400 'unknown key; did you mean \\"payload\\"' $at/v1/events/door.opened -d '{"paylod":1}'
+http 400 'exclude each other' $at/v1/events/door.opened -d '{"payload":1,"payload_base64":"aGk="}'
+http 400 'at most 63 are allowed' $at/v1/events/door.opened -d "{\"key\":\"$(printf 'k%.0s' $(seq 64))\"}"
+http 200 '^\{"subscriptions":\[\]\}$' $at/v1/subscriptions
+http 404 'there is no subscription \\"none\\"' $at/v1/subscriptions/none
 api -N "$at/v1/watch?type=echo" >"$work/watched" & watcher=$!
 until_true grep -q '^: watching' "$work/watched"
 http 201 '' $at/v1/jobs -d '{"type":"echo"}'

@@ -94,7 +94,7 @@ class Others(Documents):
         for path in glob.glob(os.path.join(SOURCE, "examples", "config", "*.json")):
             with self.subTest(path=path):
                 self.check(read(path))
-        for document in ("docs/delivery.md", "docs/exec.md", "docs/reference.md"):
+        for document in ("docs/conditions.md", "docs/delivery.md", "docs/exec.md", "docs/reference.md"):
             for block in blocks(document, "json"):
                 with self.subTest(document=document, block=block):
                     # Programs that a configuration names have to be there.

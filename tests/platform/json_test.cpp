@@ -333,3 +333,28 @@ TEST_CASE("errors carry their code") {
   CHECK(error_json({HF_E_NOT_FOUND, "there is no job 7"}) ==
         R"({"error":{"code":"not_found","message":"there is no job 7"}})");
 }
+
+TEST_CASE("a subscription: its filter as it was said, its job, and nothing of a payload for who may only look") {
+  SubscriptionInfo info;
+  info.spec.name = "on-door";
+  info.spec.event = "door.opened";
+  info.spec.filter = {{"door", "3"}, {"who", "\"anna\""}, {"badge", "null"}};
+  info.spec.job.type = "report";
+  info.spec.job.delay_ms = 5000;
+  info.spec.job.unique_key = "k";
+  info.spec.job.unique_for_ms = 60000;
+  info.spec.job.on_conflict = OnConflict::debounce;
+  info.spec.job.debounce_max_ms = 90000;
+  info.matched = 7;
+  const std::string job = R"("type":"report","queue":"default",)";
+  const std::string rest = R"("delay":"5s","unique_key":"k","unique_for":"1m","on_conflict":"debounce","debounce_max":"90s","matched":7})";
+  const std::string head = R"({"name":"on-door","event":"door.opened","filter":{"door":3,"who":"anna","badge":null},)";
+  CHECK(subscription_json(info, Sight::all) == head + job + rest);
+  info.spec.own_payload = true;
+  CHECK(subscription_json(info, Sight::all) == head + job + R"("payload":"",)" + rest);
+  info.spec.job.payload = "secret";
+  info.spec.job.tags = "secret";
+  CHECK(subscription_json(info, Sight::all) == head + job + R"("tags":"secret","payload":"secret",)" + rest);
+  CHECK(subscription_json(info, Sight::outline) == head + job + rest);
+  CHECK(subscriptions_json({}, Sight::all) == R"({"subscriptions":[]})");
+}

@@ -10,7 +10,7 @@
 
 namespace hf::sim {
 
-enum class Event { user, ended, fault, trust, reach, room };
+enum class Event { user, ended, fault, trust, reach, room, said };
 
 class Agenda {
  public:

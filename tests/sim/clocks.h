@@ -76,10 +76,10 @@ class Clocks {
     for (size_t i = 0; i < ops.size(); ++i) {
       if (const auto* stats = std::get_if<Stats>(&replies[i])) wrong = check_elapsed(stats->clock.elapsed_ms);
       const auto* ids = std::get_if<std::vector<JobId>>(&replies[i]);
-      const auto* added = std::get_if<Enqueue>(&ops[i]);
-      for (size_t n = 0; added != nullptr && ids != nullptr && n < ids->size(); ++n) {
-        if (added->specs[n].unique_key.empty()) plain_.insert((*ids)[n]);
-        waits((*ids)[n], added->specs[n].delay_ms, true);
+      const std::vector<JobSpec> added = added_by(ops[i]);
+      for (size_t n = 0; n < added.size() && ids != nullptr; ++n) {
+        if (added[n].unique_key.empty()) plain_.insert((*ids)[n]);
+        waits((*ids)[n], added[n].delay_ms, true);
       }
     }
     for (const Action& a : tick.actions) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/callbacks.h"
+#include "workload.h"
 
 namespace hf::sim {
 
@@ -30,9 +31,8 @@ void Ledger::offer(const JobSpec& spec, Doubt& doubt) { doubt.tags.insert(spec.t
 
 void Ledger::in_doubt(const std::vector<Op>& ops) {
   for (const Op& op : ops) {
-    if (auto* e = std::get_if<Enqueue>(&op)) {
-      for (const JobSpec& s : e->specs) offer(s, doubt_);
-    } else if (auto* put = std::get_if<SchedulePut>(&op)) {
+    for (const JobSpec& s : added_by(op)) offer(s, doubt_);
+    if (auto* put = std::get_if<SchedulePut>(&op)) {
       offer(put->spec.job, doubt_);
     } else if (auto* end = std::get_if<RunEnded>(&op)) {
       doubt_.ended.insert(end->id);
@@ -74,11 +74,11 @@ void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& rep
     learn(ops[i], replies[i], tick);
     if (std::holds_alternative<Error>(replies[i])) continue;
     waited |= std::holds_alternative<Remove>(ops[i]) || std::holds_alternative<Retry>(ops[i]) || std::holds_alternative<Edit>(ops[i]);
-    if (auto* e = std::get_if<Enqueue>(&ops[i])) {
+    if (const std::vector<JobSpec> specs = added_by(ops[i]); !specs.empty()) {
       auto& ids = std::get<std::vector<JobId>>(replies[i]);
       for (size_t n = 0; n < ids.size(); ++n) {
         bool made = std::any_of(tick.feed.begin(), tick.feed.end(), [&](const Transition& t) { return t.change == Change::enqueued && t.id == ids[n]; });
-        waited |= made && e->specs[n].durability == Durability::sync;
+        waited |= made && specs[n].durability == Durability::sync;
       }
     }
   }
@@ -87,11 +87,11 @@ void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& rep
 
 void Ledger::learn(const Op& op, const Reply& reply, const Tick& tick) {
   if (std::holds_alternative<Error>(reply)) return;
-  if (auto* e = std::get_if<Enqueue>(&op)) {
+  if (const std::vector<JobSpec> specs = added_by(op); !specs.empty()) {
     auto& ids = std::get<std::vector<JobId>>(reply);
-    if (ids.size() != e->specs.size()) throw Violation{"an enqueue of " + std::to_string(e->specs.size()) + " gave " + std::to_string(ids.size()) + " ids"};
+    if (ids.size() != specs.size()) throw Violation{"an enqueue of " + std::to_string(specs.size()) + " gave " + std::to_string(ids.size()) + " ids"};
     for (size_t i = 0; i < ids.size(); ++i) {
-      const JobSpec& spec = e->specs[i];
+      const JobSpec& spec = specs[i];
       auto it = jobs_.find(ids[i]);
       if (it == jobs_.end()) violated(ids[i], "was acknowledged and is not in the feed");
       if (gone_.count(ids[i]) != 0) violated(ids[i], "was acknowledged, and it had been removed");

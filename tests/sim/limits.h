@@ -8,13 +8,17 @@
 #include <vector>
 
 #include "core/requests.h"
+#include "workload.h"
 
 namespace hf::sim {
 
 class RunLimits {
  public:
   // What a freshly opened engine has. Runs that go on in the process are in use.
-  void opened(const std::vector<JobInfo>& there) {
+  void opened(const std::vector<JobInfo>& there, bool same_process) {
+    answers_.erase(kAsked);
+    asked_ = 0;
+    if (!same_process) answers_.clear();
     std::set<JobId> goes_on;
     for (const JobInfo& job : there) {
       keys_[job.id] = job.concurrency_key;
@@ -30,7 +34,8 @@ class RunLimits {
   }
 
   // No run begins beyond a limit, and the settings of queues are what was asked for. "" if all is well.
-  std::string check(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick) {
+  std::string check(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick, int64_t now_ms) {
+    now_ms_ = now_ms;
     for (size_t i = 0; i < ops.size(); ++i) {
       if (const std::string wrong = learn(ops[i], replies[i]); !wrong.empty()) return wrong;
     }
@@ -39,6 +44,12 @@ class RunLimits {
       const auto* start = std::get_if<StartRun>(&action);
       if (start == nullptr) continue;
       for (const RunJob& job : start->jobs) begun[job.id] = {delivers(*start) ? start->runner : job.queue, start->runner, key_of(*start, job), job.run};
+    }
+    for (const Action& action : tick.actions) {
+      const auto* ask = std::get_if<AskCondition>(&action);
+      if (ask == nullptr) continue;
+      if (ask->name != kAsked) return "condition " + ask->name + " is asked, and it is told";
+      asked_ = ask->number;
     }
     for (const Transition& t : tick.feed) {
       if (t.change >= Change::completed && t.change <= Change::handed_back) running_.erase(t.id);
@@ -86,16 +97,20 @@ class RunLimits {
 
   std::string learn(const Op& op, const Reply& reply) {
     if (std::holds_alternative<Error>(reply)) return "";
-    if (const auto* add = std::get_if<Enqueue>(&op)) {
+    if (const std::vector<JobSpec> specs = added_by(op); !specs.empty()) {
       // One that is there already keeps its key.
       const auto& ids = std::get<std::vector<JobId>>(reply);
-      for (size_t n = 0; n < ids.size(); ++n) keys_.emplace(ids[n], add->specs[n].concurrency_key);
+      for (size_t n = 0; n < ids.size(); ++n) keys_.emplace(ids[n], specs[n].concurrency_key);
+    } else if (const auto* tell = std::get_if<TellCondition>(&op)) {
+      if (tell->number != 0 && tell->number != asked_) return "";  // of an engine that is gone
+      answers_[tell->name] = {tell->open, tell->number != 0 ? now_ms_ + kAskedEveryMs : tell->for_ms != 0 ? now_ms_ + tell->for_ms : kNever};
+      if (tell->number != 0) asked_ = 0;
     } else if (const auto* end = std::get_if<RunEnded>(&op)) {
       for (const auto& [id, spec] : end->children) keys_.emplace(id, spec.concurrency_key);
     } else if (const auto* limits = std::get_if<SetLimits>(&op)) {
       concurrency_ = limits->limits.concurrency;
     } else if (const auto* runner = std::get_if<SetRunner>(&op)) {
-      handlers_[runner->spec.name] = runner->spec.concurrency;
+      handlers_[runner->spec.name] = runner->spec;
     } else if (const auto* set = std::get_if<QueueSet>(&op)) {
       set_[set->name] = set->settings;
     } else if (std::holds_alternative<QueueList>(op)) {
@@ -134,13 +149,30 @@ class RunLimits {
     const auto handler = handlers_.find(run.handler);
     if (handler == handlers_.end()) return "a run of handler " + run.handler + ", which there is not";
     const auto batches = static_cast<int64_t>(of_handler.size()), all = static_cast<int64_t>(of_engine.size());
-    if (handler->second != 0 && batches > handler->second) return too_many("handler " + run.handler, batches, handler->second);
+    const int at_once = handler->second.concurrency;
+    if (at_once != 0 && batches > at_once) return too_many("handler " + run.handler, batches, at_once);
+    for (const auto& when : {settings.when.value_or(std::vector<std::string>()), handler->second.when}) {
+      for (const std::string& name : when) {
+        if (!open(name)) return "a run of handler " + run.handler + " in queue " + run.queue + " while condition " + name + " is not open";
+      }
+    }
     return all > concurrency_ ? too_many("the engine", all, concurrency_) : "";
   }
 
   std::map<JobId, Running> running_;
   std::map<JobId, std::string> keys_;
-  std::map<std::string, int> handlers_;               // by name: how many at once; 0: no limit
+  struct Answer {
+    bool open;
+    int64_t until_ms;
+  };
+  bool open(const std::string& name) const {
+    const auto it = answers_.find(name);
+    return it != answers_.end() && now_ms_ < it->second.until_ms ? it->second.open : name == kTold;
+  }
+  std::map<std::string, Answer> answers_;
+  uint64_t asked_ = 0;
+  int64_t now_ms_ = 0;
+  std::map<std::string, RunnerSpec> handlers_;
   std::map<std::string, QueueSettings> set_, settings_;  // what people set; what is in force
   std::map<std::string, std::vector<QueueSettings>> doubted_;  // set in turns that failed
   int64_t concurrency_ = 0;

@@ -3,6 +3,7 @@
 
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/budget.h"
@@ -20,13 +21,45 @@ inline constexpr Rate kPace = {4, 4000, 3};
 inline constexpr const char* kPacedQueue = "q1";  // the queue whose keys' runs may begin so fast
 inline constexpr Rate kKeyPace = {3, 6000, 2};
 
+inline constexpr const char* kAsked = "cool";     // the condition that handler "b" waits for
+inline constexpr const char* kTold = "door";       // ... that queues may wait for
+inline constexpr int64_t kAskedEveryMs = 5000;
+
+inline std::vector<SubscriptionSpec> subscriptions() {
+  std::vector<SubscriptionSpec> all;
+  for (const auto& [name, type] : {std::pair("every-event", "a"), std::pair("some-events", "c")}) {
+    SubscriptionSpec s;
+    s.name = s.job.tags = name;
+    s.event = "e";
+    s.job.type = type;
+    all.push_back(s);
+  }
+  all.back().filter = {{"some", "true"}};
+  return all;
+}
+// What it puts in if it is done, besides what schedules and runs do.
+inline std::vector<JobSpec> added_by(const Op& op) {
+  if (const auto* add = std::get_if<Enqueue>(&op)) return add->specs;
+  std::vector<JobSpec> specs;
+  const auto* emit = std::get_if<Emit>(&op);
+  if (emit == nullptr) return specs;
+  for (const SubscriptionSpec& s : subscriptions()) {
+    if (s.filter.empty() || s.filter == emit->fields) specs.push_back(s.job);
+    if (!specs.empty() && !emit->key.empty()) specs.back().unique_key = s.name + "/" + emit->key;
+  }
+  return specs;
+}
+
 inline RunnerSpec handler(const std::string& type) {
   RunnerSpec r;
   r.name = type;
   r.policy.max_attempts = kMaxAttempts;
   r.policy.timeout_ms = 20000;
   r.policy.backoff.max_ms = 5000;
-  if (type == "b") r.concurrency = 2;
+  if (type == "b") {
+    r.concurrency = 2;
+    r.when = {kAsked};
+  }
   if (type == kPaced) r.rates.rate_limit = kPace;
   if (type == "c") r.sink = "s";
   return r;
@@ -54,6 +87,14 @@ inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
   QueueSettings keys;
   keys.key_rate_limit = kKeyPace;
   ops.push_back(SetQueueDefaults{kPacedQueue, keys});
+  ConditionSpec cool, door;
+  cool.name = kAsked;
+  cool.every_ms = kAskedEveryMs;
+  door.name = kTold;
+  door.told = door.initially = true;
+  ops.push_back(SetCondition{cool});
+  ops.push_back(SetCondition{door});
+  for (const SubscriptionSpec& s : subscriptions()) ops.push_back(SetSubscription{s});
   ops.push_back(QueueList{});  // what is in force: RunLimits
   ops.push_back(SetDispatch{dispatch});
   return ops;
@@ -93,7 +134,7 @@ class Workload {
 
   // A verb or some, of which the jobs may know nothing.
   std::vector<Op> verbs(const Ledger& ledger) {
-    switch (below(12)) {
+    switch (below(14)) {
       case 0: return {Cancel{any_job(ledger)}};
       case 1: return {Retry{any_job(ledger)}};
       case 2: return {Remove{any_job(ledger)}};
@@ -124,7 +165,19 @@ class Workload {
         if (one_in(3)) s.order = QueueOrder::lifo;
         if (one_in(2)) s.aging_ms = any(std::vector<int64_t>{0, 1000, 60000});
         if (one_in(2)) s.fair = !one_in(3);
+        if (one_in(4)) s.when = {std::vector<std::string>{one_in(3) ? kAsked : kTold}};
         return {QueueSet{queue, s}, QueueList{}};
+      }
+      case 12: {
+        TellCondition door{kTold, one_in(2)};
+        if (one_in(2)) door.for_ms = random_.between(1, 30000);
+        return {door};
+      }
+      case 13: {
+        Emit e{"e", std::string(below(200), 'e')};
+        if (one_in(2)) e.fields = {{"some", "true"}};
+        if (one_in(3)) e.key = "k" + std::to_string(below(4));
+        return {e};
       }
       case 8: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
       case 9: {

@@ -143,7 +143,7 @@ class World {
       before = page->next;
       if (before == 0) {
         ledger_.reconcile(all, loss, room_ != Room::none);
-        run_limits_.opened(all);
+        run_limits_.opened(all, loss == Loss::turn);
         loss = Loss::turn;  // what follows is another loss
       }
       learn(ops, replies, tick);
@@ -283,7 +283,7 @@ class World {
     for (const Transition& t : tick.feed) note(t);
     ledger_.committed(ops, replies, tick);
     all_well(clocks_.check(ops, replies, tick));
-    all_well(run_limits_.check(ops, replies, tick));
+    all_well(run_limits_.check(ops, replies, tick, clock()));
     learned_at_ = clock();
     for (size_t i = 0; i < ops.size(); ++i) {
       auto* end = std::get_if<RunEnded>(&ops[i]);
@@ -313,6 +313,10 @@ class World {
     for (Action& a : tick.actions) {
       if (auto* start = std::get_if<StartRun>(&a)) begin(*start);
       if (auto* stop = std::get_if<StopRun>(&a)) stop_run(*stop);
+      if (auto* ask = std::get_if<AskCondition>(&a)) {
+        questions_.push_back({ask->name, healing_ || one_in(2), "", 0, ask->number});
+        at(clock() + static_cast<int64_t>(below(one_in(10) ? 20000 : 100)), Event::said, questions_.size() - 1);
+      }
     }
     int64_t wake = tick.next_wake_boot_ms;
     if (tick.next_wake_wall_ms != kNever) wake = std::min(wake, clocks_.now().boot_ms + tick.next_wake_wall_ms - clocks_.now().wall_ms);
@@ -502,6 +506,7 @@ class World {
         case Event::trust: trust(); break;
         case Event::reach: peer_.reachable = true; break;
         case Event::room: room_again(); break;
+        case Event::said: turn({questions_[due.index]}); break;
       }
     }
     if (end > clock()) clocks_.pass(end - clock());
@@ -521,7 +526,7 @@ class World {
     trust();
     // A pause ends by itself, and what waits for it is run.
     for (const std::string& q : kQueues) turn({QueuePause{q, true, "heals", 60000}, QueueSet{q, {}}, QueueList{}});
-    turn({SetRunner{handler("b")}});
+    turn({SetRunner{handler("b")}, TellCondition{kTold, true}});
     turn({ScheduleRemove{"every"}, ScheduleRemove{"minute"}});
     for (int hours = 0; hours < 48; ++hours) {
       Stats s = std::get<Stats>(turn({GetStats{}}).front());
@@ -570,19 +575,16 @@ class World {
   int last_code_ = HF_OK;
   std::string last_error_;
   int64_t reopen_wait_ms_ = 0;
-  bool healing_ = false;
-  bool dispatch_ = true, opening_ = false;
-
+  bool healing_ = false, dispatch_ = true, opening_ = false;
   std::map<JobId, Live> live_;
   std::set<std::pair<JobId, uint64_t>> doubted_;  // told in a turn that failed
+  std::vector<TellCondition> questions_;  // and what is said to them
   std::vector<std::vector<RunEnded>> ends_;
   std::map<std::pair<JobId, uint64_t>, size_t> end_of_;
   std::set<std::tuple<int, JobId, uint64_t>> numbers_, told_;
-
   std::vector<Op> in_flight_;
   EngineOptions used_options_;
   Trouble trouble_{plan_, [this] { return clock(); }};
-
   Agenda agenda_;
   int64_t wake_at_ = kNever;
   int idle_ = 0, asked_ = 0;

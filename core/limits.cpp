@@ -1,0 +1,58 @@
+// What the settings of an engine and of its runners may be.
+#include "core/conditions.h"
+#include "core/engine.h"
+#include "core/names.h"
+#include "core/units.h"
+
+namespace hf {
+
+Result<Limits> resolve(const Limits& given) {
+  Limits l = given;
+  auto fill = [](int64_t& field, int64_t value) { if (field == 0) field = value; };
+  if (l.concurrency == 0) l.concurrency = 64;
+  fill(l.max_payload, HF_DEFAULT_MAX_PAYLOAD);
+  fill(l.max_jobs, HF_DEFAULT_MAX_JOBS);
+  fill(l.max_bytes, HF_DEFAULT_MAX_BYTES);
+  fill(l.keep_completed_ms, 24LL * 3600 * 1000);
+  fill(l.keep_dead_ms, 30LL * 86400 * 1000);
+  fill(l.keep_completed_count, 100000);
+  fill(l.keep_dead_count, 10000);
+  fill(l.ballast, HF_DEFAULT_BALLAST);
+  fill(l.crash_loop, 5);
+  HF_TRY(check_range("concurrency", l.concurrency, 1, 10000));
+  HF_TRY(check_range("max_payload", l.max_payload, 1, 16LL << 20));
+  HF_TRY(check_range("max_jobs", l.max_jobs, 1, 1LL << 40));
+  HF_TRY(check_range("max_bytes", l.max_bytes, 1LL << 20, 1LL << 50));
+  HF_TRY(check_range("keep_completed_ms", l.keep_completed_ms, -1, 100LL * 366 * 86400 * 1000));
+  HF_TRY(check_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
+  HF_TRY(check_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
+  HF_TRY(check_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
+  if (l.ballast != -1) HF_TRY(check_range("ballast", l.ballast, 256LL << 10, 1LL << 30));
+  HF_TRY(check_range("crash_loop", l.crash_loop, -1, 1000));
+  return l;
+}
+
+Status check_heartbeat(const RunnerSpec& r) {
+  if (r.heartbeat_ms == 0) return ok_status();
+  HF_TRY(check_duration("heartbeat", r.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs));
+  const int64_t timeout = resolve(Policy{}, r.policy).timeout_ms;
+  if (timeout < 0 || r.heartbeat_ms < timeout) return ok_status();
+  return Error{HF_E_INVALID, "heartbeat is " + format_duration(r.heartbeat_ms) + " and timeout " + format_duration(timeout) + "; heartbeat has to be shorter"};
+}
+
+Status validate(const RunnerSpec& r) {
+  HF_TRY(is_sink_queue(r.name) ? check_queue_name(r.name) : check_name("job type", r.name));
+  HF_TRY(check_sinks(r));
+  HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
+  HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));
+  HF_TRY(check_range("splay_ms", r.splay_ms, 0, kSplayMaxMs));
+  HF_TRY(check_range("newest_percent", r.newest_percent, 0, 100));
+  HF_TRY(check_range("batch.max_jobs", r.batch.max_jobs, 1, 10000));
+  HF_TRY(check_range("batch.max_bytes", r.batch.max_bytes, 0, 1LL << 30));
+  HF_TRY(check_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
+  HF_TRY(check_when(r.when));
+  HF_TRY(validate(r.policy));
+  return check_heartbeat(r);
+}
+
+}  // namespace hf
