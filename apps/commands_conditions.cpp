@@ -59,7 +59,7 @@ struct ShowCondition {
   }
 };
 
-struct SetCondition {
+struct SetConditionTo {
   std::string name, state, length, reason;
   void describe(CLI::App& app) {
     app.add_option("NAME", name, "one that is told (\"told\" in the configuration)")->required();
@@ -90,7 +90,7 @@ void add_condition_commands(CLI::App& app, Session& session) {
   condition->footer("Examples:\n  holdfast condition list\n  holdfast condition set door closed --reason 'it rains'");
   add_command<ListConditions>(*condition, session, "list", "all conditions");
   add_command<ShowCondition>(*condition, session, "show", "all about one condition");
-  add_command<SetCondition>(*condition, session, "set", "say whether one that is told is open");
+  add_command<SetConditionTo>(*condition, session, "set", "say whether one that is told is open");
 }
 
 }  // namespace hf

@@ -75,6 +75,7 @@ Status Conditions::tell(const TellCondition& tell, int64_t now_ms) {
       HF_TRY(check_duration("for", tell.for_ms, 1, kPauseMaxMs));
       answer.until_ms = now_ms + tell.for_ms;
     }
+    if (now_ms >= c.answer.until_ms) c.shown = false;  // what was said before was over, and nobody was woken up to say so
   }
   answered(c, std::move(answer));
   return ok_status();
@@ -162,8 +163,8 @@ Result<std::vector<ConditionInfo>> Conditions::list(const std::string& name, int
     info.known = known(c, now_ms);
     info.open = info.known ? open(c, now_ms) : c.answer.open;
     info.asking = c.asked != 0;
-    info.why = c.answer.why;
-    if (c.answer.said_ms != 0) {
+    if (c.answer.said_ms != 0 && !(c.spec.told && now_ms >= c.answer.until_ms)) {
+      info.why = c.answer.why;
       info.said_wall_ms = c.answer.said_ms + offset_ms;
       info.until_wall_ms = c.answer.until_ms == kNever ? 0 : c.answer.until_ms + offset_ms;
     }

@@ -14,9 +14,8 @@ namespace {
 constexpr int kGiveUp = 200;  // jobs that one turn ends without a run, here; the next turn follows at once
 }
 
-bool Dispatcher::runner_open(RunnerState& runner) {
-  return runner.present && runner.slot_free() && runner.breaker.lets(turn_.now_ms, runner.running) && opens_ms(runner) <= turn_.now_ms &&
-         conditions_open(runner.spec.when, condition_wake_ms_);
+bool Dispatcher::runner_free(RunnerState& runner) {
+  return runner.present && runner.slot_free() && runner.breaker.lets(turn_.now_ms, runner.running) && opens_ms(runner) <= turn_.now_ms;
 }
 
 // Asked last of all gates: an answer costs a look at the world.
@@ -98,7 +97,7 @@ void Dispatcher::claim_all() {
   look_at_conditions();
   let_go();
   lanes.activate_due(turn_.now_ms);
-  const bool others_wait = turn_.room != Room::enough || (!turn_.suspects.empty() && claim_alone());
+  others_wait_ = turn_.room != Room::enough || (!turn_.suspects.empty() && claim_alone());
   for (Queue* queue : asked_again_) lanes.join(*queue);
   asked_again_.clear();
   // One claim a queue in turn, so that a full queue cannot keep the engine's slots from a quiet one.
@@ -111,7 +110,7 @@ void Dispatcher::claim_all() {
     if (!may_go_on()) break;  // it is the first one of the next turn
     lanes.leave_ring();
     if (!queue->open()) continue;
-    if (others_wait && !queue->sink) {
+    if (others_wait_ && !queue->sink) {
       asked_again_.push_back(queue);
     } else if (claim_from(*queue)) {
       lanes.join(*queue);
@@ -125,13 +124,22 @@ bool Dispatcher::let_go() {
   const std::vector<RunnerState*>& waited_for = turn_.lanes.waited_for();
   for (size_t i = waited_for.size(); i-- > 0;) {
     RunnerState& runner = *waited_for[i];
-    // Nobody is asked for jobs that are gone, or cannot run.
-    const auto has_none = [](const Group* g) { return g->places.empty() || !g->queue->open(); };
-    if (!runner.spec.when.empty() && std::all_of(runner.waiting.begin(), runner.waiting.end(), has_none)) continue;
-    if (!runner_open(runner)) continue;
+    if (!runner_free(runner)) continue;
+    if (!runner.spec.when.empty()) {
+      // Nobody is asked for jobs that are gone, or cannot run.
+      const auto has_none = [this](const Group* group) { return has_none_for(*group); };
+      if (!may_go_on() || std::all_of(runner.waiting.begin(), runner.waiting.end(), has_none)) continue;
+      if (!conditions_open(runner.spec.when, condition_wake_ms_)) continue;
+    }
     for (int slots = runner.slots(); slots > 0 && !runner.waiting.empty(); --slots) turn_.lanes.let_go(runner), any = true;
   }
   return any;
+}
+
+bool Dispatcher::has_none_for(const Group& group) {
+  const Queue& queue = *group.queue;
+  if (!queue.open() || !queue.slot_free() || (others_wait_ && !queue.sink)) return true;
+  return std::none_of(group.places.begin(), group.places.end(), [this](const auto& place) { return budget_open(*place.second, place.second->window.front()); });
 }
 
 int Dispatcher::runs() const {
@@ -181,12 +189,12 @@ Dispatcher::Candidate Dispatcher::next_suspect() {
       continue;
     }
     if (!lane->runner->breaker.lets(turn_.now_ms, 0)) continue;
-    if (!conditions_open(lane->queue->when(), condition_wake_ms_) || !conditions_open(lane->runner->spec.when, condition_wake_ms_)) continue;
     if (turn_.running.find(id) != nullptr) continue;
     FullRow row = turn_.store.read(id, false);
     if (!row.found || row.job.state != State::pending || !is_suspect(decode_opts(row.job.opts))) {
       turn_.suspects.remove(id);  // cancelled, deleted, or retried by a person
-    } else if (const ReadyEntry entry{-row.job.priority, row.job.due_ms, id}; row.job.due_ms <= turn_.now_ms && budget_open(*lane, entry)) {
+    } else if (const ReadyEntry entry{-row.job.priority, row.job.due_ms, id}; row.job.due_ms <= turn_.now_ms && budget_open(*lane, entry) &&
+               conditions_open(lane->queue->when(), condition_wake_ms_) && conditions_open(lane->runner->spec.when, condition_wake_ms_)) {
       return {lane, entry};
     }
   }
@@ -211,11 +219,13 @@ Lane* Dispatcher::best_lane(Queue& queue) {
   Lane* best = nullptr;
   for (const std::unique_ptr<Group>& group : queue.groups) {
     if (group->places.empty()) continue;
-    if (!runner_open(*group->runner)) {
+    Lane* lane = nullptr;
+    if (!runner_free(*group->runner)) {
       turn_.lanes.wait_for(*group);
-      continue;
+    } else if (lane = first_of(*group, false); lane != nullptr && !conditions_open(group->runner->spec.when, condition_wake_ms_)) {
+      turn_.lanes.wait_for(*group);
+      lane = nullptr;
     }
-    Lane* lane = first_of(*group, false);
     if (lane != nullptr && (best == nullptr || *lane->place < *best->place)) best = lane;
   }
   return best;
@@ -485,8 +495,8 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     }
   }
   bool nothing_else = gates.empty();
-  for (const auto& when : {queue.when(), runner.spec.when}) {
-    for (Conditions::Closed& condition : turn_.conditions.closed(when, turn_.now_ms)) {
+  for (const auto* when : {&queue.when(), &runner.spec.when}) {
+    for (Conditions::Closed& condition : turn_.conditions.closed(*when, turn_.now_ms)) {
       nothing_else = nothing_else && condition.to_be_asked;
       closed("condition", std::move(condition.why), condition.may_open_ms == 0 ? 0 : turn_.wall_of(condition.may_open_ms));
     }

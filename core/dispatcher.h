@@ -44,7 +44,7 @@ class Dispatcher {
   };
   Candidate next_suspect();
   int runs() const;  // that could have ended the process: deliveries do not count
-  bool runner_open(RunnerState& runner);
+  bool runner_free(RunnerState& runner);  // but for its conditions
   int64_t opens_ms(Queue& queue);        // its rates
   int64_t opens_ms(RunnerState& runner);
   void began(Lane& lane);
@@ -55,6 +55,7 @@ class Dispatcher {
   // False: one of these conditions is not open, and it is time to look again at look_ms, which is made earlier.
   bool conditions_open(const std::vector<std::string>& when, int64_t& look_ms);
   void look_at_conditions();
+  bool has_none_for(const Group& group);  // a job that could begin now, but for what its runner waits for
   Lane* first_of(const Group& group, bool along);
   Lane* best_lane(Queue& queue);
   bool claim_from(Queue& queue);
@@ -67,6 +68,7 @@ class Dispatcher {
   const SafeMode& safe_mode_;
   bool on_ = false;
   std::vector<Queue*> asked_again_;  // at each claim: those that wait for a budget, a batch, or others
+  bool others_wait_ = false;          // for a suspect, or for room: all but deliveries
   std::vector<Queue*> held_;          // until something is said of a condition, or it is held_until_ms_
   int64_t held_until_ms_ = kNever;
   int give_up_left_ = 1;  // of this turn

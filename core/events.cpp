@@ -57,14 +57,14 @@ Result<std::vector<JobId>> Events::emit(const Emit& emit) {
   if (!emit.key.empty()) HF_TRY(text_fits("key", emit.key, kEventKeyMax));
   HF_TRY(payload_fits(emit.payload, turn_.limits));  // whoever subscribed
   std::vector<SubscriptionInfo*> matched;
-  size_t bytes = 0;
+  int64_t bytes = 0;
   for (auto& [name, info] : subscriptions_) {
     if (info.spec.event != emit.event || !matches(info.spec.filter, emit.fields)) continue;
     matched.push_back(&info);
-    bytes += (info.spec.own_payload ? info.spec.job.payload : emit.payload).size();
+    bytes += static_cast<int64_t>((info.spec.own_payload ? info.spec.job.payload : emit.payload).size());
   }
   if (bytes > kEmitBytesMax) {
-    return Error{HF_E_TOO_LARGE, std::to_string(matched.size()) + " subscriptions match, and their payloads have " + format_size(static_cast<int64_t>(bytes)) +
+    return Error{HF_E_TOO_LARGE, std::to_string(matched.size()) + " subscriptions match, and their payloads have " + format_size(bytes) +
                                      "; the limit is " + format_size(kEmitBytesMax) + " together"};
   }
   std::vector<JobSpec> specs;

@@ -17,7 +17,7 @@ inline constexpr size_t kEventKeyMax = HF_EVENT_KEY_MAX;  // "<subscription>/<ke
 static_assert(HF_NAME_MAX + 1 + kEventKeyMax <= HF_KEY_MAX);
 inline constexpr int64_t kEventKeyForMs = 24LL * 3600 * 1000;             // the same key starts no other job for so long, unless unique_for says otherwise
 inline constexpr size_t kFilterValueMax = 256;                            // bytes of one value
-inline constexpr size_t kEmitBytesMax = 16 << 20;                         // bytes that the payload has in all jobs of one event together
+inline constexpr int64_t kEmitBytesMax = 16 << 20;                        // bytes that the payload has in all jobs of one event together
 
 // HF_E_INVALID names the field. Without a unique_key of its job, unique_for is how long the key of an event counts.
 Status validate(const SubscriptionSpec& spec);

@@ -357,11 +357,25 @@ Status set_clock(Host& host, const Config& now, const Config* before) {
 
 // ---- the link
 
+// A link that a condition names is one that there may be: it has a budget of nothing.
+SetBudgets budgets_of(const Config& config) {
+  SetBudgets all = config.link.budgets;
+  std::set<std::string> known = {kLinkDefault, kLinkMetered, all.link};
+  for (const BudgetSpec& budget : all.budgets) known.insert(budget.link);
+  for (const ConditionConfig& condition : config.conditions) {
+    for (const std::string& link : condition.spec.links) {
+      if (known.insert(link).second) all.budgets.emplace_back().link = link;
+    }
+  }
+  return all;
+}
+
 Status set_link(Host& host, const Config& now, const Config* before) {
-  if (now.link == (before ? before->link : LinkConfig())) return ok_status();
-  if (now.link.file.empty()) return host.set_budgets(now.link.budgets);
+  const SetBudgets budgets = budgets_of(now);
+  if (now.link.file == (before ? before->link.file : "") && budgets == (before ? budgets_of(*before) : SetBudgets())) return ok_status();
+  if (now.link.file.empty()) return host.set_budgets(budgets);
   auto file = std::make_shared<LinkFile>(host, now.link.file);
-  HF_TRY(host.set_budgets(now.link.budgets, [file] { file->stop(); }));
+  HF_TRY(host.set_budgets(budgets, [file] { file->stop(); }));
   file->start();
   return ok_status();
 }

@@ -53,6 +53,7 @@ void FunctionProbe::looked(ProbeAnswer said) {
   task_ = 0;
   timer_->stop();
   std::exchange(answer_, nullptr)(std::move(said));
+  if (closed_) close();
 }
 
 void FunctionProbe::late() {
@@ -60,15 +61,20 @@ void FunctionProbe::late() {
   ProbeAnswer said;
   (void)guarded([&] { said.why = no_answer_; });
   std::exchange(answer_, nullptr)(std::move(said));
+  if (closed_) close();
 }
 
 void FunctionProbe::shutdown(std::function<void()> closed) {
-  if (task_ != 0) thread_->abandon(std::exchange(task_, 0));
+  closed_ = std::move(closed);
+  if (task_ == 0) close();  // else looked() or late() does
+}
+
+// In a callback of the timer or of the pool, which may end in it.
+void FunctionProbe::close() {
   timer_.reset();
   thread_.reset();
-  if (answer_) std::exchange(answer_, nullptr)({false, "replaced"});
-  const HandleCountPtr handles = handles_;  // `closed` may be the last to hold this
-  handles->when_none(std::move(closed));
+  const HandleCountPtr handles = handles_;  // `closed_` may be the last to hold this
+  handles->when_none(std::exchange(closed_, nullptr));
 }
 
 }  // namespace hf

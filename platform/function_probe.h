@@ -24,19 +24,20 @@ std::string still_looking_text(int64_t for_ms);
 // Made on any thread; else the loop's.
 class FunctionProbe : public Probe {
  public:
-  // `look` is called on a thread, and may be so until after `closed`: what it refers to has to outlive it, or be owned by it. It
+  // `look` is called on a thread; a call that is late may go on after `closed`: what it refers to has to outlive it, or be owned by it. It
   // is destroyed with the probe, or on that thread after its last call. What it throws closes the gate.
   FunctionProbe(uv_loop_t* loop, int64_t timeout_ms, std::function<ProbeAnswer()> look);
   // REQUIRES: shutdown() has called `closed`, or nothing was ever asked
   ~FunctionProbe() override = default;
 
   void ask(Answer answer) override;
-  // Does not wait for a call that hangs. Who is owed an answer gets one.
+  // Waits for a call that goes on, at most until it is late.
   void shutdown(std::function<void()> closed) override;
 
  private:
   void looked(ProbeAnswer said);
   void late();
+  void close();
 
   uv_loop_t* const loop_;
   const int64_t timeout_ms_;
@@ -49,6 +50,7 @@ class FunctionProbe : public Probe {
   BlockingPool::TaskId task_ = 0;  // 0: none, or it is late
   int64_t asked_ms_ = 0;           // boot: the last call began
   Answer answer_;                  // is owed
+  std::function<void()> closed_;   // of shutdown()
 };
 
 }  // namespace hf

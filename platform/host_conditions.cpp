@@ -14,9 +14,8 @@ Status Host::set_condition(const ConditionSpec& spec, std::shared_ptr<Probe> pro
     if (!state_->conditions.contains(spec.name) && state_->conditions.size() >= kConditionsMax) {
       return Error{HF_E_FULL, "there are " + std::to_string(kConditionsMax) + " conditions, which is the most"};
     }
-    State::Condition& condition = state_->conditions[spec.name];
-    std::swap(condition.probe, probe);
-    condition = {spec, std::move(condition.probe)};
+    State::Condition fresh{spec, std::move(probe)};
+    probe = std::exchange(state_->conditions[spec.name], std::move(fresh)).probe;
   }
   if (probe) state_->shut_down(std::move(probe));
   return tell(SetCondition{spec}, [](Request&) {});
@@ -67,6 +66,7 @@ Status Host::remove_subscription(const std::string& name) {
 void Host::State::ask_condition(const AskCondition& ask) {
   post([this, ask] {
     std::shared_ptr<Probe> probe;  // the one of this moment: none is asked after its shutdown
+    std::string name = patient([&] { return ask.name; });
     {
       std::lock_guard lock(mutex);
       const auto it = conditions.find(ask.name);
@@ -75,7 +75,7 @@ void Host::State::ask_condition(const AskCondition& ask) {
       if (std::exchange(it->second.asking, true)) return;
       probe = it->second.probe;
     }
-    const auto answer = [this, name = ask.name, asked = probe.get()](const ProbeAnswer& said) { condition_answered(name, asked, said); };
+    const auto answer = [this, name = std::move(name), asked = probe.get()](const ProbeAnswer& said) { condition_answered(name, asked, said); };
     if (!probe) return answer({false, "nobody is there to be asked"});
     if (!guarded([&] { probe->ask(answer); })) answer({false, "out of memory"});
   });

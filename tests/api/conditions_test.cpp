@@ -58,7 +58,7 @@ TEST_CASE_FIXTURE(ConditionsApi, "a function that returns something else closes;
   struct Hang {
     Signal entered, leave;
   };
-  auto* hang = new Hang;  // the call outlives the engine
+  static Hang hang;  // the call outlives the engine
   says = 7;
   REQUIRE(hf_condition(engine, "door", look, this, nullptr) == HF_OK);
   hf_condition_options opts = HF_CONDITION_OPTIONS_INIT;
@@ -67,15 +67,14 @@ TEST_CASE_FIXTURE(ConditionsApi, "a function that returns something else closes;
             auto* h = static_cast<Hang*>(user);
             h->entered.set();
             h->leave.wait();
-            delete h;
             return 1;
-          }, hang, &opts) == HF_OK);
+          }, &hang, &opts) == HF_OK);
   const hf_job_id id = add("x");
-  hang->entered.wait();
+  hang.entered.wait();
   CHECK(wait_final(add("free")).state == HF_STATE_COMPLETED);
   CHECK(get(id).state == HF_STATE_PENDING);
   close();
-  hang->leave.set();
+  hang.leave.set();
 }
 
 TEST_CASE_FIXTURE(ConditionsApi, "a queue waits, and no longer; one that is told open is open at once") {

@@ -213,7 +213,10 @@ TEST_CASE_FIXTURE(ConditionsFixture, "what is told holds until somebody says oth
   id = add(spec("x"));
   CHECK(started_ids().empty());
   CHECK_FALSE(info("door").open);
+  CHECK(info("door").why.empty());
+  CHECK(info("door").said_wall_ms == 0);
   say("door", true);
+  CHECK(turned() == "condition_opened door ;");
   CHECK(started_ids() == std::vector<JobId>{id});
   run_for(86400000);
   id = add(spec("x"));
@@ -272,6 +275,9 @@ TEST_CASE_FIXTURE(ConditionsFixture, "some go by the link") {
   fast.name = "fast";
   fast.links = {"wifi", "ethernet"};
   ask<Done>(SetCondition{fast});
+  SetBudgets budgets;
+  for (const char* link : {"wifi", "ethernet"}) budgets.budgets.emplace_back().link = link;
+  ask<Done>(budgets);
   const JobId id = add(spec("x"));
   CHECK(why(id) == "condition fast is closed: the link is unmetered");
   ask<Done>(SetLink{"wifi"});
@@ -281,7 +287,6 @@ TEST_CASE_FIXTURE(ConditionsFixture, "some go by the link") {
   const JobId next = add(spec("x"));
   CHECK(why(next) == "condition fast is closed: the link is metered");
   CHECK(refused(TellCondition{"fast", true}).message == "condition fast goes by the link, and cannot be told");
-  SetBudgets budgets;
   budgets.link = "ethernet";
   tick({budgets, SetLink{""}});
   CHECK(started_ids() == std::vector<JobId>{next});

@@ -286,7 +286,7 @@ TEST_SUITE("conditions of the configuration") {
       ++gate->left;
       return {true, ""};
     };
-    REQUIRE(host->set_condition({.name = "hook"}, std::make_shared<FunctionProbe>(host->loop().uv(), 60'000, look)).ok());
+    REQUIRE(host->set_condition({.name = "hook"}, std::make_shared<FunctionProbe>(host->loop().uv(), 3'000, look)).ok());
     REQUIRE(host->start().ok());
     add("h");
     REQUIRE(becomes([&] { return gate->inside == 1; }));
