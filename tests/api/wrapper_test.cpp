@@ -276,14 +276,14 @@ TEST_CASE_FIXTURE(WrapperFixture, "events start the jobs of those who subscribed
 
 TEST_CASE_FIXTURE(WrapperFixture, "a condition is a function, or is told") {
   std::atomic<int> open{0};
-  engine->condition("cool", [&]() -> ConditionAnswer {
+  engine->condition("cool", [&]() -> holdfast::ConditionAnswer {
     if (open == 0) throw std::runtime_error("no sensor");
     return {open == 2, "it is 41 C"};
   }, {.every = 1s});
   engine->told_condition("door", true);
   engine->on("x", [](Job) {}, {.when = "cool,door"});
   engine->start();
-  const JobId id = engine->enqueue({.type = "x"});
+  const auto id = engine->enqueue({.type = "x"});
   open = 2;
   CHECK(wait_final(id).state == State::completed);
   engine->tell_condition("door", false, "it rains", 1h);

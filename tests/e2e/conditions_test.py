@@ -155,7 +155,7 @@ class Conditions(Case):
         self.assertIn("there is no condition", daemon.cli("condition", "set", "gate", "open", status=3))
         self.assertIn("is asked, and cannot be told", daemon.cli("condition", "set", "flag", "open", status=5))
         self.assertIn("ajar", daemon.cli("condition", "set", "door", "ajar", status=2))
-        self.assertIn("allowed", daemon.cli("condition", "set", "door", "open", "--for", "0s", status=1))
+        self.assertIn("allowed", daemon.cli("condition", "set", "door", "open", "--for", "0s", status=2))
         daemon.cli("queue", "set", "default", "when=door,flag")
         self.assertEqual(daemon.json("queue", "list")["queues"][0]["when"], ["door", "flag"])
         self.assertIn("when []", daemon.cli("queue", "set", "default", "when="))

@@ -69,7 +69,7 @@ BUGS = [
     ("condition-not-asked-again", "a closed condition is not asked again by itself", "core/conditions.cpp",
      "return {false, looks_again_ms(c, now_ms)};", "return {false, kNever};", (CORE, SIM)),
     ("handler-without-conditions", "a handler begins runs whatever its conditions are", "core/dispatcher.cpp",
-     "\n         conditions_open(runner.spec.when, condition_wake_ms_);", " true;", (SIM, CORE)),
+     "lane != nullptr && !conditions_open(group->runner->spec.when, condition_wake_ms_)", "false", (SIM, CORE)),
     ("event-key-forgotten", "the key of an event starts jobs again", "core/events.cpp",
      "spec.unique_key = info->spec.name", "spec.tags += info->spec.name", (CORE, SIM)),
     ("rate-forgotten", "how fast runs began is not kept over the end of the process", "core/rate.cpp",
