@@ -125,7 +125,8 @@ bool check_program(const JsonValue& argv, const std::string& program) {
 bool check_conditions(const JsonValue& section, Config& config) {
   if (config.of == ConfigOf::another) return true;
   for (size_t i = 0; i < config.conditions.size(); ++i) {
-    const auto argv = get(section.member(i), "exec");
+    const JsonValue object = section.member(i);
+    const auto argv = get(object, "exec");
     if (argv && !check_program(*argv, config.conditions[i].exec[0])) return false;
   }
   return true;
