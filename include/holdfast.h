@@ -545,8 +545,8 @@ typedef struct hf_condition_options {
  * hf_close, or until a call that hangs has returned. NULL: it is told. At most 64. Not in the file. opts may be NULL. */
 HF_API int hf_condition(hf_engine *engine, const char *name, hf_condition_fn function, void *user, const hf_condition_options *opts);
 HF_API int hf_condition_remove(hf_engine *engine, const char *name);
-/* Tells one that is told: open (1) or closed (0), for_ms long (1..366 d), or, 0, until it is told otherwise. why: up to
- * HF_REASON_MAX bytes, or NULL. HF_E_NOT_FOUND; HF_E_CONFLICT: it has a function, or goes by the link. */
+/* Tells one that is told: open (1) or closed (0), for_ms long (1 ms..366 d), or, 0, until it is told otherwise. why: up to
+ * HF_REASON_MAX bytes, or NULL. HF_E_TOO_LARGE, HF_E_NOT_FOUND; HF_E_CONFLICT: it has a function, or goes by the link. */
 HF_API int hf_condition_tell(hf_engine *engine, const char *name, int open, const char *why, int64_t for_ms);
 
 /* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
