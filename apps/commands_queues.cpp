@@ -19,8 +19,7 @@ struct Setting {
 constexpr Setting kSettings[] = {
     {"concurrency", "N", false},   {"rate_limit", "N/TIME", true},     {"throttle", "N/TIME", true},     {"key_concurrency", "N", true},
     {"key_rate_limit", "N/TIME", true}, {"key_throttle", "N/TIME", true}, {"order", "fifo|lifo", true}, {"aging", "TIME", true},
-    {"fair", "true|false", true},  {"slack", "TIME", true},            {"windows", "TEXT", false},       {"tz", "ZONE", false},
-    {"when", "NAMES", true},
+    {"fair", "true|false", true},  {"slack", "TIME", true}, {"when", "NAMES", true}, {"windows", "TEXT", false},       {"tz", "ZONE", false},
 };
 
 std::string queue_path(const std::string& name, const char* verb = "") {

@@ -139,7 +139,10 @@ bool Dispatcher::let_go() {
 bool Dispatcher::has_none_for(const Group& group) {
   const Queue& queue = *group.queue;
   if (!queue.open() || !queue.slot_free() || (others_wait_ && !queue.sink)) return true;
-  return std::none_of(group.places.begin(), group.places.end(), [this](const auto& place) { return budget_open(*place.second, place.second->window.front()); });
+  return std::none_of(group.places.begin(), group.places.end(), [this](const auto& place) {
+    const Lane& lane = *place.second;
+    return lane.window.empty() || budget_open(lane, lane.window.front());  // empty: it is to be read again, by the claim that follows
+  });
 }
 
 int Dispatcher::runs() const {
