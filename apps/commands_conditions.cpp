@@ -12,7 +12,7 @@ std::string path_of(const std::string& name) { return "/v1/conditions/" + percen
 
 Colour colour_of(const std::string& state) { return state == "open" ? Colour::green : state == "closed" ? Colour::yellow : Colour::dim; }
 
-// "asked each 30s", "told", "by the link: wifi, ethernet"
+// "asked each 30s", "told, else closed", "the link is wifi, ethernet"
 std::string how(const Json& condition) {
   if (condition.contains("every")) return "asked each " + condition.value("every", "");
   if (condition.contains("told")) return "told, else " + condition.value("told", "");

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "tests/handlers/child_fixture.h"
-#include "tests/platform/net_fixture.h"
+#include "tests/platform/probe_fixture.h"
 
 using namespace hf;
 using namespace hf::test;
@@ -13,25 +13,13 @@ namespace {
 
 constexpr int64_t kNotReachedMs = 60'000;
 
-struct Fixture {
-  TestLoop loop;
-  std::unique_ptr<ExecProbe> probe;
-  std::vector<ProbeAnswer> answers;
-
-  ~Fixture() {
-    if (probe) shut();
-  }
+struct Fixture : ProbeFixture<ExecProbe> {
   void make(std::vector<std::string> argv, int64_t timeout_ms = kNotReachedMs) {
     probe = std::make_unique<ExecProbe>(loop.uv(), std::move(argv), std::vector<std::string>{"PATH=/usr/bin:/bin", "WHERE=gw-0042"}, timeout_ms);
   }
   void make_shell(const std::string& script, int64_t timeout_ms = kNotReachedMs) { make({"/bin/sh", "-c", script}, timeout_ms); }
-  void ask() {
-    probe->ask([this](ProbeAnswer said) { answers.push_back(std::move(said)); });
-  }
   std::string asked() {
-    const size_t before = answers.size();
-    ask();
-    REQUIRE(loop.run_until([&] { return answers.size() > before; }));
+    ProbeFixture::asked();
     return text();
   }
   std::string text() const { return (answers.back().open ? "open: " : "closed: ") + answers.back().why; }
@@ -39,12 +27,6 @@ struct Fixture {
     if (probe) shut();
     make_shell(script);
     return asked();
-  }
-  void shut() {
-    bool closed = false;
-    probe->shutdown([&] { closed = true; });
-    REQUIRE(loop.run_until([&] { return closed; }));
-    probe.reset();
   }
 };
 

@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "net_fixture.h"
 #include "platform/clock.h"
+#include "probe_fixture.h"
 
 using namespace hf;
 using namespace hf::test;
@@ -19,10 +19,7 @@ namespace {
 
 constexpr int64_t kNotReachedMs = 60'000;
 
-struct Fixture {
-  TestLoop loop;
-  std::unique_ptr<FunctionProbe> probe;
-  std::vector<ProbeAnswer> answers;
+struct Fixture : ProbeFixture<FunctionProbe> {
   // A call that hangs until open(). Its own: it may end after the fixture.
   struct Gate {
     std::promise<void> opened;
@@ -37,27 +34,9 @@ struct Fixture {
   };
   const std::shared_ptr<Gate> gate = std::make_shared<Gate>();
 
-  ~Fixture() {
-    if (probe) shut();
-  }
   void make(int64_t timeout_ms, std::function<ProbeAnswer()> look) { probe = std::make_unique<FunctionProbe>(loop.uv(), timeout_ms, std::move(look)); }
   void make_hanging(int64_t timeout_ms) {
     make(timeout_ms, [gate = gate] { return gate->pass(); });
-  }
-  void ask() {
-    probe->ask([this](ProbeAnswer said) { answers.push_back(std::move(said)); });
-  }
-  ProbeAnswer asked() {
-    const size_t before = answers.size();
-    ask();
-    REQUIRE(loop.run_until([&] { return answers.size() > before; }));
-    return answers.back();
-  }
-  void shut() {
-    bool closed = false;
-    probe->shutdown([&] { closed = true; });
-    REQUIRE(loop.run_until([&] { return closed; }));
-    probe.reset();
   }
 };
 
