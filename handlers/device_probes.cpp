@@ -174,14 +174,16 @@ ProbeAnswer look_temperature(const std::string& root, double degrees, const std:
 }
 
 ProbeAnswer look_load(const std::string& root, double load) {
+  const ProbeAnswer unread{false, "the load cannot be read from /proc/loadavg"};
   const std::string line = line_of(root + "/proc/loadavg");
   const std::string_view word = std::string_view(line).substr(0, line.find(' '));
   // "0.52": two places, whatever the locale.
   const size_t dot = word.find('.');
-  const auto whole = number_in(word.substr(0, dot));
-  const auto places = dot == word.npos || word.size() != dot + 3 ? std::nullopt : number_in(word.substr(dot + 1));
-  if (!whole || !places || *whole < 0 || *whole > 1'000'000 || *places < 0) return {false, "the load cannot be read from /proc/loadavg"};
-  return {*whole * 1000 + *places * 10 < std::llround(load * 1000), "load " + std::string(word)};
+  if (dot == word.npos || word.size() != dot + 3) return unread;
+  const int64_t whole = number_in(word.substr(0, dot)).value_or(-1);
+  const int64_t places = number_in(word.substr(dot + 1)).value_or(-1);
+  if (whole < 0 || whole > 1'000'000 || places < 0) return unread;
+  return {whole * 1000 + places * 10 < std::llround(load * 1000), "load " + std::string(word)};
 }
 
 ProbeAnswer look_free_space(const std::string& root, const std::string& path, int64_t bytes) {
