@@ -246,7 +246,8 @@ struct Serve {
       session.print("warning: " + clean(warning) + "\n");
     session.print(settings.config_file + ": ok (" + std::to_string(config.handlers.size()) +
                   " handlers, " + std::to_string(config.sinks.size()) + " sinks, " +
-                  std::to_string(config.schedules.size()) + " schedules)\n");
+                  std::to_string(config.schedules.size()) + " schedules, " +
+                  std::to_string(config.subscriptions.size()) + " subscriptions)\n");
   }
 };
 

@@ -431,6 +431,24 @@ Status set_schedules(Host& host, const Config& now) {
   return ok_status();
 }
 
+Status apply(Host& host, const Config& now, const Config* before) {
+  const int64_t max_payload_before = host.limits().max_payload;
+  const Limits limits = limits_of(now, before, host.limits());
+  HF_TRY(check(now, limits));
+  if (auto ok = host.set_limits(limits); !ok) return at(now, "limits", ok.error());
+  if (auto ok = set_clock(host, now, before); !ok) return at(now, "clock", ok.error());
+  // Before the runners: nothing is sent without its budget.
+  if (auto ok = set_link(host, now, before); !ok) return at(now, "link", ok.error());
+  if (auto ok = host.set_loss_report(now.losses); !ok) return at(now, "losses", ok.error());
+  HF_TRY(set_conditions(host, now, before));
+  HF_TRY(set_queues(host, now, before));
+  HF_TRY(set_runners(host, now, before, max_payload_before));
+  HF_TRY(set_subscriptions(host, now, before));
+  HF_TRY(set_schedules(host, now));
+  if (before) remove_conditions(host, now, *before);
+  return ok_status();
+}
+
 }  // namespace
 
 RunnerSpec runner_spec(const HandlerConfig& handler) {
@@ -481,21 +499,11 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
   if (host.loop().on_loop_thread()) {
     return Error{HF_E_THREAD, "a configuration cannot be applied on the loop thread"};
   }
-  const int64_t max_payload_before = host.limits().max_payload;
-  const Limits limits = limits_of(now, before, host.limits());
-  HF_TRY(check(now, limits));
-  if (auto ok = host.set_limits(limits); !ok) return at(now, "limits", ok.error());
-  if (auto ok = set_clock(host, now, before); !ok) return at(now, "clock", ok.error());
-  // Before the runners: nothing is sent without its budget.
-  if (auto ok = set_link(host, now, before); !ok) return at(now, "link", ok.error());
-  if (auto ok = host.set_loss_report(now.losses); !ok) return at(now, "losses", ok.error());
-  HF_TRY(set_conditions(host, now, before));
-  HF_TRY(set_queues(host, now, before));
-  HF_TRY(set_runners(host, now, before, max_payload_before));
-  HF_TRY(set_subscriptions(host, now, before));
-  HF_TRY(set_schedules(host, now));
-  if (before) remove_conditions(host, now, *before);
-  return ok_status();
+  const Status applied = apply(host, now, before);
+  if (applied || !before) return applied;
+  // What it had changed already is taken back.
+  if (auto back = apply(host, *before, &now); !back) host.log().error("configuration_not_taken_back", {{"reason", back.error().message}});
+  return applied;
 }
 
 }  // namespace hf

@@ -56,8 +56,6 @@ Result<std::string> read_file(const std::string& file) {
 // ---- what needs other parts of the document, or other files
 // ------------------------------------------
 
-constexpr auto get = member_of;
-
 bool check_sink_name(const JsonValue& v, const Config& config) {
   std::vector<std::string_view> names;
   for (const SinkConfig& sink : config.sinks) {
@@ -71,10 +69,11 @@ bool check_sink_name(const JsonValue& v, const Config& config) {
 
 // Of a handler, queue or sink.
 bool check_when(const JsonValue& object, const Config& config) {
-  const auto when = get(object, "when");
+  const auto when = member_of(object, "when");
   if (!when) return true;
   std::vector<std::string_view> names;
   for (const ConditionConfig& condition : config.conditions) names.push_back(condition.spec.name);
+  names.insert(names.end(), config.other_conditions.begin(), config.other_conditions.end());
   for (size_t i = 0; i < when->node().items.size(); ++i) {
     const JsonValue v = when->item(i);
     if (std::find(names.begin(), names.end(), v.node().text) != names.end()) continue;
@@ -86,9 +85,9 @@ bool check_when(const JsonValue& object, const Config& config) {
 
 // Of a handler, schedule or subscription.
 bool check_named_sinks(const JsonValue& object, const Config& config) {
-  if (const auto sink = get(object, "sink"); sink && !check_sink_name(*sink, config)) return false;
+  if (const auto sink = member_of(object, "sink"); sink && !check_sink_name(*sink, config)) return false;
   for (const char* key : {"callback", "failure_callback"}) {
-    const auto told = get(object, key);
+    const auto told = member_of(object, key);
     if (!told) continue;
     if (!check_sink_name(*told, config)) return false;
     const auto sink = std::find_if(config.sinks.begin(), config.sinks.end(), [&](const SinkConfig& s) { return s.name == told->node().text; });
@@ -126,7 +125,7 @@ bool check_conditions(const JsonValue& section, Config& config) {
   if (config.of == ConfigOf::another) return true;
   for (size_t i = 0; i < config.conditions.size(); ++i) {
     const JsonValue object = section.member(i);
-    const auto argv = get(object, "exec");
+    const auto argv = member_of(object, "exec");
     if (argv && !check_program(*argv, config.conditions[i].exec[0])) return false;
   }
   return true;
@@ -138,13 +137,13 @@ bool check_handlers(const JsonValue& section, Config& config) {
     const JsonValue object = section.member(i);
     const bool here = config.of == ConfigOf::this_device;
     if (handler.is_exec()) {
-      const auto argv = get(object, "exec");
+      const auto argv = member_of(object, "exec");
       if (here && !check_program(*argv, handler.exec[0])) return false;
     } else {
-      const auto http = get(object, "http");
+      const auto http = member_of(object, "http");
       if (!check_target(*http, handler.http, config)) return false;
     }
-    if (const auto cwd = get(object, "cwd"); here && cwd && access(handler.cwd.c_str(), X_OK) != 0) {
+    if (const auto cwd = member_of(object, "cwd"); here && cwd && access(handler.cwd.c_str(), X_OK) != 0) {
       return cwd->fail(quoted(handler.cwd, 200) + ": " + reason(errno));
     }
     if (here && !find_limits(object, &handler.limits)) return false;
@@ -165,7 +164,7 @@ bool check_zone(const JsonValue& place, const std::string& zone) {
 }
 // Of windows.
 bool check_zone(const JsonValue& object, const std::optional<std::string>& zone) {
-  return !zone || check_zone(*get(object, "tz"), *zone);
+  return !zone || check_zone(*member_of(object, "tz"), *zone);
 }
 
 bool check_queues(const JsonValue& section, Config& config) {
@@ -178,8 +177,8 @@ bool check_queues(const JsonValue& section, Config& config) {
 
 // Perhaps it is on a card that is not there at the moment.
 bool check_root(const JsonValue& sink, const std::string& root) {
-  const auto files = get(sink, "files");
-  const auto value = get(*files, "root");
+  const auto files = member_of(sink, "files");
+  const auto value = member_of(*files, "root");
   struct stat info;
   if (stat(root.c_str(), &info) != 0) {
     value->warn(quoted(root, 200) + ": " + reason(errno) + "; uploads wait until it can be opened");
@@ -198,7 +197,7 @@ bool check_sinks(const JsonValue& section, Config& config) {
       continue;
     }
     for (const auto& [name, url] : {std::pair("mqtt", "mqtts://"), std::pair("nats", "tls://")}) {
-      if (const auto broker = get(object, name))
+      if (const auto broker = member_of(object, name))
         return broker->fail(std::string("it is for a broker: the URL begins with ") + url + " then");
     }
     if (!check_target(object, sink.http, config)) return false;
@@ -212,10 +211,10 @@ bool check_schedules(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.schedules.size(); ++i) {
     const ScheduleSpec& schedule = config.schedules[i];
     const JsonValue object = section.member(i);
-    const auto cron = get(object, "cron");
+    const auto cron = member_of(object, "cron");
     const auto line = CronExpr::parse(schedule.cron);
     if (!line) return cron->fail(line.error().message);
-    if (const auto tz = get(object, "tz")) {
+    if (const auto tz = member_of(object, "tz")) {
       if (!line->zone_name().empty())
         return tz->fail("the cron line names a zone of its own: one of them");
       if (!check_zone(*tz, schedule.zone)) return false;
@@ -235,7 +234,7 @@ bool check_subscriptions(const JsonValue& section, Config& config) {
 }
 
 bool check_link(const JsonValue& link, Config& config) {
-  const auto file = get(link, "file");
+  const auto file = member_of(link, "file");
   if (!file) return true;
   const std::string& name = config.link.file;
   if (name[0] != '/' || name.back() == '/') return file->fail("expected the full path of a file");
@@ -245,10 +244,10 @@ bool check_link(const JsonValue& link, Config& config) {
   return file->fail("there is no folder " + quoted(folder, 200) + ": the file need not be there yet, its folder must");
 }
 
-bool check_losses(const JsonValue& losses, Config& config) { return check_sink_name(*get(losses, "sink"), config); }
+bool check_losses(const JsonValue& losses, Config& config) { return check_sink_name(*member_of(losses, "sink"), config); }
 
 bool check_group(const JsonValue& admin, Config& config) {
-  const auto group = get(admin, "group");
+  const auto group = member_of(admin, "group");
   if (!group || config.of == ConfigOf::another) return true;
   const auto found = group_id(config.admin.group);
   return found || group->fail(found.error().message);
@@ -267,7 +266,7 @@ bool check_config(const JsonValue& document, Config& config) {
                                                               {"losses", check_losses},
                                                               {"admin", check_group}};
   for (const auto& [name, check] : kChecks) {
-    const auto section = get(document, name);
+    const auto section = member_of(document, name);
     if (section && !check(*section, config)) return false;
   }
   return true;
@@ -286,7 +285,7 @@ bool SecretConfig::operator==(const SecretConfig& other) const {
   return !secret || secret->bytes() == other.secret->bytes();
 }
 
-Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of) {
+Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of, const std::vector<std::string>& other_conditions) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) {
     return Error{HF_E_INVALID, file + ": the file is empty: expected a JSON object, {} at least"};
   }
@@ -297,15 +296,16 @@ Result<Config> parse_config(std::string_view text, const std::string& file, Conf
   Config config;
   config.file = file;
   config.of = of;
+  config.other_conditions = other_conditions;
   if (!read_config(document, &config) || !check_config(document, config)) return report.error();
   config.warnings = report.warnings();
   return config;
 }
 
-Result<Config> load_config(const std::string& file, ConfigOf of) {
+Result<Config> load_config(const std::string& file, ConfigOf of, const std::vector<std::string>& other_conditions) {
   auto text = read_file(file);
   if (!text) return text.error();
-  return parse_config(*text, file, of);
+  return parse_config(*text, file, of, other_conditions);
 }
 
 }  // namespace hf

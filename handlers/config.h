@@ -184,6 +184,7 @@ struct Config {
   ConfigOf of = ConfigOf::this_device;
   std::string database, socket, device;  // "": the default
   std::vector<ConditionConfig> conditions;
+  std::vector<std::string> other_conditions;  // that "when" may name, too: the program has made them
   std::vector<HandlerConfig> handlers;
   std::vector<SinkConfig> sinks;
   std::vector<QueueConfig> queues;
@@ -203,9 +204,10 @@ struct Config {
 // Reads and checks all of it, other files it names included. HF_E_NOT_FOUND, HF_E_DENIED,
 // HF_E_TOO_LARGE of the file itself, else HF_E_INVALID: one line, "FILE:LINE:
 // handlers.report.timeout: what was found, what is allowed".
-Result<Config> load_config(const std::string& file, ConfigOf of = ConfigOf::this_device);
+Result<Config> load_config(const std::string& file, ConfigOf of = ConfigOf::this_device, const std::vector<std::string>& other_conditions = {});
 // The same of text that is there already; `file` is its name in messages.
-Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of = ConfigOf::this_device);
+Result<Config> parse_config(std::string_view text, const std::string& file, ConfigOf of = ConfigOf::this_device,
+                            const std::vector<std::string>& other_conditions = {});
 
 // Every key there is, "handlers.*.timeout", with the kind of its value: for the test of the
 // reference.

@@ -83,7 +83,8 @@ bool find_limits(const JsonValue& handler, ProcessLimits* limits) {
   if (!find_run_as(handler, limits)) return false;
   const uid_t uid = limits->run_as ? limits->run_as->uid : geteuid();
   if (limits->processes && uid == 0) {
-    member_of(*member_of(handler, "limits"), "processes")->warn("root has as many processes as it likes: \"user\" has to be another one");
+    const auto section = member_of(handler, "limits");
+    member_of(*section, "processes")->warn("root has as many processes as it likes: \"user\" has to be another one");
   }
   if (const auto cgroup = member_of(handler, "cgroup")) {
     struct stat info;

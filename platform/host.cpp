@@ -267,14 +267,7 @@ void Host::State::end_run(RunEnded ended, std::function<void(Request&)> done) no
 // ---- runners -------------------------------------------------------------------------------------------
 
 Status Host::set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner) {
-  HF_TRY(check_name("handler", spec.name));
-  HF_TRY(validate(spec.policy));
-  if (spec.concurrency < 0 || spec.concurrency > 10000) {
-    return Error{HF_E_INVALID, "concurrency is " + std::to_string(spec.concurrency) + "; allowed is 1 to 10000"};
-  }
-  HF_TRY(check_sinks(spec));
-  HF_TRY(check_heartbeat(spec));
-  HF_TRY(check_when(spec.when));
+  HF_TRY(validate(spec));
   std::shared_ptr<Runner> old;
   {
     std::lock_guard lock(state_->mutex);

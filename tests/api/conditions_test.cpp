@@ -1,5 +1,6 @@
 // hf_condition and what belongs to it: a program's own answer to whether its jobs may run.
 #include <atomic>
+#include <fstream>
 
 #include "api_fixture.h"
 
@@ -92,6 +93,31 @@ TEST_CASE_FIXTURE(ConditionsApi, "a queue waits, and no longer; one that is told
   settings.when = "";
   REQUIRE(hf_queue_set(engine, "default", &settings) == HF_OK);
   CHECK(wait_final(id).state == HF_STATE_COMPLETED);
+}
+
+TEST_CASE_FIXTURE(ConditionsApi, "a configuration names a condition of the program, and not one that only the last configuration had") {
+  const auto load = [&](const std::string& text) {
+    const std::string file = dir + "/holdfast.json";
+    std::ofstream(file) << text;
+    return hf_load_config(engine, file.c_str());
+  };
+  const std::string queues = R"("queues": {"q": {"when": ["door", "lid"]}})";
+  CHECK(load("{" + queues + "}") == HF_E_INVALID);
+  REQUIRE(told("door") == HF_OK);
+  REQUIRE(load(R"({"conditions": {"lid": {"told": "open"}}, )" + queues + "}") == HF_OK);
+  CHECK(load("{" + queues + "}") == HF_E_INVALID);
+  CHECK(message().find("queues.q.when[1]: there is no condition \"lid\"") != std::string::npos);
+  hf_job_spec spec = HF_JOB_SPEC_INIT;
+  spec.type = "free";
+  spec.queue = "q";
+  hf_job_id id = 0;
+  REQUIRE(hf_enqueue(engine, &spec, &id) == HF_OK);
+  CHECK(wait_final(add("free")).state == HF_STATE_COMPLETED);
+  CHECK(get(id).state == HF_STATE_PENDING);
+  REQUIRE(hf_condition_tell(engine, "door", 1, nullptr, 0) == HF_OK);
+  CHECK(wait_final(id).state == HF_STATE_COMPLETED);
+  REQUIRE(load("{}") == HF_OK);
+  CHECK(hf_condition_remove(engine, "door") == HF_OK);  // that of the program stays
 }
 
 TEST_CASE_FIXTURE(ConditionsApi, "what is wrong with a condition is said") {

@@ -299,6 +299,49 @@ TEST_SUITE("conditions of the configuration") {
     REQUIRE(becomes([&] { return gate->left == 1; }));
   }
 
+  TEST_CASE_FIXTURE(Applied, "what is refused half-way is taken back") {
+    for (size_t i = 1; i < kSubscriptionsMax; ++i) {
+      SubscriptionSpec own{.name = "own" + std::to_string(i), .event = "e", .job = {}};
+      own.job.type = "h";
+      REQUIRE(host->set_subscription(own).ok());
+    }
+    const std::string first = R"({"limits": {"max_jobs": 1000}, "conditions": {"door": {"told": "closed"}},
+      "queues": {"q": {"when": ["door"]}}, "schedules": {"daily": {"cron": "@daily", "job": {"type": "h"}}}})";
+    apply(first);
+    const auto next = parse_config(R"({"limits": {"max_jobs": 2000}, "conditions": {"door": {"told": "open"}, "mains": {"power": "mains"}},
+      "queues": {"q": {"when": ["mains"]}, "r": {"concurrency": 3}}, "handlers": {"h": {"exec": ["/bin/true"]}},
+      "subscriptions": {"a": {"event": "e", "job": {"type": "h"}}, "b": {"event": "e", "job": {"type": "h"}}}})", "h.json");
+    REQUIRE(next);
+    const Status refused = apply_config(*host, *next, &*applied);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == HF_E_FULL);
+    CHECK(refused.error().message.starts_with("h.json: subscriptions.b: "));
+
+    CHECK(host->limits().max_jobs == 1000);
+    CHECK(conditions().size() == 1);
+    CHECK_FALSE(condition("door").spec.initially);
+    Reply queues = host->call(QueueList{});
+    for (const QueueInfo& queue : std::get<std::vector<QueueInfo>>(queues)) {
+      CHECK_FALSE(queue.settings.concurrency.has_value());
+      if (queue.name == "q") CHECK(queue.settings.when == std::vector<std::string>{"door"});
+    }
+    Reply subscriptions = host->call(SubscriptionList{});
+    CHECK(std::get<std::vector<SubscriptionInfo>>(subscriptions).size() == kSubscriptionsMax - 1);
+    Reply schedules = host->call(ScheduleList{});
+    CHECK(std::get<std::vector<ScheduleInfo>>(schedules).size() == 1);
+    CHECK(host->remove_runner("h").error().code == HF_E_NOT_FOUND);
+    apply(first);  // what comes next is compared with what is there
+  }
+
+  TEST_CASE("\"when\" may name what the program has made") {
+    const std::string text = R"({"conditions": {"mains": {"power": "mains"}}, "queues": {"q": {"when": ["mains", "hook"]}}})";
+    CHECK(parse_config(text, "h.json", ConfigOf::this_device, {"hook"}).ok());
+    const auto refused = parse_config(text, "h.json", ConfigOf::this_device, {"hooks"});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message ==
+          "h.json:1: queues.q.when[1]: there is no condition \"hook\"; did you mean \"hooks\"? (\"conditions\" has: mains and hooks)");
+  }
+
   TEST_CASE_FIXTURE(Applied, "64 make room for 64 others") {
     apply(many(0, 64));
     apply(many(64, 128));
