@@ -306,11 +306,11 @@ TEST_SUITE("conditions of the configuration") {
       REQUIRE(host->set_subscription(own).ok());
     }
     const std::string first = R"({"limits": {"max_jobs": 1000}, "conditions": {"door": {"told": "closed"}},
-      "queues": {"q": {"when": ["door"]}}, "schedules": {"daily": {"cron": "@daily", "job": {"type": "h"}}}})";
+      "queues": {"q": {"when": ["door"]}}, "schedules": {"daily": {"cron": "@daily", "type": "h"}}})";
     apply(first);
     const auto next = parse_config(R"({"limits": {"max_jobs": 2000}, "conditions": {"door": {"told": "open"}, "mains": {"power": "mains"}},
       "queues": {"q": {"when": ["mains"]}, "r": {"concurrency": 3}}, "handlers": {"h": {"exec": ["/bin/true"]}},
-      "subscriptions": {"a": {"event": "e", "job": {"type": "h"}}, "b": {"event": "e", "job": {"type": "h"}}}})", "h.json");
+      "subscriptions": {"a": {"event": "e", "type": "h"}, "b": {"event": "e", "type": "h"}}})", "h.json");
     REQUIRE(next);
     const Status refused = apply_config(*host, *next, &*applied);
     REQUIRE_FALSE(refused.ok());
