@@ -244,10 +244,11 @@ struct Serve {
     }
     for (const std::string& warning : config.warnings)
       session.print("warning: " + clean(warning) + "\n");
+    const std::string subscriptions =
+        config.subscriptions.empty() ? "" : ", " + std::to_string(config.subscriptions.size()) + " subscriptions";
     session.print(settings.config_file + ": ok (" + std::to_string(config.handlers.size()) +
                   " handlers, " + std::to_string(config.sinks.size()) + " sinks, " +
-                  std::to_string(config.schedules.size()) + " schedules, " +
-                  std::to_string(config.subscriptions.size()) + " subscriptions)\n");
+                  std::to_string(config.schedules.size()) + " schedules" + subscriptions + ")\n");
   }
 };
 
