@@ -63,8 +63,14 @@ Limits limits_of(const Config& now, const Config* before, const Limits& host) {
 
 // ---- checking
 
+SetBudgets budgets_of(const Config& config);
+
 Status check(const Config& config, const Limits& limits) {
   if (auto resolved = resolve(limits); !resolved) return at(config, "limits", resolved.error());
+  if (const size_t links = budgets_of(config).budgets.size(); links > kBudgetsMax) {
+    return at(config, "link", {HF_E_INVALID, "with those that conditions name there are budgets of " + std::to_string(links) + " links; at most " +
+                                                 std::to_string(kBudgetsMax) + " are allowed"});
+  }
   for (const HandlerConfig& handler : config.handlers) {
     if (auto ok = validate(handler.policy); !ok)
       return at(config, "handlers." + handler.type, ok.error());
@@ -75,6 +81,8 @@ Status check(const Config& config, const Limits& limits) {
   for (const ScheduleSpec& schedule : config.schedules) {
     if (auto ok = validate(schedule.job.policy); !ok)
       return at(config, "schedules." + schedule.name, ok.error());
+    if (auto ok = payload_fits(schedule.job.payload, *resolve(limits)); !ok)
+      return at(config, "schedules." + schedule.name, {HF_E_INVALID, ok.error().message});
   }
   for (const SubscriptionSpec& subscription : config.subscriptions) {
     if (auto ok = payload_fits(subscription.job.payload, *resolve(limits)); !ok)
@@ -411,6 +419,12 @@ Status set_subscriptions(Host& host, const Config& now, const Config* before) {
   return ok_status();
 }
 
+Result<std::vector<ScheduleInfo>> schedules_there(Host& host) {
+  Reply reply = host.call(ScheduleList{});
+  if (const auto* error = std::get_if<Error>(&reply)) return *error;
+  return std::move(std::get<std::vector<ScheduleInfo>>(reply));
+}
+
 Status set_schedules(Host& host, const Config& now) {
   std::set<std::string> names;
   for (const ScheduleSpec& schedule : now.schedules) {
@@ -421,9 +435,9 @@ Status set_schedules(Host& host, const Config& now) {
     if (const auto* error = std::get_if<Error>(&reply))
       return at(now, "schedules." + schedule.name, *error);
   }
-  const Reply reply = host.call(ScheduleList{});
-  if (const auto* error = std::get_if<Error>(&reply)) return *error;
-  for (const ScheduleInfo& there : std::get<std::vector<ScheduleInfo>>(reply)) {
+  const auto all = schedules_there(host);
+  if (!all) return all.error();
+  for (const ScheduleInfo& there : *all) {
     if (!there.spec.configured || names.count(there.spec.name)) continue;
     const Reply removed = host.call(ScheduleRemove{there.spec.name});
     if (const auto* error = std::get_if<Error>(&removed)) return *error;
@@ -431,21 +445,56 @@ Status set_schedules(Host& host, const Config& now) {
   return ok_status();
 }
 
-Status apply(Host& host, const Config& now, const Config* before) {
-  const int64_t max_payload_before = host.limits().max_payload;
-  const Limits limits = limits_of(now, before, host.limits());
-  HF_TRY(check(now, limits));
-  if (auto ok = host.set_limits(limits); !ok) return at(now, "limits", ok.error());
-  if (auto ok = set_clock(host, now, before); !ok) return at(now, "clock", ok.error());
-  // Before the runners: nothing is sent without its budget.
-  if (auto ok = set_link(host, now, before); !ok) return at(now, "link", ok.error());
-  if (auto ok = host.set_loss_report(now.losses); !ok) return at(now, "losses", ok.error());
-  HF_TRY(set_conditions(host, now, before));
-  HF_TRY(set_queues(host, now, before));
-  HF_TRY(set_runners(host, now, before, max_payload_before));
-  HF_TRY(set_subscriptions(host, now, before));
-  HF_TRY(set_schedules(host, now));
-  if (before) remove_conditions(host, now, *before);
+// ---- all of it
+
+// One part of what becomes another one. `max_payload`: what the runners that are there were made with.
+struct Change {
+  Host& host;
+  const Config& now;
+  const Config* before;
+  int64_t max_payload;
+};
+using Step = Status (*)(const Change& c);
+Status placed(const Config& config, const char* path, const Status& status) {
+  return status ? ok_status() : Status(at(config, path, status.error()));
+}
+// The link goes before the runners: nothing is sent without its budget. Of schedules the take-back is another one.
+constexpr Step kSteps[] = {[](const Change& c) { return placed(c.now, "clock", set_clock(c.host, c.now, c.before)); },
+                           [](const Change& c) { return placed(c.now, "link", set_link(c.host, c.now, c.before)); },
+                           [](const Change& c) { return placed(c.now, "losses", c.host.set_loss_report(c.now.losses)); },
+                           [](const Change& c) { return set_conditions(c.host, c.now, c.before); },
+                           [](const Change& c) { return set_queues(c.host, c.now, c.before); },
+                           [](const Change& c) { return set_runners(c.host, c.now, c.before, c.max_payload); },
+                           [](const Change& c) { return set_subscriptions(c.host, c.now, c.before); }};
+constexpr size_t kConditionsStep = 3;
+
+// `begun`: the steps that may have changed something.
+Status take_steps(const Change& change, size_t* begun) {
+  for (const Step step : kSteps) {
+    ++*begun;
+    HF_TRY(step(change));
+  }
+  return ok_status();
+}
+
+// Of schedules, whoever made them: those that are there as they were, and no others.
+Status put_back(Host& host, const std::vector<ScheduleInfo>& schedules) {
+  const auto there = schedules_there(host);
+  if (!there) return there.error();
+  const auto find = [](const std::vector<ScheduleInfo>& all, const std::string& name) {
+    return std::find_if(all.begin(), all.end(), [&](const ScheduleInfo& s) { return s.spec.name == name; });
+  };
+  for (const ScheduleInfo& now : *there) {
+    if (!now.spec.configured || find(schedules, now.spec.name) != schedules.end()) continue;
+    const Reply removed = host.call(ScheduleRemove{now.spec.name});
+    if (const auto* error = std::get_if<Error>(&removed)) return *error;
+  }
+  for (const ScheduleInfo& was : schedules) {
+    const auto now = find(*there, was.spec.name);
+    if (now != there->end() && now->spec == was.spec) continue;
+    const Reply put = host.call(SchedulePut{was.spec});
+    if (const auto* error = std::get_if<Error>(&put)) return *error;
+  }
   return ok_status();
 }
 
@@ -499,10 +548,37 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
   if (host.loop().on_loop_thread()) {
     return Error{HF_E_THREAD, "a configuration cannot be applied on the loop thread"};
   }
-  const Status applied = apply(host, now, before);
-  if (applied || !before) return applied;
-  // What it had changed already is taken back.
-  if (auto back = apply(host, *before, &now); !back) host.log().error("configuration_not_taken_back", {{"reason", back.error().message}});
+  const Limits limits_before = host.limits();
+  const Limits limits = limits_of(now, before, limits_before);
+  HF_TRY(check(now, limits));
+  const auto schedules = schedules_there(host);
+  if (!schedules) return schedules.error();
+
+  // What is kept goes last: what retention has deleted nobody puts back.
+  Limits careful = limits;
+  careful.keep_completed_ms = limits_before.keep_completed_ms;
+  careful.keep_dead_ms = limits_before.keep_dead_ms;
+  careful.keep_completed_count = limits_before.keep_completed_count;
+  careful.keep_dead_count = limits_before.keep_dead_count;
+  size_t begun = 0;
+  Status applied = placed(now, "limits", host.set_limits(careful));
+  if (applied) applied = take_steps({host, now, before, limits_before.max_payload}, &begun);
+  if (applied) applied = set_schedules(host, now);
+  if (applied) applied = placed(now, "limits", host.set_limits(limits));
+  if (applied) {
+    if (before) remove_conditions(host, now, *before);
+    return ok_status();
+  }
+  if (before) {
+    const int64_t max_payload = host.limits().max_payload;
+    const auto note = [&](const Status& back) {
+      if (!back) host.log().error("configuration_not_taken_back", {{"reason", back.error().message}});
+    };
+    note(host.set_limits(limits_before));
+    for (size_t i = 0; i < begun; ++i) note(kSteps[i]({host, *before, &now, max_payload}));
+    if (begun > kConditionsStep) remove_conditions(host, *before, now);
+    note(put_back(host, *schedules));
+  }
   return applied;
 }
 

@@ -22,9 +22,10 @@ std::map<std::string, QueueSettings> queue_settings(const Config& config);
 // that `now` does not name, are removed; those of hf_schedule_put and the admin API are not
 // touched.
 //
-// All is checked before anything changes: HF_E_INVALID, with the file and the path. At a later error
-// (HF_E_FULL, HF_E_BUSY, HF_E_IO, HF_E_STATE) what was changed already is made that of `before` again;
-// if that fails, too, it is logged, and applying again is safe. HF_E_THREAD on the loop thread.
+// What can be seen of it alone is checked before anything changes: HF_E_INVALID, with the file and the path. At a later
+// error (HF_E_FULL, HF_E_BUSY, HF_E_IO, HF_E_STATE, a schedule that can never fire) what was changed already is made that of
+// `before` again, and retention has deleted nothing; what the program itself had made under a name of `now` is lost. If that
+// fails, too, it is logged. HF_E_THREAD on the loop thread.
 Status apply_config(Host& host, const Config& now, const Config* before);
 
 }  // namespace hf

@@ -207,6 +207,19 @@ bool check_sinks(const JsonValue& section, Config& config) {
   return true;
 }
 
+// What the core says again, of schedules that come another way; here it has its place.
+bool check_times(const JsonValue& object, const ScheduleSpec& schedule, const CronExpr& line) {
+  const auto slack = member_of(object, "slack"), start = member_of(object, "start"), end = member_of(object, "end");
+  const bool every = line.kind() == CronLine::Kind::every;
+  if (slack && every && schedule.slack_ms >= line.every_ms()) {
+    return slack->fail("of " + quoted(schedule.cron) + " the slack has to be less than its period");
+  }
+  if ((start || end) && line.kind() != CronLine::Kind::calendar) {
+    return (start ? start : end)->fail("this is for lines of the calendar; " + quoted(schedule.cron) + " goes by elapsed time");
+  }
+  return !start || !end || schedule.end_wall_ms > schedule.start_wall_ms || end->fail("it is not after \"start\"");
+}
+
 bool check_schedules(const JsonValue& section, Config& config) {
   for (size_t i = 0; i < config.schedules.size(); ++i) {
     const ScheduleSpec& schedule = config.schedules[i];
@@ -214,6 +227,7 @@ bool check_schedules(const JsonValue& section, Config& config) {
     const auto cron = member_of(object, "cron");
     const auto line = CronExpr::parse(schedule.cron);
     if (!line) return cron->fail(line.error().message);
+    if (!check_times(object, schedule, *line)) return false;
     if (const auto tz = member_of(object, "tz")) {
       if (!line->zone_name().empty())
         return tz->fail("the cron line names a zone of its own: one of them");

@@ -62,10 +62,12 @@ struct Applied {
     const Reply told = host->call(TellCondition{name, open, why});
     REQUIRE_FALSE(std::holds_alternative<Error>(told));
   }
-  void add(const std::string& type) {
+  JobId add(const std::string& type) {
     JobSpec spec;
     spec.type = type;
-    REQUIRE_FALSE(std::holds_alternative<Error>(host->call(Enqueue{{spec}})));
+    const Reply added = host->call(Enqueue{{spec}});
+    REQUIRE_FALSE(std::holds_alternative<Error>(added));
+    return std::get<std::vector<JobId>>(added).at(0);
   }
   bool becomes(const std::function<bool()>& holds) {
     const int64_t end_ms = boot_ms() + 60'000;
@@ -331,6 +333,31 @@ TEST_SUITE("conditions of the configuration") {
     CHECK(std::get<std::vector<ScheduleInfo>>(schedules).size() == 1);
     CHECK(host->remove_runner("h").error().code == HF_E_NOT_FOUND);
     apply(first);  // what comes next is compared with what is there
+  }
+
+  TEST_CASE_FIXTURE(Applied, "a schedule that is refused takes nothing with it: neither others nor what retention keeps") {
+    ScheduleSpec own{.name = "nightly", .cron = "0 2 * * *", .job = {}};
+    own.job.type = "mine";
+    REQUIRE_FALSE(std::holds_alternative<Error>(host->call(SchedulePut{own})));
+    apply(R"({"schedules": {"weekly": {"cron": "@weekly", "type": "h"}}})");
+    const auto before = host->call(ScheduleList{});
+    const JobId id = add("x");
+    REQUIRE_FALSE(std::holds_alternative<Error>(host->call(Cancel{id})));
+    const auto next = parse_config(R"({"retention": {"completed": "0s"}, "schedules": {
+      "daily": {"cron": "@daily", "type": "h"}, "nightly": {"cron": "@hourly", "type": "h"},
+      "never": {"cron": "0 0 1 1 *", "type": "h", "start": "2027-02-01T00:00:00Z", "end": "2027-03-01T00:00:00Z"}}})", "h.json");
+    REQUIRE(next);
+    const Status refused = apply_config(*host, *next, &*applied);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().message.starts_with("h.json: schedules.never: it can never fire"));
+    const auto after = host->call(ScheduleList{});
+    const auto& was = std::get<std::vector<ScheduleInfo>>(before);
+    const auto& is = std::get<std::vector<ScheduleInfo>>(after);
+    REQUIRE(is.size() == was.size());
+    for (size_t i = 0; i < is.size(); ++i) CHECK(is[i].spec == was[i].spec);
+    CHECK(std::holds_alternative<JobInfo>(host->call(Get{id})));
+    apply(R"({"retention": {"completed": "0s"}})");
+    CHECK(becomes([&] { return std::holds_alternative<Error>(host->call(Get{id})); }));
   }
 
   TEST_CASE("\"when\" may name what the program has made") {

@@ -551,6 +551,14 @@ TEST_CASE("schedules: the line and the zone are checked") {
         std::string::npos);
   CHECK(failure(R"({"schedules": {"s": {"cron": "@daily", "type": "r", "delay": "1s"}}})")
             .find("schedules.s.delay: unknown key") != std::string::npos);
+  const auto with = [](const std::string& cron, const std::string& more) {
+    return failure("{\"schedules\": {\"s\": {\"cron\": \"" + cron + "\", \"type\": \"r\", " + more + "}}}");
+  };
+  CHECK(with("@every 10s", "\"slack\": \"9s\"") == "");
+  CHECK(with("@every 10s", "\"slack\": \"10s\"") == "h.json:1: schedules.s.slack: of \"@every 10s\" the slack has to be less than its period");
+  CHECK(with("@every 10s", "\"end\": \"2030-01-01T00:00:00Z\"") ==
+        "h.json:1: schedules.s.end: this is for lines of the calendar; \"@every 10s\" goes by elapsed time");
+  CHECK(with("@daily", "\"start\": \"2030-01-01T00:00:00Z\", \"end\": \"2030-01-01T00:00:00Z\"") == "h.json:1: schedules.s.end: it is not after \"start\"");
 }
 
 TEST_CASE("the operator group exists") {
