@@ -445,6 +445,7 @@ Reply Engine::State::apply(Request& request) {
           [&](RunEnded& e) { return status_reply(jobs.run_ended(e)); },
           [&](Progress& p) { return status_reply(jobs.progress(p)); },
           [&](Remember& r) { return status_reply(jobs.remember(r)); },
+          [&](LogLine& l) { return status_reply(jobs.log_line(l)); },
           [&](Cancel& c) { return status_reply(jobs.cancel(c.id)); },
           [&](Retry& r) { return status_reply(jobs.retry(r.id)); },
           [&](RetryAllDead& r) { return Reply(jobs.retry_all_dead(r.limit)); },

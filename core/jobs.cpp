@@ -26,7 +26,7 @@ const char* state_name(State s) {
 
 const char* change_name(Change c) {
   static constexpr const char* kNames[] = {"enqueued", "started", "completed", "delivering", "retried",
-      "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "edited",
+      "deferred", "died", "cancelled", "expired", "recovered", "handed_back", "requeued", "removed", "displaced", "edited",
       "fired", "runner_parked", "safe_mode", "safe_mode_over", "schedule_paused", "clock_stepped", "clock_trusted", "clock_untrusted", "window_opened", "window_closed",
       "condition_opened", "condition_closed", "emitted",
       "disk_full", "disk_full_over", "file_system_read_only", "file_system_read_only_over"};
@@ -316,6 +316,12 @@ Status Jobs::progress(const Progress& p) {
   if (p.percent >= 0) run->progress = p.percent;
   if (p.note) run->note = *p.note;
   turn_.running.beat(*run, turn_.now_ms);
+  return ok_status();
+}
+
+Status Jobs::log_line(const LogLine& l) {
+  Run* run = turn_.running.find(l.id);
+  if (run == nullptr || run->attempt != l.attempt || (l.run != 0 && run->batch != l.run)) return Error{HF_E_STALE, "this run is over"};
   return ok_status();
 }
 

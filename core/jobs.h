@@ -58,6 +58,7 @@ class Jobs {
   void end_waits(const RunEnded& ended);  // for room, and comes again: the run is over, and its timeout no matter any more
   Status progress(const Progress& p);
   Status remember(const Remember& r);
+  Status log_line(const LogLine& l);
   void heard_from(JobId id, int attempt);  // there is no room for what it said
   Status cancel(JobId id);
   Status retry(JobId id);

@@ -43,7 +43,8 @@ struct StartRun {
   std::vector<RunJob> jobs;  // one, or up to the runner's batch limits
   int64_t timeout_ms = -1;   // the engine asks for the end itself (StopRun); for information
 };
-enum class StopReason : uint8_t { cancel, timeout, shutdown };
+// soft_timeout: the run may go on until its timeout, and however it ends counts.
+enum class StopReason : uint8_t { cancel, timeout, shutdown, soft_timeout };
 // The runner ends the run soon, with a RunEnded of any outcome; the engine knows the reason it asked for.
 struct StopRun {
   JobId id = 0;
@@ -115,9 +116,21 @@ struct Remember {
   std::string memo;
 };
 
+// A line of the run's log: kept in memory, and with the attempt once it has ended (Attempt::log). -> Done, HF_E_STALE
+struct LogLine {
+  JobId id = 0;
+  int attempt = 0;
+  uint64_t run = 0;  // as of RunEnded
+  std::string text;  // what is longer than HF_LOG_LINE_MAX is cut
+};
+
 struct Cancel { JobId id = 0; };
 struct Retry { JobId id = 0; };
-struct RetryAllDead { int limit = 1000; };  // -> int64_t: how many
+struct RetryAllDead {                       // -> int64_t: how many
+  int limit = 1000;
+  std::string queue = {}, type = {};        // "": of all
+  int64_t over_ms = 0;                      // they become due spread over so long; 0: at once
+};
 struct Remove { JobId id = 0; };            // a job that does not run
 struct Edit {                               // a job that does not run and is not completed
   JobId id = 0;
@@ -192,6 +205,7 @@ struct RunnerSpec {
   RateLimits rates = {};
   bool network = false;  // its runs go over the link, and are subject to its budget
   std::vector<std::string> when = {};  // conditions, at most kWhenMax, all of which have to be open
+  int64_t soft_timeout_ms = 0;  // a run is asked to end so long after its start, before its timeout; 0: it is not
   int64_t heartbeat_ms = 0;  // a run that gives no sign of life for so long is ended as by its timeout; 0: none is needed
 };
 inline constexpr int64_t kHeartbeatMinMs = 100, kHeartbeatMaxMs = 86400000;
@@ -203,6 +217,7 @@ struct Limits {
   int64_t max_payload = 0, max_jobs = 0, max_bytes = 0;       // 0: the defaults of holdfast.h
   int64_t keep_completed_ms = 0, keep_dead_ms = 0;            // -1: delete at once
   int64_t keep_completed_count = 0, keep_dead_count = 0;
+  WhenFull when_full = WhenFull::reject;                      // at max_jobs and max_bytes
   int64_t ballast = 0;     // bytes that are set aside for a full disk (platform/ballast.h); -1: none
   int64_t crash_loop = 0;  // ends of the process in a row for safe mode (core/safe_mode.h); -1: never
 };
@@ -235,7 +250,7 @@ struct ClockStepped {};                  // only a reason to tick
 
 // Types of their own, so that how one is made, moved and destroyed is compiled once (core/requests.cpp), and not in each file that
 // passes one on: with so many alternatives that was half the time of compiling.
-struct Op : std::variant<Enqueue, ReserveIds, Transact, RunEnded, Progress, Remember, Cancel, Retry, RetryAllDead, Remove, Edit,
+struct Op : std::variant<Enqueue, ReserveIds, Transact, RunEnded, Progress, Remember, LogLine, Cancel, Retry, RetryAllDead, Remove, Edit,
                    Get, List, Why, GetStats, SchedulePut, ScheduleRemove, SchedulePause, ScheduleRun,
                    ScheduleBackfill, ScheduleList, QueuePause, QueueDrain, QueueSet, QueueList,
                    SetCondition, RemoveCondition, TellCondition, ConditionList, Emit, SetSubscription, RemoveSubscription, SubscriptionList, SetRunner, RemoveRunner,
@@ -273,7 +288,7 @@ struct Request {
 
 enum class Change : uint8_t {
   enqueued, started, completed, delivering, retried, deferred, died, cancelled, expired, recovered,
-  handed_back, requeued, removed, edited, fired, runner_parked,
+  handed_back, requeued, removed, displaced, edited, fired, runner_parked,
   safe_mode, safe_mode_over, schedule_paused, clock_stepped, clock_trusted, clock_untrusted,
   window_opened, window_closed, condition_opened, condition_closed, emitted,
   disk_full, disk_full_over, file_system_read_only, file_system_read_only_over,  // the host's

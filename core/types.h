@@ -64,6 +64,8 @@ const char* state_name(State s);
 inline bool is_final(State s) { return s >= State::completed; }
 
 enum class OnConflict : uint8_t { keep = 0, replace, reject, debounce };
+enum class UniqueBy : uint8_t { key = 0, payload };
+enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest };
 enum class Durability : uint8_t { sync = 0, grouped, memory };
 
 // A backoff as written by a person: what is unset (0) comes from the next level down (job, then
@@ -106,6 +108,7 @@ struct JobSpec {
   Policy policy;
   int64_t ttl_ms = 0;
   std::string unique_key;
+  UniqueBy unique_by = UniqueBy::key;  // payload: unique_key is made of type and payload when it comes in
   int64_t unique_for_ms = 0;
   OnConflict on_conflict = OnConflict::keep;
   int64_t debounce_max_ms = 0;  // of debounce: due so long after the first one at the latest; 0: no matter how long
@@ -125,6 +128,7 @@ struct Attempt {
   int64_t took_ms = 0;
   std::string outcome;     // "retry", "dead", "deferred", "timeout", "lost" (the process died), "quarantined" (once too often), "done"
   std::string error;
+  std::string log = {};    // what the run said (LogLine), lines; of all attempts of a job at most HF_JOB_LOG_MAX bytes
 };
 
 struct JobInfo {
@@ -260,6 +264,7 @@ struct RateLimits {
 };
 
 inline constexpr int kQueueConcurrencyMax = 10000;
+inline constexpr int64_t kMaxPendingMax = 1000000000;
 inline constexpr int64_t kAgingMs = 60000, kAgingMaxMs = kRatePerMaxMs;
 enum class QueueOrder : uint8_t { fifo, lifo };
 // Two levels: what an operator set, kept in the file, goes before what the configuration says; what is unset comes from there.
@@ -276,6 +281,10 @@ struct QueueSettings {
   std::optional<int64_t> aging_ms = {};  // 0..kAgingMaxMs: the wait that is worth a point of priority, 0: none is; unset: kAgingMs
   std::optional<bool> fair = {};         // its concurrency keys take turns; unset: they do not
   std::optional<std::vector<std::string>> when = {};  // conditions, at most kWhenMax, all of which have to be open; unset: none
+  std::optional<int64_t> max_pending = {};     // 0: no limit, 1..kMaxPendingMax; unset: no limit
+  std::optional<WhenFull> when_full = {};      // at max_pending; unset: reject
+  std::optional<Rate> enqueue_limit = {}, key_enqueue_limit = {};  // how fast jobs may come in; of those with one concurrency_key
+  std::optional<Rate> retry_budget = {};       // how many runs that failed are tried again
   bool operator==(const QueueSettings&) const = default;
 };
 QueueSettings over(const QueueSettings& set, const QueueSettings& configured);
@@ -326,6 +335,8 @@ enum class LossCause : uint8_t {
   dropped,  // a dead job whose retention was over
   salvage,  // it could not be read from a damaged file
   log,      // not a job: a log that was lost; how much was in it nobody knows
+  displaced,  // a pending job that gave way to a newer one, as its queue or the file was full
+  too_fast,   // the job of an event or a schedule that came in faster than its queue takes them
 };
 const char* loss_cause_name(LossCause cause);
 struct Loss {

@@ -65,6 +65,7 @@ extern "C" {
   X(HF_E_UNREACHABLE, -18, "unreachable", "the peer cannot be reached")                              \
   X(HF_E_STALE, -19, "stale", "this run of the job is over; its result no longer counts")            \
   X(HF_E_UNSUPPORTED, -20, "unsupported", "not in this build")                                       \
+  X(HF_E_RATE, -21, "too_fast", "more in this time than is allowed")                                 \
   X(HF_E_INTERNAL, -99, "internal", "an error inside Holdfast")
 
 #define HF_ERROR_ENUM_(name, value, code, text) name = value,
@@ -97,6 +98,8 @@ HF_API void hf_free(void *memory);
 #define HF_ERROR_TEXT_MAX 512               /* bytes kept of an error text; longer ones are cut */
 #define HF_HISTORY_MAX 10                   /* attempts remembered a job */
 #define HF_CHECKPOINT_MAX 2048              /* bytes of a checkpoint */
+#define HF_JOB_LOG_MAX 8192                 /* bytes kept of what the runs of a job log; the newest are */
+#define HF_LOG_LINE_MAX 1024                /* bytes of one line of it */
 #define HF_BACKOFF_LIST_MAX 16              /* entries of a backoff list */
 #define HF_ATTEMPTS_MAX 1000                /* largest max_attempts */
 #define HF_PRIORITY_MAX 1000                /* priorities go from -1000 to 1000 */
@@ -131,6 +134,14 @@ typedef struct hf_clock_options {
   int64_t ceiling_unix_ms; /* nor more; default: 20 years after the floor */
 } hf_clock_options;
 #define HF_CLOCK_OPTIONS_INIT {sizeof(hf_clock_options), 0, 0, 0, 0, 0, 0}
+
+/* What happens when a job is to be added to what is full. Each job that gives way is counted as lost ("displaced"). */
+enum hf_when_full {
+  HF_FULL_REJECT = 0,   /* the new one is refused: HF_E_FULL */
+  HF_FULL_DROP_OLDEST,  /* the pending job that came in first gives way */
+  HF_FULL_DROP_LOWEST   /* the one of the lowest priority does, of these the oldest; the new one is refused if none is lower than it
+                           or equal */
+};
 
 typedef struct hf_options {
   size_t struct_size;
@@ -239,6 +250,11 @@ enum hf_durability {
   HF_DURABLE_MEMORY    /* as grouped in this version */
 };
 
+enum hf_unique_by {
+  HF_UNIQUE_BY_KEY = 0,
+  HF_UNIQUE_BY_PAYLOAD /* in place of unique_key: at most one unfinished job of this type with these bytes (SHA-256) */
+};
+
 typedef struct hf_job_spec {
   size_t struct_size;
   const char *type;    /* what runs it; required. A type without a handler waits for one (`why` says so) */
@@ -263,9 +279,10 @@ typedef struct hf_job_spec {
   const char *failure_callback; /* ... when it is dead */
   int64_t debounce_max_ms;      /* with HF_CONFLICT_DEBOUNCE: due so long after the first one at the latest, delay_ms..10 y;
                                    default: no matter how long others come */
+  int unique_by;                /* hf_unique_by; default: unique_key */
 } hf_job_spec;
 #define HF_JOB_SPEC_INIT \
-  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Durable when it returns. Any thread. `out` may be NULL. HF_E_INVALID (hf_errmsg names the field),
  * HF_E_TOO_LARGE, HF_E_FULL, HF_E_CONFLICT, HF_E_STATE (closing), HF_E_BUSY, HF_E_IO. */
@@ -368,15 +385,28 @@ typedef struct hf_handler_options {
   const char *throttle;   /* the same, spread: "10/1m" is one each 6 s */
   int64_t heartbeat_ms;   /* 100 ms..1 d, shorter than the timeout: a run from which nothing is heard for so long (hf_job_heartbeat,
                              hf_job_progress, hf_job_checkpoint) ends as at its timeout. Default: no sign of life is needed */
-  const char *when;       /* names of conditions (below), separated by commas: no run begins unless all of them are open */
+  const char *when;       /* names of conditions (hf_condition), separated by commas: no run begins unless all of them are open */
+  int64_t soft_timeout_ms; /* 100 ms..30 d, shorter than the timeout: hf_job_canceled becomes 2; the run may still end as it likes, and
+                              what it returns counts. Default: none */
+  int batch_max_jobs;      /* of hf_register_batch: so many jobs at once at most, 1..1000; default 100 */
+  int64_t batch_max_bytes; /* ... and so many bytes of payload, 1..64 MiB; the first job goes however large it is; default: no limit of its own */
+  int64_t batch_max_wait_ms; /* ... the oldest waits so long for company, 0..1 d; default 0 */
 } hf_handler_options;
 #define HF_HANDLER_OPTIONS_INIT \
-  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Says what runs jobs of `type`; opts may be NULL. Registering again replaces, at any time; runs of the one
  * before end where they began, so its `user` must live until they have, at the latest until hf_close. */
 HF_API int hf_register(hf_engine *engine, const char *type, hf_handler_fn handler, void *user,
                        const hf_handler_options *opts);
+
+/* Jobs of one type that are run together. Runs on a worker thread. Each may be ended by hf_job_finish, within the function or later; what
+ * it returns is the outcome of those that were not (HF_ASYNC: they will be). `jobs` lives until it returns. */
+typedef int (*hf_batch_fn)(hf_job *const *jobs, size_t n, void *user);
+/* As hf_register, for a function that takes up to batch_max_jobs at once. A batch is one run for `concurrency` and for rates, and has
+ * the timeout of its jobs; each job has its own attempts. */
+HF_API int hf_register_batch(hf_engine *engine, const char *type, hf_batch_fn handler, void *user,
+                             const hf_handler_options *opts);
 
 /* The functions below take the hf_job of a handler, on any thread, while it lives. */
 HF_API const void *hf_job_payload(hf_job *job, size_t *len);
@@ -401,7 +431,10 @@ HF_API int hf_job_heartbeat(hf_job *job);
 HF_API int hf_job_checkpoint(hf_job *job, const void *data, size_t len);
 /* What an earlier attempt left, or this one; NULL and *len = 0 if nothing. Valid until the next hf_job_checkpoint of this job. */
 HF_API const void *hf_job_last_checkpoint(hf_job *job, size_t *len);
-/* 1 once the run should end: cancelled, timed out or stopping. */
+/* A line for a person, up to HF_LOG_LINE_MAX bytes; longer ones are cut. Kept in memory, and with the attempt once it ends; of all
+ * attempts the newest HF_JOB_LOG_MAX bytes are. HF_E_STALE. */
+HF_API int hf_job_log(hf_job *job, const char *text);
+/* 1 once the run should end: cancelled, timed out or stopping; 2 at its soft timeout. */
 HF_API int hf_job_canceled(hf_job *job);
 /* Delay before the next attempt or after HF_DEFER, in place of the backoff. 0..30 d. */
 HF_API int hf_job_retry_after(hf_job *job, int64_t ms);
@@ -484,114 +517,10 @@ typedef struct hf_emit_options {
  * id may be that of an earlier job, which the key or a unique_key stands for. Errors as of hf_enqueue; hf_errmsg names the subscription. */
 HF_API int hf_emit(hf_engine *engine, const char *event, const void *payload, size_t len, const hf_emit_options *opts, hf_job_id *ids, size_t *n);
 
-/* ---- queues, figures, administration -------------------------------------------------------------- */
-
-/* Kept in the file. Jobs that run go on; nothing is claimed. A queue may be paused before its first job. */
-HF_API int hf_pause(hf_engine *engine, const char *queue);
-/* The same; it says why (as `why` tells it; null: nothing) and ends by itself after so much elapsed time, 1 ms..366 d, which no
- * step of the wall clock changes and which goes on over reboots; 0: when it is resumed. What a pause before said is replaced. */
-HF_API int hf_pause_for(hf_engine *engine, const char *queue, const char *reason, int64_t for_ms);
-HF_API int hf_resume(hf_engine *engine, const char *queue);
-
-/* Which job of one priority goes first: the one that is due longest, or the newest. */
-enum hf_queue_order { HF_ORDER_DEFAULT = 0, HF_ORDER_FIFO, HF_ORDER_LIFO };
-
-/* What is not set comes from the configuration (hf_load_config), else from the defaults. */
-typedef struct hf_queue_settings {
-  size_t struct_size;
-  int concurrency;       /* runs at once, 1..10000; default: no limit of its own */
-  int64_t slack_ms;      /* its delayed jobs and retries may run so late, to share a wake-up with others, 1..1 d; -1: not at all */
-  const char *windows;   /* when it is open, by the trusted wall clock: "22:00-06:00; sat,sun 00:00-24:00"; see
-                            docs/reference.md. "": always. Default: always */
-  const char *time_zone; /* of the windows: IANA name; default UTC */
-  const char *rate_limit, *throttle; /* as of a handler; "off": none */
-  const char *key_rate_limit, *key_throttle; /* the same, of its jobs with one concurrency_key */
-  int64_t aging_ms;      /* the wait that is worth a point of priority, so that none waits for ever, 1..366 d; default 1 min;
-                            -1: none is */
-  int key_concurrency;   /* runs at once with one concurrency_key, 1..10000; default 1 */
-  int order;             /* hf_queue_order; default HF_ORDER_FIFO */
-  int fair;              /* 1: its concurrency keys take turns; -1: they do not, which is the default */
-  const char *when;      /* conditions, as of a handler; "": none */
-} hf_queue_settings;
-#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-
-/* Replaces what was set before; kept in the file, as by `holdfast queue set`. HF_E_INVALID: hf_errmsg says what is wrong
- * and what is allowed. */
-HF_API int hf_queue_set(hf_engine *engine, const char *queue, const hf_queue_settings *settings);
-
-/* The program knows that the wall clock is right now (from a GPS receiver, a cell network), as `holdfast clock confirm`. It is
- * trusted until somebody sets it again. HF_E_CONFLICT: it lies before the floor. */
-HF_API int hf_clock_confirm(hf_engine *engine);
-
-/* Any thread but those of callbacks. A network came up: sinks and handlers that wait for theirs try it within their splay
- * (5 s unless configured). Holdfast sees new addresses and routes by itself; this is for links that it cannot see. */
-HF_API int hf_link_up(hf_engine *engine);
-
-/* Any thread but those of callbacks. Says which link there is: "metered", "unmetered", or another one that has a budget in the
- * configuration ("link.budgets"); what goes out is charged to its budget. Kept in the file, until somebody says otherwise. NULL: as the
- * configuration says. HF_E_INVALID: there is no such link. */
-HF_API int hf_link_set(hf_engine *engine, const char *name);
-
-/* Whether a condition is open: 1; 0: closed. It may write why, for a person, with its NUL. On a thread of the library's; it may block. */
-typedef int (*hf_condition_fn)(void *user, char *why, size_t why_size);
-typedef struct hf_condition_options {
-  size_t struct_size;
-  int64_t every_ms;   /* an answer counts for so long, 1 s..1 d; default 30 s */
-  int64_t timeout_ms; /* later it counts as closed, and is not called again before it has returned; 100 ms..1 min; default 5 s */
-  int initially_open; /* of one that is told: 1: open until it is told otherwise; default: closed */
-} hf_condition_options;
-#define HF_CONDITION_OPTIONS_INIT {sizeof(hf_condition_options), 0, 0, 0}
-/* Makes a condition, or replaces it: docs/conditions.md. The function is called when a job waits for nothing else; `user` must live until
- * hf_close, or until a call that hangs has returned. NULL: it is told. At most 64. Not in the file. opts may be NULL. */
-HF_API int hf_condition(hf_engine *engine, const char *name, hf_condition_fn function, void *user, const hf_condition_options *opts);
-HF_API int hf_condition_remove(hf_engine *engine, const char *name);
-/* Tells one that is told: open (1) or closed (0), for_ms long (1 ms..366 d), or, 0, until it is told otherwise. why: up to
- * HF_REASON_MAX bytes, or NULL. HF_E_TOO_LARGE, HF_E_NOT_FOUND; HF_E_CONFLICT: it has a function, or goes by the link. */
-HF_API int hf_condition_tell(hf_engine *engine, const char *name, int open, const char *why, int64_t for_ms);
-
-/* Any thread but those of callbacks. Jobs run again at once and the crashes are forgotten, if nothing runs because of
- * them (hf_options.crash_loop); else it does nothing. */
-HF_API int hf_end_safe_mode(hf_engine *engine);
-
-typedef struct hf_stats_info {
-  size_t struct_size;
-  int64_t pending, running, completed, dead, cancelled; /* jobs in the file now */
-  int64_t enqueued_total, completed_total, failed_total, retried_total, dead_total,
-      deferred_total; /* since hf_open */
-  int64_t commits_total, syncs_total;
-  int64_t file_bytes;
-  int clock_trusted; /* 1: wall-clock work goes on */
-  int64_t safe_mode_left_ms; /* so long nothing runs, after repeated crashes (hf_options.crash_loop); 0: it is not on */
-  int disk_full;     /* 0: no; 1: nothing is added and nothing but deliveries runs, the rest works; 2: there is no room
-                        even for that, and jobs can only be read; 3: the same, as the file system is read-only */
-} hf_stats_info;
-#define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-HF_API int hf_stats(hf_engine *engine, hf_stats_info *out);
-
-/* Figures as the admin API gives them at /v1/stats, as JSON; release with hf_free. */
-HF_API int hf_stats_json(hf_engine *engine, char **out);
-
-typedef struct hf_serve_options {
-  size_t struct_size;
-  const char *group;  /* members may act like the daemon's own user; default: none */
-  int max_clients;    /* connections at once, 1..1024; default 64 */
-  int open_view;      /* 1: any local user may view, without payloads */
-} hf_serve_options;
-#define HF_SERVE_OPTIONS_INIT {sizeof(hf_serve_options), 0, 0, 0}
-/* Serves the admin API on a Unix socket until hf_close; after hf_start. HF_E_INVALID (path longer than
- * 107 bytes), HF_E_CONFLICT (a live server is there), HF_E_NOT_FOUND (no such folder or group), HF_E_IO. */
-HF_API int hf_serve(hf_engine *engine, const char *socket_path, const hf_serve_options *opts);
-
-/* Handlers, sinks, queues, schedules, limits and retention from a configuration file
- * (docs/reference.md), in any host program. Calling it again applies the difference; if the file is bad
- * nothing changes: HF_E_INVALID, and hf_errmsg says where and what is allowed. */
-HF_API int hf_load_config(hf_engine *engine, const char *file);
-
-/* Any thread. The wall-clock time at which the next work is due, for boards that sleep and set an RTC
- * alarm; -1 if none is. What only tidies up (retention) does not count. */
-HF_API int hf_next_wake(hf_engine *engine, int64_t *unix_ms);
-
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
+
+#include <holdfast_admin.h>
+
 #endif /* HOLDFAST_H */
