@@ -46,7 +46,7 @@ void wait_and_tell(Session& session, const std::string& id, int64_t timeout_ms) 
 struct Add {
   std::string payload;
   JobOptions options;
-  std::string type, delay, at, unique, unique_for, on_conflict, debounce_max;
+  std::string type, delay, at, unique, unique_by, unique_for, on_conflict, debounce_max;
   bool wait = false;
 
   void describe(CLI::App& app) {
@@ -57,6 +57,8 @@ struct Add {
     options.describe(app);
     app.add_option("--unique", unique, "at most one unfinished job with this key")
         ->option_text("KEY");
+    app.add_option("--unique-by", unique_by, "payload: at most one unfinished job of this type with this payload")
+        ->option_text("payload");
     app.add_option("--unique-for", unique_for, "and none for so long after it")->option_text("1h");
     app.add_option("--on-conflict", on_conflict, "if there is one: keep, replace, reject, debounce")
         ->option_text("WHAT");
@@ -87,6 +89,7 @@ struct Add {
     put_text(&body, "delay", delay);
     put_text(&body, "at", at);
     put_text(&body, "unique_key", unique);
+    put_text(&body, "unique_by", unique_by);
     put_text(&body, "unique_for", unique_for);
     put_text(&body, "on_conflict", on_conflict);
     put_text(&body, "debounce_max", debounce_max);
@@ -254,22 +257,30 @@ struct ReportProgress {
 struct RetryJobs {
   std::vector<std::string> ids;
   bool all_dead = false;
+  std::string queue, type, over;
   void describe(CLI::App& app) {
     auto* jobs = app.add_option("ID", ids, "the jobs");
-    app.add_flag("--all-dead", all_dead, "every dead letter")->excludes(jobs);
+    auto* dead = app.add_flag("--all-dead", all_dead, "every dead letter")->excludes(jobs);
+    app.add_option("--queue", queue, "... of this queue")->option_text("Q")->needs(dead);
+    app.add_option("--type", type, "... of this type")->option_text("TYPE")->needs(dead);
+    app.add_option("--over", over, "they become due spread over so long, not all at once")->option_text("10m")->needs(dead);
     app.footer(
         "Dead and cancelled jobs are pending again, with all their attempts; pending ones are due "
         "now.\n"
         "\n"
-        "Examples:\n  holdfast retry 42\n  holdfast retry --all-dead");
+        "Examples:\n  holdfast retry 42\n  holdfast retry --all-dead\n  holdfast retry --all-dead --type upload --over 1h");
   }
   void run(Session& session) {
     if (!all_dead && ids.empty())
       return session.fail(kUsage, "retry: an ID is missing, or --all-dead");
     if (!all_dead) return for_each_job(session, ids, "POST", "/retry");
+    std::string target = "/v1/jobs/retry-dead?limit=" + std::to_string(kRetryAllMax);
+    for (const auto& [name, value] : {std::pair("queue", &queue), std::pair("type", &type), std::pair("over", &over)}) {
+      if (!value->empty()) target += "&" + std::string(name) + "=" + percent_encode(*value);
+    }
     int64_t total = 0;
     for (int64_t more = 1; more > 0; total += more) {
-      const auto answer = session.ask("POST", "/v1/jobs/retry-dead");
+      const auto answer = session.ask("POST", target);
       if (!answer) return;
       more = answer->value("retried", int64_t{0});
     }

@@ -39,6 +39,7 @@ Status Conditions::set(const ConditionSpec& spec, int64_t now_ms) {
   if (!spec.told || !was_told) {
     c.answer = {};
     c.asked = 0;
+    c.kept_ms = 0;
     const auto before = before_.find(spec.name);
     if (spec.told && before != before_.end()) c.answer = before->second;
   }
@@ -66,6 +67,7 @@ Status Conditions::tell(const TellCondition& tell, int64_t now_ms) {
     if (tell.number != c.asked) return ok_status();  // of one that was of another kind
     c.asked = 0;
     answer.until_ms = now_ms + c.spec.every_ms;
+    keep_open_since(c.asked_ms, now_ms);
   } else {
     if (!c.spec.told) {
       return Error{HF_E_CONFLICT, "condition " + c.spec.name + (c.spec.links.empty() ? " is asked" : " goes by the link") + ", and cannot be told"};
@@ -83,11 +85,19 @@ Status Conditions::tell(const TellCondition& tell, int64_t now_ms) {
 
 void Conditions::answered(Condition& c, ConditionAnswer answer) {
   c.answer = std::move(answer);
+  c.kept_ms = 0;
   changed_ = told_changed_ = true;
   if (c.shown && c.shown_open == c.answer.open) return;
   c.shown = true;
   c.shown_open = c.answer.open;
   turned_.emplace_back(c.spec.name, c.answer.open);
+}
+
+// What was open when this one was asked, by an answer that may be over since.
+void Conditions::keep_open_since(int64_t asked_ms, int64_t now_ms) {
+  for (auto& [name, c] : conditions_) {
+    if (is_asked(c.spec) && c.answer.open && (c.answer.until_ms > asked_ms || c.kept_ms >= asked_ms)) c.kept_ms = now_ms;
+  }
 }
 
 void Conditions::set_link(const std::string& link, int64_t now_ms) {
@@ -124,6 +134,7 @@ Conditions::Gate Conditions::look(const std::vector<std::string>& when, int64_t 
   for (Condition* c : unknown) {
     if (c->asked != 0) continue;
     c->asked = ++asked_;
+    c->asked_ms = now_ms;
     ask_.push_back({c->spec.name, c->asked});
   }
   return gate;

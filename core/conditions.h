@@ -4,6 +4,9 @@
 // asked of the outside (AskCondition) when a job waits for nothing else, and the answer counts for `every_ms`: so where nothing
 // waits nobody is asked, and nobody is woken. Some are not asked but told, by whoever knows; and some are the kind of the link.
 //
+// One that was open when another one was asked counts until that one has answered, however long that takes: else two whose looks
+// take longer than the other's answer counts would take turns for ever, and what needs both would never begin.
+//
 // What is not known is closed. Nothing is on the disk: after a start the world may be another one.
 //
 // Thread: the engine's.
@@ -75,14 +78,18 @@ class Conditions {
     ConditionSpec spec;
     ConditionAnswer answer;
     uint64_t asked = 0;  // the number of the question that is not answered yet; 0: none
+    int64_t asked_ms = 0;
+    int64_t kept_ms = 0;  // that it was open counts until then at least, as another one was being asked; this time is the last
     bool shown = false, shown_open = false;  // as turned() last had it
   };
   static bool is_asked(const ConditionSpec& spec) { return !spec.told && spec.links.empty(); }
+  static bool counts(const Condition& c, int64_t now_ms) { return now_ms < c.answer.until_ms || (c.answer.open && now_ms <= c.kept_ms); }
   // It is open or closed now, and nobody need be asked. (What is told is always known.)
-  static bool known(const Condition& c, int64_t now_ms) { return c.spec.told || now_ms < c.answer.until_ms; }
-  static bool open(const Condition& c, int64_t now_ms) { return now_ms < c.answer.until_ms ? c.answer.open : c.spec.told && c.spec.initially; }
+  static bool known(const Condition& c, int64_t now_ms) { return c.spec.told || counts(c, now_ms); }
+  static bool open(const Condition& c, int64_t now_ms) { return counts(c, now_ms) ? c.answer.open : c.spec.told && c.spec.initially; }
   static int64_t looks_again_ms(const Condition& c, int64_t now_ms);
   void answered(Condition& c, ConditionAnswer answer);
+  void keep_open_since(int64_t asked_ms, int64_t now_ms);
   void follow_link(Condition& c, int64_t now_ms);
 
   std::map<std::string, Condition> conditions_;

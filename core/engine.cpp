@@ -35,7 +35,9 @@ struct Engine::State {
       : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), sequences(*store), conditions(options.before.told), random(options.seed),
         key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, rates, conditions, random, limits, stats, key_prefix, options.callback_text},
         timekeeper(turn), jobs(turn), events(turn, jobs), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
-        scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {}
+        scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {
+    turn.digest = options.digest;
+  }
 
   const ZoneSource& zones() const { return options.zones != nullptr ? *options.zones : utc_only(); }
   std::string make_prefix() const {
@@ -448,7 +450,7 @@ Reply Engine::State::apply(Request& request) {
           [&](LogLine& l) { return status_reply(jobs.log_line(l)); },
           [&](Cancel& c) { return status_reply(jobs.cancel(c.id)); },
           [&](Retry& r) { return status_reply(jobs.retry(r.id)); },
-          [&](RetryAllDead& r) { return Reply(jobs.retry_all_dead(r.limit)); },
+          [&](RetryAllDead& r) { return reply_of(jobs.retry_all_dead(r)); },
           [&](Remove& r) { return status_reply(jobs.remove(r.id)); },
           [&](Edit& e) { return status_reply(jobs.edit(e)); },
           [&](Get& g) { return reply_of(queries.get(g.id)); },

@@ -55,6 +55,7 @@ struct EngineOptions {
   Limits limits;
   ClockRule clock;
   std::string (*callback_text)(const JobInfo&) = plain_callback_text;  // what a callback says of a job that ended
+  Digest digest = no_digest;                                                   // for unique_by payload
   const ZoneSource* zones = nullptr;  // outlives the engine; null: UTC alone
   Now now;
   Handover before;

@@ -64,9 +64,10 @@ Status validate(const JobSpec& s) {
   HF_TRY(check_range("debounce_max_ms", s.debounce_max_ms, 0, kMaxDelayMs));
   if (s.at_wall_ms != 0 && s.delay_ms != 0) return invalid("delay and at exclude each other");
   HF_TRY(check_range("run_at_unix_ms", s.at_wall_ms, 0, 253402300799999));
-  if (s.unique_key.empty() && s.unique_for_ms != 0) return invalid("unique_for without unique_key");
+  if (!s.unique_key.empty() && s.unique_by == UniqueBy::payload) return invalid("unique_key and unique_by payload exclude each other");
+  if (!is_unique(s) && s.unique_for_ms != 0) return invalid("unique_for without unique_key");
   const bool debounce = s.on_conflict == OnConflict::debounce;
-  if (debounce && s.unique_key.empty()) return invalid("on_conflict debounce without unique_key");
+  if (debounce && !is_unique(s)) return invalid("on_conflict debounce without unique_key");
   if (debounce && s.delay_ms == 0 && s.at_wall_ms == 0) return invalid("on_conflict debounce without delay: that is what starts anew");
   if (s.debounce_max_ms != 0 && !debounce) return invalid("debounce_max without on_conflict debounce");
   if (s.debounce_max_ms != 0 && s.debounce_max_ms < s.delay_ms) return invalid("debounce_max is shorter than delay");
@@ -87,6 +88,16 @@ Status payload_fits(std::string_view payload, const Limits& limits) {
 Status Jobs::validate(const JobSpec& s) const {
   HF_TRY(hf::validate(s));
   return payload_fits(s.payload, turn_.limits);
+}
+
+// Its unique_key is made of type and payload, and it goes by that from then on.
+Status Jobs::name_by_payload(JobSpec& s) const {
+  if (s.unique_by != UniqueBy::payload || !s.unique_key.empty()) return ok_status();  // both: validate() says so
+  Result<std::string> digest = turn_.digest(s.type + '\n' + s.payload);
+  if (!digest) return digest.error();
+  s.unique_key = kPayloadKeyPrefix + *digest;
+  s.unique_by = UniqueBy::key;
+  return ok_status();
 }
 
 Status Jobs::takes_jobs(const std::string& queue) const {
@@ -115,6 +126,13 @@ Result<std::vector<JobId>> Jobs::reserve(int count) {
   return ids;
 }
 
+Status Jobs::let_in(Intake& intake, const JobSpec& s) {
+  Queue* queue = turn_.lanes.find_queue(s.queue);
+  if (queue == nullptr || !limits_intake(*queue)) return ok_status();
+  if (!s.unique_key.empty() && (!intake.first_with(s.unique_key) || holder(s.unique_key) != 0)) return ok_status();
+  return intake.let_in(*queue, s.concurrency_key);
+}
+
 int64_t Jobs::total() const {
   int64_t sum = 0;
   for (int64_t n : turn_.stats.by_state) sum += n;
@@ -137,7 +155,7 @@ Status Jobs::has_room(int64_t jobs, int64_t payload_bytes) {
   return ok_status();
 }
 
-Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called) {
+Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called) {
   if (specs.empty() || specs.size() > HF_ENQUEUE_MANY_MAX) {
     return invalid("one call takes 1 to " + std::to_string(HF_ENQUEUE_MANY_MAX) + " jobs, not " + std::to_string(specs.size()));
   }
@@ -149,7 +167,8 @@ Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs, cons
   };
   std::map<std::string_view, size_t> keys;  // of this call
   for (size_t i = 0; i < specs.size(); ++i) {
-    const JobSpec& s = specs[i];
+    JobSpec& s = specs[i];
+    if (Status ok = name_by_payload(s); !ok) return where(i, ok.error());
     if (Status ok = validate(s); !ok) return where(i, ok.error());
     if (Status ok = takes_jobs(s.queue); !ok) return where(i, ok.error());
     if (s.unique_key.empty()) continue;
@@ -159,6 +178,10 @@ Result<std::vector<JobId>> Jobs::enqueue(const std::vector<JobSpec>& specs, cons
       return where(i, Error{HF_E_CONFLICT, name(first->second) + " of the same call has unique_key " + quoted(s.unique_key)});
     }
     if (JobId other = holder(s.unique_key); other != 0) return where(i, held(other, s.unique_key));
+  }
+  Intake intake(turn_);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (Status ok = let_in(intake, specs[i]); !ok) return where(i, ok.error());
   }
   int64_t bytes = 0;
   for (const JobSpec& s : specs) bytes += static_cast<int64_t>(s.payload.size());
@@ -184,7 +207,8 @@ bool Jobs::expect_promises() {
   return true;
 }
 
-Result<JobId> Jobs::promise(const JobSpec& s) {
+Result<JobId> Jobs::promise(JobSpec s) {
+  HF_TRY(name_by_payload(s));
   Promises& before = promises_;
   if (before.all.size() >= HF_TRANSACT_JOBS_MAX) {
     return Error{HF_E_FULL, "a transaction enqueues at most " + std::to_string(HF_TRANSACT_JOBS_MAX) + " jobs (HF_TRANSACT_JOBS_MAX)"};
@@ -197,6 +221,10 @@ Result<JobId> Jobs::promise(const JobSpec& s) {
     other = promised != before.by_key.end() ? promised->second : holder(s.unique_key);
   }
   if (other != 0 && s.on_conflict == OnConflict::reject) return held(other, s.unique_key);
+  if (other == 0) {
+    if (!before.intake) before.intake.emplace(turn_);
+    HF_TRY(let_in(*before.intake, s));
+  }
   const int64_t bytes = before.bytes + static_cast<int64_t>(s.payload.size());
   HF_TRY(has_room(static_cast<int64_t>(before.all.size()) + 1, bytes));
   LaneName lane{s.queue, s.type, s.concurrency_key, 0};
@@ -207,7 +235,7 @@ Result<JobId> Jobs::promise(const JobSpec& s) {
   const JobId id = other != 0 ? other : next_id_++;
   if (!s.unique_key.empty()) before.by_key[s.unique_key] = id;
   before.bytes = bytes;
-  before.all.push_back({s, id, other == 0});
+  before.all.push_back({std::move(s), id, other == 0});
   return id;
 }
 
@@ -230,6 +258,8 @@ std::vector<JobId> Jobs::keep_promises() {
 
 Result<JobId> Jobs::enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
   HF_TRY(validate(spec));
+  Intake intake(turn_);
+  HF_TRY(let_in(intake, spec));
   Result<Lane*> lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
   if (!lane) return lane.error();
   return insert(spec, **lane, reserved, schedule, occurrence_wall_ms);
@@ -320,6 +350,7 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, JobId reserved, const std::
   ++turn_.stats.by_state[static_cast<int>(State::pending)];
   ++turn_.stats.enqueued;
   turn_.lanes.added(lane, {-s.priority, row.due_ms, id}, turn_.now_ms);
+  came_in(turn_, lane);
   turn_.tell(Change::enqueued, id, &lane);
   fresh_.push_back(std::move(f));
   // A reserved id may be lower than one that came in meanwhile; fresh() searches by order.

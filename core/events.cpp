@@ -8,7 +8,7 @@
 namespace hf {
 
 namespace {
-bool goes_by_event_key(const JobSpec& job) { return job.unique_key.empty(); }
+bool goes_by_event_key(const JobSpec& job) { return !is_unique(job); }
 }  // namespace
 
 Status validate(const SubscriptionSpec& spec) {
@@ -50,6 +50,19 @@ namespace {
 bool matches(const EventFields& filter, const EventFields& fields) {
   return std::all_of(filter.begin(), filter.end(), [&](const auto& wanted) { return std::find(fields.begin(), fields.end(), wanted) != fields.end(); });
 }
+
+JobSpec job_of(const SubscriptionSpec& subscription, const Emit& emit) {
+  JobSpec spec = subscription.job;
+  if (!subscription.own_payload) spec.payload = emit.payload;
+  if (!goes_by_event_key(spec)) return spec;
+  if (emit.key.empty()) {
+    spec.unique_for_ms = 0;
+    return spec;
+  }
+  spec.unique_key = subscription.name + "/" + emit.key;
+  if (spec.unique_for_ms == 0) spec.unique_for_ms = kEventKeyForMs;
+  return spec;
+}
 }  // namespace
 
 Result<std::vector<JobId>> Events::emit(const Emit& emit) {
@@ -67,28 +80,34 @@ Result<std::vector<JobId>> Events::emit(const Emit& emit) {
     return Error{HF_E_TOO_LARGE, std::to_string(matched.size()) + " subscriptions match, and their payloads have " + format_size(bytes) +
                                      "; the limit is " + format_size(kEmitBytesMax) + " together"};
   }
+  // Nobody who emits knows of the queues of those who subscribed: what comes in too fast for one of them is left out, and the others
+  // are started.
   std::vector<JobSpec> specs;
+  std::vector<const SubscriptionInfo*> starts;
+  std::vector<std::string> too_fast;  // queues
+  Intake intake(turn_);
   for (const SubscriptionInfo* info : matched) {
-    JobSpec& spec = specs.emplace_back(info->spec.job);
-    if (!info->spec.own_payload) spec.payload = emit.payload;
-    if (!goes_by_event_key(spec)) continue;
-    if (emit.key.empty()) {
-      spec.unique_for_ms = 0;
+    JobSpec spec = job_of(info->spec, emit);
+    HF_TRY(jobs_.name_by_payload(spec));
+    if (!jobs_.let_in(intake, spec)) {
+      too_fast.push_back(spec.queue);
       continue;
     }
-    spec.unique_key = info->spec.name + "/" + emit.key;
-    if (spec.unique_for_ms == 0) spec.unique_for_ms = kEventKeyForMs;
+    specs.push_back(std::move(spec));
+    starts.push_back(info);
   }
   std::vector<JobId> ids;
   if (!specs.empty()) {
-    auto enqueued = jobs_.enqueue(specs, [&](size_t i) { return "subscription " + quoted(matched[i]->spec.name); });
+    auto enqueued = jobs_.enqueue(specs, [&](size_t i) { return "subscription " + quoted(starts[i]->spec.name); });
     if (!enqueued) return enqueued.error();
     ids = std::move(*enqueued);
   }
+  for (const std::string& queue : too_fast) turn_.losses.add(LossCause::too_fast, queue, turn_.now_ms);
   for (SubscriptionInfo* info : matched) ++info->matched;
   Transition& told = turn_.tell(Change::emitted, 0, nullptr);
   told.type = emit.event;
   told.detail = std::to_string(ids.size()) + (ids.size() == 1 ? " job" : " jobs");
+  if (!too_fast.empty()) told.detail += ", " + std::to_string(too_fast.size()) + " left out: too fast for the queue";
   return ids;
 }
 

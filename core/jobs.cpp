@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kSweep = 200;             // rows that one turn expires or wakes; the next turn follows at once
 constexpr size_t kResultOnFullMax = 4096;  // bytes; a larger one waits: end_adds()
+constexpr int kRetryLook = 500;         // dead jobs that are looked at together
 constexpr size_t kWallLook = 16;        // `at` jobs that are looked at for the one that lets sleep least
 
 Error not_found(JobId id) { return Error{HF_E_NOT_FOUND, "there is no job " + std::to_string(id)}; }
@@ -137,7 +138,19 @@ void Jobs::fail(Run& run, std::string_view error, bool permanent, int64_t retry_
   }
   int64_t wait = retry_after_ms >= 0 ? std::min(retry_after_ms, kBackoffMaxMs) : delay_ms(policy.backoff, run.attempt, turn_.random);
   ++turn_.stats.retried;
-  put_back(run, {turn_.now_ms + wait, run.attempt, outcome, error, Change::retried});
+  put_back(run, {retry_ms(*run.lane->queue, wait), run.attempt, outcome, error, Change::retried});
+}
+
+// Each retry is booked as it is decided. Once the budget is spent it is put off until there is some again, and never refused.
+int64_t Jobs::retry_ms(Queue& queue, int64_t wait_ms) {
+  const int64_t due_ms = turn_.now_ms + wait_ms;
+  const Rate budget = queue.settings.retry_budget.value_or(Rate{});
+  if (budget.none() && queue.retries.rate_limit.rate().none()) return due_ms;
+  queue.retries.ahead_ms = kBackoffMaxMs;
+  turn_.rates.follow(queue.retries, {budget, {}}, "retry", queue.name, turn_.now_ms);
+  const int64_t opens_ms = std::min(queue.retries.rate_limit.opens_ms(turn_.now_ms), turn_.now_ms + kBackoffMaxMs);
+  if (opens_ms < turn_.now_ms + kBackoffMaxMs) (void)turn_.rates.began(queue.retries, turn_.now_ms);
+  return std::max(due_ms, opens_ms);
 }
 
 void Jobs::complete(Run& run, RunEnded& ended) {
@@ -159,7 +172,8 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   std::vector<Lane*> child_lanes;
   int64_t bytes = 0;
   for (auto& [id, spec] : ended.children) {
-    Status ok = validate(spec);
+    Status ok = name_by_payload(spec);
+    if (ok) ok = validate(spec);
     if (!ok) return fail(run, "hf_job_enqueue: " + ok.error().message, true, -1, "dead");
     Result<Lane*> child_lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
     if (!child_lane) return fail(run, "hf_job_enqueue: " + child_lane.error().message, false, -1, "retry");
@@ -168,6 +182,8 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   }
   if (!ended.children.empty()) {
     Status room = has_room(static_cast<int64_t>(ended.children.size()), bytes);
+    Intake intake(turn_);
+    for (auto child = ended.children.begin(); room && child != ended.children.end(); ++child) room = let_in(intake, child->second);
     if (!room) return fail(run, "hf_job_enqueue: " + room.error().message, false, -1, "retry");
   }
   for (size_t i = 0; i < ended.children.size(); ++i) {
@@ -409,14 +425,14 @@ void Jobs::set_cancel_asked(JobId id, JobOpts& opts, bool asked) {
   turn_.store.set_opts(id, encode_opts(opts));
 }
 
-Status Jobs::requeue(const FullRow& row) {
+Status Jobs::requeue(const FullRow& row, int64_t due_ms) {
   JobId id = row.job.id;
   JobOpts opts = decode_opts(row.job.opts);
   if (is_final(row.job.state)) HF_TRY(take_unique(id, opts));
   Lane& lane = *turn_.lanes.by_id(row.job.lane);
-  ReadyEntry entry{-row.job.priority, turn_.now_ms, id};
+  ReadyEntry entry{-row.job.priority, due_ms, id};
   bool was_pending = row.job.state == State::pending;
-  turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, was_pending ? row.job.attempts : 0);
+  turn_.store.make_pending(id, lane.id, row.job.priority, due_ms, 0, was_pending ? row.job.attempts : 0);
   if (row.job.expires_ms != 0) turn_.store.set_expiry(id, 0);
   if (!was_pending && (opts.crashes != 0 || opts.reboots != 0)) {
     opts.crashes = opts.reboots = 0;
@@ -440,15 +456,36 @@ Status Jobs::retry(JobId id) {
   if (row.job.state == State::running || row.job.state == State::completed) {
     return wrong_state(id, row.job.state, "only a dead, cancelled or pending job can be retried");
   }
-  return requeue(row);
+  return requeue(row, turn_.now_ms);
 }
 
-int64_t Jobs::retry_all_dead(int limit) {
+Result<int64_t> Jobs::retry_all_dead(const RetryAllDead& which) {
+  HF_TRY(check_range("limit", which.limit, 1, kRetryAllMax));
+  if (!which.queue.empty()) HF_TRY(check_name("queue", which.queue));
+  if (!which.type.empty()) HF_TRY(check_name("type", which.type));
+  if (which.over_ms != 0) HF_TRY(check_duration("over", which.over_ms, 1, kBackoffMaxMs));
   flush();
+  const auto is_meant = [&](const Lane& lane) {
+    const std::string& queue = lane.delivery() ? lane.origin->queue->name : lane.queue->name;
+    return (which.queue.empty() || queue == which.queue) && (which.type.empty() || lane.type == which.type);
+  };
+  // Oldest first; one whose unique key another job holds now stays.
+  std::vector<JobId> meant;
+  const size_t most = static_cast<size_t>(turn_.rows(which.limit));
+  Store::Finished last;
+  for (bool more = true; more && meant.size() < most;) {
+    const auto rows = turn_.store.finished(State::dead, last.finished_ms, last.id, kNever, kRetryLook);
+    for (const Store::Finished& row : rows) {
+      if (meant.size() < most && is_meant(*turn_.lanes.by_id(row.lane))) meant.push_back(row.id);
+    }
+    more = rows.size() == kRetryLook;
+    if (more) last = rows.back();
+  }
   int64_t n = 0;
-  for (const Store::Finished& dead : turn_.store.finished(State::dead, 0, 0, kNever, turn_.rows(std::clamp(limit, 1, 10000)))) {
-    FullRow row = turn_.store.read(dead.id, false);
-    if (row.found && requeue(row)) ++n;  // one whose unique key another job holds now stays
+  for (JobId id : meant) {
+    const int64_t due_ms = turn_.now_ms + which.over_ms * n / static_cast<int64_t>(meant.size());
+    FullRow row = turn_.store.read(id, false);
+    if (row.found && requeue(row, due_ms)) ++n;
   }
   return n;
 }

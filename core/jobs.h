@@ -9,14 +9,17 @@
 #include <vector>
 
 #include "core/callbacks.h"
+#include "core/intake.h"
 #include "core/turn.h"
 
 namespace hf {
 
+inline constexpr const char* kPayloadKeyPrefix = "sha256:";  // of the unique_key of a job with unique_by payload
 inline constexpr const char* kOwnQueue = "holdfast";  // of jobs that are the queue's own: deliveries without a run
 
 // What can be seen of it alone; HF_E_INVALID names the field.
 Status validate(const JobSpec& spec);
+inline bool is_unique(const JobSpec& spec) { return !spec.unique_key.empty() || spec.unique_by == UniqueBy::payload; }
 Status payload_fits(std::string_view payload, const Limits& limits);  // HF_E_TOO_LARGE
 
 class Jobs {
@@ -35,8 +38,8 @@ class Jobs {
   void open(const Opening& opening);
 
   // ---- events
-  // `called`: what a job of them is called in an error; null: "job 3", or nothing if it is the only one.
-  Result<std::vector<JobId>> enqueue(const std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called = nullptr);
+  // `specs` get the unique keys that their payloads make. `called`: what a job of them is called in an error; null: "job 3", or nothing if it is the only one.
+  Result<std::vector<JobId>> enqueue(std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called = nullptr);
   Result<JobId> enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
   // A job of ours that has run already: its result waits for the sink. The limits are no matter. HF_E_FULL: no lane is left.
   struct Delivery {
@@ -51,7 +54,7 @@ class Jobs {
   // expect_promises() and the last promise nothing else is put in. False: it wrote nothing.
   bool expect_promises();
   void save_ids();  // what it wrote, once more
-  Result<JobId> promise(const JobSpec& spec);
+  Result<JobId> promise(JobSpec spec);
   std::vector<JobId> keep_promises();
   void break_promises() { promises_ = {}; }
   Status run_ended(RunEnded& ended);
@@ -62,13 +65,15 @@ class Jobs {
   void heard_from(JobId id, int attempt);  // there is no room for what it said
   Status cancel(JobId id);
   Status retry(JobId id);
-  int64_t retry_all_dead(int limit);
+  Result<int64_t> retry_all_dead(const RetryAllDead& which);
   Status remove(JobId id);
   Status edit(const Edit& edit);
   void stop_all(bool hand_back);
 
   Status validate(const JobSpec& spec) const;  // also its size
   Status takes_jobs(const std::string& queue) const;  // HF_E_CONFLICT: it is draining
+  Status let_in(Intake& intake, const JobSpec& spec);  // HF_E_RATE, HF_E_TOO_LARGE
+  Status name_by_payload(JobSpec& spec) const;         // of unique_by payload: its unique_key
   // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
   Status has_room(int64_t jobs, int64_t payload_bytes);
   void limits_changed() { room_bytes_ = 0; }
@@ -129,6 +134,7 @@ class Jobs {
     Change change;
   };
   void put_back(Run& run, const PutBack& how);
+  int64_t retry_ms(Queue& queue, int64_t wait_ms);  // when a run that failed is tried again: with its budget
   void finish(Run& run, State state, Change change, const char* outcome, std::string_view error);
   void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
   void complete(Run& run, RunEnded& ended);
@@ -136,7 +142,7 @@ class Jobs {
   void call_back(JobId id, const Lane& lane, const JobOpts& opts, State end);  // to whom it wants to be told that it ended, if to anybody
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
-  Status requeue(const FullRow& row);
+  Status requeue(const FullRow& row, int64_t due_ms);
   void set_memo(Run& run, std::string_view memo);
   void set_cancel_asked(JobId id, JobOpts& opts, bool asked);
   std::string timeout_text(const Run& run) const;
@@ -155,6 +161,7 @@ class Jobs {
   struct Promises {
     std::vector<Promise> all;
     std::map<std::string, JobId> by_key;  // unique keys
+    std::optional<Intake> intake;
     std::set<LaneName> new_lanes;
     int64_t bytes = 0;  // of payloads
   };

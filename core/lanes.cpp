@@ -23,6 +23,11 @@ QueueSettings over(const QueueSettings& set, const QueueSettings& configured) {
   if (!s.aging_ms) s.aging_ms = configured.aging_ms;
   if (!s.fair) s.fair = configured.fair;
   if (!s.when) s.when = configured.when;
+  if (!s.max_pending) s.max_pending = configured.max_pending;
+  if (!s.when_full) s.when_full = configured.when_full;
+  if (!s.enqueue_limit) s.enqueue_limit = configured.enqueue_limit;
+  if (!s.key_enqueue_limit) s.key_enqueue_limit = configured.key_enqueue_limit;
+  if (!s.retry_budget) s.retry_budget = configured.retry_budget;
   return s;
 }
 

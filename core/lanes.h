@@ -55,6 +55,7 @@ struct Key {
   int running = 0;
   int64_t turn = 0;
   std::unique_ptr<RateGates> rates;  // once its queue limits the rates of its keys
+  std::unique_ptr<RateGates> intake;  // of jobs that come in, once its queue limits that: core/intake.h
   std::vector<Lane*> lanes;
 };
 
@@ -69,6 +70,8 @@ struct Queue {
   QueueSettings settings;     // in force: Lanes::put_in_force()
   WindowGate window;
   RateGates rates;
+  RateGates intake;           // of jobs that come in: core/intake.h
+  RateGates retries;          // the budget of runs that failed and are tried again: Jobs::retry_ms()
   int running = 0;
   int64_t pending = 0;
   std::map<std::string, Key> keys;

@@ -77,9 +77,9 @@ std::string format_throttle(const Rate& rate) { return text_of(rate); }
 
 int64_t RateGate::span_ms() const { return rate_.none() ? 0 : (rate_.burst * rate_.per_ms + rate_.runs - 1) / rate_.runs; }
 
-int64_t RateGate::opens_ms(int64_t now_ms) const {
+int64_t RateGate::opens_ms(int64_t now_ms, int runs) const {
   if (rate_.none()) return now_ms;
-  const int64_t before = (rate_.burst - 1) * rate_.per_ms;  // that the bucket is full, as a fraction of `runs`
+  const int64_t before = (rate_.burst - runs) * rate_.per_ms;  // that the bucket is full, as a fraction of `runs`
   return std::max(now_ms, full_ms_ - before / rate_.runs + (part_ > before % rate_.runs ? 1 : 0));
 }
 
@@ -113,10 +113,10 @@ void Rates::follow(RateGates& gates, const RateLimits& limits, const char* kind,
   if (first) gates.key = std::string("rate:") + kind + ":" + name;
   for (auto [gate, rate, what] : {std::tuple(&gates.rate_limit, &limits.rate_limit, ":rate_limit"), std::tuple(&gates.throttle, &limits.throttle, ":throttle")}) {
     const bool unused = gate->rate().none();
-    gate->set(*rate, now_ms);
+    gate->set(*rate, now_ms + gates.ahead_ms);
     if (!unused || rate->none()) continue;
     const int64_t span = gate->span_ms();
-    gate->restore(span < kRateKeptMs ? opened_ms_ + span : store_.meta((gates.key + what).c_str(), 0), now_ms);
+    gate->restore(span < kRateKeptMs ? opened_ms_ + span : store_.meta((gates.key + what).c_str(), 0), now_ms + gates.ahead_ms);
   }
 }
 

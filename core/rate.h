@@ -37,8 +37,8 @@ std::string format_throttle(const Rate& rate);
 class RateGate {
  public:
   const Rate& rate() const { return rate_; }
-  // When the next run may begin; now_ms: at once.
-  int64_t opens_ms(int64_t now_ms) const;
+  // When the next `runs` (1..burst) may begin together; now_ms: at once.
+  int64_t opens_ms(int64_t now_ms, int runs = 1) const;
   void began(int64_t now_ms);
 
   // From now on it is this rate. What has begun counts as far as the new one remembers.
@@ -57,6 +57,7 @@ class RateGate {
 struct RateGates {
   RateGate rate_limit, throttle;
   int64_t opens_ms(int64_t now_ms) const { return std::max(rate_limit.opens_ms(now_ms), throttle.opens_ms(now_ms)); }
+  int64_t ahead_ms = 0;  // what begins is booked so far ahead at most: it may be empty for so long
   std::string key;  // of the file; "": it was not asked for yet
   bool changed = false;
 };

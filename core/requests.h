@@ -126,10 +126,11 @@ struct LogLine {
 
 struct Cancel { JobId id = 0; };
 struct Retry { JobId id = 0; };
+inline constexpr int kRetryAllMax = 10000;
 struct RetryAllDead {                       // -> int64_t: how many
-  int limit = 1000;
+  int limit = 1000;                         // 1..kRetryAllMax
   std::string queue = {}, type = {};        // "": of all
-  int64_t over_ms = 0;                      // they become due spread over so long; 0: at once
+  int64_t over_ms = 0;                      // up to kBackoffMaxMs: they become due spread over so long; 0: at once
 };
 struct Remove { JobId id = 0; };            // a job that does not run
 struct Edit {                               // a job that does not run and is not completed

@@ -152,8 +152,8 @@ Status Scheduler::check(const Entry& entry) const {
 Status Scheduler::put(const ScheduleSpec& spec) {
   HF_TRY(check_name("schedule", spec.name));
   HF_TRY(check_numbers(spec));
-  if (spec.job.delay_ms != 0 || spec.job.at_wall_ms != 0 || !spec.job.unique_key.empty()) {
-    return Error{HF_E_INVALID, "a schedule's job has no delay, at or unique_key of its own"};
+  if (spec.job.delay_ms != 0 || spec.job.at_wall_ms != 0 || is_unique(spec.job)) {
+    return Error{HF_E_INVALID, "a schedule's job has no delay, at, unique_key or unique_by of its own"};
   }
   HF_TRY(jobs_.validate(spec.job));
   auto it = entries_.find(spec.name);
@@ -330,6 +330,7 @@ void Scheduler::make_jobs(Entry& entry, const std::vector<int64_t>& times) {
     }
     Result<JobId> id = enqueue(entry, wall_of(entry, at));
     if (!id) {
+      if (id.error().code == HF_E_RATE) turn_.losses.add(LossCause::too_fast, row.spec.job.queue, turn_.now_ms);
       skip(entry, id.error().message);
       continue;
     }

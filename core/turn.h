@@ -123,6 +123,10 @@ class Running {
   std::vector<LiveRun> ended_;   // in this turn, begun before
 };
 
+// For unique_by payload: at least 128 bits of a cryptographic hash, as text. The core has none of its own.
+using Digest = Result<std::string> (*)(std::string_view bytes);
+inline Result<std::string> no_digest(std::string_view) { return Error{HF_E_UNSUPPORTED, "unique_by payload: there is no hash in this build"}; }
+
 inline constexpr int kRowsFull = 20;  // Turn::rows()
 
 struct Turn {
@@ -151,6 +155,8 @@ struct Turn {
     bool dead;
   };
   std::vector<ScheduledEnd> scheduled_ends = {};  // of jobs that schedules made, until the scheduler has looked
+
+  Digest digest = no_digest;  // of EngineOptions
 
   bool gets_on = false;  // a job was completed since the opening, and not only what is the queue's own
 

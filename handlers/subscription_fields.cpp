@@ -1,6 +1,7 @@
 #include "handlers/subscription_fields.h"
 
 #include "core/events.h"
+#include "core/jobs.h"
 #include "platform/event_fields.h"
 #include "platform/json_spec.h"
 
@@ -22,7 +23,7 @@ bool read_subscription(const JsonValue& object, SubscriptionSpec* spec) {
   if (node.find("payload") && node.find("payload_base64")) return object.fail("\"payload\" and \"payload_base64\" exclude each other");
   if (spec->event.empty()) return object.fail("\"event\" is missing: it says what starts its jobs");
   if (spec->job.type.empty()) return object.fail("\"type\" is missing: it says what runs its jobs");
-  if (node.find("on_conflict") && spec->job.unique_key.empty()) return object.fail("\"on_conflict\" needs \"unique_key\"");
+  if (node.find("on_conflict") && !is_unique(spec->job)) return object.fail("\"on_conflict\" needs \"unique_key\" or \"unique_by\": \"payload\"");
   spec->own_payload = node.find("payload") || node.find("payload_base64");
   const Status ok = validate(*spec);
   return ok || object.fail(ok.error().message);

@@ -338,6 +338,18 @@ HF_API int hf_cancel(hf_engine *engine, hf_job_id id);
  * HF_E_STATE if it runs or is completed; HF_E_CONFLICT if another job holds its unique_key now. */
 HF_API int hf_retry(hf_engine *engine, hf_job_id id);
 
+typedef struct hf_retry_dead_options {
+  size_t struct_size;
+  const char *queue; /* default: all */
+  const char *type;
+  int limit;         /* the oldest so many, 1..10000; default 1000 */
+  int64_t over_ms;   /* they become due spread over so long, 1 ms..30 d, so that what failed is not hit by all at once; default: now */
+} hf_retry_dead_options;
+#define HF_RETRY_DEAD_OPTIONS_INIT {sizeof(hf_retry_dead_options), 0, 0, 0, 0}
+/* hf_retry of dead letters, in one transaction. One whose unique_key another job holds now stays. opts and retried (how many) may be
+ * NULL. HF_E_INVALID. */
+HF_API int hf_retry_dead(hf_engine *engine, const hf_retry_dead_options *opts, int64_t *retried);
+
 typedef struct hf_list_query {
   size_t struct_size;
   int state;         /* hf_state, or -1 for all */

@@ -185,6 +185,17 @@ class Engine {
   }
   void cancel(JobId id) { check(hf_cancel(engine_, id)); }
   void retry(JobId id) { check(hf_retry(engine_, id)); }
+  // How many.
+  std::int64_t retry_dead(const RetryDead& which = {}) {
+    hf_retry_dead_options c = HF_RETRY_DEAD_OPTIONS_INIT;
+    c.queue = which.queue.c_str();
+    c.type = which.type.c_str();
+    c.limit = which.limit;
+    c.over_ms = which.over.count();
+    std::int64_t retried = 0;
+    check(hf_retry_dead(engine_, &c, &retried));
+    return retried;
+  }
 
   // ---- schedules, events, queues, figures, administration
 

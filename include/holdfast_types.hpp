@@ -85,11 +85,18 @@ struct JobSpec {
   Backoff backoff = {};
   Milliseconds timeout{}, ttl{};
   std::string unique_key = {};
+  hf_unique_by unique_by = HF_UNIQUE_BY_KEY;
   Milliseconds unique_for{}, debounce_max{};
   hf_on_conflict on_conflict = HF_CONFLICT_KEEP;
   std::string concurrency_key = {}, sink = {}, callback = {}, failure_callback = {};
   hf_durability durability = HF_DURABLE_SYNC;
   std::string tags = {};
+};
+
+struct RetryDead {
+  std::string queue = {}, type = {};
+  int limit = 0;
+  Milliseconds over{};
 };
 
 struct HandlerOptions {
@@ -233,6 +240,7 @@ inline hf_job_spec spec_of(const JobSpec& s, std::vector<std::int64_t>& list) {
   c.timeout_ms = s.timeout.count();
   c.ttl_ms = s.ttl.count();
   c.unique_key = s.unique_key.c_str();
+  c.unique_by = s.unique_by;
   c.unique_for_ms = s.unique_for.count();
   c.on_conflict = s.on_conflict;
   c.debounce_max_ms = s.debounce_max.count();

@@ -131,11 +131,18 @@ Status list_jobs(AdminDesk& desk, AdminCall& call) {
 
 Status retry_dead(AdminDesk& desk, AdminCall& call) {
   RetryAllDead op;
-  HF_TRY(check_parameters(call, {"limit"}));
+  HF_TRY(check_parameters(call, {"limit", "queue", "type", "over"}));
   if (const auto* limit = call.request.parameter("limit")) {
-    auto number = whole_number("limit", *limit, 1, 10000);
+    auto number = whole_number("limit", *limit, 1, kRetryAllMax);
     if (!number) return number.error();
     op.limit = static_cast<int>(*number);
+  }
+  if (const auto* queue = call.request.parameter("queue")) op.queue = *queue;
+  if (const auto* type = call.request.parameter("type")) op.type = *type;
+  if (const auto* over = call.request.parameter("over")) {
+    auto ms = parse_duration(*over);
+    if (!ms) return Error{HF_E_INVALID, "over: " + ms.error().message};
+    op.over_ms = *ms;
   }
   desk.ask(call, op, [](Reply& reply) {
     return json_response("{\"retried\":" + std::to_string(std::get<int64_t>(reply)) + "}");

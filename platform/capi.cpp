@@ -153,22 +153,6 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   return o;
 }
 
-// Waits for the disk or for runs: not where that would block what it waits for.
-int may_wait(hf_engine* handle, Engine& engine) {
-  if (!engine.host->loop().on_loop_thread()) return HF_OK;
-  return fail(handle, HF_E_THREAD, "this call waits for the disk; in a callback use hf_enqueue_async");
-}
-
-// The frame of every call that sends one event and takes one answer.
-template <class T>
-int one(hf_engine* handle, Op op, T* out) try {
-  auto engine = find(handle);
-  if (!engine) return HF_E_STATE;
-  if (int code = may_wait(handle, *engine); code != HF_OK) return code;
-  return ask<T>(handle, *engine, std::move(op), out);
-} HF_NO_THROW(handle)
-int one(hf_engine* handle, Op op) { return one<Done>(handle, std::move(op), nullptr); }
-
 int close_engine(std::shared_ptr<Engine> engine) {
   engine->host->begin_close();
   std::vector<std::function<void()>> closers;
@@ -186,6 +170,12 @@ int close_engine(std::shared_ptr<Engine> engine) {
 }
 
 }  // namespace
+
+int may_wait(hf_engine* handle, Engine& engine) {
+  if (!engine.host->loop().on_loop_thread()) return HF_OK;
+  return fail(handle, HF_E_THREAD, "this call waits for the disk; in a callback use hf_enqueue_async");
+}
+
 }  // namespace hf::capi
 
 using namespace hf;
@@ -364,45 +354,6 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
     }
   };
   return answer(handle, engine->host->submit(std::move(event), std::move(deliver)));
-} HF_NO_THROW(handle)
-
-extern "C" int hf_get(hf_engine* handle, hf_job_id id, hf_job_info* out) try {
-  JobInfo info;
-  int code = one(handle, Get{id}, &info);
-  if (code != HF_OK) return code;
-  if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
-  code = info_of(info, out);
-  return code == HF_OK ? code : fail(handle, code, "struct_size of the job info is not set; begin with HF_JOB_INFO_INIT");
-} HF_NO_THROW(handle)
-
-extern "C" int hf_cancel(hf_engine* handle, hf_job_id id) { return one(handle, Cancel{id}); }
-extern "C" int hf_retry(hf_engine* handle, hf_job_id id) { return one(handle, Retry{id}); }
-
-extern "C" int hf_list(hf_engine* handle, const hf_list_query* given, hf_list_fn each, void* user, hf_job_id* next) try {
-  hf_list_query c = HF_LIST_QUERY_INIT;
-  if (given != nullptr && !import(given, &c, sizeof c, sizeof(size_t))) {
-    return fail(handle, HF_E_INVALID, "struct_size of the query is not set; begin with HF_LIST_QUERY_INIT");
-  }
-  if (each == nullptr) return fail(handle, HF_E_INVALID, "each is null");
-  ListQuery q;
-  if (c.state < -1 || c.state >= kStates) return fail(handle, HF_E_INVALID, "state is " + std::to_string(c.state) + "; allowed is a value of hf_state, or -1");
-  if (c.after < 0) return fail(handle, HF_E_INVALID, "after is " + std::to_string(c.after) + "; allowed is a job's id, or 0");
-  if (c.state >= 0) q.state = static_cast<State>(c.state);
-  if (c.queue != nullptr) q.queue = c.queue;
-  if (c.type != nullptr) q.type = c.type;
-  if (c.limit != 0) q.limit = c.limit;
-  q.before = c.after;
-  JobPage page;
-  if (int code = one(handle, List{q}, &page); code != HF_OK) return code;
-  if (next != nullptr) *next = page.next;
-  for (const JobInfo& job : page.jobs) {
-    hf_job_info info = HF_JOB_INFO_INIT;
-    info_of(job, &info);
-    int stop = each(&info, user);
-    hf_job_info_free(&info);
-    if (stop != 0) break;
-  }
-  return HF_OK;
 } HF_NO_THROW(handle)
 
 // ---- handlers, schedules, queues -----------------------------------------------------------------------------

@@ -60,6 +60,19 @@ int ask(hf_engine* handle, Engine& engine, Op op, T* out) {
   return HF_OK;
 }
 
+// HF_OK where a call may wait for the disk or for runs: not where that would block what it waits for.
+int may_wait(hf_engine* handle, Engine& engine);
+
+// The frame of every call that sends one event and takes one answer.
+template <class T>
+int one(hf_engine* handle, Op op, T* out) try {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (int code = may_wait(handle, *engine); code != HF_OK) return code;
+  return ask<T>(handle, *engine, std::move(op), out);
+} HF_NO_THROW(handle)
+inline int one(hf_engine* handle, Op op) { return one<Done>(handle, std::move(op), nullptr); }
+
 // Copies a struct that may come from an older program: what lies beyond its struct_size is as HF_..._INIT has it.
 // False if struct_size cannot be right.
 bool import(const void* from, void* to, size_t size, size_t min_size);

@@ -61,6 +61,7 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   if (c.type == nullptr) return Error{HF_E_INVALID, "type is null"};
   if (c.payload == nullptr && c.payload_len != 0) return Error{HF_E_INVALID, "payload is null and payload_len is not 0"};
   if (c.on_conflict < HF_CONFLICT_KEEP || c.on_conflict > HF_CONFLICT_DEBOUNCE) return bad("on_conflict", c.on_conflict, "a value of hf_on_conflict");
+  if (c.unique_by < HF_UNIQUE_BY_KEY || c.unique_by > HF_UNIQUE_BY_PAYLOAD) return bad("unique_by", c.unique_by, "a value of hf_unique_by");
   if (c.durability < HF_DURABLE_SYNC || c.durability > HF_DURABLE_MEMORY) return bad("durability", c.durability, "a value of hf_durability");
   if (c.payload_len > (64u << 20)) return Error{HF_E_TOO_LARGE, "payload_len is " + std::to_string(c.payload_len) + " bytes"};
   JobSpec s;
@@ -75,6 +76,7 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   s.policy = std::move(*policy);
   s.ttl_ms = c.ttl_ms;
   s.unique_key = text(c.unique_key);
+  s.unique_by = static_cast<UniqueBy>(c.unique_by);
   s.unique_for_ms = c.unique_for_ms;
   s.on_conflict = static_cast<OnConflict>(c.on_conflict);
   s.debounce_max_ms = c.debounce_max_ms;

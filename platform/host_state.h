@@ -13,6 +13,7 @@
 
 #include "platform/ballast.h"
 #include "platform/engine_wait.h"
+#include "platform/files/sha256.h"
 #include "platform/host.h"
 #include "platform/json.h"
 #include "platform/link_watch.h"
@@ -116,6 +117,7 @@ struct Host::State {
     o.room = room;
     o.zones = &zones;
     o.callback_text = callback_json;
+    o.digest = payload_digest;
     return o;
   }
 

@@ -167,6 +167,7 @@ Json subscription_object(const SubscriptionInfo& subscription, Sight sight) {
   if (sight == Sight::all && spec.own_payload && job.payload.empty()) json["payload"] = "";
   if (job.delay_ms) json["delay"] = format_duration(job.delay_ms);
   put_text(&json, "unique_key", job.unique_key);
+  if (job.unique_by != UniqueBy::key) json["unique_by"] = name_in(kUniqueBys, job.unique_by);
   if (job.unique_for_ms) json["unique_for"] = format_duration(job.unique_for_ms);
   if (job.on_conflict != OnConflict::keep) json["on_conflict"] = name_in(kConflicts, job.on_conflict);
   if (job.debounce_max_ms) json["debounce_max"] = format_duration(job.debounce_max_ms);

@@ -24,6 +24,7 @@ inline constexpr std::array<JsonChoice<Jitter>, 4> kJitters = {{
     {"equal", Jitter::equal},
     {"percent", Jitter::percent},
 }};
+inline constexpr std::array<JsonChoice<UniqueBy>, 2> kUniqueBys = {{{"key", UniqueBy::key}, {"payload", UniqueBy::payload}}};
 inline constexpr std::array<JsonChoice<OnConflict>, 4> kConflicts = {{
     {"keep", OnConflict::keep},
     {"replace", OnConflict::replace},

@@ -133,6 +133,8 @@ constexpr JsonField<JobSpec> kJobFields[] = {
      [](JobSpec& s, const JsonValue& v) { return v.duration(&s.delay_ms, 0, kDelayMax); }},
     {"unique_key", "string",
      [](JobSpec& s, const JsonValue& v) { return v.text(&s.unique_key, HF_KEY_MAX); }},
+    {"unique_by", "choice",
+     [](JobSpec& s, const JsonValue& v) { return v.choice(&s.unique_by, kUniqueBys); }},
     {"unique_for", "duration",
      [](JobSpec& s, const JsonValue& v) { return v.duration(&s.unique_for_ms, 1, kDelayMax); }},
     {"on_conflict", "choice",
@@ -141,7 +143,7 @@ constexpr JsonField<JobSpec> kJobFields[] = {
      [](JobSpec& s, const JsonValue& v) { return v.duration(&s.debounce_max_ms, 1, kDelayMax); }},
     {"at", "time", [](JobSpec& s, const JsonValue& v) { return v.time(&s.at_wall_ms); }},
 };
-constexpr size_t kOfJobAlone = 6;  // ... and a subscription may say all of it but the last, which is one time
+constexpr size_t kOfJobAlone = 7;  // ... and a subscription may say all of it but the last, which is one time
 
 constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
@@ -329,10 +331,12 @@ bool read_job(const JsonValue& object, JobSpec* spec) {
   if (spec->type.empty()) return object.fail("\"type\" is missing: it says what runs the job");
   if (!exclusive(object, "payload", "payload_base64") || !exclusive(object, "delay", "at"))
     return false;
-  if (spec->unique_key.empty()) {
+  if (!spec->unique_key.empty() && spec->unique_by == UniqueBy::payload)
+    return object.fail("\"unique_key\" and \"unique_by\": \"payload\" exclude each other");
+  if (!is_unique(*spec)) {
     for (const char* name : {"unique_for", "on_conflict"}) {
       if (object.node().find(name)) {
-        return object.fail("\"" + std::string(name) + "\" needs \"unique_key\"");
+        return object.fail("\"" + std::string(name) + "\" needs \"unique_key\" or \"unique_by\": \"payload\"");
       }
     }
   }

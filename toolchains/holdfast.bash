@@ -26,11 +26,11 @@ _holdfast() {
       serve) words="--config --db --check $common" ;;
       simulate) words="--config --from --for --to --schedule --run-time --outage --suspend --clock-lost --set-clock --device --tz
         --seed --wakeups --jobs --summary --limit $common" ;;
-      add) words="--delay --at --unique --unique-for --on-conflict --debounce-max --wait $job $common" ;;
+      add) words="--delay --at --unique --unique-by --unique-for --on-conflict --debounce-max --wait $job $common" ;;
       list) words="--state --queue --type --limit --after $common" ;;
       wait) words="--timeout $common" ;;
       progress) words="--attempt --percent --note --checkpoint $common" ;;
-      retry) words="--all-dead $common" ;;
+      retry) words="--all-dead --queue --type --over $common" ;;
       edit) words="--payload --priority --delay --at --max-attempts --tags $common" ;;
       emit) words="--key $common" ;;
       subscription)

@@ -1,5 +1,7 @@
 #include "platform/files/sha256.h"
 
+#include "core/names.h"
+
 namespace hf {
 
 Sha256::Sha256() : status_(psa_crypto_init()) {
@@ -18,6 +20,14 @@ Result<std::string> Sha256::finish() {
   if (status_ == PSA_SUCCESS) status_ = psa_hash_finish(&hash_, reinterpret_cast<uint8_t*>(sum.data()), sum.size(), &size);
   if (status_ != PSA_SUCCESS) return Error{HF_E_NO_MEMORY, "the checksum cannot be computed: out of memory"};
   return sum;
+}
+
+Result<std::string> payload_digest(std::string_view bytes) {
+  Sha256 hash;
+  hash.add(bytes);
+  Result<std::string> sum = hash.finish();
+  if (!sum) return sum.error();
+  return hex(std::string_view(*sum).substr(0, 16));
 }
 
 }  // namespace hf

@@ -68,7 +68,14 @@
   F(hf_job_spec, callback, 200) \
   F(hf_job_spec, failure_callback, 208) \
   F(hf_job_spec, debounce_max_ms, 216) \
-  S(hf_job_spec, 224) \
+  F(hf_job_spec, unique_by, 224) \
+  S(hf_job_spec, 232) \
+  F(hf_retry_dead_options, struct_size, 0) \
+  F(hf_retry_dead_options, queue, 8) \
+  F(hf_retry_dead_options, type, 16) \
+  F(hf_retry_dead_options, limit, 24) \
+  F(hf_retry_dead_options, over_ms, 32) \
+  S(hf_retry_dead_options, 40) \
   F(hf_job_info, struct_size, 0) \
   F(hf_job_info, owned_, 8) \
   F(hf_job_info, id, 16) \

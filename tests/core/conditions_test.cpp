@@ -180,6 +180,63 @@ TEST_CASE_FIXTURE(ConditionsFixture, "of several all have to be open; one that i
   CHECK(started_ids() == std::vector<JobId>{id});
 }
 
+TEST_CASE_FIXTURE(ConditionsFixture, "looks that take longer than the others' answers count do not keep a job waiting for ever") {
+  queue_waits_for({"first", "second"});
+  condition("first", 1000);
+  condition("second", 1000);
+  const JobId id = add(spec("x"));
+  CHECK(who_is_asked() == "first second");
+  pass(1500);
+  answer("first", true);
+  CHECK(started_ids().empty());
+  pass(1500);  // the first answer is over
+  const JobId other = add(spec("x"));
+  CHECK(who_is_asked() == "first");
+  answer("second", true);
+  CHECK(started_ids() == std::vector<JobId>{id, other});
+
+  pass(1);  // that the first one was open counted for these alone
+  const JobId later = add(spec("x"));
+  CHECK(started_ids().empty());
+  answer("first", true);
+  CHECK(started_ids() == std::vector<JobId>{later});
+}
+
+TEST_CASE_FIXTURE(ConditionsFixture, "conditions of the queue and of the handler are asked one after another, and count together") {
+  queue_waits_for({"first"});
+  RunnerSpec runner;
+  runner.when = {"second"};
+  handler("x", runner);
+  condition("first", 1000);
+  condition("second", 1000);
+  const JobId id = add(spec("x"));
+  std::string asked;
+  for (int look = 0; look < 2; ++look) {
+    const std::string who = who_is_asked();
+    asked += who + ";";
+    pass(1500);
+    answer(who, true);
+  }
+  CHECK(asked == "second;first;");
+  CHECK(started_ids() == std::vector<JobId>{id});
+}
+
+TEST_CASE_FIXTURE(ConditionsFixture, "one that has closed, or was asked anew and is closed, is not kept open by another's look") {
+  queue_waits_for({"first", "second"});
+  condition("first", 1000);
+  condition("second", 1000);
+  add(spec("x"));
+  pass(1500);
+  answer("first", true);
+  pass(1500);
+  condition("first", 1000);  // set anew: it is not known
+  answer("second", true);
+  CHECK(started_ids().empty());
+  CHECK(who_is_asked() == "first");
+  answer("first", false);
+  CHECK(started_ids().empty());
+}
+
 TEST_CASE_FIXTURE(ConditionsFixture, "one that nobody made is closed until it is there") {
   queue_waits_for({"late"});
   const JobId id = add(spec("x"));

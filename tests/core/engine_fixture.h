@@ -34,6 +34,7 @@ class EngineFixture {
     o.limits = limits;
     o.clock = clock_rule;
     o.zones = zones;
+    o.digest = [](std::string_view bytes) -> Result<std::string> { return std::to_string(std::hash<std::string_view>()(bytes)); };
     o.now = now;
     o.before = handover;
     return o;

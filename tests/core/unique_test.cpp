@@ -222,3 +222,70 @@ TEST_CASE_FIXTURE(EngineFixture, "a dead job that is retried takes its key again
   ask<Done>(Retry{a});
   CHECK(add(keyed("3")) == a);
 }
+
+TEST_CASE_FIXTURE(EngineFixture, "unique by payload: one unfinished job of a type with these bytes, in every way in") {
+  const auto by_payload = [](const std::string& payload, const std::string& type = "x", OnConflict on_conflict = OnConflict::keep) {
+    JobSpec s = spec(type, payload);
+    s.unique_by = UniqueBy::payload;
+    s.on_conflict = on_conflict;
+    return s;
+  };
+  handler("x");
+  const JobId a = add(by_payload("1"));
+  CHECK(get(a).unique_key.starts_with("sha256:"));
+  CHECK(add(by_payload("1")) == a);
+  const JobId b = add(by_payload("2"));
+  CHECK(b != a);
+  CHECK(add(by_payload("1", "y")) != a);
+  CHECK(add(spec("x", "1")) != a);
+  CHECK(refused(Enqueue{{by_payload("1", "x", OnConflict::reject)}}).code == HF_E_CONFLICT);
+  const auto both = ask<std::vector<JobId>>(Enqueue{{by_payload("3"), by_payload("3")}});
+  CHECK(both[0] == both[1]);
+  end(take_started(), Outcome::done);
+  CHECK(add(by_payload("1")) != a);
+
+  SUBCASE("an event's, with the event's payload") {
+    SubscriptionSpec s;
+    s.name = "s";
+    s.event = "door";
+    s.job = by_payload("");
+    ask<Done>(SetSubscription{s});
+    CHECK(ask<std::vector<JobId>>(Emit{"door", "2"}) == std::vector<JobId>{b});
+    CHECK(ask<std::vector<JobId>>(Emit{"door", "4"}) != std::vector<JobId>{b});
+  }
+  SUBCASE("a run's child") {
+    const RunJob run = take_started();
+    REQUIRE(run.id == b);
+    RunEnded done = ended(run, Outcome::done);
+    done.children = {{ask<std::vector<JobId>>(ReserveIds{1}).front(), by_payload("3")}};
+    const int64_t before = stats().by_state[0];
+    ask<Done>(std::move(done));
+    CHECK(stats().by_state[0] == before);
+  }
+  SUBCASE("debounce") {
+    JobSpec later = by_payload("9", "nobody", OnConflict::debounce);
+    later.delay_ms = 1000;
+    const JobId id = add(later);
+    pass(900);
+    CHECK(add(later) == id);
+    CHECK(get(id).due_wall_ms == now.wall_ms + 1000);
+  }
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "unique by payload: what contradicts itself, and an engine that has no hash") {
+  JobSpec s = spec("x", "1");
+  s.unique_by = UniqueBy::payload;
+  s.unique_key = "k";
+  CHECK(refused(Enqueue{{s}}).message == "unique_key and unique_by payload exclude each other");
+  s.unique_key = "";
+  ScheduleSpec schedule;
+  schedule.name = "s";
+  schedule.cron = "@hourly";
+  schedule.job = s;
+  CHECK(refused(SchedulePut{schedule}).message == "a schedule's job has no delay, at, unique_key or unique_by of its own");
+  close_cleanly();
+  EngineOptions without = options();
+  without.digest = no_digest;
+  open_with(without);
+  CHECK(refused(Enqueue{{s}}).code == HF_E_UNSUPPORTED);
+}

@@ -70,7 +70,7 @@ TEST_CASE("what is wrong with a subscription, and where") {
   CHECK(wrong(R"("filter": [3])") == "h.json:1: subscriptions.on-door.filter: found an array, expected an object");
   CHECK(wrong(R"("at": "2027-01-01T00:00:00Z")").starts_with("h.json:1: subscriptions.on-door.at: unknown key"));
   CHECK(wrong(R"("payload": 1, "payload_base64": "aGk=")") == "h.json:1: subscriptions.on-door: \"payload\" and \"payload_base64\" exclude each other");
-  CHECK(wrong(R"("on_conflict": "keep")") == "h.json:1: subscriptions.on-door: \"on_conflict\" needs \"unique_key\"");
+  CHECK(wrong(R"("on_conflict": "keep")") == "h.json:1: subscriptions.on-door: \"on_conflict\" needs \"unique_key\" or \"unique_by\": \"payload\"");
   CHECK(wrong(R"("debounce_max": "1m")") == "h.json:1: subscriptions.on-door: debounce_max without on_conflict debounce");
   CHECK(wrong(R"("unique_key": "k", "on_conflict": "debounce")") ==
         "h.json:1: subscriptions.on-door: on_conflict debounce without delay: that is what starts anew");

@@ -139,7 +139,7 @@ TEST_CASE("a job that is wrong says which field, what was found and what is allo
   CHECK(enqueue_failure(R"({"type":"a","payload_base64":"?"})") ==
         "payload_base64: found \"?\", expected base64 with its padding");
   CHECK(enqueue_failure(R"({"type":"a","on_conflict":"reject"})") ==
-        "\"on_conflict\" needs \"unique_key\"");
+        "\"on_conflict\" needs \"unique_key\" or \"unique_by\": \"payload\"");
   const JobSpec debounced = enqueued(R"({"type":"a","unique_key":"k","delay":"1m","on_conflict":"debounce","debounce_max":"10m"})");
   CHECK(debounced.on_conflict == OnConflict::debounce);
   CHECK(debounced.debounce_max_ms == 600000);
