@@ -77,8 +77,7 @@ struct SetConditionTo {
     put_text(&body, "for", length);
     const auto answer = session.ask("PUT", path_of(name), body);
     if (!answer || session.asked_for_json(*answer)) return;
-    const std::string until = when(*answer, "until");
-    session.print("condition " + clean(name) + " is " + session.out.paint(state, colour_of(state)) + (until == "-" ? "" : " until " + until) + "\n");
+    session.print("condition " + clean(name) + " is " + session.out.paint(state, colour_of(state)) + (length.empty() ? "" : " for " + length) + "\n");
   }
 };
 

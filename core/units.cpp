@@ -26,9 +26,11 @@ constexpr std::array<Unit, 6> kDurationUnits = {{{"w", 7 * 86400000LL},
                                                  {"s", 1000LL},
                                                  {"ms", 1LL}}};
 // Binary before decimal: the order in which format_size prefers them.
-constexpr std::array<Unit, 7> kSizeUnits = {{{"GiB", 1LL << 30},
+constexpr std::array<Unit, 9> kSizeUnits = {{{"TiB", 1LL << 40},
+                                             {"GiB", 1LL << 30},
                                              {"MiB", 1LL << 20},
                                              {"KiB", 1LL << 10},
+                                             {"TB", 1000000000000LL},
                                              {"GB", 1000000000LL},
                                              {"MB", 1000000LL},
                                              {"kB", 1000LL},
@@ -37,7 +39,7 @@ constexpr std::array<Unit, 7> kSizeUnits = {{{"GiB", 1LL << 30},
 constexpr std::string_view kDurationAllowed =
     "expected a number and one of ms, s, m, h, d, w, such as 30s or 1h30m";
 constexpr std::string_view kSizeAllowed =
-    "expected a number and one of B, kB, KiB, MB, MiB, GB, GiB, such as 64KiB";
+    "expected a number and one of B, kB, KiB, MB, MiB, GB, GiB, TB, TiB, such as 64KiB";
 constexpr std::string_view kTimeAllowed =
     "expected an RFC 3339 time with its offset, such as 2026-11-25T02:30:00Z or "
     "2026-11-25T03:30:00+01:00";
@@ -212,7 +214,7 @@ std::string format_size(int64_t bytes) {
 }
 
 std::string format_size_human(int64_t bytes) {
-  for (size_t i = 0; i < 3; ++i) {  // GiB, MiB, KiB
+  for (size_t i = 0; i < 4; ++i) {  // TiB, GiB, MiB, KiB
     const Unit& unit = kSizeUnits[i];
     if (bytes < unit.factor) continue;
     const int64_t whole = bytes / unit.factor;

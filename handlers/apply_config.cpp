@@ -569,16 +569,16 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
     if (before) remove_conditions(host, now, *before);
     return ok_status();
   }
-  if (before) {
-    const int64_t max_payload = host.limits().max_payload;
-    const auto note = [&](const Status& back) {
-      if (!back) host.log().error("configuration_not_taken_back", {{"reason", back.error().message}});
-    };
-    note(host.set_limits(limits_before));
-    for (size_t i = 0; i < begun; ++i) note(kSteps[i]({host, *before, &now, max_payload}));
-    if (begun > kConditionsStep) remove_conditions(host, *before, now);
-    note(put_back(host, *schedules));
-  }
+  const Config nothing;  // before the first one
+  const Config& back_to = before ? *before : nothing;
+  const int64_t max_payload = host.limits().max_payload;
+  const auto note = [&](const Status& back) {
+    if (!back) host.log().error("configuration_not_taken_back", {{"reason", back.error().message}});
+  };
+  note(host.set_limits(limits_before));
+  for (size_t i = 0; i < begun; ++i) note(kSteps[i]({host, back_to, &now, max_payload}));
+  if (begun > kConditionsStep) remove_conditions(host, back_to, now);
+  note(put_back(host, *schedules));
   return applied;
 }
 

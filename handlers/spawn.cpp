@@ -240,7 +240,7 @@ Error failure(const std::string& path, const SpawnSpec& spec, int step, int erro
   const bool no_room = error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
   char cause[128];
   std::string text = what_failed(quoted(path, 256), spec, step) + ": " + uv_strerror_r(-error, cause, sizeof cause);
-  if (step >= kLimit && error == EPERM) text += " (it is more than the daemon itself may have)";
+  if (step >= kLimit && error == EPERM) text += " (it is more than the daemon itself may have, or more than the kernel gives anybody)";
   return Error{no_room ? HF_E_FULL : HF_E_NOT_FOUND, std::move(text)};
 }
 

@@ -113,7 +113,13 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while parsing
     // object key - unexpected end of input; expected string literal"
     std::string_view reason = error.what();
-    if (const size_t dash = reason.find(" - "); dash != reason.npos) reason.remove_prefix(dash + 3);
+    const size_t dash = reason.find(" - ");
+    const size_t name_end = reason.find("] ");  // "[json.exception.out_of_range.406] number overflow parsing '1e999'"
+    if (dash != reason.npos) {
+      reason.remove_prefix(dash + 3);
+    } else if (name_end != reason.npos) {
+      reason.remove_prefix(name_end + 2);
+    }
     failure_ = position() + one_line(reason);  // it quotes what was read last, whatever bytes these are
     return false;
   }

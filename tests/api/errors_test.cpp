@@ -193,6 +193,17 @@ TEST_CASE_FIXTURE(Errors, "hf_list, hf_cancel, hf_retry, hf_pause") {
   CHECK(hf_cancel(engine, id) == HF_OK);
   CHECK(hf_cancel(engine, id) == HF_E_STATE);
   CHECK(hf_retry(engine, id) == HF_OK);
+  CHECK(hf_retry_dead(engine, nullptr, nullptr) == HF_OK);
+  const auto retry = [&](const std::function<void(hf_retry_dead_options&)>& set) {
+    hf_retry_dead_options which = HF_RETRY_DEAD_OPTIONS_INIT;
+    set(which);
+    return hf_retry_dead(engine, &which, nullptr);
+  };
+  CHECK(retry([](hf_retry_dead_options& o) { o.struct_size = 0; }) == HF_E_INVALID);
+  for (int limit : {-1, 10001}) CHECK(retry([&](hf_retry_dead_options& o) { o.limit = limit; }) == HF_E_INVALID);
+  CHECK(retry([](hf_retry_dead_options& o) { o.queue = "a b"; }) == HF_E_INVALID);
+  CHECK(retry([](hf_retry_dead_options& o) { o.over_ms = -1; }) == HF_E_INVALID);
+  CHECK(retry([](hf_retry_dead_options& o) { o.limit = 10000, o.queue = o.type = "a", o.over_ms = 30LL * 86400000; }) == HF_OK);
   CHECK(hf_pause(engine, nullptr) == HF_E_INVALID);
   CHECK(hf_pause(engine, "a b") == HF_E_INVALID);
   CHECK(hf_resume(engine, nullptr) == HF_E_INVALID);

@@ -143,6 +143,17 @@ TEST_CASE_FIXTURE(WrapperFixture, "many at once, all or none, and lists in pages
   CHECK(engine->job(ids[0]).state == State::pending);
 }
 
+TEST_CASE_FIXTURE(WrapperFixture, "unique by payload, and dead letters that come back") {
+  const holdfast::JobSpec by_payload{.type = "x", .payload = "1", .unique_by = HF_UNIQUE_BY_PAYLOAD};
+  const holdfast::JobId id = engine->enqueue(by_payload);
+  CHECK(engine->enqueue(by_payload) == id);
+  CHECK(engine->enqueue({.type = "x", .payload = "2", .unique_by = HF_UNIQUE_BY_PAYLOAD}) != id);
+  CHECK(code_of([&] { engine->enqueue({.type = "x", .unique_key = "k", .unique_by = HF_UNIQUE_BY_PAYLOAD}); }) == HF_E_INVALID);
+  CHECK(code_of([&] { engine->enqueue({.type = "x", .unique_by = static_cast<hf_unique_by>(2)}); }) == HF_E_INVALID);
+  CHECK(engine->retry_dead() == 0);
+  CHECK(engine->retry_dead({.queue = "q", .type = "x", .limit = 5, .over = 1h}) == 0);
+}
+
 TEST_CASE_FIXTURE(WrapperFixture, "times go in and out as std::chrono") {
   auto at = std::chrono::system_clock::now() + 48h;
   holdfast::JobInfo info = engine->job(engine->enqueue({.type = "x", .run_at = at}));

@@ -163,7 +163,10 @@ TEST_CASE("sizes: for people") {
   CHECK(format_size_human(1536 * 1024) == "1.5 MiB");
   CHECK(format_size_human(1024) == "1.0 KiB");
   CHECK(format_size_human(1073741823) == "1023.9 MiB");
-  CHECK(format_size_human(5LL << 40) == "5120.0 GiB");
+  CHECK(format_size_human(5LL << 40) == "5.0 TiB");
+    CHECK(parse_size("64TiB").value() == int64_t{1} << 46);
+    CHECK(format_size(int64_t{1} << 46) == "64TiB");
+    CHECK(parse_size("2TB").value() == 2'000'000'000'000);
 }
 
 TEST_CASE("times: UTC, offsets and fractions") {

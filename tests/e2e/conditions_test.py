@@ -140,7 +140,7 @@ class Conditions(Case):
         self.assertEqual(daemon.cli("condition", "set", "door", "closed", "--reason", "it rains"), "condition door is closed\n")
         daemon.why(id, "condition door is closed: it rains")
         said = daemon.cli("condition", "set", "door", "open", "--for", "1h")
-        self.assertTrue(said.startswith("condition door is open until "), said)
+        self.assertTrue(said.startswith("condition door is open for "), said)
         daemon.ended(id)
         table = daemon.cli("condition", "list")
         for words in ("NAME", "door", "open", "told, else closed", "flag", "unknown", "asked each 1s", "fast", "closed", "the link is wifi", "the link is unmetered"):

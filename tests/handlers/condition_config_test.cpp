@@ -335,6 +335,26 @@ TEST_SUITE("conditions of the configuration") {
     apply(first);  // what comes next is compared with what is there
   }
 
+  TEST_CASE_FIXTURE(Applied, "of a first configuration that is refused half-way nothing stays") {
+    SubscriptionSpec own{.name = "own", .event = "e", .job = {}};
+    own.job.type = "h";
+    REQUIRE(host->set_subscription(own).ok());
+    const int64_t max_jobs = host->limits().max_jobs;
+    const auto first = parse_config(R"({"limits": {"max_jobs": 2000}, "conditions": {"mains": {"power": "mains"}},
+      "queues": {"q": {"when": ["mains"]}}, "handlers": {"h": {"exec": ["/bin/true"]}},
+      "subscriptions": {"a": {"event": "e", "type": "h"}}, "schedules": {"daily": {"cron": "@daily", "type": "h"},
+      "never": {"cron": "0 0 1 1 *", "type": "h", "start": "2027-02-01T00:00:00Z", "end": "2027-03-01T00:00:00Z"}}})", "h.json");
+    REQUIRE(first);
+    REQUIRE_FALSE(apply_config(*host, *first, nullptr).ok());
+    CHECK(host->limits().max_jobs == max_jobs);
+    CHECK(conditions().empty());
+    Reply queues = host->call(QueueList{});
+    for (const QueueInfo& queue : std::get<std::vector<QueueInfo>>(queues)) CHECK_FALSE(queue.settings.when.has_value());
+    CHECK(std::get<std::vector<SubscriptionInfo>>(host->call(SubscriptionList{})).size() == 1);
+    CHECK(std::get<std::vector<ScheduleInfo>>(host->call(ScheduleList{})).empty());
+    CHECK(host->remove_runner("h").error().code == HF_E_NOT_FOUND);
+  }
+
   TEST_CASE_FIXTURE(Applied, "a schedule that is refused takes nothing with it: neither others nor what retention keeps") {
     ScheduleSpec own{.name = "nightly", .cron = "0 2 * * *", .job = {}};
     own.job.type = "mine";

@@ -67,9 +67,9 @@ TEST_SUITE("limits fields") {
   }
 
   TEST_CASE("the edges of each") {
-    for (const char* good : {"\"1MiB\"", "\"65536GiB\""}) CHECK(limit_failure("memory", good) == "");
-    CHECK(limit_failure("memory", "\"1048575B\"") == "\"1048575B\" is out of range: allowed are 1MiB to 65536GiB");
-    CHECK(limit_failure("memory", "\"65537GiB\"") == "\"65537GiB\" is out of range: allowed are 1MiB to 65536GiB");
+    for (const char* good : {"\"1MiB\"", "\"64TiB\""}) CHECK(limit_failure("memory", good) == "");
+    CHECK(limit_failure("memory", "\"1048575B\"") == "\"1048575B\" is out of range: allowed are 1MiB to 64TiB");
+    CHECK(limit_failure("memory", "\"65537GiB\"") == "\"65537GiB\" is out of range: allowed are 1MiB to 64TiB");
     for (const char* good : {"\"1s\"", "\"366d\"", "\"2000ms\""}) CHECK(limit_failure("cpu_time", good) == "");
     CHECK(limit_failure("cpu_time", "\"999ms\"") == "999ms is out of range: allowed are 1s to 366d");
     CHECK(limit_failure("cpu_time", "\"367d\"") == "367d is out of range: allowed are 1s to 366d");
@@ -78,8 +78,8 @@ TEST_SUITE("limits fields") {
     CHECK(limit_failure("files", "3") == "found 3, expected a whole number from 4 to 1048576");
     CHECK(limit_failure("files", "1048577") == "found 1048577, expected a whole number from 4 to 1048576");
     for (const char* key : {"file_size", "core"}) {
-      for (const char* good : {"\"0B\"", "\"65536GiB\""}) CHECK(limit_failure(key, good) == "");
-      CHECK(limit_failure(key, "\"65537GiB\"") == "\"65537GiB\" is out of range: allowed are 0B to 65536GiB");
+      for (const char* good : {"\"0B\"", "\"64TiB\""}) CHECK(limit_failure(key, good) == "");
+      CHECK(limit_failure(key, "\"65537GiB\"") == "\"65537GiB\" is out of range: allowed are 0B to 64TiB");
     }
     for (const char* good : {"1", "4194304"}) CHECK(limit_failure("processes", good) == "");
     CHECK(limit_failure("processes", "0") == "found 0, expected a whole number from 1 to 4194304");
