@@ -166,7 +166,11 @@ bool Dispatcher::claim_alone() {
     if (runs() > 0 && turn_.now_ms < alone_wake_ms_) return true;
     alone_wake_ms_ = kNever;
     const Lane& lane = *next.lane;
-    if (!lane.queue->slot_free() || !lane.runner->slot_free() || !lane.key_free()) return true;  // what runs still ends first
+    if (!lane.queue->slot_free() || !lane.runner->slot_free() || !lane.key_free()) {
+      // What has run for so long already may run for ever: it holds up this one, but nobody else.
+      alone_ = 0;
+      return false;
+    }
     if (!may_go_on()) return true;  // deliveries may have the slots
     StartRun start;
     start.runner = next.lane->runner->spec.name;

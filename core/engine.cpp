@@ -56,6 +56,7 @@ struct Engine::State {
   }
   void call_guest(std::span<Request* const> requests);
   Reply transact(const Transact& t);
+  void answer(Request& request);
   Reply apply(Request& request);
   Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
   Result<int64_t> pause_end_ms(const QueuePause& p) const;
@@ -94,6 +95,8 @@ struct Engine::State {
   bool log_lost = false;
   bool recorded = false;
   std::string note;
+  bool drains_changed = false;
+  std::set<std::string> draining;          // queues, as of the last turn that was committed
   std::vector<Transition> opening_feed;  // told with the first turn
 };
 
@@ -135,6 +138,8 @@ Status Engine::State::open() {
   const bool clean = left == kClean;
   log_lost = options.log_lost || (options.log == Store::LogFile::absent && left == kUnclean);
   lanes.load(turn.now_ms);
+  draining = options.before.draining;
+  for (const std::string& name : draining) lanes.queue(name).draining = true;
   budgets.load();
   conditions.set_link(budgets.link(), turn.now_ms);
   losses.load();
@@ -230,6 +235,7 @@ void Engine::State::work() {
   loss_reporter.act();
   jobs.add_callbacks();
   dispatcher.claim();
+  scheduler.count_ends();  // of those that ended without a run
   retention.sweep();
   jobs.flush();
   jobs.save_handler_callbacks();
@@ -272,6 +278,16 @@ Reply Engine::State::transact(const Transact& t) {
   return done.error();
 }
 
+void Engine::State::answer(Request& request) {
+  if (has_room_for(request)) {
+    request.reply = apply(request);
+    return;
+  }
+  request.reply = no_room(turn.room);
+  if (auto* ended = std::get_if<RunEnded>(&request.op)) jobs.end_waits(*ended);
+  if (auto* remember = std::get_if<Remember>(&request.op)) jobs.heard_from(remember->id, remember->attempt);
+}
+
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
   Tick out;
   turn.out = &out;
@@ -279,18 +295,18 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   bool wait = std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
   // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
+  timekeeper.set_time(now);
   call_guest(requests);
   if (timekeeper.observe(now)) scheduler.clock_changed();
   lanes.end_pauses(turn.now_ms, !only_reads(turn.room));
   dispatcher.look_at_windows();
+  // What a guest was promised goes in first: nothing has come between.
+  const auto is_guest = [](const Request* r) { return std::holds_alternative<Transact>(r->op); };
   for (Request* request : requests) {
-    if (has_room_for(*request)) {
-      request->reply = apply(*request);
-      continue;
-    }
-    request->reply = no_room(turn.room);
-    if (auto* ended = std::get_if<RunEnded>(&request->op)) jobs.end_waits(*ended);
-    if (auto* remember = std::get_if<Remember>(&request->op)) jobs.heard_from(remember->id, remember->attempt);
+    if (is_guest(request)) answer(*request);
+  }
+  for (Request* request : requests) {
+    if (!is_guest(request)) answer(*request);
   }
   conditions.set_link(budgets.link(), turn.now_ms);
   dispatcher.tell_of_conditions();
@@ -308,6 +324,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   }
   running.turn_committed();
   conditions.turn_committed();
+  if (std::exchange(drains_changed, false)) draining = lanes.draining();
   out.feed.insert(out.feed.begin(), std::make_move_iterator(opening_feed.begin()), std::make_move_iterator(opening_feed.end()));
   opening_feed.clear();
   for (Request* request : requests) {
@@ -394,6 +411,7 @@ Reply Engine::State::pause(const QueuePause& p) {
   return apply_queue(p.name, [&](Queue& queue) -> Status {
     if (!p.paused) {
       queue.draining = false;
+      drains_changed = true;
       lanes.pause(queue, {});
       return ok_status();
     }
@@ -468,7 +486,7 @@ Reply Engine::State::apply(Request& request) {
           [&](ScheduleList& l) { return reply_of(scheduler.list(l.name)); },
           [&](QueuePause& p) { return pause(p); },
           [&](QueueDrain& d) {
-            return apply_queue(d.name, [](Queue& q) { return q.draining = true, ok_status(); });
+            return apply_queue(d.name, [this](Queue& q) { return q.draining = drains_changed = true, ok_status(); });
           },
           [&](QueueSet& q) {
             return apply_queue(q.name, [&](Queue& queue) { return jobs.slack_changed(), lanes.set_queue(queue, q.settings); });
@@ -536,7 +554,8 @@ Handover Engine::handover() const {
           .live = s.running.committed(),
           .log_safe = s.store->log_safe(),
           .log_known_safe = s.store->log_known_safe(),
-          .told = s.conditions.told()};
+          .told = s.conditions.told(),
+          .draining = s.draining};
 }
 
 }  // namespace hf

@@ -37,6 +37,7 @@ struct Handover {
   std::vector<LiveRun> live;
   LogPoint log_safe, log_known_safe;  // of its Db
   std::map<std::string, ConditionAnswer> told = {};  // of Conditions
+  std::set<std::string> draining = {};               // queues that take no new jobs
 
   // The next one could not be opened. An I/O error may have been that of a sync.
   void opening_failed(int code) {

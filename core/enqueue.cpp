@@ -367,8 +367,10 @@ void Jobs::give_to_holder(JobId other, const JobSpec& s) {
   JobOpts opts = decode_opts(row.job.opts);
   opts.policy = s.policy;
   opts.tags = s.tags;
+  opts.memo.clear();  // what was tried and left was of the payload before
   turn_.store.set_payload(other, s.payload);
-  turn_.store.set_order(other, s.priority, due, s.at_wall_ms, encode_opts(opts));
+  turn_.store.make_pending(other, row.job.lane, s.priority, due, s.at_wall_ms, 0);
+  turn_.store.set_opts(other, encode_opts(opts));
   turn_.store.set_expiry(other, s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0);
   turn_.lanes.moved(*turn_.lanes.by_id(row.job.lane), other, {-s.priority, due, other}, turn_.now_ms);
   wall_jobs_next_ = expiry_next_ = 0;

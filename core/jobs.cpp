@@ -184,8 +184,10 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     Status room = has_room(static_cast<int64_t>(ended.children.size()), bytes);
     Intake intake(turn_);
     for (auto child = ended.children.begin(); room && child != ended.children.end(); ++child) room = let_in(intake, child->second);
-    if (!room) return fail(run, "hf_job_enqueue: " + room.error().message, false, -1, "retry");
+    if (!room) return fail(run, "hf_job_enqueue: " + room.error().message, room.error().code == HF_E_TOO_LARGE, -1, "retry");
   }
+  // A job that makes its own successor: its key is free, as it is completed in this very transaction.
+  if (to_sink == nullptr && !end.keep_unique && !run.opts.unique_key.empty() && !ended.children.empty()) turn_.store.release_unique(run.id);
   for (size_t i = 0; i < ended.children.size(); ++i) {
     insert(ended.children[i].second, *child_lanes[i], ended.children[i].first, "", 0);
   }
@@ -469,23 +471,30 @@ Result<int64_t> Jobs::retry_all_dead(const RetryAllDead& which) {
     const std::string& queue = lane.delivery() ? lane.origin->queue->name : lane.queue->name;
     return (which.queue.empty() || queue == which.queue) && (which.type.empty() || lane.type == which.type);
   };
-  // Oldest first; one whose unique key another job holds now stays.
-  std::vector<JobId> meant;
+  // Oldest first; one whose unique key another job holds now stays, or will, when an older one has taken it.
+  std::vector<FullRow> meant;
+  std::set<std::string> taken;
+  const auto is_free = [&](JobId id, const std::string& key) {
+    if (key.empty()) return true;
+    const JobId by = holder(key);
+    return (by == 0 || by == id) && taken.insert(key).second;
+  };
   const size_t most = static_cast<size_t>(turn_.rows(which.limit));
   Store::Finished last;
   for (bool more = true; more && meant.size() < most;) {
     const auto rows = turn_.store.finished(State::dead, last.finished_ms, last.id, kNever, kRetryLook);
-    for (const Store::Finished& row : rows) {
-      if (meant.size() < most && is_meant(*turn_.lanes.by_id(row.lane))) meant.push_back(row.id);
+    for (const Store::Finished& dead : rows) {
+      if (meant.size() == most || !is_meant(*turn_.lanes.by_id(dead.lane))) continue;
+      FullRow row = turn_.store.read(dead.id, false);
+      if (row.found && is_free(dead.id, decode_opts(row.job.opts).unique_key)) meant.push_back(std::move(row));
     }
     more = rows.size() == kRetryLook;
     if (more) last = rows.back();
   }
   int64_t n = 0;
-  for (JobId id : meant) {
+  for (const FullRow& row : meant) {
     const int64_t due_ms = turn_.now_ms + which.over_ms * n / static_cast<int64_t>(meant.size());
-    FullRow row = turn_.store.read(id, false);
-    if (row.found && requeue(row, due_ms)) ++n;
+    if (requeue(row, due_ms)) ++n;
   }
   return n;
 }
@@ -501,6 +510,22 @@ Status Jobs::remove(JobId id) {
   --turn_.stats.by_state[static_cast<int>(row.job.state)];
   turn_.tell(Change::removed, id, &lane);
   return ok_status();
+}
+
+// Of unique_by payload: another payload is another key. HF_E_CONFLICT: another job holds that.
+Status Jobs::rename_by_payload(const FullRow& row, JobOpts& opts, const std::string& payload) {
+  if (!opts.unique_key.starts_with(kPayloadKeyPrefix)) return ok_status();
+  JobSpec was, is;
+  was.type = is.type = turn_.lanes.by_id(row.job.lane)->type;
+  was.unique_by = is.unique_by = UniqueBy::payload;
+  was.payload = turn_.store.read(row.job.id, true).job.payload;
+  is.payload = payload;
+  HF_TRY(name_by_payload(was));
+  if (opts.unique_key != was.unique_key) return ok_status();  // somebody's own
+  HF_TRY(name_by_payload(is));
+  const bool holds = holder(opts.unique_key) == row.job.id;
+  opts.unique_key = is.unique_key;
+  return holds ? take_unique(row.job.id, opts) : ok_status();
 }
 
 Status Jobs::edit(const Edit& edit) {
@@ -530,6 +555,7 @@ Status Jobs::edit(const Edit& edit) {
     return wrong_state(edit.id, row.job.state, "only a pending job has a due time; retry it first");
   }
   if (edit.payload) {
+    HF_TRY(rename_by_payload(row, opts, *edit.payload));
     turn_.store.set_payload(edit.id, *edit.payload);
     opts.memo.clear();  // what it says is of the old one
   }
@@ -602,6 +628,7 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
   count(State::pending, State::dead);
   ++(change == Change::expired ? turn_.stats.expired : turn_.stats.dead);
   if (change == Change::expired) turn_.losses.add(LossCause::expired, lane.queue->name, turn_.now_ms);
+  if (!opts.schedule.empty()) turn_.scheduled_ends.push_back({opts.schedule, true});
   turn_.tell(change, id, &lane).detail = why;
   call_back(id, lane, opts, State::dead);
 }

@@ -143,6 +143,7 @@ class Jobs {
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
   void ask_to_stop(Run& run, StopReason reason);
   Status requeue(const FullRow& row, int64_t due_ms);
+  Status rename_by_payload(const FullRow& row, JobOpts& opts, const std::string& payload);
   void set_memo(Run& run, std::string_view memo);
   void set_cancel_asked(JobId id, JobOpts& opts, bool asked);
   std::string timeout_text(const Run& run) const;

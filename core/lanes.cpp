@@ -31,6 +31,14 @@ QueueSettings over(const QueueSettings& set, const QueueSettings& configured) {
   return s;
 }
 
+std::set<std::string> Lanes::draining() const {
+  std::set<std::string> names;
+  for (const auto& [name, queue] : queues_) {
+    if (queue->draining) names.insert(name);
+  }
+  return names;
+}
+
 void Lanes::load(int64_t now_ms) {
   for (QueueRow& row : store_.queues()) {
     Queue& q = queue(row.name);

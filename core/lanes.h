@@ -154,6 +154,7 @@ class Lanes {
   int last_id() const { return static_cast<int>(lanes_.size()); }
   Queue& queue(const std::string& name);  // made if need be
   Queue* find_queue(const std::string& name);
+  std::set<std::string> draining() const;  // which take no new jobs
   RunnerState& runner(const std::string& name);
 
   // Each puts both levels in force. HF_E_INVALID names the setting; then nothing changes.

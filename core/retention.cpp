@@ -12,20 +12,21 @@ std::array<Retention::Rule, 3> Retention::rules() const {
            {State::dead, std::max<int64_t>(l.keep_dead_ms, 0), l.keep_dead_count}}};
 }
 
-int64_t Retention::sweep_rule(const Rule& rule, int limit) {
+int64_t Retention::sweep_rule(const Rule& rule, Place& place, int limit) {
   const int64_t old_ms = turn_.now_ms - rule.keep_ms;
   // Over the count: a few more leave than must, so that not every end of a job sweeps.
   int64_t over = count(rule.state) - rule.keep_count;
   if (over > 0) over += std::min<int64_t>(kRetentionBatch / 2, rule.keep_count / 16);
   int64_t removed = 0;
-  int64_t after_ms = 0;
-  JobId after_id = 0;
   for (int looked = 0; looked < kRetentionLookMax && turn_.store.ok(); looked += kRetentionBatch) {
-    auto rows = turn_.store.finished(rule.state, after_ms, after_id, removed < over ? kNever : old_ms, kRetentionBatch);
+    auto rows = turn_.store.finished(rule.state, place.finished_ms, place.id, removed < over ? kNever : old_ms, kRetentionBatch);
     for (const Store::Finished& row : rows) {
-      if (removed == limit || (removed >= over && row.finished_ms > old_ms)) return removed;
-      after_ms = row.finished_ms;
-      after_id = row.id;
+      if (removed == limit) return removed;
+      if (removed >= over && row.finished_ms > old_ms) {
+        place = {};
+        return removed;
+      }
+      place = {row.finished_ms, row.id};
       if (row.has_key) {
         int64_t until = decode_opts(turn_.store.read(row.id, false).job.opts).unique_until_ms;
         if (until > turn_.now_ms) {
@@ -38,15 +39,23 @@ int64_t Retention::sweep_rule(const Rule& rule, int limit) {
       --turn_.stats.by_state[static_cast<int>(rule.state)];
       ++removed;
     }
-    if (rows.size() < kRetentionBatch) break;
+    if (rows.size() < kRetentionBatch) {
+      place = {};
+      break;
+    }
   }
   return removed;
 }
 
+bool Retention::goes_on() const {
+  return std::any_of(places_.begin(), places_.end(), [](const Place& place) { return place.id != 0; });
+}
+
 int64_t Retention::sweep_once(int limit) {
-  held_until_ms_ = kNever;
+  if (!goes_on()) held_until_ms_ = kNever;
   int64_t removed = 0;
-  for (const Rule& rule : rules()) removed += sweep_rule(rule, limit);
+  const auto all = rules();
+  for (size_t i = 0; i < all.size(); ++i) removed += sweep_rule(all[i], places_[i], limit);
   return removed;
 }
 
@@ -81,7 +90,7 @@ void Retention::sweep() {
     return;
   }
   const int limit = turn_.rows(kRetentionBatch);
-  if (sweep_once(limit) >= limit) {
+  if (sweep_once(limit) >= limit || goes_on()) {
     next_ms_ = turn_.now_ms + 10;  // there is more: soon, but not now, so that it does not hold up the work
     return;
   }
@@ -98,7 +107,7 @@ int64_t Retention::prune_all() {
   while (turn_.store.ok()) {
     int64_t n = sweep_once(limit);
     removed += n;
-    if (n < limit || turn_.room != Room::enough) break;  // full: the sweeps of the next turns go on with it
+    if ((n < limit && !goes_on()) || turn_.room != Room::enough) break;  // full: the sweeps of the next turns go on with it
   }
   turn_.store.vacuum_some(turn_.rows(1000000));
   next_ms_ = 0;

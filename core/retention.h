@@ -8,7 +8,8 @@
 namespace hf {
 
 inline constexpr int kRetentionBatch = 200;    // rows that leave in one turn
-inline constexpr int kRetentionLookMax = 2000;  // rows that one turn looks at: those whose unique key is held stay
+inline constexpr int kRetentionLookMax = 2000;  // rows of a state that one turn looks at: those whose unique key is held stay, and the next
+                                               // turn goes on behind them
 
 class Retention {
  public:
@@ -17,7 +18,10 @@ class Retention {
   void sweep();               // what is over its age or count now, up to kRetentionBatch rows
   int64_t prune_all();        // all of it, and gives free pages back; rows deleted
   int64_t next_wake_ms() const { return next_ms_; }
-  void changed() { next_ms_ = over_quiet_ms_ = 0; }  // limits changed: look again
+  void changed() {  // limits: look again
+    next_ms_ = over_quiet_ms_ = 0;
+    places_ = {};
+  }
 
  private:
   struct Rule {
@@ -26,7 +30,12 @@ class Retention {
   };
   std::array<Rule, 3> rules() const;
   int64_t count(State state) const { return turn_.stats.by_state[static_cast<int>(state)]; }
-  int64_t sweep_rule(const Rule& rule, int limit);
+  struct Place {  // behind this row
+    int64_t finished_ms = 0;
+    JobId id = 0;
+  };
+  int64_t sweep_rule(const Rule& rule, Place& place, int limit);
+  bool goes_on() const;  // the last sweep has not looked at all there is
   int64_t sweep_once(int limit);
   bool over_count() const;
   void look(size_t i, const Rule& rule);
@@ -36,6 +45,7 @@ class Retention {
   int64_t swept_ms_ = 0;       // the last complete sweep
   int64_t next_ms_ = 0;        // look again then (elapsed)
   int64_t held_until_ms_ = kNever;  // the first unique key that kept a row in the last sweep is free then
+  std::array<Place, 3> places_{};   // of each rule: where its sweep goes on; none: from the oldest
   int64_t over_quiet_ms_ = 0;  // what is over the count is held: no sweep for it before then
   // Of each rule: -1: next_ms_ covers it. Else nothing waited for its age when the state had so many jobs: a job
   // more, and it is looked at again.

@@ -252,6 +252,8 @@ Result<std::vector<JobId>> Scheduler::backfill(const std::string& name, int64_t 
   const auto count = static_cast<int64_t>(times.size());
   HF_TRY(jobs_.takes_jobs(spec.job.queue));
   HF_TRY(jobs_.has_room(count, count * static_cast<int64_t>(spec.job.payload.size())));
+  Intake intake(turn_);
+  for (int64_t n = 0; n < count; ++n) HF_TRY(jobs_.let_in(intake, spec.job));
   std::vector<JobId> ids;
   for (int64_t time : times) {
     Result<JobId> id = enqueue(entry, time);
@@ -309,7 +311,8 @@ bool Scheduler::last_job_open(const Entry& entry) const {
   if (entry.row.last_job == 0) return false;
   jobs_.flush();
   FullRow row = turn_.store.read(entry.row.last_job, false);
-  return row.found && !is_final(row.job.state);
+  // A result that waits for its sink is no run that goes on: it waits for days where the link is away.
+  return row.found && !is_final(row.job.state) && !turn_.lanes.by_id(row.job.lane)->delivery();
 }
 
 void Scheduler::skip(Entry& entry, const std::string& why) {
@@ -376,7 +379,6 @@ void Scheduler::fire_due(Order& order, int64_t now) {
   }
 }
 
-// A schedule whose jobs fail one after another stops making them.
 void Scheduler::count_ends() {
   for (const Turn::ScheduledEnd& end : turn_.scheduled_ends) {
     auto it = entries_.find(end.schedule);

@@ -40,6 +40,8 @@ class Scheduler {
 
   // What has ended since, and what is due.
   void work();
+  // A schedule whose jobs fail one after another stops making them.
+  void count_ends();
   // The wall clock was set, or is trusted from now on, or this is the first turn: what lies ahead is looked for anew.
   void clock_changed();
 
@@ -75,7 +77,6 @@ class Scheduler {
   void make_jobs(Entry& entry, const std::vector<int64_t>& times);
   void skip(Entry& entry, const std::string& why);
   void fire_due(Order& order, int64_t now);
-  void count_ends();
   void find_zones_anew();
   void renew_next(Entry& entry);  // REQUIRES: the clock is trusted
   Result<JobId> enqueue(const Entry& entry, int64_t occurrence_wall_ms);

@@ -30,6 +30,7 @@ class Timekeeper {
   // At the beginning of a turn: sets its time, tells of steps and of trust that came or went. True if what waits for
   // wall time is to be looked at anew: the clock was set back, trust changed, or it is the first turn.
   bool observe(const Now& now);
+  void set_time(const Now& now);  // the first part of it, which writes nothing
   // After what changes the rule or the floor; the same.
   bool judge_anew();
 
@@ -56,7 +57,6 @@ class Timekeeper {
   int64_t ceiling_ms() const;
   bool plausible() const;
   bool held() const;  // right at some time in this boot, and neither set nor too long ago since
-  void set_time(const Now& now);
   void judge();
   bool tell_trust();  // true if it came or went
   bool note_step(int64_t by_ms);

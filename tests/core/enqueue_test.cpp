@@ -253,6 +253,27 @@ TEST_CASE_FIXTURE(EngineFixture, "a draining queue takes no new jobs until it is
   add(spec("x"));
 }
 
+TEST_CASE_FIXTURE(EngineFixture, "it goes on to drain when the engine fails and is opened again, not when the process ends") {
+  ask<Done>(QueueDrain{"default"});
+  disk.fail_writes = true;
+  CHECK_FALSE(try_tick({QueueDrain{"other"}, QueuePause{"default", false}}).ok());  // nothing of it happened
+  disk.fail_writes = false;
+  handover = engine->handover();
+  engine.reset();
+  open();
+  CHECK(refused(Enqueue{{spec("x")}}).code == HF_E_CONFLICT);
+  JobSpec other = spec("x");
+  other.queue = "other";
+  add(other);
+  handover = engine->handover();
+  engine.reset();
+  open();
+  CHECK(refused(Enqueue{{spec("x")}}).code == HF_E_CONFLICT);
+  handover = {};
+  crash();
+  add(spec("x"));
+}
+
 TEST_CASE_FIXTURE(EngineFixture, "an acknowledged enqueue is synced, a grouped one is not") {
   add(spec("x"));
   int before = disk.syncs;

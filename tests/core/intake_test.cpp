@@ -171,9 +171,17 @@ TEST_CASE_FIXTURE(IntakeFixture, "children are as a call of many: the run fails 
   const std::vector<JobId> reserved = ask<std::vector<JobId>>(ReserveIds{2});
   end.children = {{reserved[0], spec("x")}, {reserved[1], spec("x")}};
   ask<Done>(std::move(end));
-  CHECK(state(id) == State::pending);
+  CHECK(state(id) == State::dead);  // no wait would help
   CHECK(get(id).error == "hf_job_enqueue: queue default takes 1/1m (enqueue_limit), and not more than 1 at once");
-  CHECK(pending() == 1);
+
+  add(spec("x"));
+  const JobId again = add(parent);
+  end = ended(take_started(), Outcome::done);
+  end.children = {{reserved[0], spec("x")}};
+  ask<Done>(std::move(end));
+  CHECK(state(again) == State::pending);
+  CHECK(get(again).error == "hf_job_enqueue: queue default takes 1/1m (enqueue_limit): room for the next one in 1m");
+  CHECK(pending() == 2);
 }
 
 TEST_CASE_FIXTURE(IntakeFixture, "retries beyond the budget of their queue wait for their turn, and none is refused") {
@@ -268,4 +276,38 @@ TEST_CASE_FIXTURE(IntakeFixture, "dead letters come back spread over a time, tho
   CHECK(started_ids() == std::vector<JobId>{dead[0]});
   run_for(40'000);
   CHECK(started_ids() == std::vector<JobId>{dead[2], dead[5], dead[6], dead[7]});
+}
+
+TEST_CASE_FIXTURE(IntakeFixture, "dead letters whose key another job holds stay, and hold up none behind them") {
+  handler("x");
+  std::vector<JobId> dead;
+  for (int i = 0; i < 3; ++i) {
+    dead.push_back(add(unique("k")));
+    end(take_started(), Outcome::dead);
+  }
+  const JobId other = add(spec("x"));
+  end(take_started(), Outcome::dead);
+  JobSpec later = unique("k");
+  later.delay_ms = 1000;
+  const JobId holds = add(later);
+  CHECK(ask<int64_t>(RetryAllDead{2}) == 1);
+  CHECK(started_ids() == std::vector<JobId>{other});
+  ask<Done>(Cancel{holds});
+  CHECK(ask<int64_t>(RetryAllDead{2}) == 1);  // one of those with the key
+  CHECK(started_ids() == std::vector<JobId>{dead[0]});
+}
+
+TEST_CASE_FIXTURE(IntakeFixture, "a backfill comes in as a whole or not at all") {
+  ScheduleSpec s;
+  s.name = "hourly";
+  s.cron = "0 * * * *";
+  s.job = spec("x");
+  ask<Done>(SchedulePut{s});
+  limit("10/1m");
+  const int64_t hour = 3600'000;
+  const Error error = refused(ScheduleBackfill{"hourly", now.wall_ms - 24 * hour, now.wall_ms});
+  CHECK(error.code == HF_E_TOO_LARGE);
+  CHECK(pending() == 0);
+  CHECK(ask<std::vector<JobId>>(ScheduleBackfill{"hourly", now.wall_ms - 8 * hour, now.wall_ms}).size() == 8);
+  CHECK(refused(ScheduleBackfill{"hourly", now.wall_ms - 8 * hour, now.wall_ms}).code == HF_E_RATE);
 }

@@ -173,6 +173,33 @@ TEST_CASE_FIXTURE(Quarantine, "no run holds the others for ever, neither the sus
   CHECK(last.next_wake_boot_ms > now.boot_ms);
 }
 
+TEST_CASE_FIXTURE(Quarantine, "nor does one whose key a run has that goes on for ever") {
+  RunnerSpec endless;
+  endless.policy.timeout_ms = -1;
+  const auto keyed = [this](const std::string& type) {
+    JobSpec s = many(type);
+    s.concurrency_key = "k";
+    return s;
+  };
+  const JobId suspect = add(keyed("x"));
+  for (int i = 0; i < kCrashLimit - 1; ++i) {
+    handler("x", endless);
+    crash();
+  }
+  handler("y", endless);
+  add(keyed("y"));
+  const RunJob for_ever = take_started();
+  handler("x", endless);
+  const JobId later = add(many("y"));
+  run_for(kAloneMs - 1);
+  CHECK(started.empty());
+  run_for(1);
+  CHECK(take_started().id == later);
+  CHECK(gates(suspect) == "key alone");
+  end(for_ever, Outcome::done);
+  CHECK(take_started().id == suspect);
+}
+
 TEST_CASE_FIXTURE(Quarantine, "a suspect whose own gates are closed holds nobody") {
   handler("x");
   JobId suspect = make_suspect();

@@ -1,4 +1,6 @@
 // Finished jobs leave by age and by count, driven by time.
+#include "core/retention.h"
+
 #include "engine_fixture.h"
 
 using namespace hf;
@@ -133,16 +135,26 @@ TEST_CASE_FIXTURE(RetentionFixture, "a job whose unique key is held stays, and t
 
 TEST_CASE_FIXTURE(RetentionFixture, "many jobs whose keys are held do not keep the others") {
   keep(kHour);
-  for (int i = 0; i < 500; ++i) {
+  const int held = kRetentionLookMax + kRetentionBatch + 50;  // more than one turn looks at
+  for (int i = 0; i < held; ++i) {
     JobSpec s = spec("x");
     s.unique_key = "k" + std::to_string(i);
     s.unique_for_ms = 100 * kHour;
     finish(Outcome::done, s);
   }
   JobId a = finish(Outcome::done);
+  const int64_t ticks = stats().ticks;
   run_for(2 * kHour);
   CHECK_FALSE(there(a));
-  CHECK(stats().by_state[2] == 500);
+  CHECK(stats().by_state[2] == held);
+  CHECK(stats().ticks - ticks < 400);
+  a = finish(Outcome::done);
+  run_for(2 * kHour);
+  CHECK_FALSE(there(a));
+  a = finish(Outcome::done);
+  pass(kHour + 1);
+  CHECK(ask<int64_t>(Prune{}) <= 1);
+  CHECK_FALSE(there(a));
 }
 
 TEST_CASE_FIXTURE(RetentionFixture, "limits that change take effect at once") {

@@ -195,6 +195,14 @@ TEST_CASE_FIXTURE(Options, "a schedule whose jobs fail one after another pauses 
   CHECK(!info().paused);
 }
 
+TEST_CASE_FIXTURE(Options, "jobs that die without a run count, too") {
+  put_with([](ScheduleSpec& s) { s.pause_after_failures = 2, s.job.ttl_ms = 10 * kMinute, s.overlap = Overlap::queue; });  // nobody runs them
+  for (int i = 0; i < 2; ++i) go_to(info().next_wall_ms);
+  run_for(11 * kMinute);
+  CHECK(info().failures == 2);
+  CHECK(info().paused);
+}
+
 TEST_CASE_FIXTURE(Options, "failures are not counted where nobody asked") {
   handler("x");
   put(hourly());

@@ -88,6 +88,25 @@ TEST_CASE_FIXTURE(SchedulerFixture, "overlap skip: not while the last job is unf
   CHECK(take_started().occurrence_wall_ms == today(13));
 }
 
+TEST_CASE_FIXTURE(SchedulerFixture, "a result that waits for its sink overlaps nothing") {
+  for (Overlap overlap : {Overlap::skip, Overlap::cancel}) {
+    ScheduleSpec s = hourly();
+    s.overlap = overlap;
+    s.job.sink = "away";
+    put(s);
+    handler("x");
+    const int64_t before = info().fired;
+    for (int n = 1; n <= 3; ++n) {
+      go_to(info().next_wall_ms);
+      end(take_started(), Outcome::done, "a reading");
+      CHECK(get(info().last_job).delivering);
+      CHECK(info().fired == before + n);
+    }
+    CHECK(info().skipped == 0);
+  }
+  for (const JobInfo& j : ask<JobPage>(List{}).jobs) CHECK(j.delivering);
+}
+
 TEST_CASE_FIXTURE(SchedulerFixture, "overlap queue: one more") {
   put(hourly());
   go_to(today(13));

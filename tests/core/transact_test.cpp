@@ -436,3 +436,46 @@ TEST_CASE_FIXTURE(TransactFixture, "an error of the file is the engine's, whatev
   CHECK(rows() == 0);
   CHECK(transact([](Transaction& t) { return both(t, 1); }).ok());
 }
+
+TEST_CASE_FIXTURE(TransactFixture, "unique keys are judged by the time of the turn, not of the one before") {
+  handler("x");
+  JobSpec s = spec("x");
+  s.unique_key = "k";
+  s.unique_for_ms = 3600'000;
+  const JobId before = add(s);
+  end(take_started(), Outcome::done);
+  now.boot_ms += 36'000'000;  // no turn meanwhile
+  now.wall_ms += 36'000'000;
+  JobId id = 0;
+  CHECK(transact([&](Transaction& t) -> Status {
+    Result<JobId> enqueued = t.enqueue(s);
+    if (!enqueued) return enqueued.error();
+    id = *enqueued;
+    return ok_status();
+  }).ok());
+  CHECK(id > before);
+  CHECK(take_started().id == id);
+}
+
+TEST_CASE_FIXTURE(TransactFixture, "what was promised goes in before all else of its turn, whatever the order of the requests") {
+  JobSpec s = spec("x", "guest");
+  s.unique_key = "k";
+  JobId promised = 0;
+  const auto body = [&](Transaction& t) -> Status {
+    Result<JobId> enqueued = t.enqueue(s);
+    if (!enqueued) return enqueued.error();
+    promised = *enqueued;
+    return ok_status();
+  };
+  JobSpec other = s;
+  other.payload = "other";
+  std::vector<Reply> replies = tick({Enqueue{{other}}, op(body)});
+  CHECK(status(replies[1]).ok());
+  CHECK(std::get<std::vector<JobId>>(replies[0]).front() == promised);
+  CHECK(get(promised).payload == "guest");
+  other.on_conflict = s.on_conflict = OnConflict::replace;
+  s.payload = "again";
+  replies = tick({Remove{promised}, op(body)});  // it is replaced, and then removed
+  CHECK(status(replies[1]).ok());
+  CHECK(stats().by_state[0] == 0);
+}

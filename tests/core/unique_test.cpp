@@ -289,3 +289,61 @@ TEST_CASE_FIXTURE(EngineFixture, "unique by payload: what contradicts itself, an
   open_with(without);
   CHECK(refused(Enqueue{{s}}).code == HF_E_UNSUPPORTED);
 }
+
+TEST_CASE_FIXTURE(EngineFixture, "unique by payload: another payload is another key, also where a person edits it") {
+  JobSpec a = spec("x", "A"), b = spec("x", "B");
+  a.unique_by = b.unique_by = UniqueBy::payload;
+  const JobId id = add(a);
+  const auto to = [](JobId which, const std::string& payload) {
+    Edit edit;
+    edit.id = which;
+    edit.payload = payload;
+    return edit;
+  };
+  ask<Done>(to(id, "B"));
+  CHECK(add(b) == id);
+  const JobId other = add(a);
+  CHECK(other != id);
+  CHECK(refused(to(other, "B")).code == HF_E_CONFLICT);
+  CHECK(get(other).payload == "A");
+  Edit urgent;
+  urgent.id = other;
+  urgent.priority = 5;
+  ask<Done>(urgent);
+  CHECK(add(a) == other);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "what replaces a payload begins anew: with all its attempts, and without what the one before left") {
+  handler("x");
+  JobSpec s = keyed("1");
+  s.policy.max_attempts = 2;
+  const JobId id = add(s);
+  const RunJob run = take_started();
+  ask<Done>(Remember{id, run.attempt, run.run, "half of it"});
+  end(run, Outcome::retry);
+  s.on_conflict = OnConflict::replace;
+  s.payload = "2";
+  CHECK(add(s) == id);
+  const RunJob anew = take_started();
+  CHECK(anew.bytes == "2");
+  CHECK(anew.memo.empty());
+  CHECK(anew.attempt == 1);
+  end(anew, Outcome::retry);
+  CHECK(state(id) == State::pending);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a job makes its own successor, with its own key") {
+  handler("x");
+  const JobId id = add(keyed("1"));
+  RunEnded done = ended(take_started(), Outcome::done);
+  JobSpec next = keyed("2");
+  next.delay_ms = 60'000;
+  const JobId child = ask<std::vector<JobId>>(ReserveIds{1}).front();
+  done.children = {{child, next}};
+  ask<Done>(std::move(done));
+  CHECK(state(id) == State::completed);
+  CHECK(get(child).payload == "2");
+  CHECK(add(keyed("3")) == child);
+  run_for(60'000);
+  CHECK(take_started().id == child);
+}
