@@ -167,7 +167,7 @@ TEST_CASE_FIXTURE(SoftFixture, "a stop of the engine hands back a run that was a
   take_started();
   pass(1000);
   take_stopped();
-  tick({StopAll{true}});
+  tick({SetDispatch{false}, StopAll{true}});
   CHECK(take_stopped().reason == StopReason::shutdown);
   CHECK(state(a) == State::pending);
   CHECK(get(a).attempts == 0);
