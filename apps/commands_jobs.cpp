@@ -219,7 +219,7 @@ struct CancelJobs {
 
 // For the program of a run, which has the three of its environment.
 struct ReportProgress {
-  std::string id, note, checkpoint;
+  std::string id, note, log, checkpoint;
   int attempt = 0, percent = 0;
   CLI::App* self = nullptr;
   void describe(CLI::App& app) {
@@ -228,14 +228,15 @@ struct ReportProgress {
     app.add_option("--attempt", attempt, "which run speaks [$HOLDFAST_ATTEMPT]")->envname("HOLDFAST_ATTEMPT")->required()->option_text("N");
     app.add_option("--percent", percent, "how far it has got")->option_text("0-100");
     app.add_option("--note", note, "what it is doing, for show and list")->option_text("TEXT");
+    app.add_option("--log", log, "a line for the log of the run, shown with its attempt")->option_text("TEXT");
     app.add_option("--checkpoint", checkpoint, "what the next attempt gets as $HOLDFAST_CHECKPOINT: text, @FILE, or - for standard input")
         ->option_text("TEXT");
     app.footer(
         "For the program of a job, while it runs. Each call is a sign of life for the handler's heartbeat. Fails if\n"
         "the run is over: then the program has been given up, and should end.\n"
         "\n"
-        "Examples:\n  holdfast progress --percent 40 --note \"4 of 10 files\"\n  holdfast progress --checkpoint \"$last_file\"\n"
-        "  holdfast progress");
+        "Examples:\n  holdfast progress --percent 40 --note \"4 of 10 files\"\n  holdfast progress --log \"file 4 has no date\"\n"
+        "  holdfast progress --checkpoint \"$last_file\"\n  holdfast progress");
   }
   void run(Session& session) {
     const auto given = [this](const char* name) { return self->get_option(name)->count() > 0; };
@@ -244,6 +245,10 @@ struct ReportProgress {
       auto bytes = read_payload(checkpoint);
       if (!bytes) return session.fail(kFailed, bytes.error().message);
       answer = session.ask("POST", job_path(id, "/checkpoint"), {{"attempt", attempt}, {"checkpoint", *bytes}});
+      if (!answer) return;
+    }
+    if (given("--log")) {
+      answer = session.ask("POST", job_path(id, "/log"), {{"attempt", attempt}, {"line", log}});
       if (!answer) return;
     }
     Json body = {{"attempt", attempt}};

@@ -68,6 +68,16 @@ class Page {
   std::string text_;
 };
 
+// Behind a line at its left, so that it is seen where it begins and ends.
+std::string log_lines(const Json& of, const Terminal& terminal, const std::string& indent) {
+  std::string text;
+  const std::string shown = clean_lines(of.value("log", ""));
+  for (std::string_view rest = shown; !rest.empty();) {
+    text += indent + terminal.paint("|", Colour::dim) + " " + std::string(take_until(&rest, '\n')) + "\n";
+  }
+  return text;
+}
+
 std::string history_table(const Json& history, const Terminal& terminal, int64_t now_ms) {
   Table table({{"TRY", Table::Align::right},
                {"STARTED"},
@@ -86,7 +96,14 @@ std::string history_table(const Json& history, const Terminal& terminal, int64_t
                {outcome, colour},
                attempt.value("error", "")});
   }
-  return table.text(terminal, "  ");
+  // The log of each below its row, of which each has one line.
+  const std::string rows = table.text(terminal, "  ");
+  std::string_view rest = rows;
+  std::string text = std::string(take_until(&rest, '\n')) + "\n";
+  for (const Json& attempt : history) {
+    text += std::string(take_until(&rest, '\n')) + "\n" + log_lines(attempt, terminal, "       ");
+  }
+  return text;
 }
 
 }  // namespace
@@ -169,6 +186,9 @@ std::string job_page(const Json& job, const Terminal& terminal, int64_t now_ms) 
   if (job.contains("history")) {
     page.add("\n" + terminal.paint("attempts", Colour::dim) + "\n" +
              history_table(job["history"], terminal, now_ms));
+  }
+  if (job.contains("log")) {
+    page.add("\n" + terminal.paint("log", Colour::dim) + "  of attempt " + number(job, "attempts") + ", which runs\n" + log_lines(job, terminal, "  "));
   }
   return page.take();
 }

@@ -79,7 +79,9 @@ void Jobs::call_back(JobId id, const Lane& lane, const JobOpts& opts, State end)
   if (sink.empty()) return;
   FullRow row = turn_.store.read(id, false);
   if (row.result_size > 0 && row.result_size <= kCallbackResultMax) row.result = turn_.store.read_for_run(id, true).bytes;
-  callbacks_.push_back({kCallbackType, sink, turn_.callback_text(job_info(turn_, *this, row)), row.job.priority});
+  JobInfo job = job_info(turn_, *this, row);
+  forget_logs(&job.history);  // they stay on the device
+  callbacks_.push_back({kCallbackType, sink, turn_.callback_text(job), row.job.priority});
 }
 
 bool Jobs::calls_back(const Run& run, Outcome outcome) const {

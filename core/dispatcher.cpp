@@ -338,6 +338,8 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   if (policy.timeout_ms > 0) run.deadline_ms = turn_.now_ms + policy.timeout_ms;
   run.heartbeat_ms = lane.runner->spec.heartbeat_ms;
   if (run.heartbeat_ms > 0) run.beat_by_ms = turn_.now_ms + run.heartbeat_ms;
+  const int64_t soft_ms = lane.runner->spec.soft_timeout_ms;
+  if (soft_ms > 0 && (policy.timeout_ms <= 0 || soft_ms < policy.timeout_ms)) run.soft_at_ms = turn_.now_ms + soft_ms;
 
   if (lane.runner->spec.network) {
     run.charge = turn_.budgets.charge(turn_.now_ms, static_cast<int64_t>(row.bytes.size()) + (start.jobs.empty() ? kRunBytes : kRunBytesMore));

@@ -97,8 +97,9 @@ class Engine {
 
 // HF_E_INVALID names the field.
 Status validate(const RunnerSpec& spec);
-// Out of range, or not shorter than the timeout.
-Status check_heartbeat(const RunnerSpec& spec);
+// Heartbeat and soft timeout: out of range, or not shorter than the timeout.
+inline constexpr int64_t kSoftTimeoutMinMs = 100, kSoftTimeoutMaxMs = 30LL * 86400000;
+Status check_deadlines(const RunnerSpec& spec);
 // Limits with every open field (0) filled from holdfast.h; HF_E_INVALID names the field out of range.
 Result<Limits> resolve(const Limits& limits);
 

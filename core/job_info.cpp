@@ -48,6 +48,9 @@ JobInfo job_info(const Turn& turn, const Jobs& jobs, const FullRow& row) {
     i.in_use = true;
     i.progress = run->progress;
     i.progress_note = run->note;
+    if (run->log != nullptr && !run->log->empty()) {
+      i.history.push_back({run->attempt, lane.delivery(), turn.wall_of(run->started_ms), turn.now_ms - run->started_ms, "", "", run->log->text()});
+    }
   }
   return i;
 }

@@ -57,12 +57,18 @@ void Jobs::release_slot(Run& run) {
 
 std::string Jobs::history_with(const Run& run, const char* outcome, std::string_view error) {
   std::vector<Attempt> history = decode_history(turn_.store.read_history(run.id));
-  history.push_back({run.attempt, run.lane->delivery(), run.started_ms, turn_.now_ms - run.started_ms, outcome,
-                     std::string(cut_utf8(error, HF_ERROR_TEXT_MAX))});
-  if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
+  add_attempt(&history, {run.attempt, run.lane->delivery(), run.started_ms, turn_.now_ms - run.started_ms, outcome,
+                         std::string(cut_utf8(error, HF_ERROR_TEXT_MAX)), run.log ? run.log->text() : ""});
+  if (turn_.room != Room::enough) forget_logs(&history);  // on a full disk what lasts is small
   std::string bytes = encode_history(history);
   take_room(bytes.size());
   return bytes;
+}
+
+// Of an end that is no failure, and has a place in the history only for what the run said.
+void Jobs::keep_log(const Run& run, const char* outcome, std::string_view error) {
+  if (run.log == nullptr || run.log->empty() || turn_.room != Room::enough) return;
+  turn_.store.set_history(run.id, history_with(run, outcome, error));
 }
 
 // Whatever came of the run, the process outlived it.
@@ -90,6 +96,7 @@ void Jobs::put_back(Run& run, const PutBack& how) {
     end.history = history;
   }
   turn_.store.end_run(end);
+  if (how.change == Change::deferred) keep_log(run, "deferred", how.error);
   count(State::running, State::pending);
   Transition& t = turn_.tell(how.change, run.id, &lane);
   t.attempt = run.attempt;
@@ -226,6 +233,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   const bool tells = to_sink == nullptr && !callback_of(lane, run.opts, State::completed).empty();
   if (!removed_at_once || tells) {
     turn_.store.end_run(end);
+    keep_log(run, "done", "");
     count(State::running, end.state);
   }
   if (tells) call_back(id, lane, run.opts, end.state);
@@ -320,46 +328,7 @@ void Jobs::end_waits(const RunEnded& e) {
   if (run == nullptr) return;
   run->over = true;
   turn_.running.forget_deadline(*run);
-  if (!run->stop) run->deadline_ms = run->beat_by_ms = kNever;
-}
-
-void Jobs::heard_from(JobId id, int attempt) {
-  Run* run = turn_.running.find(id);
-  if (run != nullptr && run->attempt == attempt) turn_.running.beat(*run, turn_.now_ms);
-}
-
-Status Jobs::progress(const Progress& p) {
-  Run* run = turn_.running.find(p.id);
-  if (run == nullptr || run->attempt != p.attempt) return Error{HF_E_STALE, "this run is over"};
-  if (p.percent >= 0) run->progress = p.percent;
-  if (p.note) run->note = *p.note;
-  turn_.running.beat(*run, turn_.now_ms);
-  return ok_status();
-}
-
-Status Jobs::log_line(const LogLine& l) {
-  Run* run = turn_.running.find(l.id);
-  if (run == nullptr || run->attempt != l.attempt || (l.run != 0 && run->batch != l.run)) return Error{HF_E_STALE, "this run is over"};
-  return ok_status();
-}
-
-Status Jobs::remember(const Remember& r) {
-  Run* run = turn_.running.find(r.id);
-  if (run == nullptr || run->attempt != r.attempt || (r.run != 0 && run->batch != r.run)) return Error{HF_E_STALE, "this run is over"};
-  turn_.running.beat(*run, turn_.now_ms);
-  if (r.memo.size() > kMemoMax) {
-    return Error{HF_E_TOO_LARGE, "the checkpoint has " + std::to_string(r.memo.size()) + " bytes; the limit is " + std::to_string(kMemoMax) + " (HF_CHECKPOINT_MAX)"};
-  }
-  set_memo(*run, r.memo);
-  return ok_status();
-}
-
-void Jobs::set_memo(Run& run, std::string_view memo) {
-  if (run.opts.memo == memo) return;
-  flush();
-  run.opts.memo = memo;
-  take_room(memo.size());
-  turn_.store.set_opts(run.id, encode_opts(run.opts));
+  if (!run->stop) run->deadline_ms = run->beat_by_ms = run->soft_at_ms = kNever;
 }
 
 void Jobs::ask_to_stop(Run& run, StopReason reason) {
@@ -376,7 +345,14 @@ void Jobs::stop_overdue_runs() {
   }
   cancel_again_.clear();
   while (turn_.running.next_deadline_ms() <= turn_.now_ms) {
-    ask_to_stop(*turn_.running.find(turn_.running.first_deadline()), StopReason::timeout);
+    Run& run = *turn_.running.find(turn_.running.first_deadline());
+    if (std::min(run.deadline_ms, run.beat_by_ms) <= turn_.now_ms) {
+      ask_to_stop(run, StopReason::timeout);
+    } else {
+      // No Run::stop: however it ends counts.
+      turn_.running.asked_softly(run);
+      turn_.out->actions.push_back(StopRun{run.id, run.attempt, run.batch, StopReason::soft_timeout});
+    }
   }
 }
 

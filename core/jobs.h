@@ -147,6 +147,8 @@ class Jobs {
   void set_memo(Run& run, std::string_view memo);
   void set_cancel_asked(JobId id, JobOpts& opts, bool asked);
   std::string timeout_text(const Run& run) const;
+  Result<Run*> reporter(JobId id, int attempt, uint64_t number);  // which is heard of; HF_E_STALE
+  void keep_log(const Run& run, const char* outcome, std::string_view error);
   std::string history_with(const Run& run, const char* outcome, std::string_view error);
   void release_slot(Run& run);  // `run` is gone when it returns
   Run* run_of(const RunEnded& ended) const;  // null: it is over

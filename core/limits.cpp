@@ -32,12 +32,23 @@ Result<Limits> resolve(const Limits& given) {
   return l;
 }
 
-Status check_heartbeat(const RunnerSpec& r) {
-  if (r.heartbeat_ms == 0) return ok_status();
-  HF_TRY(check_duration("heartbeat", r.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs));
-  const int64_t timeout = resolve(Policy{}, r.policy).timeout_ms;
-  if (timeout < 0 || r.heartbeat_ms < timeout) return ok_status();
-  return Error{HF_E_INVALID, "heartbeat is " + format_duration(r.heartbeat_ms) + " and timeout " + format_duration(timeout) + "; heartbeat has to be shorter"};
+namespace {
+// What happens to a run before its timeout, or never.
+Status check_before_timeout(const char* name, int64_t ms, int64_t least, int64_t most, const Policy& policy) {
+  if (ms == 0) return ok_status();
+  HF_TRY(check_duration(name, ms, least, most));
+  const int64_t timeout = resolve(Policy{}, policy).timeout_ms;
+  if (timeout < 0 || ms < timeout) return ok_status();
+  return Error{HF_E_INVALID, std::string(name) + " is " + format_duration(ms) + " and timeout " + format_duration(timeout) + "; " + name + " has to be shorter"};
+}
+}  // namespace
+
+Status check_deadlines(const RunnerSpec& r) {
+  HF_TRY(check_before_timeout("heartbeat", r.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs, r.policy));
+  if (r.soft_timeout_ms != 0 && (r.network || is_sink_queue(r.name))) {
+    return Error{HF_E_INVALID, "soft_timeout is for functions and programs: nobody can ask a request to end"};
+  }
+  return check_before_timeout("soft_timeout", r.soft_timeout_ms, kSoftTimeoutMinMs, kSoftTimeoutMaxMs, r.policy);
 }
 
 Status validate(const RunnerSpec& r) {
@@ -52,7 +63,7 @@ Status validate(const RunnerSpec& r) {
   HF_TRY(check_range("batch.max_wait_ms", r.batch.max_wait_ms, 0, 86400000));
   HF_TRY(check_when(r.when));
   HF_TRY(validate(r.policy));
-  return check_heartbeat(r);
+  return check_deadlines(r);
 }
 
 }  // namespace hf

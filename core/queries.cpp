@@ -65,6 +65,7 @@ Result<JobPage> Queries::list(const ListQuery& q) {
       if (!q.type.empty() && home.type != q.type) continue;
       JobInfo job = job_info(turn_, jobs_, row);
       if (q.scheduled && job.scheduled != *q.scheduled) continue;
+      forget_logs(&job.history);
       page.jobs.push_back(std::move(job));
       if (page.jobs.size() == static_cast<size_t>(q.limit)) {
         page.next = id;

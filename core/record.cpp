@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/job_log.h"
 #include "core/names.h"
 #include "core/rate.h"
 
@@ -18,7 +19,7 @@ enum Tag : uint8_t {
   kCrashes = 38, kReboots = 40, kSequence = 42,
   kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15, kMemo = 17, kCallback = 19, kFailureCallback = 21,
   // of an attempt; kNumber begins a new one
-  kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3,
+  kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3, kLog = 5,
   // of a schedule
   kMove = 2, kSplay = 4, kCatchUp = 6, kCatchUpWindow = 8, kCatchUpCap = 10, kOverlap = 12, kDst = 14, kStart = 16, kEnd = 18,
   kLimit = 20, kPauseAfter = 22, kConfigured = 24, kSlack = 26, kCron = 1, kZone = 3, kJob = 5,
@@ -346,6 +347,7 @@ std::string encode_history(const std::vector<Attempt>& history) {
     w.number_if(kTook, a.took_ms);
     w.bytes_if(kOutcome, a.outcome);
     w.bytes_if(kError, a.error);
+    w.bytes_if(kLog, a.log);
   }
   return w.take();
 }
@@ -366,9 +368,11 @@ std::vector<Attempt> decode_history(std::string_view bytes) {
       case kTook: a.took_ms = r.count(); break;
       case kOutcome: a.outcome = r.bytes(); break;
       case kError: a.error = r.bytes(); break;
+      case kLog: a.log = valid_utf8(r.bytes()) ? r.bytes() : one_line(r.bytes()); break;
       default: break;
     }
   }
+  bound_logs(&history);
   return history;
 }
 

@@ -53,6 +53,8 @@ void Jobs::adopt(const LiveRun& live) {
   run.deadline_ms = live.deadline_ms;
   run.heartbeat_ms = live.heartbeat_ms;
   if (run.heartbeat_ms > 0) run.beat_by_ms = turn_.now_ms + run.heartbeat_ms;  // nobody could be heard meanwhile
+  run.soft_at_ms = live.soft_at_ms;
+  run.log = live.log;
   run.priority = row.job.priority;
   run.due_ms = row.job.due_ms;
   run.opts = decode_opts(row.job.opts);
@@ -140,8 +142,7 @@ void Jobs::recover(JobId id, const Opening& opening) {
     error += "; see `holdfast show " + std::to_string(id) + "`";
   }
   std::vector<Attempt> history = decode_history(row.history);
-  history.push_back({row.job.attempts, lane.delivery(), 0, 0, quarantined ? "quarantined" : "lost", error});
-  if (history.size() > HF_HISTORY_MAX) history.erase(history.begin());
+  add_attempt(&history, {row.job.attempts, lane.delivery(), 0, 0, quarantined ? "quarantined" : "lost", error});
   std::string bytes = encode_history(history);
   EndOfRun end;
   end.id = id;

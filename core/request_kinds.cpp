@@ -26,7 +26,7 @@ bool adds(const Request& r) {
 }
 bool reads(const Request& r) {
   if (auto* t = std::get_if<Transact>(&r.op)) return t->reads_only;
-  return is_one_of<Get, List, Why, GetStats, ScheduleList, QueueList, Progress, SetRunner, RemoveRunner, SetLimits, SetClockRule, SetQueueDefaults,
+  return is_one_of<Get, List, Why, GetStats, ScheduleList, QueueList, Progress, LogLine, SetRunner, RemoveRunner, SetLimits, SetClockRule, SetQueueDefaults,
                    SetDispatch, SetRoom, Backup, Check, ClockStepped, LinkUp, SetBudgets, SetLossReport,
                    SetCondition, RemoveCondition, TellCondition, ConditionList, SetSubscription, RemoveSubscription, SubscriptionList>(r);
 }

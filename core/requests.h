@@ -116,12 +116,12 @@ struct Remember {
   std::string memo;
 };
 
-// A line of the run's log: kept in memory, and with the attempt once it has ended (Attempt::log). -> Done, HF_E_STALE
+// Lines of the run's log, a sign of life too: kept in memory, and with the attempt once it has ended (Attempt::log). -> Done, HF_E_STALE
 struct LogLine {
   JobId id = 0;
   int attempt = 0;
   uint64_t run = 0;  // as of RunEnded
-  std::string text;  // what is longer than HF_LOG_LINE_MAX is cut
+  std::string text;  // what of a line is beyond HF_LOG_LINE_MAX is cut
 };
 
 struct Cancel { JobId id = 0; };

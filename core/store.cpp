@@ -61,6 +61,7 @@ struct Store::Statements {
           "SELECT lane,state,nprio,due,attempts,created,at,expires,ukey,opts,finished,error,history,"
           "length(payload),length(result) FROM job WHERE id=?1")
   HF_STMT(read_bodies, "SELECT payload,result FROM job WHERE id=?1")
+  HF_STMT(set_history, "UPDATE job SET history=?2 WHERE id=?1")
   HF_STMT(read_history, "SELECT history FROM job WHERE id=?1")
   HF_STMT(find_unique, "SELECT id FROM job WHERE ukey=?1")
   HF_STMT(next_level, "SELECT nprio FROM job WHERE state=0 AND lane=?1 AND nprio>?2 ORDER BY nprio LIMIT 1")
@@ -327,6 +328,8 @@ FullRow Store::read(JobId id, bool with_bodies) {
   }
   return row;
 }
+
+void Store::set_history(JobId id, std::string_view history) { sql_->set_history.bind(id).bind_opt_blob(history).run(); }
 
 std::string Store::read_history(JobId id) {
   std::string out;

@@ -193,6 +193,7 @@ class Store {
   RunRow read_for_run(JobId id, bool delivery);
   FullRow read(JobId id, bool with_bodies);
   std::string read_history(JobId id);
+  void set_history(JobId id, std::string_view history);
   JobId find_unique(std::string_view key);
 
   // ---- order. Appends to `out` the first `limit` entries of a lane that are due; true if there may be more.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -9,6 +10,7 @@
 
 #include "core/budget.h"
 #include "core/conditions.h"
+#include "core/job_log.h"
 #include "core/lanes.h"
 #include "core/losses.h"
 #include "core/random.h"
@@ -30,6 +32,8 @@ struct LiveRun {
   int64_t deadline_ms = kNever;
   int lane = 0;  // of which leg it is: both begin with attempt 1
   int64_t heartbeat_ms = 0;
+  int64_t soft_at_ms = kNever;
+  std::shared_ptr<JobLog> log = {};
 };
 
 // A job that runs in this process.
@@ -42,6 +46,8 @@ struct Run {
   int64_t deadline_ms = kNever;  // stays when the run has been asked to stop
   int64_t heartbeat_ms = 0;      // RunnerSpec
   int64_t beat_by_ms = kNever;   // the next sign of life, at the latest; stays too
+  int64_t soft_at_ms = kNever;   // it is asked to end then, once, and goes on (RunnerSpec::soft_timeout_ms)
+  bool soft_asked = false;
   int priority = 0;
   int64_t due_ms = 0;    // its place in the order, to go back to when no attempt is spent
   JobOpts opts;
@@ -50,6 +56,7 @@ struct Run {
   bool ready = false;    // it ended as a run of a ready world does: for the breaker of its runner
   int progress = -1;
   std::string note;
+  std::shared_ptr<JobLog> log = {};  // null: it has said nothing. It goes on with the run when the engine is reopened
   Budgets::Charge charge = {};
 };
 
@@ -88,6 +95,13 @@ class Running {
     run.beat_by_ms = now_ms + run.heartbeat_ms;
     watch(run);
   }
+  // In this turn. Its other deadlines stay.
+  void asked_softly(Run& run) {
+    forget_deadline(run);
+    run.soft_asked = true;
+    softened_.insert(run.id);
+    watch(run);
+  }
   int64_t next_deadline_ms() const { return deadlines_.empty() ? kNever : deadlines_.begin()->first; }
   JobId first_deadline() const { return deadlines_.begin()->second; }
   size_t size() const { return runs_.size(); }                // jobs
@@ -98,6 +112,7 @@ class Running {
   void turn_committed() {
     begun_.clear();
     ended_.clear();
+    softened_.clear();
   }
   // The runs as of the last commit: those that the outside knows of.
   std::vector<LiveRun> committed() const {
@@ -109,8 +124,12 @@ class Running {
   }
 
  private:
-  static LiveRun live(const Run& r) { return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id, r.heartbeat_ms}; }
-  static int64_t ends_by(const Run& r) { return std::min(r.deadline_ms, r.beat_by_ms); }
+  LiveRun live(const Run& r) const {
+    // Of what was asked in a turn that failed the run has not heard.
+    const bool asked = r.soft_asked && !softened_.contains(r.id);
+    return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id, r.heartbeat_ms, asked ? kNever : r.soft_at_ms, r.log};
+  }
+  static int64_t ends_by(const Run& r) { return std::min({r.deadline_ms, r.beat_by_ms, r.soft_asked ? kNever : r.soft_at_ms}); }
   void watch(const Run& run) {
     if (ends_by(run) != kNever) deadlines_.insert({ends_by(run), run.id});
   }
@@ -121,6 +140,7 @@ class Running {
   uint64_t next_batch_ = 1;
   std::set<JobId> begun_;        // in this turn, of runs_
   std::vector<LiveRun> ended_;   // in this turn, begun before
+  std::set<JobId> softened_;     // asked_softly() in this turn
 };
 
 // For unique_by payload: at least 128 bits of a cryptographic hash, as text. The core has none of its own.

@@ -126,7 +126,7 @@ struct Attempt {
   bool delivery = false;   // of the leg to the sink
   int64_t started_ms = 0;  // elapsed
   int64_t took_ms = 0;
-  std::string outcome;     // "retry", "dead", "deferred", "timeout", "lost" (the process died), "quarantined" (once too often), "done"
+  std::string outcome;     // "retry", "dead", "deferred", "timeout", "lost" (the process died), "quarantined" (once too often), "done", "" (it runs)
   std::string error;
   std::string log = {};    // what the run said (LogLine), lines; of all attempts of a job at most HF_JOB_LOG_MAX bytes
 };
@@ -153,7 +153,7 @@ struct JobInfo {
   std::string error;
   std::string payload, result;
   int64_t payload_size = 0, result_size = 0;  // also when the bytes were not asked for
-  std::vector<Attempt> history;               // oldest first; started_ms is wall time here
+  std::vector<Attempt> history;               // oldest first; started_ms is wall time here; last the one that runs, if it has a log
 };
 
 struct ListQuery {

@@ -200,6 +200,10 @@ class Runners {
   EndRun end_run() const {
     return [&host = host_](RunEnded ended) { host.end_run(std::move(ended)); };
   }
+  // What is not taken, since there is no room or memory, is missing in a log, or costs something at the next attempt.
+  std::function<void(Op)> tell() const {
+    return [&host = host_](Op op) { (void)guarded([&] { (void)host.submit(std::move(op), {}); }); };
+  }
   std::shared_ptr<Runner> outbound(OutboundRunner::Make make) const {
     return std::make_shared<OutboundRunner>(host_.loop(), client_, std::move(make));
   }
@@ -213,7 +217,9 @@ class Runners {
     options.max_result = max_result_;
     options.on_exit = handler.on_exit;
     options.limits = handler.limits;
-    return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run());
+    options.soft_timeout_ms = handler.soft_timeout_ms;
+    options.log_stderr = handler.log_stderr;
+    return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run(), tell());
   }
   // Makes the peer known, with what its files say.
   HttpTarget target(const std::string& name, const HttpConfig& config, const HttpDeadlines& defaults) const {
@@ -238,9 +244,7 @@ class Runners {
     const EndRunThen end = [&host = host_](RunEnded ended, std::function<void()> recorded) {
       recorded ? host.end_run(std::move(ended), std::move(recorded)) : host.end_run(std::move(ended));
     };
-    // What is not taken, since there is no room or memory, only costs something at the next attempt.
-    const auto tell = [&host = host_](Op op) { (void)guarded([&] { (void)host.submit(std::move(op), {}); }); };
-    return outbound([loop, options, end, tell](HttpClient& client) {
+    return outbound([loop, options, end, tell = tell()](HttpClient& client) {
       return std::make_unique<FileSinkRunner>(loop, client, options, end, tell);
     });
   }
@@ -507,6 +511,7 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.policy = handler.policy;
   spec.rates = handler.rates;
   spec.heartbeat_ms = handler.heartbeat_ms;
+  spec.soft_timeout_ms = handler.soft_timeout_ms;
   spec.when = handler.when;
   if (handler.defer_ms) spec.defer_ms = handler.defer_ms;
   spec.sink = handler.sink;

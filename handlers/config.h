@@ -102,7 +102,8 @@ struct HandlerConfig {
   TextMap env;
   std::string cwd;
   int64_t kill_grace_ms = 5000;
-  int64_t heartbeat_ms = 0;  // 0: none
+  int64_t heartbeat_ms = 0, soft_timeout_ms = 0;  // 0: none
+  bool log_stderr = false;
   OutcomeRules on_exit;
   ProcessLimits limits;
   HttpConfig http;  // url "": it is a program

@@ -119,6 +119,7 @@ constexpr JsonField<Policy> kPolicyFields[] = {
      [](Policy& p, const JsonValue& v) { return read_backoff(v, &p.backoff); }},
 };
 
+constexpr std::array<JsonChoice<bool>, 2> kRunLogs = {{{"none", false}, {"stderr", true}}};
 constexpr JsonField<HandlerConfig> kHandlerFields[] = {
     {"exec", "array", [](HandlerConfig& h, const JsonValue& v) { return v.texts(&h.exec, 256); }},
     {"env", "object", [](HandlerConfig& h, const JsonValue& v) { return v.text_map(&h.env, 256); }},
@@ -127,6 +128,9 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.kill_grace_ms, 0, kDay); }},
     {"heartbeat", "duration",
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.heartbeat_ms, kHeartbeatMinMs, kHeartbeatMaxMs); }},
+    {"soft_timeout", "duration",
+     [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.soft_timeout_ms, kSoftTimeoutMinMs, kSoftTimeoutMaxMs); }},
+    {"log", "choice", [](HandlerConfig& h, const JsonValue& v) { return v.choice(&h.log_stderr, kRunLogs); }},
     {"on_exit", "object", [](HandlerConfig& h, const JsonValue& v) { return read_on_exit(v, &h.on_exit); }},
     {"http", "object", [](HandlerConfig& h, const JsonValue& v) { return read_http(v, &h.http); }},
     {"concurrency", "number",
@@ -151,17 +155,18 @@ bool read_handler(const JsonValue& v, HandlerConfig* handler) {
   if (!node.find("exec") && !node.find("http")) {
     return v.fail("\"exec\" or \"http\" is missing: one of them says what runs these jobs");
   }
-  std::vector<std::string_view> of_programs = {"env", "cwd", "kill_grace", "heartbeat", "on_exit"};
+  std::vector<std::string_view> of_programs = {"env", "cwd", "kill_grace", "heartbeat", "soft_timeout", "log", "on_exit"};
   for (const auto& field : process_fields()) of_programs.push_back(field.name);
   for (const std::string_view name : of_programs) {
     if (!handler->is_exec() && node.find(name)) {
       return v.fail("\"" + std::string(name) + "\" is for \"exec\" only");
     }
   }
-  RunnerSpec beating;
-  beating.policy = handler->policy;
-  beating.heartbeat_ms = handler->heartbeat_ms;
-  if (const Status ok = check_heartbeat(beating); !ok) return v.fail(ok.error().message);
+  RunnerSpec timed;
+  timed.policy = handler->policy;
+  timed.heartbeat_ms = handler->heartbeat_ms;
+  timed.soft_timeout_ms = handler->soft_timeout_ms;
+  if (const Status ok = check_deadlines(timed); !ok) return v.fail(ok.error().message);
   for (const auto& [name, value] : handler->env) {
     if (name.find('=') != std::string::npos || name.find('\0') != std::string::npos) {
       return v.fail("\"env\": " + quoted(name) + " cannot be the name of a variable");

@@ -16,6 +16,7 @@
 namespace hf {
 namespace {
 
+constexpr std::string_view kLinesGone = "... lines before are gone\n";
 constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -80,7 +81,7 @@ std::vector<std::string> base_environment(const ExecOptions& options) {
   return env;
 }
 
-RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit, const ProcessLimits& limits) {
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit, const ProcessLimits& limits, int64_t soft_ms) {
   RunEnded ended;
   ended.outcome = Outcome::retry;
   if (end.not_started) {
@@ -96,6 +97,10 @@ RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on
   if (end.unknown) {
     ended.error =
         "how it ended is unknown: this process ignores SIGCHLD, or waits for all children";
+    return ended;
+  }
+  if (end.signal == SIGTERM && soft_ms > 0) {
+    ended.error = with_tail("timed out softly after " + format_duration(soft_ms), end);
     return ended;
   }
   if (end.signal != 0) {
@@ -128,16 +133,31 @@ RunEnded exec_stopped(StopReason reason, int64_t timeout_ms, const ProcessEnd& e
   return ended;
 }
 
+std::string exec_log(const ProcessEnd& end) {
+  std::string_view tail = end.error_tail;
+  if (!end.error_tail_cut) return std::string(tail);
+  // What begins in the middle is no line, unless there is no other.
+  const size_t line = tail.find('\n');
+  if (line < tail.size() - std::min<size_t>(tail.size(), 1)) return std::string(kLinesGone).append(tail.substr(line + 1));
+  constexpr std::string_view kCut = "...";
+  while (tail.ends_with('\n')) tail.remove_suffix(1);
+  tail.remove_prefix(tail.size() - std::min(tail.size(), HF_LOG_LINE_MAX - kCut.size()));
+  while (!tail.empty() && (tail[0] & 0xc0) == 0x80) tail.remove_prefix(1);
+  return std::string(kCut).append(tail);
+}
+
 struct ExecRunner::Run {
   Process* process = nullptr;  // lives until `ended`
   int64_t timeout_ms = -1;
   std::optional<StopReason> stopped;
+  bool soft_asked = false;
 };
 
-ExecRunner::ExecRunner(uv_loop_t* loop, ExecOptions options, EndRun end_run)
+ExecRunner::ExecRunner(uv_loop_t* loop, ExecOptions options, EndRun end_run, std::function<void(Op)> tell)
     : loop_(loop),
       options_(std::move(options)),
       end_run_(std::move(end_run)),
+      tell_(std::move(tell)),
       base_env_(base_environment(options_)) {
   assert(!options_.argv.empty());
 }
@@ -168,6 +188,7 @@ void ExecRunner::start(StartRun run) {
     spec.limits = options_.limits;
     spec.input = std::move(job.bytes);
     spec.output_max = static_cast<size_t>(options_.max_result);
+    if (options_.log_stderr) spec.error_tail_max = HF_JOB_LOG_MAX - kLinesGone.size();
     Run& entry = running_[fence];
     entry.timeout_ms = run.timeout_ms;
     const bool begun = guarded([&] {
@@ -183,6 +204,10 @@ void ExecRunner::start(StartRun run) {
 void ExecRunner::stop(JobId id, int attempt, StopReason reason) {
   const auto run = newest_run(running_, id, attempt);
   if (run == running_.end() || run->second.stopped || run->second.process->pid() < 0) return;
+  if (reason == StopReason::soft_timeout) {
+    run->second.soft_asked = true;
+    return run->second.process->ask_to_end();
+  }
   run->second.stopped = reason;
   run->second.process->terminate(options_.kill_grace_ms);
 }
@@ -192,9 +217,12 @@ void ExecRunner::ended(const Fence& fence, ProcessEnd end) {
   const Run& run = node.mapped();
   RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
   if (!end.not_started && !run.stopped) ended.outcome = Outcome::retry;  // it ran: an attempt is spent
+  if (options_.log_stderr && !end.error_tail.empty()) {
+    (void)guarded([&] { tell_(LogLine{fence.id, fence.attempt, fence.run, exec_log(end)}); });
+  }
   (void)guarded([&] {
     ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
-                        : exec_outcome(std::move(end), options_.max_result, options_.on_exit, options_.limits);
+                        : exec_outcome(std::move(end), options_.max_result, options_.on_exit, options_.limits, run.soft_asked ? options_.soft_timeout_ms : 0);
   });
   end_run_(with_fence(std::move(ended), fence));
   if (running_.empty() && closed_) std::exchange(closed_, nullptr)();

@@ -27,6 +27,8 @@ struct ExecOptions {
   int64_t max_result = HF_DEFAULT_MAX_PAYLOAD;  // bytes of stdout
   OutcomeRules on_exit = {};                    // what exit codes mean here
   ProcessLimits limits = {};
+  int64_t soft_timeout_ms = 0;  // of its RunnerSpec; for information
+  bool log_stderr = false;      // what it writes there is the log of the run: its end, as much as is kept
 };
 
 // What a program inherits: PATH, HOME, TZ, LANG and LC_ALL, HOLDFAST_SOCKET and `options.env`. Of a user that is named there
@@ -35,16 +37,19 @@ struct ExecOptions {
 std::vector<std::string> base_environment(const ExecOptions& options);
 
 // What the end of a program means. Pure; without the id and the attempt. `on_exit` goes before what docs/exec.md says of
-// exit codes; a signal is none. `limits` are those that it ran with.
-RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit = {}, const ProcessLimits& limits = {});
+// exit codes; a signal is none. `limits` are those that it ran with. `soft_ms`: after so long it was asked to end.
+RunEnded exec_outcome(ProcessEnd end, int64_t max_result, const OutcomeRules& on_exit = {}, const ProcessLimits& limits = {}, int64_t soft_ms = 0);
 // ... when we ended it ourselves.
 RunEnded exec_stopped(StopReason reason, int64_t timeout_ms, const ProcessEnd& end);
+// What its stderr says for the log of its run: whole lines, and a first one that says so if some are missing.
+std::string exec_log(const ProcessEnd& end);
 
 // Loop thread.
 class ExecRunner : public Runner {
  public:
   // Reads PATH, HOME, TZ, LANG and LC_ALL: REQUIRES: nothing calls setenv meanwhile
-  ExecRunner(uv_loop_t* loop, ExecOptions options, EndRun end_run);
+  // `tell` is told of a LogLine, before the end of its run; it does not throw. It may be null if `log_stderr` is not set.
+  ExecRunner(uv_loop_t* loop, ExecOptions options, EndRun end_run, std::function<void(Op)> tell = nullptr);
   // REQUIRES: shutdown() has called `closed`, or nothing was ever started
   ~ExecRunner() override;
 
@@ -61,6 +66,7 @@ class ExecRunner : public Runner {
   uv_loop_t* const loop_;
   const ExecOptions options_;
   const EndRun end_run_;
+  const std::function<void(Op)> tell_;
   const std::vector<std::string> base_env_;
   std::map<Fence, Run> running_;
   std::function<void()> closed_;

@@ -186,11 +186,16 @@ void Process::on_exit() {
   close_all();
 }
 
+void Process::ask_to_end() {
+  if (pid_ < 0) return;
+  kill(-pid_, SIGTERM);
+  kill(-pid_, SIGCONT);  // one that is stopped could not end
+}
+
 void Process::terminate(int64_t kill_grace_ms) {
   if (terminating_ || pid_ < 0) return;
   terminating_ = true;
-  kill(-pid_, SIGTERM);
-  kill(-pid_, SIGCONT);  // one that is stopped could not end
+  ask_to_end();
   const auto fire = [](uv_timer_t* timer) {
     auto* process = static_cast<Process*>(timer->data);
     process->end_.killed = true;

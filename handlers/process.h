@@ -55,6 +55,8 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
+  // SIGTERM to the group now, and nothing else.
+  void ask_to_end();
   // SIGTERM to the group now, SIGKILL once kill_grace_ms (>= 0) are over. Repeated calls do
   // nothing.
   void terminate(int64_t kill_grace_ms);

@@ -396,7 +396,7 @@ typedef struct hf_handler_options {
   const char *rate_limit; /* how fast its runs may begin: "10/1m", "10/1m burst 3"; see docs/reference.md. Default: no limit */
   const char *throttle;   /* the same, spread: "10/1m" is one each 6 s */
   int64_t heartbeat_ms;   /* 100 ms..1 d, shorter than the timeout: a run from which nothing is heard for so long (hf_job_heartbeat,
-                             hf_job_progress, hf_job_checkpoint) ends as at its timeout. Default: no sign of life is needed */
+                             hf_job_progress, hf_job_log, hf_job_checkpoint) ends as at its timeout. Default: no sign of life is needed */
   const char *when;       /* names of conditions (hf_condition), separated by commas: no run begins unless all of them are open */
   int64_t soft_timeout_ms; /* 100 ms..30 d, shorter than the timeout: hf_job_canceled becomes 2; the run may still end as it likes, and
                               what it returns counts. Default: none */
@@ -443,8 +443,8 @@ HF_API int hf_job_heartbeat(hf_job *job);
 HF_API int hf_job_checkpoint(hf_job *job, const void *data, size_t len);
 /* What an earlier attempt left, or this one; NULL and *len = 0 if nothing. Valid until the next hf_job_checkpoint of this job. */
 HF_API const void *hf_job_last_checkpoint(hf_job *job, size_t *len);
-/* A line for a person, up to HF_LOG_LINE_MAX bytes; longer ones are cut. Kept in memory, and with the attempt once it ends; of all
- * attempts the newest HF_JOB_LOG_MAX bytes are. HF_E_STALE. */
+/* A line for a person, or some, of up to HF_LOG_LINE_MAX bytes each; longer ones are cut. Kept in memory, and with the attempt once it ends;
+ * of all attempts the newest HF_JOB_LOG_MAX bytes are. A sign of life. HF_E_STALE. */
 HF_API int hf_job_log(hf_job *job, const char *text);
 /* 1 once the run should end: cancelled, timed out or stopping; 2 at its soft timeout. */
 HF_API int hf_job_canceled(hf_job *job);

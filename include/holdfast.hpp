@@ -104,6 +104,7 @@ class Engine {
     c.throttle = options.throttle.c_str();
     c.heartbeat_ms = options.heartbeat.count();
     c.when = options.when.c_str();
+    c.soft_timeout_ms = options.soft_timeout.count();
     F* raw = &owned->handler;
     {
       std::lock_guard lock(kept_->mutex);

@@ -107,6 +107,7 @@ struct HandlerOptions {
   std::string sink = {}, callback = {}, failure_callback = {}, rate_limit = {}, throttle = {};
   Milliseconds heartbeat{};  // none: no sign of life is needed
   std::string when = {};     // conditions, separated by commas
+  Milliseconds soft_timeout{};  // none: only the timeout
 };
 
 struct Schedule {
@@ -299,12 +300,14 @@ class Job {
   int attempt() const { return hf_job_attempt(job_); }
   std::string_view key() const { return hf_job_key(job_); }  // the same on every attempt
   std::optional<Time> occurrence() const { return detail::time_of(hf_job_occurrence(job_)); }
-  bool canceled() const { return hf_job_canceled(job_) != 0; }
+  bool canceled() const { return hf_job_canceled(job_) != 0; }  // it should end
+  bool soft_timeout_over() const { return hf_job_canceled(job_) == 2; }  // ... for that alone, and may end as it likes
 
   void result(std::string_view bytes) { detail::check(hf_job_result(job_, bytes.data(), bytes.size()), nullptr); }
   void result(std::span<const std::byte> bytes) { detail::check(hf_job_result(job_, bytes.data(), bytes.size()), nullptr); }
   void error(const std::string& text) { detail::check(hf_job_error(job_, text.c_str()), nullptr); }
   void progress(int percent, const std::string& note = "") { detail::check(hf_job_progress(job_, percent, note.c_str()), nullptr); }
+  void log(const std::string& text) { detail::check(hf_job_log(job_, text.c_str()), nullptr); }
   void heartbeat() { detail::check(hf_job_heartbeat(job_), nullptr); }
   void checkpoint(std::string_view bytes) { detail::check(hf_job_checkpoint(job_, bytes.data(), bytes.size()), nullptr); }
   std::string_view last_checkpoint() const {  // "": there is none

@@ -194,6 +194,7 @@ Status hear(AdminDesk& desk, AdminCall& call, Result<T> (*parse)(JobId, std::str
 }
 Status job_progress(AdminDesk& desk, AdminCall& call) { return hear(desk, call, parse_progress); }
 Status job_checkpoint(AdminDesk& desk, AdminCall& call) { return hear(desk, call, parse_checkpoint); }
+Status job_log(AdminDesk& desk, AdminCall& call) { return hear(desk, call, parse_log_line); }
 
 Status retry_job(AdminDesk& desk, AdminCall& call) {
   auto id = job_id(call);
@@ -475,6 +476,7 @@ constexpr Route kRoutes[] = {
     {"POST", "v1/jobs/*/cancel", Role::act, cancel_job},
     {"POST", "v1/jobs/*/progress", Role::act, job_progress},
     {"POST", "v1/jobs/*/checkpoint", Role::act, job_checkpoint},
+    {"POST", "v1/jobs/*/log", Role::act, job_log},
     {"POST", "v1/jobs/*/retry", Role::act, retry_job},
     {"GET", "v1/jobs/*/why", Role::view, why_job},
     {"GET", "v1/jobs/*/wait", Role::view, wait_for_job},

@@ -228,7 +228,7 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
         if (auto* ended = std::get_if<RunEnded>(&op)) {
           raw->end_run(std::move(*ended));
         } else {
-          (void)raw->submit(std::move(op), [](Request&) {});  // progress: may be lost
+          (void)raw->submit(std::move(op), [](Request&) {});  // progress, a line of the log: may be lost
         }
       },
       [weak = std::weak_ptr(engine)](Op op) -> Reply {
@@ -388,6 +388,7 @@ extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn fu
   if (c.defer_ms < 0 || c.defer_ms > 86400000) return fail(handle, HF_E_INVALID, "defer_ms is " + std::to_string(c.defer_ms) + "; allowed is 1 ms to 1 d");
   if (c.defer_ms != 0) spec.defer_ms = c.defer_ms;
   spec.heartbeat_ms = c.heartbeat_ms;
+  spec.soft_timeout_ms = c.soft_timeout_ms;
   spec.sink = capi::text(c.sink);
   spec.callback = capi::text(c.callback);
   spec.failure_callback = capi::text(c.failure_callback);

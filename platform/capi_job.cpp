@@ -21,7 +21,10 @@ extern "C" const char* hf_job_type(hf_job* job) { return job != nullptr ? job->r
 extern "C" int hf_job_attempt(hf_job* job) { return job != nullptr ? job->run->job.attempt : 0; }
 extern "C" const char* hf_job_key(hf_job* job) { return job != nullptr ? job->run->job.key.c_str() : ""; }
 extern "C" int64_t hf_job_occurrence(hf_job* job) { return job != nullptr ? job->run->job.occurrence_wall_ms : 0; }
-extern "C" int hf_job_canceled(hf_job* job) { return job != nullptr && job->run->canceled.load(); }
+extern "C" int hf_job_canceled(hf_job* job) {
+  if (job == nullptr) return 0;
+  return job->run->canceled.load() ? 1 : job->run->soft_timeout_over.load() ? 2 : 0;
+}
 
 extern "C" int hf_job_result(hf_job* job, const void* data, size_t len) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
@@ -51,6 +54,14 @@ extern "C" int hf_job_progress(hf_job* job, int percent, const char* note) try {
 extern "C" int hf_job_heartbeat(hf_job* job) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   return job->run->ends->send(Progress{job->run->job.id, job->run->job.attempt, -1, {}}) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
+} HF_NO_THROW(nullptr)
+
+extern "C" int hf_job_log(hf_job* job, const char* text) try {
+  if (job == nullptr || text == nullptr) return bad(HF_E_INVALID, job == nullptr ? "job is null" : "text is null");
+  const FunctionRun& run = *job->run;
+  if (run.over()) return bad(HF_E_STALE, "this run is over");
+  LogLine line{run.job.id, run.job.attempt, run.job.run, std::string(cut_utf8(text, HF_JOB_LOG_MAX))};
+  return run.ends->send(std::move(line)) ? HF_OK : bad(HF_E_STATE, "the engine is closed");
 } HF_NO_THROW(nullptr)
 
 extern "C" int hf_job_checkpoint(hf_job* job, const void* data, size_t len) try {

@@ -90,6 +90,8 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
     if (it == runs_->by_id.end() || it->second->job.attempt != attempt) return;
     run = it->second;
   }
+  // Also one that waits for a thread: it will see it when it begins.
+  if (reason == StopReason::soft_timeout) return run->soft_timeout_over.store(true);
   if (reason == StopReason::shutdown) ends_->drop_waiting();  // before the first handler sees that it should end
   run->canceled.store(true);
   bool waited = run->drop();

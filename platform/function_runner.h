@@ -87,10 +87,11 @@ class FunctionRun {
   void give_up(Outcome outcome);  // in the handler's place: it timed out, or never began
 
   void abandon();                 // the engine has ended it already: nothing is reported
+  bool over() const { return ended_.load(); }  // its end was reported, or is no matter any more
 
   const RunJob job;
   const std::shared_ptr<RunEnds> ends;
-  std::atomic<bool> canceled{false};
+  std::atomic<bool> canceled{false}, soft_timeout_over{false};
   std::mutex mutex;  // of all below
   std::string result, error;
   int64_t retry_after_ms = -1;

@@ -249,7 +249,10 @@ bool Host::State::reopen(const Requests& batch) {
     look(batch);
     look(unanswered);
     for (LiveRun& run : o.before.live) {
-      if (over.contains({run.id, run.run}) || over.contains({run.id, 0})) run.deadline_ms = kNever;
+      if (over.contains({run.id, run.run}) || over.contains({run.id, 0})) {
+        run.deadline_ms = run.soft_at_ms = kNever;
+        run.heartbeat_ms = 0;
+      }
     }
   });
   o.now = now();

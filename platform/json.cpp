@@ -34,8 +34,16 @@ Json attempt_object(const Attempt& attempt, Sight sight) {
   put_time(&json, "started", attempt.started_ms);
   json["took_ms"] = attempt.took_ms;
   json["outcome"] = attempt.outcome;
-  if (sight == Sight::all) put_text(&json, "error", attempt.error);
+  if (sight == Sight::all) {
+    put_text(&json, "error", attempt.error);
+    put_text(&json, "log", attempt.log);
+  }
   return json;
+}
+
+// The one that goes on, if it has a log; else null.
+const Attempt* running_attempt(const JobInfo& job) {
+  return job.in_use && !job.history.empty() && job.history.back().outcome.empty() ? &job.history.back() : nullptr;
 }
 
 void put_inside(Json* to, const JobInfo& job) {
@@ -45,6 +53,7 @@ void put_inside(Json* to, const JobInfo& job) {
   put_text(&json, "concurrency_key", job.concurrency_key);
   put_text(&json, "progress_note", job.progress_note);
   put_text(&json, "error", job.error);
+  if (const Attempt* running = running_attempt(job)) put_text(&json, "log", running->log);
   // A page of a list has the sizes, not the bytes.
   if (job.payload_size == static_cast<int64_t>(job.payload.size()))
     put_bytes(&json, "payload", job.payload);
@@ -79,7 +88,9 @@ Json job_object(const JobInfo& job, Sight sight) {
   json["result_size"] = job.result_size;
   if (sight == Sight::all) put_inside(&json, job);
   JsonArray history;
-  for (const Attempt& attempt : job.history) history.push_back(attempt_object(attempt, sight));
+  for (const Attempt& attempt : job.history) {
+    if (&attempt != running_attempt(job)) history.push_back(attempt_object(attempt, sight));
+  }
   if (!history.empty()) json["history"] = history;
   return json;
 }

@@ -457,6 +457,10 @@ constexpr JsonField<Remember> kCheckpointFields[] = {
     {"attempt", "number", read_attempt<Remember>},
     {"checkpoint", "string", [](Remember& r, const JsonValue& v) { return v.text(&r.memo, HF_CHECKPOINT_MAX); }},
 };
+constexpr JsonField<LogLine> kLogFields[] = {
+    {"attempt", "number", read_attempt<LogLine>},
+    {"line", "string", [](LogLine& l, const JsonValue& v) { return v.text(&l.text, HF_JOB_LOG_MAX); }},
+};
 bool has(const JsonValue& v, const char* field, const char* says) {
   return v.node().find(field) || v.fail("\"" + std::string(field) + "\" is missing: " + says);
 }
@@ -477,6 +481,15 @@ Result<Remember> parse_checkpoint(JobId id, std::string_view body) {
     return read_fields(v, {{kCheckpointFields, checkpoint}}) && has(v, "attempt", kAttemptSays) && has(v, "checkpoint", "the next attempt gets it");
   }));
   return checkpoint;
+}
+
+Result<LogLine> parse_log_line(JobId id, std::string_view body) {
+  LogLine line;
+  line.id = id;
+  HF_TRY(parse_body(body, [&](const JsonValue& v) {
+    return read_fields(v, {{kLogFields, line}}) && has(v, "attempt", kAttemptSays) && has(v, "line", "it is what the log gets");
+  }));
+  return line;
 }
 
 Result<TellCondition> parse_condition(std::string_view name, std::string_view body) {

@@ -38,6 +38,7 @@ Result<QueueSettings> parse_queue_settings(std::string_view body);
 Result<QueuePause> parse_pause(std::string_view name, std::string_view body);  // {"reason": "...", "for": "2h"}; it may be empty
 Result<Progress> parse_progress(JobId id, std::string_view body);    // {"attempt": 1, "percent": 40, "note": "..."}
 Result<Remember> parse_checkpoint(JobId id, std::string_view body);  // {"attempt": 1, "checkpoint": "..."}
+Result<LogLine> parse_log_line(JobId id, std::string_view body);     // {"attempt": 1, "line": "..."}
 Result<ScheduleBackfill> parse_backfill(std::string_view body);  // {"from": TIME, "to": TIME}
 Result<Emit> parse_emit(std::string_view event, std::string_view body);  // {"payload": any, "key": "..."}; it may be empty
 Result<TellCondition> parse_condition(std::string_view name, std::string_view body);  // {"open": true, "why": "...", "for": "10m"}

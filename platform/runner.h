@@ -23,7 +23,7 @@ class Runner {
 
   // The engine wants this run to end: it was cancelled, its timeout is over, or the engine stops. The
   // runner ends it as soon as it can and reports what came of it. A run in a batch is ended alone
-  // if that is possible, else with its batch.
+  // if that is possible, else with its batch. soft_timeout: it is only told, and may go on as it likes.
   virtual void stop(JobId id, int attempt, StopReason reason) = 0;
 
   // Ends everything and frees what lives on the loop; calls `closed` (later, on the loop thread) when

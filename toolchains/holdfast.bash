@@ -29,7 +29,7 @@ _holdfast() {
       add) words="--delay --at --unique --unique-by --unique-for --on-conflict --debounce-max --wait $job $common" ;;
       list) words="--state --queue --type --limit --after $common" ;;
       wait) words="--timeout $common" ;;
-      progress) words="--attempt --percent --note --checkpoint $common" ;;
+      progress) words="--attempt --percent --note --log --checkpoint $common" ;;
       retry) words="--all-dead --queue --type --over $common" ;;
       edit) words="--payload --priority --delay --at --max-attempts --tags $common" ;;
       emit) words="--key $common" ;;

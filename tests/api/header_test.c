@@ -121,7 +121,8 @@
   F(hf_handler_options, throttle, 120) \
   F(hf_handler_options, heartbeat_ms, 128) \
   F(hf_handler_options, when, 136) \
-  S(hf_handler_options, 144) \
+  F(hf_handler_options, soft_timeout_ms, 144) \
+  S(hf_handler_options, 176) \
   F(hf_schedule_spec, struct_size, 0) \
   F(hf_schedule_spec, name, 8) \
   F(hf_schedule_spec, cron, 16) \

@@ -269,6 +269,18 @@ TEST_CASE_FIXTURE(WrapperFixture, "a checkpoint of an attempt is there for the n
   CHECK(code_of([&] { engine->on("bad", [](Job) {}, {.timeout = 1s, .heartbeat = 2s}); }) == HF_E_INVALID);
 }
 
+TEST_CASE_FIXTURE(WrapperFixture, "a run logs, and hears of its soft timeout") {
+  engine->on("count", [](Job job) {
+    job.log("begin");
+    CHECK_FALSE(job.soft_timeout_over());
+    while (!job.canceled()) std::this_thread::yield();
+    job.result(job.soft_timeout_over() ? "softly" : "hard");
+  }, {.timeout = 60s, .soft_timeout = 100ms});
+  engine->start();
+  CHECK(wait_final(engine->enqueue({.type = "count"})).result == "softly");
+  CHECK(code_of([&] { engine->on("bad", [](Job) {}, {.timeout = 1s, .soft_timeout = 2s}); }) == HF_E_INVALID);
+}
+
 TEST_CASE_FIXTURE(WrapperFixture, "events start the jobs of those who subscribed") {
   engine->subscribe({.name = "all", .event = "door.opened", .job = {.type = "x"}});
   engine->subscribe({.name = "three", .event = "door.opened", .filter = R"({"door": 3})", .job = {.type = "y", .payload = "mine", .priority = 2}});

@@ -245,6 +245,11 @@ TEST_CASE("simulate: runs take their time: overlap and timeouts are seen") {
     CHECK(world.run("2026-11-25T10:00:00+01:00", "2026-11-25T10:30:00+01:00") ==
           Lines{"2026-11-25T10:00:00+01:00 fired", "2026-11-25T10:10:00+01:00 skipped", "2026-11-25T10:20:00+01:00 fired"});
   }
+  SUBCASE("a soft timeout ends nothing here") {
+    world.spec.runners[0].soft_timeout_ms = d("5m");
+    world.wanted = [](const Happening& h) { return h.change != nullptr && h.change->change == Change::completed; };
+    CHECK(world.run("2026-11-25T10:00:00+01:00", "2026-11-25T10:16:00+01:00") == Lines{"2026-11-25T10:15:00+01:00 completed"});
+  }
   SUBCASE("a timeout that is shorter") {
     world.spec.runners[0].policy.timeout_ms = d("5m");
     world.spec.runners[0].policy.max_attempts = 1;

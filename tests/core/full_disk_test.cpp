@@ -245,6 +245,7 @@ TEST_CASE_FIXTURE(FullDisk, "each request, full at each of its writes: it is don
       {"queues", reads, plain(QueueList{})},
       {"check", reads, plain(Check{})},
       {"progress", reads, [](const std::vector<JobId>&, const RunJob& run) { return Op(Progress{run.id, run.attempt, 50, "half"}); }},
+      {"log line", reads, [](const std::vector<JobId>&, const RunJob& run) { return Op(LogLine{run.id, run.attempt, run.run, std::string(HF_JOB_LOG_MAX, 'l')}); }},
       {"remember", refuses, [](const std::vector<JobId>&, const RunJob& run) { return Op(Remember{run.id, run.attempt, run.run, std::string(kMemoMax, 'm')}); }},
   };
   anew();

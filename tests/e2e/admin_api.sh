@@ -8,7 +8,7 @@ chmod 755 "$work"
 config() {  # ADMIN
   cat >"$work/holdfast.json" <<END
 { "database": "$work/queue.db", "socket": "$work/h.sock", "device": "gw-0042", "admin": { $1 },
-  "handlers": { "echo": { "exec": ["/bin/cat"] }, "bad": { "exec": ["/bin/sh", "-c", "echo secret trouble >&2; exit 65"] } },
+  "handlers": { "echo": { "exec": ["/bin/cat"] }, "bad": { "exec": ["/bin/sh", "-c", "echo secret trouble >&2; exit 65"], "log": "stderr" } },
   "limits": { "max_payload": "64KiB" } }
 END
 }
@@ -35,6 +35,7 @@ http 404 '"code":"not_found","message":"there is no job 3"' $at/v1/jobs/3
 http 200 '"state":"pending"' "$at/v1/jobs/2/wait?timeout=100ms"
 http 201 '^\{"id":4\}$' $at/v1/jobs -d '{"type":"bad","payload":"canary-payload","tags":"canary-tags"}'
 http 200 '"state":"dead".*"error":"[^"]*secret trouble' $at/v1/jobs/4/wait
+http 200 '"log":"secret trouble"' $at/v1/jobs/4
 http 200 '"retried":1' -X POST $at/v1/jobs/retry-dead
 http 201 '' $at/v1/jobs -d '{"type":"echo","payload_base64":"AP8="}'
 http 200 '"payload_base64":"AP8=","result_base64":"AP8="' $at/v1/jobs/5/wait

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the program of a job says while it runs: progress, checkpoints for its next attempt, signs of life."""
+"""What the program of a job says while it runs, and hears: progress, its log, checkpoints for its next attempt, signs of life, a soft timeout."""
 import json
 import os
 import re
@@ -57,6 +57,45 @@ class Progress(Case):
         self.assertIn("this run is over", daemon.cli("progress", str(id), "--attempt", "1", status=1))
         daemon.stop()
 
+    def test_a_log_is_shown_while_it_runs_and_with_its_attempt(self):
+        daemon = self.daemon('holdfast progress --log "file 1" --percent 10 || exit 65\n'
+                             'holdfast progress --log "file 2 has\nno date" || exit 65\n'
+                             'test "$HOLDFAST_ATTEMPT" = 2 || exit 75\nsleep 100\n', kill_grace="0s", max_attempts=2)
+        id = daemon.add("work")
+        self.until("the second attempt has said all", lambda: daemon.job(id).get("log") == "file 1\nfile 2 has\nno date")
+        job = daemon.job(id)
+        self.assertEqual([(a["number"], a["outcome"], a["log"]) for a in job["history"]], [(1, "retry", "file 1\nfile 2 has\nno date")])
+        page = daemon.cli("show", str(id))
+        self.assertRegex(page, r"\n +1 .* retry +exit code 75\n       \| file 1\n       \| file 2 has\n       \| no date\n")
+        self.assertIn("\nlog  of attempt 2, which runs\n  | file 1\n  | file 2 has\n  | no date\n", page)
+        self.assertEqual(json.loads(daemon.cli("progress", str(id), "--attempt", "2", "--log", "from outside", "--json")), {"id": id})
+        self.assertTrue(daemon.job(id)["log"].endswith("\nfrom outside"))
+        self.assertIn("this run is over", daemon.cli("progress", str(id), "--attempt", "1", "--log", "late", status=1))
+        self.assertIn("line: the string has 8193 bytes", daemon.cli("progress", str(id), "--attempt", "2", "--log", "x" * 8193, status=2))
+        daemon.cli("cancel", str(id))
+        daemon.ended(id, state="cancelled")
+        self.assertTrue(daemon.job(id)["history"][1]["log"].endswith("\nfrom outside"))
+        daemon.stop()
+
+    def test_stderr_is_the_log_of_a_program_that_succeeds_too(self):
+        daemon = self.daemon("echo reading >&2; echo result; echo done >&2\n", log="stderr")
+        id = daemon.add("work")
+        daemon.ended(id)
+        job = daemon.job(id)
+        self.assertEqual((job["result"], [(a["outcome"], a["log"]) for a in job["history"]]), ("result\n", [("done", "reading\ndone")]))
+        self.assertNotIn("log", daemon.ask("GET", "/v1/jobs")["jobs"][0]["history"][0])
+        daemon.stop()
+
+    def test_a_program_is_asked_to_end_at_its_soft_timeout(self):
+        daemon = self.daemon('[ "$(cat)" = deaf ] && exec sleep 100\n'
+                             "trap 'echo half; exit 0' TERM\nwhile :; do sleep 100 & wait; done\n", soft_timeout="1s", max_attempts=1)
+        deaf, obeys = daemon.add("work", "deaf"), daemon.add("work", "obeys")
+        daemon.ended(obeys)
+        daemon.ended(deaf, state="dead")
+        self.assertEqual(daemon.job(obeys)["result"], "half\n")
+        self.assertEqual(daemon.job(deaf)["error"], "timed out softly after 1s (attempt 1 of 1)")
+        daemon.stop()
+
     def test_bad_bodies_are_told(self):
         daemon = self.daemon("sleep 100\n", kill_grace="0s")
         id = daemon.add("work")
@@ -65,7 +104,8 @@ class Progress(Case):
                 ("progress", {"attempt": 0}, "attempt: found 0, expected a whole number from 1"),
                 ("progress", {"attempt": 1, "percents": 4}, 'did you mean "percent"'),
                 ("checkpoint", {"attempt": 1}, '"checkpoint" is missing: the next attempt gets it'),
-                ("checkpoint", {"attempt": 1, "checkpoint": 5}, "checkpoint: ")):
+                ("checkpoint", {"attempt": 1, "checkpoint": 5}, "checkpoint: "),
+                ("log", {"attempt": 1}, '"line" is missing: it is what the log gets')):
             with self.subTest(body=body):
                 with self.assertRaisesRegex(AssertionError, "^400 .*" + re.escape(json.dumps(says)[1:-1])):
                     daemon.ask("POST", f"/v1/jobs/{id}/{route}", body)

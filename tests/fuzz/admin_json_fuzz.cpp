@@ -44,7 +44,7 @@ void check_answers(const JobSpec& spec, std::string_view bytes) {
   job.concurrency_key = spec.concurrency_key;
   job.payload = spec.payload;
   job.error = job.result = job.progress_note = bytes;
-  job.history = {{1, false, 0, spec.delay_ms, "retry", std::string(bytes)}};
+  job.history = {{1, false, 0, spec.delay_ms, "retry", std::string(bytes), std::string(bytes)}};
   for (const Sight sight : {Sight::all, Sight::outline}) {
     must_be_json(job_json(job, sight));
     must_be_json(why_json({job, {{"due", std::string(bytes), spec.at_wall_ms}}, std::string(bytes)}, sight));
@@ -111,6 +111,9 @@ HF_FUZZ(input) {
     const auto progress = parse_progress(7, body);
     if (!progress) must_be_told(progress.error());
     must(!progress || (progress->attempt >= 1 && progress->percent >= -1 && progress->percent <= 100));
+    const auto line = parse_log_line(7, body);
+    if (!line) must_be_told(line.error());
+    must(!line || (line->attempt >= 1 && line->text.size() <= HF_JOB_LOG_MAX));
     const auto checkpoint = parse_checkpoint(7, body);
     if (!checkpoint) must_be_told(checkpoint.error());
     must(!checkpoint || (checkpoint->attempt >= 1 && checkpoint->memo.size() <= HF_CHECKPOINT_MAX));

@@ -40,6 +40,9 @@ HF_FUZZ(input) {
 
   const auto history = decode_history(bytes);
   must(history.size() <= HF_HISTORY_MAX);
+  size_t logs = 0;
+  for (const Attempt& attempt : history) logs += attempt.log.size();
+  must(logs <= HF_JOB_LOG_MAX);
   const std::string history_written = encode_history(history);
   must(encode_history(decode_history(history_written)) == history_written);
 }

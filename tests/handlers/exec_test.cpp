@@ -38,12 +38,16 @@ struct Fixture {
   TestLoop loop;
   std::map<JobId, RunEnded> ended;
   int reports = 0;
+  std::vector<LogLine> logs;
   std::unique_ptr<ExecRunner> runner;
 
   void make(ExecOptions options) {
     runner = std::make_unique<ExecRunner>(loop.uv(), std::move(options), [this](RunEnded end) {
       ++reports;
       ended[end.id] = std::move(end);
+    }, [this](Op op) {
+      CHECK(reports == 0);  // the log comes before the end
+      logs.push_back(std::get<LogLine>(op));
     });
   }
   void make(const std::string& script) { make(shell(script)); }
@@ -382,6 +386,117 @@ TEST_SUITE("exec") {
     make(std::move(options));
     runner->start(job(7));
     ready.line();
+    runner->stop(7, 2, StopReason::timeout);
+    CHECK(wait(7).error == "timed out after 5m, killed with SIGKILL");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what a program writes to stderr is its log, if its handler says so") {
+    ExecOptions options = shell("echo one >&2; echo result; echo two >&2");
+    options.log_stderr = true;
+    make(std::move(options));
+    StartRun start = job(7);
+    start.jobs[0].run = 5;
+    runner->start(std::move(start));
+    CHECK(wait(7).outcome == Outcome::done);
+    CHECK(ended[7].result == "result\n");
+    REQUIRE(logs.size() == 1);
+    CHECK(logs[0].text == "one\ntwo\n");
+    CHECK((logs[0].id == 7 && logs[0].attempt == 2 && logs[0].run == 5));
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "of much on stderr the last lines are the log, and its end is the error as ever") {
+    ExecOptions options = shell("i=0; while [ $i -lt 3000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1");
+    options.log_stderr = true;
+    make(std::move(options));
+    const RunEnded end = run();
+    CHECK(end.error.size() <= HF_ERROR_TEXT_MAX);
+    CHECK(end.error.starts_with("exit code 1: ..."));
+    CHECK(end.error.ends_with("line 2999"));
+    REQUIRE(logs.size() == 1);
+    const std::string& log = logs[0].text;
+    CHECK(log.size() <= HF_JOB_LOG_MAX);
+    CHECK(log.size() > HF_JOB_LOG_MAX - 20);
+    CHECK(log.starts_with("... lines before are gone\nline "));
+    CHECK(log.ends_with("line 2998\nline 2999\n"));
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "no log without a word on stderr, nor where nobody asked for one") {
+    ExecOptions options = shell("echo result");
+    options.log_stderr = true;
+    make(std::move(options));
+    CHECK(run().outcome == Outcome::done);
+    shut_down();
+    ended.clear();
+    make("echo noise >&2");
+    CHECK(run().outcome == Outcome::done);
+    CHECK(logs.empty());
+    shut_down();
+  }
+
+  TEST_CASE("a log begins with a whole line, and one line alone with its end") {
+    ProcessEnd end = exited(0, "iddle\nlast\n");
+    CHECK(exec_log(end) == "iddle\nlast\n");
+    end.error_tail_cut = true;
+    CHECK(exec_log(end) == "... lines before are gone\nlast\n");
+    end.error_tail = std::string(5000, 'a') + "z\n";
+    CHECK(exec_log(end) == "..." + std::string(HF_LOG_LINE_MAX - 4, 'a') + "z");
+    end.error_tail = "\xa9";
+    CHECK(exec_log(end) == "...");
+    end.error_tail = "";
+    CHECK(exec_log(end) == "...");
+  }
+
+  TEST_CASE("the end by the SIGTERM of the soft timeout is told; no other end has to do with it") {
+    ProcessEnd end = signalled(SIGTERM);
+    CHECK(exec_outcome(end, 100, {}, {}, 30000).error == "timed out softly after 30s");
+    CHECK(exec_outcome(end, 100, {}, {}, 30000).outcome == Outcome::retry);
+    CHECK(exec_outcome(end, 100).error == "killed by signal 15 (SIGTERM)");
+    end.error_tail = "file 4\n";
+    CHECK(exec_outcome(end, 100, {}, {}, 30000).error == "timed out softly after 30s: file 4");
+    CHECK(exec_outcome(signalled(SIGKILL), 100, {}, {}, 30000).error == "killed by signal 9 (SIGKILL)");
+    CHECK(exec_outcome(exited(65), 100, {}, {}, 30000).outcome == Outcome::dead);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "at its soft timeout a program gets SIGTERM, and how it ends counts") {
+    Fifo ready;
+    ExecOptions options = shell("trap 'echo half; exit 0' TERM; echo >" + ready.path() + "; while :; do sleep 1000 & wait; done");
+    options.soft_timeout_ms = 30000;
+    make(std::move(options));
+    runner->start(job(7));
+    ready.line();
+    runner->stop(7, 2, StopReason::soft_timeout);
+    CHECK(wait(7).outcome == Outcome::done);
+    CHECK(ended[7].result == "half\n");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "who knows nothing of the soft timeout ends by it") {
+    Fifo ready;
+    ExecOptions options = shell("echo >" + ready.path() + "; exec sleep 1000");
+    options.soft_timeout_ms = 30000;
+    make(std::move(options));
+    runner->start(job(7));
+    ready.line();
+    runner->stop(7, 2, StopReason::soft_timeout);
+    CHECK(wait(7).outcome == Outcome::retry);
+    CHECK(ended[7].error == "timed out softly after 30s");
+    shut_down();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "who goes on after it is not killed for it, but at the timeout") {
+    Fifo ready, go;
+    ExecOptions options = shell("trap 'echo heard >" + ready.path() + "' TERM; echo >" + ready.path() + "; while :; do read x <" + go.path() + "; done");
+    options.soft_timeout_ms = 30000;
+    options.kill_grace_ms = 1;
+    make(std::move(options));
+    runner->start(job(7));
+    ready.line();
+    runner->stop(7, 2, StopReason::soft_timeout);
+    CHECK(ready.line() == "heard");
+    CHECK(reports == 0);
     runner->stop(7, 2, StopReason::timeout);
     CHECK(wait(7).error == "timed out after 5m, killed with SIGKILL");
     shut_down();

@@ -246,6 +246,21 @@ TEST_CASE("what a run says of itself is read, and what is wrong with it told") {
   CHECK_FALSE(parse_checkpoint(7, R"({"attempt": 1, "checkpoint": ")" + std::string(HF_CHECKPOINT_MAX + 1, 'c') + R"("})"));
 }
 
+TEST_CASE("a line of a log is read, and what is wrong with it told") {
+  const auto line = parse_log_line(7, R"({"attempt": 2, "line": "file 4"})");
+  REQUIRE(line);
+  CHECK((line->id == 7 && line->attempt == 2 && line->run == 0 && line->text == "file 4"));
+  CHECK(parse_log_line(7, R"({"attempt": 1, "line": ")" + std::string(HF_JOB_LOG_MAX, 'l') + R"("})"));
+  CHECK(parse_log_line(7, R"({"attempt": 1, "line": ""})"));
+  for (const auto& [body, message] : {std::pair<std::string, const char*>(R"({"line": "x"})", "\"attempt\" is missing"), {R"({"attempt": 1})", "\"line\" is missing: it is what the log gets"},
+                                      {R"({"attempt": 1, "line": 5})", "line: "}, {R"({"attempt": 1, "lines": "x"})", "did you mean \"line\"?"},
+                                      {R"({"attempt": 1, "line": ")" + std::string(HF_JOB_LOG_MAX + 1, 'l') + R"("})", "line: the string has 8193 bytes"}}) {
+    const auto refused = parse_log_line(7, body);
+    REQUIRE_FALSE(refused);
+    CHECK_MESSAGE(refused.error().message.find(message) != std::string::npos, refused.error().message);
+  }
+}
+
 TEST_CASE("the settings of a queue go in and out under the same names") {
   const std::string settings = R"("concurrency":2,"slack":"30s","windows":"22:00-06:00","tz":"Europe/Berlin","rate_limit":"10/1m burst 3","throttle":"1/1s",)"
                                R"("key_concurrency":3,"key_rate_limit":"off","key_throttle":"5/1h","order":"lifo","aging":"10s","fair":true)";
@@ -298,6 +313,22 @@ TEST_CASE("a job goes out with times in RFC 3339 and without what is not set") {
   CHECK(outline.find("\"payload\"") == std::string::npos);
   CHECK(outline.find("result_base64") == std::string::npos);
   CHECK(outline.find("\"payload_size\":7") != std::string::npos);
+}
+
+TEST_CASE("logs are with their attempts, that of a run that goes on is the job's; who may only look sees none") {
+  JobInfo job;
+  job.id = 42;
+  job.state = State::running;
+  job.in_use = true;
+  job.attempts = 2;
+  job.history = {{1, false, 0, 5, "retry", "no link", "one\ntwo"}, {2, false, 0, 7, "", "", "begin"}};
+  const std::string all = job_json(job, Sight::all);
+  CHECK(all.find(R"("log":"begin")") < all.find("\"history\""));
+  CHECK(all.find(R"("history":[{"number":1,"took_ms":5,"outcome":"retry","error":"no link","log":"one\ntwo"}])") != std::string::npos);
+  CHECK(job_json(job, Sight::outline).find(R"("history":[{"number":1,"took_ms":5,"outcome":"retry"}])") != std::string::npos);
+  CHECK(job_json(job, Sight::outline).find("log") == std::string::npos);
+  job.history.erase(job.history.begin());
+  CHECK(job_json(job, Sight::all).find("history") == std::string::npos);
 }
 
 TEST_CASE("a callback says which event, when, and the job as it is shown, without a payload that it was not given") {

@@ -14,6 +14,9 @@ namespace hf::sim {
 inline std::string verdict(const JobInfo& info, State known, const Peer& peer, const std::string& result) {
   const std::string job = "job " + std::to_string(info.id);
   if (info.state != known) return job + " is " + state_name(info.state) + ", not " + state_name(known);
+  size_t logs = 0;
+  for (const Attempt& attempt : info.history) logs += attempt.log.size();
+  if (info.history.size() > HF_HISTORY_MAX || logs > HF_JOB_LOG_MAX) return job + " has a history of " + std::to_string(info.history.size()) + " attempts and " + std::to_string(logs) + " bytes of logs";
   if (info.state != State::completed) return "";
   if (info.type != kCallbackType && info.result != result) return job + " is completed with another result";
   if (info.sink.empty()) return "";

@@ -62,6 +62,7 @@ inline RunnerSpec handler(const std::string& type) {
   }
   if (type == kPaced) r.rates.rate_limit = kPace;
   if (type == "c") r.sink = "s";
+  if (type == "c") r.soft_timeout_ms = 5000;
   return r;
 }
 
@@ -229,6 +230,8 @@ class Workload {
     c.takes_ms = static_cast<int64_t>(below(one_in(10) ? 30000 : 800)) + 1;
     return c;
   }
+  // What it says before its end.
+  LogLine log_line(const RunEnded& run) { return {run.id, run.attempt, run.run, std::string(below(one_in(4) ? 6000 : 60), one_in(3) ? '\n' : 'l')}; }
   // Most are more than are used.
   int concurrency() { return static_cast<int>(one_in(2) ? 64 : 1 + below(6)); }
 

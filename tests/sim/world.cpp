@@ -377,7 +377,7 @@ class World {
   // The runner obeys soon, or late.
   void stop_run(const StopRun& s) {
     auto it = live_.find(s.id);
-    if (it == live_.end()) return;
+    if (it == live_.end() || (s.reason == StopReason::soft_timeout && one_in(2))) return;  // it is only asked
     auto end = end_of_.find({s.id, it->second.job.run});
     if (end != end_of_.end()) at(clock() + static_cast<int64_t>(below(one_in(4) ? 8000 : 50)) + 1, Event::ended, end->second);
   }
@@ -387,6 +387,7 @@ class World {
       if (told_.insert({boots_, e.id, e.run}).second || one_in(20)) ops.push_back(e);  // now and then a second time: stale
     }
     ends_of_children(ops);
+    if (!ops.empty() && one_in(4)) turn({work_.log_line(std::get<RunEnded>(ops.front()))});
     if (!ops.empty()) turn(std::move(ops));
   }
   void ends_of_children(std::vector<Op>& ops) {
