@@ -213,6 +213,7 @@ class Runners {
     options.max_result = max_result_;
     options.on_exit = handler.on_exit;
     options.limits = handler.limits;
+    options.batch = handler.batch;
     return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run());
   }
   // Makes the peer known, with what its files say.
@@ -513,6 +514,7 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.callback = handler.callback;
   spec.failure_callback = handler.failure_callback;
   spec.network = !handler.is_exec();
+  if (handler.batch) spec.batch = {handler.batch_jobs, handler.batch_bytes, handler.batch_wait_ms};
   return spec;
 }
 

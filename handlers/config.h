@@ -12,6 +12,7 @@
 #include "core/requests.h"
 #include "core/result.h"
 #include "handlers/batch_body.h"
+#include "handlers/exec_batch.h"
 #include "handlers/files_options.h"
 #include "handlers/outcome_rules.h"
 #include "handlers/process_limits.h"
@@ -105,6 +106,11 @@ struct HandlerConfig {
   int64_t heartbeat_ms = 0;  // 0: none
   OutcomeRules on_exit;
   ProcessLimits limits;
+  bool batch = false;  // the program takes many jobs at once, so many:
+  static constexpr int kBatchJobsMax = kExecBatchJobsMax;
+  int batch_jobs = kExecBatchJobs;
+  int64_t batch_bytes = kExecBatchBytes;
+  int64_t batch_wait_ms = 0;
   HttpConfig http;  // url "": it is a program
 
   bool is_exec() const { return !exec.empty(); }
@@ -130,6 +136,7 @@ struct SinkConfig {
   Policy policy;
   int concurrency = 0;
   int64_t defer_ms = 0;
+  static constexpr int kBatchJobsMax = 10000;
   int batch_jobs = 1;
   int64_t batch_bytes = 0;
   int64_t batch_wait_ms = 0;

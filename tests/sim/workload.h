@@ -61,7 +61,10 @@ inline RunnerSpec handler(const std::string& type) {
     r.when = {kAsked};
   }
   if (type == kPaced) r.rates.rate_limit = kPace;
-  if (type == "c") r.sink = "s";
+  if (type == "c") {
+    r.sink = "s";
+    r.batch = {4, 3000, 1500};
+  }
   return r;
 }
 
