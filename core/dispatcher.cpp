@@ -12,6 +12,9 @@ namespace hf {
 
 namespace {
 constexpr int kGiveUp = 200;  // jobs that one turn ends without a run, here; the next turn follows at once
+
+// When the oldest of its next batch became due, if that is known.
+int64_t oldest_or(const Group& group, int64_t due_ms) { return group.oldest_ms == 0 || group.oldest_ms == kNever ? due_ms : group.oldest_ms; }
 }
 
 bool Dispatcher::runner_free(RunnerState& runner) {
@@ -522,8 +525,7 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     }
   }
   const Batch& batch = runner.spec.batch;
-  const bool known = lane.group->oldest_ms != 0 && lane.group->oldest_ms != kNever;
-  const int64_t goes_ms = (known ? lane.group->oldest_ms : row.job.due_ms) + batch.max_wait_ms;
+  const int64_t goes_ms = oldest_or(*lane.group, row.job.due_ms) + batch.max_wait_ms;
   if (nothing_else && batch.max_jobs > 1 && goes_ms > turn_.now_ms) {
     closed("batch", runner.spec.name + " waits for more jobs to take together, up to " + format_duration_human(batch.max_wait_ms), turn_.wall_of(goes_ms));
   }
