@@ -12,6 +12,9 @@ namespace hf {
 
 namespace {
 constexpr int kGiveUp = 200;  // jobs that one turn ends without a run, here; the next turn follows at once
+
+// When the oldest of its next batch became due, if that is known.
+int64_t oldest_or(const Group& group, int64_t due_ms) { return group.oldest_ms == 0 || group.oldest_ms == kNever ? due_ms : group.oldest_ms; }
 }
 
 bool Dispatcher::runner_free(RunnerState& runner) {
@@ -53,12 +56,19 @@ int64_t Dispatcher::opens_ms(RunnerState& runner) {
   return runner.rates.opens_ms(turn_.now_ms);
 }
 
-// Of a run, that is, of a batch.
+// Of a run, that is, of a batch; what its jobs' keys may is counted by job, in take().
 void Dispatcher::began(Lane& lane) {
   lane.runner->began();
-  for (RateGates* rates : {&lane.queue->rates, &lane.runner->rates, lane.in_key->rates.get()}) {
-    if (rates != nullptr && turn_.rates.began(*rates, turn_.now_ms)) turn_.out->must_sync = true;
-  }
+  began(&lane.queue->rates);
+  began(&lane.runner->rates);
+}
+
+void Dispatcher::began(RateGates* rates) {
+  if (rates != nullptr && turn_.rates.began(*rates, turn_.now_ms)) turn_.out->must_sync = true;
+}
+
+void Dispatcher::ask_again(Queue& queue) {
+  if (!std::exchange(queue.asked_again, true)) asked_again_.push_back(&queue);
 }
 
 bool Dispatcher::budget_open(const Lane& lane, const ReadyEntry& entry, bool along) {
@@ -98,7 +108,10 @@ void Dispatcher::claim_all() {
   let_go();
   lanes.activate_due(turn_.now_ms);
   others_wait_ = turn_.room != Room::enough || (!turn_.suspects.empty() && claim_alone());
-  for (Queue* queue : asked_again_) lanes.join(*queue);
+  for (Queue* queue : asked_again_) {
+    queue->asked_again = false;
+    lanes.join(*queue);
+  }
   asked_again_.clear();
   // One claim a queue in turn, so that a full queue cannot keep the engine's slots from a quiet one.
   while (turn_.store.ok()) {
@@ -111,7 +124,7 @@ void Dispatcher::claim_all() {
     lanes.leave_ring();
     if (!queue->open()) continue;
     if (others_wait_ && !queue->sink) {
-      asked_again_.push_back(queue);
+      ask_again(*queue);
     } else if (claim_from(*queue)) {
       lanes.join(*queue);
     }
@@ -218,7 +231,7 @@ Lane* Dispatcher::first_of(const Group& group, bool along) {
   for (const auto& [place, lane] : group.places) {
     if (budget_open(*lane, lane->window.front(), along)) return lane;
   }
-  if (!along) asked_again_.push_back(group.queue);
+  if (!along) ask_again(*group.queue);
   return nullptr;
 }
 
@@ -227,7 +240,9 @@ Lane* Dispatcher::best_lane(Queue& queue) {
   for (const std::unique_ptr<Group>& group : queue.groups) {
     if (group->places.empty()) continue;
     Lane* lane = nullptr;
-    if (!runner_free(*group->runner)) {
+    if (!batch_ready(*group)) {
+      ask_again(queue);
+    } else if (!runner_free(*group->runner)) {
       turn_.lanes.wait_for(*group);
     } else if (lane = first_of(*group, false); lane != nullptr && !conditions_open(group->runner->spec.when, condition_wake_ms_)) {
       turn_.lanes.wait_for(*group);
@@ -238,20 +253,16 @@ Lane* Dispatcher::best_lane(Queue& queue) {
   return best;
 }
 
-bool Dispatcher::batch_ready(const Group& group) {
-  const RunnerState& runner = *group.runner;
-  const Batch& batch = runner.spec.batch;
-  int64_t ready = 0;
-  int64_t oldest = kNever;
-  for (const auto& [place, lane] : group.places) {
-    ready += static_cast<int64_t>(lane->window.size());
-    if (lane->more) return true;
-    for (const ReadyEntry& e : lane->window) oldest = std::min(oldest, e.due_ms);
-  }
-  bool enough = ready >= batch.max_jobs || (batch.max_bytes > 0 && runner.waiting_bytes >= batch.max_bytes);
-  if (enough || oldest + batch.max_wait_ms <= turn_.now_ms) return true;
-  batch_wake_ms_ = std::min(batch_wake_ms_, oldest + batch.max_wait_ms);
-  asked_again_.push_back(group.queue);
+// REQUIRES: its queue is settled, and it has a place.
+bool Dispatcher::batch_ready(Group& group) {
+  const Batch& batch = group.runner->spec.batch;
+  if (batch.max_jobs == 1 || batch.max_wait_ms == 0) return true;
+  if (group.ready >= batch.max_jobs || (batch.max_bytes > 0 && group.waiting_bytes >= batch.max_bytes)) return true;
+  const auto oldest_waited = [&] { return group.oldest_ms <= turn_.now_ms - batch.max_wait_ms; };
+  // What is known may be of a job that is gone. Fewer than max_jobs lanes are looked at, and few times: as often as the oldest goes.
+  if (group.oldest_ms == 0 || oldest_waited()) Lanes::find_oldest(group);
+  if (oldest_waited()) return true;
+  batch_wake_ms_ = std::min(batch_wake_ms_, group.oldest_ms + batch.max_wait_ms);
   return false;
 }
 
@@ -265,14 +276,19 @@ bool Dispatcher::claim_from(Queue& queue) {
   }
   Lane* lane = best_lane(queue);
   if (lane == nullptr) return false;
-  RunnerState& runner = *lane->runner;
-  const Batch batch = runner.spec.batch;
-  if (batch.max_jobs > 1 && batch.max_wait_ms > 0 && !batch_ready(*lane->group)) return false;
   if (!conditions_open(queue.when(), held_until_ms_)) {
     if (!std::exchange(queue.held, true)) held_.push_back(&queue);
     return false;
   }
+  return claim_batch(*lane);
+}
 
+// Of one group, so all are of one queue and one runner. True: something was taken, to run or to be given up.
+bool Dispatcher::claim_batch(Lane& first) {
+  Queue& queue = *first.queue;
+  Group& group = *first.group;
+  RunnerState& runner = *first.runner;
+  const Batch batch = runner.spec.batch;
   StartRun start;
   start.runner = runner.spec.name;
   start.timeout_ms = -1;
@@ -281,6 +297,7 @@ bool Dispatcher::claim_from(Queue& queue) {
   // Half-open, it is probed with one job, not with a batch.
   int max_jobs = runner.breaker.open() ? 1 : std::max(batch.max_jobs, 1);
   bool taken = false;
+  Lane* lane = &first;
   while (lane != nullptr && static_cast<int>(start.jobs.size()) < max_jobs) {
     // The first one goes however large it is.
     Taken how = take(*lane, ReadyEntry(lane->window.front()), start, number, batch.max_bytes > 0 && !start.jobs.empty() ? batch.max_bytes - bytes : kNever);
@@ -292,12 +309,12 @@ bool Dispatcher::claim_from(Queue& queue) {
     }
     if (max_jobs == 1 && !start.jobs.empty()) break;
     if (batch.max_bytes > 0 && bytes >= batch.max_bytes) break;
-    if (!queue.slot_free() || give_up_left_ == 0) break;
-    settle(queue);
-    lane = first_of(*lane->group, true);
+    if (give_up_left_ == 0) break;
+    settle(queue);  // one whose key is used up by this very batch has no place any more
+    lane = first_of(group, true);
   }
   turn_.lanes.next_order(runner);
-  runner.waiting_bytes = lane == nullptr ? 0 : std::max<int64_t>(runner.waiting_bytes - bytes, 0);
+  group.waiting_bytes = lane == nullptr ? 0 : std::max<int64_t>(group.waiting_bytes - bytes, 0);
   if (!start.jobs.empty()) turn_.out->actions.push_back(std::move(start));
   return taken;
 }
@@ -377,9 +394,12 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   --turn_.stats.by_state[static_cast<int>(State::pending)];
   ++turn_.stats.by_state[static_cast<int>(State::running)];
   ++turn_.stats.started;
-  turn_.lanes.run_began(lane);
+  turn_.lanes.run_began(lane, start.jobs.empty());
+  began(lane.in_key->rates.get());
   turn_.tell(Change::started, run.id, &lane).attempt = run.attempt;
-  start.timeout_ms = policy.timeout_ms;
+  // Of a batch the longest one: each job of it has a deadline of its own.
+  const bool endless = policy.timeout_ms < 0 || (!start.jobs.empty() && start.timeout_ms < 0);
+  start.timeout_ms = endless ? -1 : std::max(start.timeout_ms, policy.timeout_ms);
   start.jobs.push_back(std::move(job));
   turn_.running.add(std::move(run));
   return Taken::started;
@@ -465,7 +485,7 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     }
   };
   too_fast("queue " + queue.name, queue.rates);
-  if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.running) + " of at most " + std::to_string(*queue.settings.concurrency));
+  if (!queue.slot_free()) closed("queue_slots", "queue " + queue.name + " runs " + std::to_string(queue.runs) + " of at most " + std::to_string(*queue.settings.concurrency));
   if (turn_.running.batches() >= turn_.limits.concurrency) {
     closed("engine_slots", "the engine runs " + std::to_string(turn_.running.batches()) + " of at most " + std::to_string(turn_.limits.concurrency));
   }
@@ -511,9 +531,9 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     }
   }
   const Batch& batch = runner.spec.batch;
-  if (nothing_else && batch.max_jobs > 1 && row.job.due_ms + batch.max_wait_ms > turn_.now_ms) {
-    closed("batch", runner.spec.name + " waits for more to send together, up to " + format_duration_human(batch.max_wait_ms),
-           turn_.wall_of(row.job.due_ms + batch.max_wait_ms));
+  const int64_t goes_ms = oldest_or(*lane.group, row.job.due_ms) + batch.max_wait_ms;
+  if (nothing_else && batch.max_jobs > 1 && goes_ms > turn_.now_ms) {
+    closed("batch", runner.spec.name + " waits for more jobs to take together, up to " + format_duration_human(batch.max_wait_ms), turn_.wall_of(goes_ms));
   }
   return gates;
 }

@@ -48,6 +48,8 @@ class Dispatcher {
   int64_t opens_ms(Queue& queue);        // its rates
   int64_t opens_ms(RunnerState& runner);
   void began(Lane& lane);
+  void began(RateGates* rates);
+  void ask_again(Queue& queue);
   bool let_go();
   void settle(Queue& queue);
   // `along`: for one that goes with a run that has begun.
@@ -59,7 +61,9 @@ class Dispatcher {
   Lane* first_of(const Group& group, bool along);
   Lane* best_lane(Queue& queue);
   bool claim_from(Queue& queue);
-  bool batch_ready(const Group& group);
+  // False: it waits for more jobs, at most until batch_wake_ms_, which is made earlier.
+  bool batch_ready(Group& group);
+  bool claim_batch(Lane& first);
   enum class Taken { started, ended, too_large };
   Taken take(Lane& lane, const ReadyEntry& entry, StartRun& start, uint64_t batch, int64_t bytes_left);
 

@@ -286,7 +286,7 @@ Result<JobId> Jobs::add_delivery(const Delivery& delivery) {
   opts.sink = delivery.sink;
   number(id, **to_sink, opts);
   take_room(delivery.result.size());
-  (*to_sink)->runner->waiting_bytes += static_cast<int64_t>(delivery.result.size());
+  (*to_sink)->group->waiting_bytes += static_cast<int64_t>(delivery.result.size());
   return id;
 }
 
@@ -349,6 +349,7 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, JobId reserved, const std::
   if (row.expires_ms != 0) expiry_next_ = std::min(expiry_next_, row.expires_ms);
   ++turn_.stats.by_state[static_cast<int>(State::pending)];
   ++turn_.stats.enqueued;
+  if (row.due_ms <= turn_.now_ms) lane.group->waiting_bytes += static_cast<int64_t>(s.payload.size());
   turn_.lanes.added(lane, {-s.priority, row.due_ms, id}, turn_.now_ms);
   came_in(turn_, lane);
   turn_.tell(Change::enqueued, id, &lane);

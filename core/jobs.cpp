@@ -47,10 +47,11 @@ ResolvedPolicy Jobs::policy_of(const Lane& lane, const JobOpts& opts) const {
 
 void Jobs::release_slot(Run& run) {
   Lane& lane = *run.lane;
-  turn_.lanes.run_ended(lane);
   const int64_t started_ms = run.started_ms;
   const bool ready = run.ready;
-  if (!turn_.running.remove(run.id)) return;  // frees `run`
+  const bool last = turn_.running.remove(run.id);  // frees `run`
+  turn_.lanes.run_ended(lane, last);
+  if (!last) return;
   --lane.runner->running;
   lane.runner->breaker.ended(started_ms, ready);
 }
@@ -243,7 +244,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   }
   release_slot(run);
   if (to_sink != nullptr) {
-    to_sink->runner->waiting_bytes += static_cast<int64_t>(ended.result.size());
+    to_sink->group->waiting_bytes += static_cast<int64_t>(ended.result.size());
     turn_.lanes.added(*to_sink, {-priority, end.due_ms, id}, turn_.now_ms);
   }
 }

@@ -238,6 +238,7 @@ void Lanes::set_runner(const RunnerSpec& spec) {
   for (Lane* lane : r.lanes) {
     set_order(*lane);
     activate(*lane);
+    lane->group->oldest_ms = 0;
   }
 }
 
@@ -306,13 +307,18 @@ void Lanes::added(Lane& lane, const ReadyEntry& entry, int64_t now_ms) {
 }
 
 void Lanes::forget(Lane& lane, JobId id) {
-  if (std::erase_if(lane.window, [id](const ReadyEntry& e) { return e.id == id; }) != 0) touch(lane);
+  const auto entry = std::find_if(lane.window.begin(), lane.window.end(), [id](const ReadyEntry& e) { return e.id == id; });
+  if (entry == lane.window.end()) return;
+  gone(*lane.group, *entry);
+  lane.window.erase(entry);
+  touch(lane);
 }
 
 void Lanes::removed(Lane& lane, JobId id) {
   --lane.pending;
   --lane.queue->pending;
   forget(lane, id);
+  recount(lane);
   if (lane.pending == 0) deactivate(lane);
 }
 
@@ -320,8 +326,9 @@ void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms)
   if (id != 0) forget(lane, id);
   if (entry.due_ms > now_ms) {
     if (entry.due_ms < lane.next_due_ms) wait_until(lane, entry.due_ms);
-    return;
+    return recount(lane);
   }
+  lane.group->oldest_ms = std::min(lane.group->oldest_ms, entry.due_ms);
   if (!lane.stale) {
     const bool behind = lane.more && (lane.window.empty() || before(lane.window.back(), entry, lane.order));
     if (!behind) {
@@ -334,6 +341,7 @@ void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms)
       }
     }
   }
+  recount(lane);
   activate(lane);
 }
 
@@ -361,9 +369,11 @@ void Lanes::load_window(Lane& lane, int64_t now_ms) {
 
 void Lanes::taken(Lane& lane, JobId id) {
   if (lane.window.empty() || lane.window.front().id != id) return removed(lane, id);
+  gone(*lane.group, lane.window.front());
   lane.window.erase(lane.window.begin());  // few: an empty deque would take more memory than these
   --lane.pending;
   --lane.queue->pending;
+  recount(lane);
   touch(lane);
   if (lane.pending == 0) deactivate(lane);  // nobody wakes up for it, though its queue is not looked at
 }
@@ -380,22 +390,53 @@ void Lanes::touch(Key& key) {
   for (Lane* lane : key.lanes) touch(*lane);
 }
 
-void Lanes::run_began(Lane& lane) {
+void Lanes::run_began(Lane& lane, bool first) {
   Key& key = *lane.in_key;
   ++lane.queue->running;
+  if (first) ++lane.queue->runs;
   ++key.running;
+  recount(key);
   key.turn = ++turns_;
   if (lane.queue->fair() || !lane.key_free() || key.rates != nullptr) touch(key);
 }
 
-void Lanes::run_ended(Lane& lane) {
+void Lanes::run_ended(Lane& lane, bool last) {
   Key& key = *lane.in_key;
   const bool was_free = lane.key_free();
   --key.running;
+  recount(key);
   if (!was_free) touch(key);
   const bool had_slot = lane.queue->slot_free();
   --lane.queue->running;
+  if (last) --lane.queue->runs;
   if (!had_slot) join(*lane.queue);
+}
+
+// Of one key only so many go together as may run at once. What is ready behind a window is not known: at most all that is pending.
+void Lanes::recount(Lane& lane) {
+  int64_t ready = 0;
+  if (lane.place) {
+    ready = lane.more ? lane.pending : static_cast<int64_t>(lane.window.size());
+    if (!lane.key.empty()) ready = std::min<int64_t>(ready, lane.queue->key_concurrency() - lane.in_key->running);
+  }
+  lane.group->ready += ready - std::exchange(lane.counted, ready);
+}
+
+void Lanes::recount(Key& key) {
+  if (key.name.empty()) return;
+  for (Lane* lane : key.lanes) recount(*lane);
+}
+
+// If it was the oldest, who is that now is found when somebody asks.
+void Lanes::gone(Group& group, const ReadyEntry& entry) {
+  if (entry.due_ms <= group.oldest_ms) group.oldest_ms = 0;
+}
+
+void Lanes::find_oldest(Group& group) {
+  group.oldest_ms = kNever;
+  for (const auto& [place, lane] : group.places) {
+    for (const ReadyEntry& e : lane->window) group.oldest_ms = std::min(group.oldest_ms, e.due_ms);
+  }
 }
 
 void Lanes::join(Queue& queue) {
@@ -428,6 +469,7 @@ bool Lanes::must_load(const Queue& queue) const {
 void Lanes::settle(Queue& queue, int64_t now_ms) {
   for (size_t i = 0; i < queue.touched.size(); ++i) {  // deactivate() touches none that is not there already
     settle(*queue.touched[i], now_ms);
+    recount(*queue.touched[i]);
     queue.touched[i]->touched = false;
   }
   queue.touched.clear();
@@ -437,13 +479,19 @@ void Lanes::settle(Lane& lane, int64_t now_ms) {
   auto& places = lane.group->places;
   auto node = lane.place ? places.extract(*lane.place) : decltype(lane.group->places)::node_type();
   lane.place.reset();
+  if (!node.empty() && !lane.key_free()) lane.group->oldest_ms = 0;
   if (!lane.active || !lane.key_free()) return;
   if (const int64_t opens = key_opens_ms(lane, now_ms); opens > now_ms) {
+    lane.group->oldest_ms = 0;
     sleepers_.insert({opens, {lane.queue->number, lane.in_key, lane.queue}});
     return;
   }
+  const bool is_new = node.empty() || must_load(lane);
   if (must_load(lane)) load_window(lane, now_ms);
   if (lane.window.empty()) return deactivate(lane);
+  if (is_new) {
+    for (const ReadyEntry& e : lane.window) lane.group->oldest_ms = std::min(lane.group->oldest_ms, e.due_ms);
+  }
   lane.place = Place{lane.queue->fair() ? lane.in_key->turn : 0, rank_of(lane.window.front(), lane.order), lane.id};
   if (node.empty()) {
     places.emplace(*lane.place, &lane);

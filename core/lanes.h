@@ -47,6 +47,10 @@ struct Group {
   RunnerState* runner = nullptr;
   std::map<Place, Lane*> places;  // of those that have a ready job, and whose key is free
   bool waits = false;             // in RunnerState::waiting
+  // For its batches:
+  int64_t ready = 0;           // jobs of its places that could go together; of a long lane all that are pending
+  int64_t oldest_ms = kNever;  // when the first of them became due, or earlier: Lanes::find_oldest()
+  int64_t waiting_bytes = 0;   // of what came in for the next one; less after a start than there are
 };
 
 // A concurrency_key of a queue; "": jobs that have none, which it does not limit.
@@ -72,7 +76,8 @@ struct Queue {
   RateGates rates;
   RateGates intake;           // of jobs that come in: core/intake.h
   RateGates retries;          // the budget of runs that failed and are tried again: Jobs::retry_ms()
-  int running = 0;
+  int running = 0;            // jobs
+  int runs = 0;               // what its concurrency counts: a batch is one
   int64_t pending = 0;
   std::map<std::string, Key> keys;
   std::vector<std::unique_ptr<Group>> groups;
@@ -80,6 +85,7 @@ struct Queue {
   std::vector<Lane*> touched;  // lanes whose place is to be found anew
   bool in_ring = false;        // Lanes::ring_
   bool held = false;           // by a condition: the dispatcher has it
+  bool asked_again = false;    // at the next claim: the dispatcher has it
 
   bool open() const { return !pause.on && window.open(); }
   int64_t slack_ms() const { return settings.slack_ms.value_or(0); }
@@ -91,7 +97,7 @@ struct Queue {
     return settings.when ? *settings.when : kNone;
   }
   bool fair() const { return settings.fair.value_or(false); }
-  bool slot_free() const { return !settings.concurrency || running < *settings.concurrency; }
+  bool slot_free() const { return !settings.concurrency || runs < *settings.concurrency; }
 };
 
 struct RunnerState {
@@ -100,7 +106,6 @@ struct RunnerState {
   int running = 0;          // runs (batches)
   Breaker breaker;
   RateGates rates;
-  int64_t waiting_bytes = 0;  // of results that came in for its next batch; less after a start than there are
   std::vector<Lane*> lanes;
   std::deque<Group*> waiting;  // what it could run, if one of its own gates were open
   bool newest = false;         // its next batch takes the newest first
@@ -132,6 +137,7 @@ struct Lane {
   bool active = false;
   bool touched = false;            // in Queue::touched
   std::optional<Place> place;      // in Group::places
+  int64_t counted = 0;             // in Group::ready
 
   bool key_free() const { return key.empty() || in_key->running < queue->key_concurrency(); }
   size_t window_size() const { return key.empty() ? kWindow : kWindowKey; }
@@ -184,8 +190,9 @@ class Lanes {
   void activate_due(int64_t now_ms);
   void activate(Lane& lane);
   void taken(Lane& lane, JobId id);  // to run; cheap for the first one
-  void run_began(Lane& lane);        // of a job
-  void run_ended(Lane& lane);
+  // Of a job; `first`, `last`: of its batch.
+  void run_began(Lane& lane, bool first);
+  void run_ended(Lane& lane, bool last);
 
   // Whose turn it is. A queue that may have something to run is in the ring, once; who finds that it has nothing now leaves it
   // out, and whatever may change that brings it back: join(), sleep(), wait_for(). So a claim costs the same, however many
@@ -204,6 +211,9 @@ class Lanes {
   bool must_load(const Queue& queue) const;
   // Every lane of the queue is where it belongs.
   void settle(Queue& queue, int64_t now_ms);
+
+  // Group::oldest_ms as it is. REQUIRES: settle()
+  static void find_oldest(Group& group);
 
   // When the rates of the lane's key let the next run begin; now_ms: at once.
   int64_t key_opens_ms(Lane& lane, int64_t now_ms);
@@ -228,6 +238,9 @@ class Lanes {
   void touch(Key& key);
   void settle(Lane& lane, int64_t now_ms);
   void forget(Lane& lane, JobId id);  // in its window
+  static void recount(Lane& lane);    // for Group::ready: its window, its place or the runs of its key are others
+  static void recount(Key& key);
+  static void gone(Group& group, const ReadyEntry& entry);
   void set_order(Lane& lane);
 
   void put_in_force(Queue& queue, QueueSettings settings);

@@ -59,11 +59,12 @@ void Jobs::adopt(const LiveRun& live) {
   run.due_ms = row.job.due_ms;
   run.opts = decode_opts(row.job.opts);
   if (run.opts.cancel_asked) cancel_again_.push_back(run.id);
-  turn_.lanes.run_began(*run.lane);
   const int batches = turn_.running.batches();
-  RunnerState& runner = *run.lane->runner;
+  Lane& lane = *run.lane;
   turn_.running.add(std::move(run));
-  runner.running += turn_.running.batches() - batches;
+  const bool first = turn_.running.batches() > batches;
+  turn_.lanes.run_began(lane, first);
+  if (first) ++lane.runner->running;
 }
 
 void Jobs::load_lane_counts(bool clean) {

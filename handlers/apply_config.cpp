@@ -219,6 +219,7 @@ class Runners {
     options.limits = handler.limits;
     options.soft_timeout_ms = handler.soft_timeout_ms;
     options.log_stderr = handler.log_stderr;
+    options.batch = handler.batch;
     return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run(), tell());
   }
   // Makes the peer known, with what its files say.
@@ -518,6 +519,7 @@ RunnerSpec runner_spec(const HandlerConfig& handler) {
   spec.callback = handler.callback;
   spec.failure_callback = handler.failure_callback;
   spec.network = !handler.is_exec();
+  if (handler.batch) spec.batch = {handler.batch_jobs, handler.batch_bytes, handler.batch_wait_ms};
   return spec;
 }
 

@@ -12,6 +12,7 @@
 #include "core/requests.h"
 #include "core/result.h"
 #include "handlers/batch_body.h"
+#include "handlers/exec_batch.h"
 #include "handlers/files_options.h"
 #include "handlers/outcome_rules.h"
 #include "handlers/process_limits.h"
@@ -106,6 +107,11 @@ struct HandlerConfig {
   bool log_stderr = false;
   OutcomeRules on_exit;
   ProcessLimits limits;
+  bool batch = false;  // the program takes many jobs at once, so many:
+  static constexpr int kBatchJobsMax = kExecBatchJobsMax;
+  int batch_jobs = kExecBatchJobs;
+  int64_t batch_bytes = kExecBatchBytes;
+  int64_t batch_wait_ms = 0;
   HttpConfig http;  // url "": it is a program
 
   bool is_exec() const { return !exec.empty(); }
@@ -131,6 +137,7 @@ struct SinkConfig {
   Policy policy;
   int concurrency = 0;
   int64_t defer_ms = 0;
+  static constexpr int kBatchJobsMax = 10000;
   int batch_jobs = 1;
   int64_t batch_bytes = 0;
   int64_t batch_wait_ms = 0;

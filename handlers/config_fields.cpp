@@ -5,6 +5,7 @@
 #include "core/budget.h"
 #include "core/losses.h"
 #include "core/names.h"
+#include "handlers/batch_fields.h"
 #include "handlers/condition_fields.h"
 #include "handlers/header_fields.h"
 #include "handlers/limits_fields.h"
@@ -132,6 +133,8 @@ constexpr JsonField<HandlerConfig> kHandlerFields[] = {
      [](HandlerConfig& h, const JsonValue& v) { return v.duration(&h.soft_timeout_ms, kSoftTimeoutMinMs, kSoftTimeoutMaxMs); }},
     {"log", "choice", [](HandlerConfig& h, const JsonValue& v) { return v.choice(&h.log_stderr, kRunLogs); }},
     {"on_exit", "object", [](HandlerConfig& h, const JsonValue& v) { return read_on_exit(v, &h.on_exit); }},
+    {"batch", "object",
+     [](HandlerConfig& h, const JsonValue& v) { return h.batch = read_fields(v, {{kBatchFields<HandlerConfig>, h}}); }},
     {"http", "object", [](HandlerConfig& h, const JsonValue& v) { return read_http(v, &h.http); }},
     {"concurrency", "number",
      [](HandlerConfig& h, const JsonValue& v) { return v.integer(&h.concurrency, 1, 10000); }},
@@ -155,13 +158,14 @@ bool read_handler(const JsonValue& v, HandlerConfig* handler) {
   if (!node.find("exec") && !node.find("http")) {
     return v.fail("\"exec\" or \"http\" is missing: one of them says what runs these jobs");
   }
-  std::vector<std::string_view> of_programs = {"env", "cwd", "kill_grace", "heartbeat", "soft_timeout", "log", "on_exit"};
+  std::vector<std::string_view> of_programs = {"env", "cwd", "kill_grace", "heartbeat", "soft_timeout", "log", "on_exit", "batch"};
   for (const auto& field : process_fields()) of_programs.push_back(field.name);
   for (const std::string_view name : of_programs) {
     if (!handler->is_exec() && node.find(name)) {
       return v.fail("\"" + std::string(name) + "\" is for \"exec\" only");
     }
   }
+  if (handler->batch && handler->log_stderr) return v.fail("\"log\" and \"batch\" exclude each other: what a program writes is of no job alone");
   RunnerSpec timed;
   timed.policy = handler->policy;
   timed.heartbeat_ms = handler->heartbeat_ms;
@@ -175,14 +179,6 @@ bool read_handler(const JsonValue& v, HandlerConfig* handler) {
   return true;
 }
 
-constexpr JsonField<SinkConfig> kBatchFields[] = {
-    {"max_jobs", "number",
-     [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.batch_jobs, 1, 10000); }},
-    {"max_bytes", "size",
-     [](SinkConfig& s, const JsonValue& v) { return v.size(&s.batch_bytes, 1, 64 << 20); }},
-    {"max_wait", "duration",
-     [](SinkConfig& s, const JsonValue& v) { return v.duration(&s.batch_wait_ms, 0, kDay); }},
-};
 constexpr std::array<JsonChoice<UploadKind>, 3> kUploadKinds = {{
     {"tus", UploadKind::tus},
     {"range", UploadKind::range},
@@ -236,7 +232,7 @@ constexpr JsonField<SinkConfig> kSinkFields[] = {
      }},
     {"batch", "object",
      [](SinkConfig& s, const JsonValue& v) {
-       return read_fields(v, {{kBatchFields, s}});
+       return read_fields(v, {{kBatchFields<SinkConfig>, s}});
      }},
     {"format", "choice", [](SinkConfig& s, const JsonValue& v) { return v.choice(&s.format, kFormats); }},
     {"compress", "choice", [](SinkConfig& s, const JsonValue& v) { return v.choice(&s.compress, kEncodings); }},
@@ -547,6 +543,7 @@ std::vector<ConfigKey> config_keys() {
   add("handlers.*.", kHandlerFields);
   append(&keys, "handlers.*.", process_fields());
   append(&keys, "handlers.*.limits.", limit_fields());
+  add("handlers.*.batch.", kBatchFields<HandlerConfig>);
   add("handlers.*.", kPolicyFields);
   append(&keys, "handlers.*.backoff.", backoff_fields());
   add("handlers.*.http.", kMethodFields);
@@ -560,7 +557,7 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "sinks.*.", sink_queue_fields());
   append(&keys, "sinks.*.backoff.", backoff_fields());
   append(&keys, "sinks.*.tls.", tls_fields());
-  add("sinks.*.batch.", kBatchFields);
+  add("sinks.*.batch.", kBatchFields<SinkConfig>);
   add("sinks.*.mqtt.", kMqttFields);
   add("sinks.*.nats.", kNatsFields);
   add("sinks.*.sign.", kSignFields);

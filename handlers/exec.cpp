@@ -10,6 +10,7 @@
 
 #include "core/units.h"
 #include "handlers/error_text.h"
+#include "handlers/exec_batch.h"
 #include "handlers/next_turn.h"
 #include "platform/memory.h"
 
@@ -146,10 +147,11 @@ std::string exec_log(const ProcessEnd& end) {
   return std::string(kCut).append(tail);
 }
 
-struct ExecRunner::Run {
+struct ExecRunner::Program {
+  std::vector<Fence> jobs;
   Process* process = nullptr;  // lives until `ended`
   int64_t timeout_ms = -1;
-  std::optional<StopReason> stopped;
+  size_t going = 0;  // jobs that are not to end
   bool soft_asked = false;
 };
 
@@ -178,53 +180,93 @@ std::vector<std::string> ExecRunner::environment(const RunJob& job) const {
   return env;
 }
 
+std::vector<std::string> ExecRunner::batch_environment(const std::vector<RunJob>& jobs) const {
+  std::vector<std::string> env = base_env_;
+  set(&env, "HOLDFAST_BATCH", std::to_string(jobs.size()));
+  set(&env, "HOLDFAST_TYPE", jobs[0].type);
+  return env;
+}
+
 void ExecRunner::start(StartRun run) {
-  for (RunJob& job : run.jobs) {
-    const Fence fence = fence_of(job);
-    ProcessSpec spec;
-    spec.argv = options_.argv;
-    spec.env = environment(job);
-    spec.cwd = options_.cwd;
-    spec.limits = options_.limits;
-    spec.input = std::move(job.bytes);
+  const auto program = std::make_shared<Program>();
+  program->timeout_ms = run.timeout_ms;
+  program->jobs.reserve(run.jobs.size());
+  for (const RunJob& job : run.jobs) program->jobs.push_back(fence_of(job));
+  program->going = program->jobs.size();
+  if (guarded([&] { begin(run.jobs, program); })) return;
+  for (const Fence& fence : program->jobs) running_.erase(fence);
+  throw std::bad_alloc();  // the run has not begun
+}
+
+void ExecRunner::begin(std::vector<RunJob>& jobs, const std::shared_ptr<Program>& program) {
+  assert(options_.batch || jobs.size() == 1);
+  ProcessSpec spec;
+  spec.argv = options_.argv;
+  spec.cwd = options_.cwd;
+  spec.limits = options_.limits;
+  if (options_.batch) {
+    spec.env = batch_environment(jobs);
+    spec.input = exec_batch_input(jobs);
+    spec.output_max = exec_batch_output_max(jobs.size(), options_.max_result);
+  } else {
+    spec.env = environment(jobs[0]);
+    spec.input = std::move(jobs[0].bytes);
     spec.output_max = static_cast<size_t>(options_.max_result);
     if (options_.log_stderr) spec.error_tail_max = HF_JOB_LOG_MAX - kLinesGone.size();
-    Run& entry = running_[fence];
-    entry.timeout_ms = run.timeout_ms;
-    const bool begun = guarded([&] {
-      entry.process = Process::start(loop_, std::move(spec),
-                                     [this, fence](ProcessEnd end) { ended(fence, std::move(end)); });
-    });
-    if (begun) continue;
-    running_.erase(fence);
-    throw std::bad_alloc();  // the run has not begun
   }
+  for (const Fence& fence : program->jobs) running_[fence].program = program;
+  program->process = Process::start(loop_, std::move(spec), [this, program](ProcessEnd end) { ended(*program, std::move(end)); });
 }
 
 void ExecRunner::stop(JobId id, int attempt, StopReason reason) {
   const auto run = newest_run(running_, id, attempt);
-  if (run == running_.end() || run->second.stopped || run->second.process->pid() < 0) return;
-  if (reason == StopReason::soft_timeout) {
-    run->second.soft_asked = true;
-    return run->second.process->ask_to_end();
+  if (run == running_.end() || run->second.stopped) return;
+  Program& program = *run->second.program;
+  if (program.process->pid() < 0) return;
+  if (reason == StopReason::soft_timeout) {  // of all jobs of a batch at the same time
+    if (!std::exchange(program.soft_asked, true)) program.process->ask_to_end();
+    return;
   }
   run->second.stopped = reason;
-  run->second.process->terminate(options_.kill_grace_ms);
+  if (--program.going == 0) program.process->terminate(options_.kill_grace_ms);
 }
 
-void ExecRunner::ended(const Fence& fence, ProcessEnd end) {
-  const auto node = running_.extract(fence);
-  const Run& run = node.mapped();
-  RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
-  if (!end.not_started && !run.stopped) ended.outcome = Outcome::retry;  // it ran: an attempt is spent
+// Of all its jobs, those that are to end included.
+std::vector<RunEnded> ExecRunner::outcomes(const Program& program, ProcessEnd end) const {
+  const int64_t soft_ms = program.soft_asked ? options_.soft_timeout_ms : 0;
+  if (options_.batch) return exec_batch_outcome(std::move(end), program.jobs, options_.max_result, options_.on_exit, options_.limits, soft_ms);
+  return {exec_outcome(std::move(end), options_.max_result, options_.on_exit, options_.limits, soft_ms)};
+}
+
+void ExecRunner::ended(const Program& program, ProcessEnd end) {
+  const bool began = !end.not_started;
+  // Of a batch each job had a timeout of its own, which the engine knows.
+  const int64_t timeout_ms = options_.batch ? -1 : program.timeout_ms;
   if (options_.log_stderr && !end.error_tail.empty()) {
-    (void)guarded([&] { tell_(LogLine{fence.id, fence.attempt, fence.run, exec_log(end)}); });
+    const Fence& of = program.jobs[0];  // no batch has a log
+    (void)guarded([&] { tell_(LogLine{of.id, of.attempt, of.run, exec_log(end)}); });
   }
+  ProcessEnd how;  // all but the output
+  std::vector<RunEnded> ends;
   (void)guarded([&] {
-    ended = run.stopped ? exec_stopped(*run.stopped, run.timeout_ms, end)
-                        : exec_outcome(std::move(end), options_.max_result, options_.on_exit, options_.limits, run.soft_asked ? options_.soft_timeout_ms : 0);
+    how.killed = end.killed;
+    how.error_tail = end.error_tail;
+    how.error_tail_cut = end.error_tail_cut;
+    ends = outcomes(program, std::move(end));
   });
-  end_run_(with_fence(std::move(ended), fence));
+  for (size_t i = 0; i < program.jobs.size(); ++i) {
+    const auto node = running_.extract(program.jobs[i]);
+    const std::optional<StopReason> stopped = node.mapped().stopped;
+    RunEnded ended = stopped ? ended_by_stop(*stopped, timeout_ms) : ended_without_memory();
+    if (stopped) {
+      (void)guarded([&] { ended = exec_stopped(*stopped, timeout_ms, how); });
+    } else if (!ends.empty()) {
+      ended = std::move(ends[i]);
+    } else if (began) {
+      ended.outcome = Outcome::retry;  // it ran: an attempt is spent
+    }
+    end_run_(with_fence(std::move(ended), program.jobs[i]));
+  }
   if (running_.empty() && closed_) std::exchange(closed_, nullptr)();
 }
 

@@ -1,4 +1,4 @@
-// Runs a job as a program. For those who write one: docs/exec.md.
+// Runs a job, or a batch of jobs, as a program. For those who write one: docs/exec.md.
 #pragma once
 
 #include <uv.h>
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,7 +29,8 @@ struct ExecOptions {
   OutcomeRules on_exit = {};                    // what exit codes mean here
   ProcessLimits limits = {};
   int64_t soft_timeout_ms = 0;  // of its RunnerSpec; for information
-  bool log_stderr = false;      // what it writes there is the log of the run: its end, as much as is kept
+  bool log_stderr = false;      // what it writes there is the log of the run: its end, as much as is kept. Not with `batch`
+  bool batch = false;           // it takes all jobs of a StartRun: handlers/exec_batch.h; else a StartRun has one
 };
 
 // What a program inherits: PATH, HOME, TZ, LANG and LC_ALL, HOLDFAST_SOCKET and `options.env`. Of a user that is named there
@@ -54,14 +56,22 @@ class ExecRunner : public Runner {
   ~ExecRunner() override;
 
   void start(StartRun run) override;
+  // Of a batch a job that is to end ends with the program, whatever that says of it; the program is ended once all are to.
   void stop(JobId id, int attempt, StopReason reason) override;
   // Programs that run are asked to end as in stop(), with the grace.
   void shutdown(std::function<void()> closed) override;
 
  private:
-  struct Run;
+  struct Program;
+  struct Run {
+    std::shared_ptr<Program> program;
+    std::optional<StopReason> stopped;
+  };
   std::vector<std::string> environment(const RunJob& job) const;
-  void ended(const Fence& fence, ProcessEnd end);
+  std::vector<std::string> batch_environment(const std::vector<RunJob>& jobs) const;
+  void begin(std::vector<RunJob>& jobs, const std::shared_ptr<Program>& program);
+  void ended(const Program& program, ProcessEnd end);
+  std::vector<RunEnded> outcomes(const Program& program, ProcessEnd end) const;
 
   uv_loop_t* const loop_;
   const ExecOptions options_;

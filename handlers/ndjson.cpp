@@ -27,7 +27,7 @@ std::string json_without_blanks(std::string_view text) {
   return compact;
 }
 
-std::string json_object(const RunJob& job) {
+std::string json_object(const RunJob& job, std::string_view bytes_name) {
   std::string line = "{\"key\":" + json_string(job.key) + ",\"id\":" + std::to_string(job.id) +
                      ",\"type\":" + json_string(job.type) + ",\"queue\":" + json_string(job.queue) +
                      ",\"created_at\":\"" + format_time(job.created_wall_ms) +
@@ -38,14 +38,15 @@ std::string json_object(const RunJob& job) {
   if (!job.schedule.empty()) line += ",\"schedule\":" + json_string(job.schedule);
   if (!job.tags.empty()) line += ",\"tags\":" + json_string(job.tags);
   const std::string json = json_without_blanks(job.bytes);
+  line += ",\"" + std::string(bytes_name);
   if (job.bytes.empty()) {
-    line += ",\"result\":null";
+    line += "\":null";
   } else if (!json.empty()) {
-    line += ",\"result\":" + json;
+    line += "\":" + json;
   } else if (valid_utf8(job.bytes)) {
-    line += ",\"result_text\":" + json_string(job.bytes);
+    line += "_text\":" + json_string(job.bytes);
   } else {
-    line += ",\"result_base64\":\"" + base64_encode(job.bytes) + "\"";
+    line += "_base64\":\"" + base64_encode(job.bytes) + "\"";
   }
   return line += '}';
 }

@@ -82,6 +82,8 @@ bool read_rules(const JsonValue& v, Draft draft) { return read_fields(v, {{kFiel
 
 }  // namespace
 
+std::optional<Outcome> outcome_named(std::string_view name) { return value_in(kClasses, name); }
+
 bool read_on_exit(const JsonValue& v, OutcomeRules* rules) {
   return read_rules(v, {rules, 1, 255, "an exit code from 1 to 255 (0 is a success in any case) or a range in quotes, such as \"64-78\""});
 }

@@ -8,6 +8,8 @@ namespace hf {
 
 inline constexpr size_t kOutcomeEntriesMax = 64;  // numbers and ranges of one class
 
+std::optional<Outcome> outcome_named(std::string_view name);  // as the classes are
+
 bool read_on_exit(const JsonValue& object, OutcomeRules* rules);    // 1 to 255
 bool read_on_status(const JsonValue& object, OutcomeRules* rules);  // 200 to 599
 

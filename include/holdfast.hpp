@@ -89,28 +89,12 @@ class Engine {
   // hf_register. The handler is kept until the engine is closed, also after it was replaced: it may run still.
   template <Handler F>
   void on(const std::string& type, F handler, const HandlerOptions& options = {}) {
-    auto owned = std::make_unique<Owned<F>>(std::move(handler));
-    std::vector<std::int64_t> list;
-    hf_handler_options c = HF_HANDLER_OPTIONS_INIT;
-    c.concurrency = options.concurrency;
-    c.max_attempts = options.max_attempts;
-    c.timeout_ms = options.timeout.count();
-    c.backoff = detail::backoff_of(options.backoff, list);
-    c.defer_ms = options.defer.count();
-    c.sink = options.sink.c_str();
-    c.callback = options.callback.c_str();
-    c.failure_callback = options.failure_callback.c_str();
-    c.rate_limit = options.rate_limit.c_str();
-    c.throttle = options.throttle.c_str();
-    c.heartbeat_ms = options.heartbeat.count();
-    c.when = options.when.c_str();
-    c.soft_timeout_ms = options.soft_timeout.count();
-    F* raw = &owned->handler;
-    {
-      std::lock_guard lock(kept_->mutex);
-      kept_->handlers.push_back(std::move(owned));
-    }
-    check(hf_register(engine_, type.c_str(), &run<F>, raw, &c));
+    check(hf_register(engine_, type.c_str(), &run<F>, keep(std::move(handler)), options_of(options).get()));
+  }
+  // hf_register_batch; kept as that is.
+  template <BatchHandler F>
+  void on_batch(const std::string& type, F handler, const HandlerOptions& options = {}) {
+    check(hf_register_batch(engine_, type.c_str(), &run_batch<F>, keep(std::move(handler)), options_of(options).get()));
   }
 
   // ---- jobs
@@ -331,6 +315,47 @@ class Engine {
   };
 
   template <class F>
+  F* keep(F handler) {
+    auto owned = std::make_unique<Owned<F>>(std::move(handler));
+    F* raw = &owned->handler;
+    std::lock_guard lock(kept_->mutex);
+    kept_->handlers.push_back(std::move(owned));
+    return raw;
+  }
+  struct COptions {
+    std::vector<std::int64_t> list;  // of the backoff
+    hf_handler_options c = HF_HANDLER_OPTIONS_INIT;
+    const hf_handler_options* get() const { return &c; }
+  };
+  // Points into `options`.
+  static COptions options_of(const HandlerOptions& options) {
+    COptions made;
+    hf_handler_options& c = made.c;
+    c.concurrency = options.concurrency;
+    c.max_attempts = options.max_attempts;
+    c.timeout_ms = options.timeout.count();
+    c.backoff = detail::backoff_of(options.backoff, made.list);
+    c.defer_ms = options.defer.count();
+    c.sink = options.sink.c_str();
+    c.callback = options.callback.c_str();
+    c.failure_callback = options.failure_callback.c_str();
+    c.rate_limit = options.rate_limit.c_str();
+    c.throttle = options.throttle.c_str();
+    c.heartbeat_ms = options.heartbeat.count();
+    c.when = options.when.c_str();
+    c.soft_timeout_ms = options.soft_timeout.count();
+    c.batch_max_jobs = options.batch_max_jobs;
+    c.batch_max_bytes = options.batch_max_bytes;
+    c.batch_max_wait_ms = options.batch_max_wait.count();
+    return made;
+  }
+  static void say(std::span<Job> jobs, const char* error) noexcept {
+    for (Job& job : jobs) {
+      if (job.get() != nullptr) hf_job_error(job.get(), error);  // null: it is finished
+    }
+  }
+
+  template <class F>
   static int run(hf_job* raw, void* user) noexcept {
     Job job(raw);
     try {
@@ -342,9 +367,29 @@ class Engine {
         return static_cast<int>(std::invoke(handler, job));
       }
     } catch (const std::exception& e) {
-      hf_job_error(raw, e.what());
+      say({&job, 1}, e.what());
     } catch (...) {
-      hf_job_error(raw, "the handler threw something that is no std::exception");
+      say({&job, 1}, "the handler threw something that is no std::exception");
+    }
+    return HF_RETRY;
+  }
+  template <class F>
+  static int run_batch(hf_job* const* raw, std::size_t n, void* user) noexcept {
+    std::vector<Job> jobs;
+    try {
+      jobs.reserve(n);
+      for (std::size_t i = 0; i < n; ++i) jobs.emplace_back(raw[i]);
+      F& handler = *static_cast<F*>(user);
+      if constexpr (std::is_void_v<std::invoke_result_t<F&, std::span<Job>>>) {
+        std::invoke(handler, std::span<Job>(jobs));
+        return HF_OK;
+      } else {
+        return static_cast<int>(std::invoke(handler, std::span<Job>(jobs)));
+      }
+    } catch (const std::exception& e) {
+      say(jobs, e.what());
+    } catch (...) {
+      say(jobs, "the handler threw something that is no std::exception");
     }
     return HF_RETRY;
   }

@@ -108,6 +108,10 @@ struct HandlerOptions {
   Milliseconds heartbeat{};  // none: no sign of life is needed
   std::string when = {};     // conditions, separated by commas
   Milliseconds soft_timeout{};  // none: only the timeout
+  // Of Engine::on_batch:
+  int batch_max_jobs = 0;
+  std::int64_t batch_max_bytes = 0;
+  Milliseconds batch_max_wait{};
 };
 
 struct Schedule {
@@ -340,6 +344,11 @@ class Job {
 template <class F>
 concept Handler = std::invocable<F&, Job&> && (std::is_void_v<std::invoke_result_t<F&, Job&>> ||
                                                std::same_as<std::invoke_result_t<F&, Job&>, Outcome>);
+
+// The same of jobs together: it takes a std::span<Job>. What it returns or throws is of those that it did not finish() in the span.
+template <class F>
+concept BatchHandler = std::invocable<F&, std::span<Job>> && (std::is_void_v<std::invoke_result_t<F&, std::span<Job>>> ||
+                                                              std::same_as<std::invoke_result_t<F&, std::span<Job>>, Outcome>);
 
 }  // namespace holdfast
 

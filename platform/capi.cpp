@@ -1,4 +1,4 @@
-// The C API over the Host: engines and jobs. The functions for handlers are in capi_job.cpp.
+// The C API over the Host: engines and jobs. Handlers are registered in capi_handlers.cpp; what they call is in capi_job.cpp.
 #include "platform/capi.h"
 
 #include <array>
@@ -356,13 +356,10 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
   return answer(handle, engine->host->submit(std::move(event), std::move(deliver)));
 } HF_NO_THROW(handle)
 
-// ---- handlers, schedules, queues -----------------------------------------------------------------------------
+// ---- schedules, queues ---------------------------------------------------------------------------------------
 
-namespace {
-// Null and "" say nothing. `prefix`: of the names of the fields. `Out`: Rate, or an optional one.
-template <class Out>
-Status rates_of(const char* prefix, const char* rate_limit, const char* throttle, Out* limit_out, Out* throttle_out) {
-  auto read = [prefix](const char* field, const char* text, Result<Rate> (*parse)(std::string_view), Out* out) -> Status {
+Status hf::capi::rates_of(const char* prefix, const char* rate_limit, const char* throttle, std::optional<Rate>* limit_out, std::optional<Rate>* throttle_out) {
+  auto read = [prefix](const char* field, const char* text, Result<Rate> (*parse)(std::string_view), std::optional<Rate>* out) -> Status {
     if (text == nullptr || text[0] == 0) return ok_status();
     const Result<Rate> rate = parse(text);
     if (!rate) return Error{rate.error().code, std::string(prefix) + field + ": " + rate.error().message};
@@ -372,34 +369,6 @@ Status rates_of(const char* prefix, const char* rate_limit, const char* throttle
   HF_TRY(read("rate_limit", rate_limit, parse_rate_limit, limit_out));
   return read("throttle", throttle, parse_throttle, throttle_out);
 }
-}  // namespace
-
-extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn function, void* user, const hf_handler_options* opts) try {
-  auto engine = find(handle);
-  if (!engine) return HF_E_STATE;
-  if (type == nullptr || function == nullptr) return fail(handle, HF_E_INVALID, type == nullptr ? "type is null" : "handler is null");
-  hf_handler_options c = HF_HANDLER_OPTIONS_INIT;
-  if (opts != nullptr && !import(opts, &c, sizeof c, sizeof(size_t))) {
-    return fail(handle, HF_E_INVALID, "struct_size of the handler options is not set; begin with HF_HANDLER_OPTIONS_INIT");
-  }
-  RunnerSpec spec;
-  spec.name = type;
-  spec.concurrency = c.concurrency;
-  if (c.defer_ms < 0 || c.defer_ms > 86400000) return fail(handle, HF_E_INVALID, "defer_ms is " + std::to_string(c.defer_ms) + "; allowed is 1 ms to 1 d");
-  if (c.defer_ms != 0) spec.defer_ms = c.defer_ms;
-  spec.heartbeat_ms = c.heartbeat_ms;
-  spec.soft_timeout_ms = c.soft_timeout_ms;
-  spec.sink = capi::text(c.sink);
-  spec.callback = capi::text(c.callback);
-  spec.failure_callback = capi::text(c.failure_callback);
-  if (Status rates = rates_of("", c.rate_limit, c.throttle, &spec.rates.rate_limit, &spec.rates.throttle); !rates) return fail(handle, rates.error());
-  Result<Policy> policy = capi::policy_of(c.max_attempts, c.timeout_ms, c.backoff);
-  if (!policy) return fail(handle, policy.error());
-  spec.policy = std::move(*policy);
-  spec.when = capi::names(c.when);
-  auto runner = std::make_shared<FunctionRunner>(function, user, *engine->workers, engine->ends);
-  return answer(handle, engine->host->set_runner(std::move(spec), std::move(runner)));
-} HF_NO_THROW(handle)
 
 extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given) try {
   if (given == nullptr) return find(handle) ? fail(handle, HF_E_INVALID, "the schedule spec is null") : HF_E_STATE;

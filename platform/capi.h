@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/requests.h"
@@ -82,6 +83,8 @@ std::vector<std::string> names(const char* list);  // separated by commas; null 
 Result<JobSpec> spec_of(const hf_job_spec* spec);
 Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff);
 int info_of(const JobInfo& info, hf_job_info* out);
+// Null and "" say nothing. `prefix`: of the names of the fields, in messages.
+Status rates_of(const char* prefix, const char* rate_limit, const char* throttle, std::optional<Rate>* limit_out, std::optional<Rate>* throttle_out);
 
 // A thread inside a callback of the library (hf_enqueued_fn), where calls that wait for it are refused.
 bool in_callback();

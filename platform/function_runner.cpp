@@ -52,33 +52,53 @@ void RunEnds::close() {
 // ---- FunctionRunner ------------------------------------------------------------------------------------
 
 void FunctionRunner::start(StartRun start) {
-  for (RunJob& job : start.jobs) {
-    auto run = std::make_shared<FunctionRun>(std::move(job), ends_, runs_);
-    auto call = [run, function = function_, user = user_] {
-      if (!run->begin()) return;
-      hf_job* handle = nullptr;
-      if (!guarded([&] { handle = new hf_job{run}; })) return run->give_up(Outcome::defer);
-      ++handlers_here;
-      int outcome = function(handle, user);
-      --handlers_here;
-      if (outcome == HF_ASYNC) return;  // hf_job_finish frees the handle; it may have done so already
-      run->finish(outcome);
-      run->release(handle);
-    };
-    Status submitted = ok_status();
-    const bool done = guarded([&] {
-      {
-        std::lock_guard lock(runs_->mutex);
-        runs_->by_id[run->job.id] = run;
-      }
-      submitted = workers_.submit(call);
-    });
-    // No thread: later, as the world is not ready. The workers have ended: the engine closes.
-    if (!done) {
-      run->give_up(Outcome::defer);
-    } else if (!submitted) {
-      run->give_up(submitted.error().code == HF_E_STATE ? Outcome::handed_back : Outcome::defer);
+  Batch batch;
+  batch.reserve(start.jobs.size());
+  for (RunJob& job : start.jobs) batch.push_back(std::make_shared<FunctionRun>(std::move(job), ends_, runs_));
+  Status submitted = ok_status();
+  const bool done = guarded([&] {
+    {
+      std::lock_guard lock(runs_->mutex);
+      for (const auto& run : batch) runs_->by_id[run->job.id] = run;
     }
+    submitted = workers_.submit([batch, function = function_] { call(function, batch); });
+  });
+  if (done && submitted) return;
+  // No thread: later, as the world is not ready. The workers have ended: the engine closes.
+  const Outcome outcome = done && submitted.error().code == HF_E_STATE ? Outcome::handed_back : Outcome::defer;
+  for (const auto& run : batch) run->give_up(outcome);
+}
+
+// With those that were not given up while they waited for the thread. A handle is gone once its job is finished, maybe within the
+// function; the runs stay until it has returned.
+void FunctionRunner::call(const Function& function, const Batch& batch) {
+  std::vector<std::unique_ptr<hf_job>> made;
+  std::vector<hf_job*> handles;
+  std::vector<FunctionRun*> begun;
+  const bool room = guarded([&] {
+    made.reserve(batch.size());
+    handles.reserve(batch.size());
+    begun.reserve(batch.size());
+    for (const auto& run : batch) made.push_back(std::make_unique<hf_job>(hf_job{run}));
+  });
+  for (size_t i = 0; i < batch.size(); ++i) {
+    FunctionRun& run = *batch[i];
+    if (!run.begin()) continue;
+    if (!room) {
+      run.give_up(Outcome::defer);
+      continue;
+    }
+    begun.push_back(&run);
+    handles.push_back(made[i].release());
+  }
+  if (handles.empty()) return;
+  ++handlers_here;
+  const int outcome = function(handles.data(), handles.size());
+  --handlers_here;
+  if (outcome == HF_ASYNC) return;  // hf_job_finish frees the handles; it may have done so already
+  for (size_t i = 0; i < begun.size(); ++i) {
+    begun[i]->finish(outcome);
+    begun[i]->release(handles[i]);
   }
 }
 

@@ -1,4 +1,4 @@
-// C handlers as a runner: each run is a call of a function on a worker thread.
+// C handlers as a runner: each run, or batch of runs, is a call of a function on a worker thread.
 #pragma once
 
 #include <holdfast.h>
@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "platform/runner.h"
 #include "platform/workers.h"
@@ -49,8 +51,10 @@ class RunEnds {
 // Owner: the Host. start() and stop() on the engine thread.
 class FunctionRunner final : public Runner {
  public:
-  FunctionRunner(hf_handler_fn function, void* user, Workers& workers, std::shared_ptr<RunEnds> ends)
-      : function_(function), user_(user), workers_(workers), ends_(std::move(ends)) {}
+  // hf_handler_fn or hf_batch_fn, with its `user`: the outcome of the jobs that were not finished meanwhile.
+  using Function = std::function<int(hf_job* const* jobs, size_t n)>;
+  FunctionRunner(Function function, Workers& workers, std::shared_ptr<RunEnds> ends)
+      : function_(std::move(function)), workers_(workers), ends_(std::move(ends)) {}
 
   bool on_loop() const override { return false; }
   void start(StartRun run) override;
@@ -64,8 +68,10 @@ class FunctionRunner final : public Runner {
   };
   friend class FunctionRun;
 
-  hf_handler_fn function_;
-  void* user_;
+  using Batch = std::vector<std::shared_ptr<FunctionRun>>;
+  static void call(const Function& function, const Batch& batch);
+
+  Function function_;
   Workers& workers_;
   std::shared_ptr<RunEnds> ends_;
   std::shared_ptr<Runs> runs_ = std::make_shared<Runs>();

@@ -122,6 +122,9 @@
   F(hf_handler_options, heartbeat_ms, 128) \
   F(hf_handler_options, when, 136) \
   F(hf_handler_options, soft_timeout_ms, 144) \
+  F(hf_handler_options, batch_max_jobs, 152) \
+  F(hf_handler_options, batch_max_bytes, 160) \
+  F(hf_handler_options, batch_max_wait_ms, 168) \
   S(hf_handler_options, 176) \
   F(hf_schedule_spec, struct_size, 0) \
   F(hf_schedule_spec, name, 8) \

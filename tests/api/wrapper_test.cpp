@@ -281,6 +281,29 @@ TEST_CASE_FIXTURE(WrapperFixture, "a run logs, and hears of its soft timeout") {
   CHECK(code_of([&] { engine->on("bad", [](Job) {}, {.timeout = 1s, .soft_timeout = 2s}); }) == HF_E_INVALID);
 }
 
+TEST_CASE_FIXTURE(WrapperFixture, "a batch is a span of jobs; what is thrown is of those that were not finished") {
+  std::atomic<std::size_t> most{0};
+  engine->on_batch("sum", [&](std::span<Job> jobs) {
+    most = std::max(most.load(), jobs.size());
+    for (Job& job : jobs) job.result(std::string(job.payload()) + "!");
+  }, {.batch_max_jobs = 3});
+  engine->on_batch("half", [](std::span<Job> jobs) -> Outcome {
+    jobs[0].result("fine");
+    jobs[0].finish(Outcome::done);
+    throw std::runtime_error("the table is locked");
+  }, {.max_attempts = 1, .batch_max_jobs = 2, .batch_max_bytes = 1000, .batch_max_wait = 1h});
+  std::vector<holdfast::JobId> sums = engine->enqueue_many(std::array<holdfast::JobSpec, 3>{{{.type = "sum", .payload = "a"}, {.type = "sum", .payload = "b"}, {.type = "sum", .payload = "c"}}});
+  std::vector<holdfast::JobId> halves = engine->enqueue_many(std::array<holdfast::JobSpec, 2>{{{.type = "half"}, {.type = "half"}}});
+  engine->start();
+  CHECK(wait_final(sums[2]).result == "c!");
+  CHECK(wait_final(sums[0]).result == "a!");
+  CHECK(most == 3);
+  CHECK(wait_final(halves[0]).result == "fine");
+  CHECK(wait_final(halves[1]).error.starts_with("the table is locked"));
+  CHECK(code_of([&] { engine->on_batch("bad", [](std::span<Job>) {}, {.batch_max_jobs = 1001}); }) == HF_E_INVALID);
+  CHECK(code_of([&] { engine->on("bad", [](Job) {}, {.batch_max_jobs = 2}); }) == HF_E_INVALID);
+}
+
 TEST_CASE_FIXTURE(WrapperFixture, "events start the jobs of those who subscribed") {
   engine->subscribe({.name = "all", .event = "door.opened", .job = {.type = "x"}});
   engine->subscribe({.name = "three", .event = "door.opened", .filter = R"({"door": 3})", .job = {.type = "y", .payload = "mine", .priority = 2}});

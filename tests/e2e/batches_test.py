@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """How results look on the wire: formats and compression, read by other implementations than ours (Python's gzip, the
-zstd program), a server that takes no compression, and what a thousand results cost in requests, handshakes and bytes."""
+zstd program), a server that takes no compression, and what a thousand results cost in requests, handshakes and bytes. And programs that
+take many jobs at once."""
 import gzip
 import json
 import subprocess
+import sys
 
-from harness import Case, Daemon, Receiver, main, need
+from harness import Case, Daemon, Receiver, main, need, read, write
 from thousand import COUNT, Thousand
 
 
@@ -70,6 +72,66 @@ class Batches(Case):
         self.assertEqual([headers.get("Content-Encoding") for headers, _ in requests], ["gzip", None, None, None])
         self.assertEqual(requests[0][1], requests[1][1])
         self.assertEqual(self.log.count("sink_encoding_refused"), 1)
+
+
+STORE = """
+import json, os, sys
+lines = [json.loads(line) for line in sys.stdin]
+assert int(os.environ["HOLDFAST_BATCH"]) == len(lines) and "HOLDFAST_JOB_ID" not in os.environ
+with open(sys.argv[1], "a") as batches:
+    print(json.dumps([[line["payload"]["n"], line["attempt"]] for line in lines]), file=batches)
+while os.path.exists(sys.argv[1] + ".hold"):
+    pass
+for line in lines:
+    kind = line["payload"]["n"] % 5
+    if kind == 0:
+        print(json.dumps({"id": line["id"], "outcome": "permanent", "error": "no such sensor"}))
+    elif kind > 1 or line["attempt"] > 1:
+        print(json.dumps({**line, "outcome": "ok", "result": {"row": line["payload"]["n"]}}))
+sys.exit(75)
+"""
+
+
+class Programs(Case):
+    def store(self, **batch):
+        self.batches = self.path("batches")
+        return Daemon(self, {"handlers": {"store": {"exec": [sys.executable, "-c", STORE, self.batches], "batch": batch, "concurrency": 1,
+                                                    "backoff": {"kind": "fixed", "base": "50ms", "jitter": "none"}}}}).start()
+
+    def seen(self):
+        return [json.loads(line) for line in read(self.batches).splitlines()]
+
+    def test_each_job_of_a_batch_ends_as_the_program_says(self):
+        daemon = self.store(max_jobs=10, max_wait="300ms")
+        ids = daemon.add_all([{"type": "store", "payload": {"n": n}} for n in range(25)])
+        done = [id for n, id in enumerate(ids) if n % 5]
+        for job in daemon.ended(*done):
+            self.assertEqual(json.loads(job["result"]) if isinstance(job["result"], str) else job["result"], {"row": ids.index(job["id"])})
+            self.assertEqual(job["attempts"], 2 if ids.index(job["id"]) % 5 == 1 else 1)
+        for job in daemon.ended(*(id for n, id in enumerate(ids) if n % 5 == 0), state="dead"):
+            self.assertEqual((job["error"], job["attempts"]), ("no such sensor", 1))
+        seen = self.seen()
+        self.assertEqual([len(batch) for batch in seen[:2]], [10, 10])
+        self.assertEqual(sorted(n for batch in seen for n, attempt in batch if attempt == 1), list(range(25)))
+        self.assertEqual(sorted(n for batch in seen for n, attempt in batch if attempt == 2), list(range(1, 25, 5)))
+        id = daemon.add("store", '{"n": 2}')
+        daemon.why(id, "batch", "store waits for more jobs to take together, up to 300ms")
+        daemon.ended(id)
+        daemon.stop()
+
+    def test_when_the_daemon_is_killed_in_a_batch_all_of_it_comes_again(self):
+        daemon = self.store(max_jobs=10)
+        write(self.batches + ".hold", "")
+        ids = daemon.add_all([{"type": "store", "payload": {"n": 2}} for _ in range(6)])
+        self.until("the batch runs", lambda: [job["state"] for job in daemon.jobs()] == ["running"] * 6)
+        self.until("the program has it", lambda: self.seen())
+        daemon.kill()
+        subprocess.run(["rm", self.batches + ".hold"], check=True)
+        daemon.start()
+        for job in daemon.ended(*ids):
+            self.assertEqual(job["attempts"], 2)
+        self.assertEqual([len(batch) for batch in self.seen()], [6, 6])
+        daemon.stop()
 
 
 class Cost(Case):

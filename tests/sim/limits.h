@@ -43,6 +43,7 @@ class RunLimits {
     for (const Action& action : tick.actions) {
       const auto* start = std::get_if<StartRun>(&action);
       if (start == nullptr) continue;
+      if (const std::string wrong = check_batch(*start); !wrong.empty()) return wrong;
       for (const RunJob& job : start->jobs) begun[job.id] = {delivers(*start) ? start->runner : job.queue, start->runner, key_of(*start, job), job.run};
     }
     for (const Action& action : tick.actions) {
@@ -129,21 +130,37 @@ class RunLimits {
     return "";
   }
 
+  std::string check_batch(const StartRun& start) const {
+    const auto handler = handlers_.find(start.runner);
+    if (handler == handlers_.end()) return "";  // check_begin() says so
+    const Batch& batch = handler->second.batch;
+    const std::string who = "a batch of handler " + start.runner;
+    if (start.jobs.size() > static_cast<size_t>(batch.max_jobs)) return who + " has " + std::to_string(start.jobs.size()) + " jobs";
+    size_t bytes = 0;
+    for (const RunJob& job : start.jobs) {
+      bytes += job.bytes.size();
+      if (!delivers(start) && job.queue != start.jobs[0].queue) return who + " is of two queues";
+    }
+    const bool too_large = batch.max_bytes != 0 && start.jobs.size() > 1 && bytes > static_cast<size_t>(batch.max_bytes);
+    return too_large ? who + " has " + std::to_string(bytes) + " bytes" : "";
+  }
+
   // A limit may have been lowered below what ran then: one more is a mistake.
   std::string check_begin(const Running& run) const {
-    int in_queue = 0, with_key = 0;
-    std::set<uint64_t> of_handler, of_engine;
+    int with_key = 0;
+    std::set<uint64_t> in_queue, of_handler, of_engine;  // batches: each is one run, but for its keys
     for (const auto& [id, other] : running_) {
       of_engine.insert(other.batch);
       if (other.handler == run.handler) of_handler.insert(other.batch);
       if (other.queue != run.queue) continue;
-      ++in_queue;
+      in_queue.insert(other.batch);
       if (other.key == run.key) ++with_key;
     }
     const auto too_many = [](const std::string& whose, int64_t runs, int64_t most) { return whose + " runs " + std::to_string(runs) + " of at most " + std::to_string(most); };
     const auto it = settings_.find(run.queue);
     const QueueSettings settings = it == settings_.end() ? QueueSettings() : it->second;
-    if (settings.concurrency && in_queue > *settings.concurrency) return too_many("queue " + run.queue, in_queue, *settings.concurrency);
+    const auto runs = static_cast<int64_t>(in_queue.size());
+    if (settings.concurrency && runs > *settings.concurrency) return too_many("queue " + run.queue, runs, *settings.concurrency);
     const int most = settings.key_concurrency.value_or(1);
     if (!run.key.empty() && with_key > most) return too_many("key " + run.key + " of queue " + run.queue, with_key, most);
     const auto handler = handlers_.find(run.handler);

@@ -61,8 +61,11 @@ inline RunnerSpec handler(const std::string& type) {
     r.when = {kAsked};
   }
   if (type == kPaced) r.rates.rate_limit = kPace;
-  if (type == "c") r.sink = "s";
-  if (type == "c") r.soft_timeout_ms = 5000;
+  if (type == "c") {
+    r.sink = "s";
+    r.soft_timeout_ms = 5000;
+    r.batch = {4, 3000, 1500};
+  }
   return r;
 }
 

@@ -1,0 +1,87 @@
+// The C API: functions as handlers, of one job or of a batch.
+#include "core/units.h"
+#include "platform/capi.h"
+
+using namespace hf;
+using namespace hf::capi;
+
+namespace {
+
+constexpr int kBatchJobs = 100, kBatchJobsMax = 1000;
+constexpr int64_t kBatchBytesMax = 64 << 20, kBatchWaitMaxMs = 86400000;
+
+Status check(const char* field, int64_t value, int64_t least, int64_t most, const char* allowed) {
+  if (value >= least && value <= most) return ok_status();
+  return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " + allowed};
+}
+
+Result<Batch> batch_of(const hf_handler_options& c) {
+  HF_TRY(check("batch_max_jobs", c.batch_max_jobs, 0, kBatchJobsMax, "1 to 1000, or 0: 100"));
+  HF_TRY(check("batch_max_bytes", c.batch_max_bytes, 0, kBatchBytesMax, "1 byte to 64 MiB, or 0: no limit of its own"));
+  HF_TRY(check("batch_max_wait_ms", c.batch_max_wait_ms, 0, kBatchWaitMaxMs, "0 to 1 d"));
+  return Batch{c.batch_max_jobs != 0 ? c.batch_max_jobs : kBatchJobs, c.batch_max_bytes, c.batch_max_wait_ms};
+}
+
+Status takes_one(const hf_handler_options& c) {
+  for (const auto& [field, value] : {std::pair<const char*, int64_t>("batch_max_jobs", c.batch_max_jobs),
+                                     {"batch_max_bytes", c.batch_max_bytes},
+                                     {"batch_max_wait_ms", c.batch_max_wait_ms}}) {
+    HF_TRY(check(field, value, 0, 0, "0: it is for hf_register_batch"));
+  }
+  return ok_status();
+}
+
+// All but the batch.
+Result<RunnerSpec> spec_of(const char* type, const hf_handler_options& c) {
+  RunnerSpec spec;
+  spec.name = type;
+  spec.concurrency = c.concurrency;
+  HF_TRY(check("defer_ms", c.defer_ms, 0, 86400000, "1 ms to 1 d"));
+  if (c.defer_ms != 0) spec.defer_ms = c.defer_ms;
+  spec.heartbeat_ms = c.heartbeat_ms;
+  spec.soft_timeout_ms = c.soft_timeout_ms;
+  spec.sink = text(c.sink);
+  spec.callback = text(c.callback);
+  spec.failure_callback = text(c.failure_callback);
+  std::optional<Rate> rate_limit, throttle;
+  HF_TRY(rates_of("", c.rate_limit, c.throttle, &rate_limit, &throttle));
+  spec.rates = {rate_limit.value_or(Rate{}), throttle.value_or(Rate{})};
+  Result<Policy> policy = policy_of(c.max_attempts, c.timeout_ms, c.backoff);
+  if (!policy) return policy.error();
+  spec.policy = std::move(*policy);
+  spec.when = names(c.when);
+  return spec;
+}
+
+int register_function(hf_engine* handle, const char* type, bool given, bool takes_many, const hf_handler_options* opts, FunctionRunner::Function function) {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (type == nullptr || !given) return fail(handle, HF_E_INVALID, type == nullptr ? "type is null" : "handler is null");
+  hf_handler_options c = HF_HANDLER_OPTIONS_INIT;
+  if (opts != nullptr && !import(opts, &c, sizeof c, sizeof(size_t))) {
+    return fail(handle, HF_E_INVALID, "struct_size of the handler options is not set; begin with HF_HANDLER_OPTIONS_INIT");
+  }
+  Result<RunnerSpec> spec = spec_of(type, c);
+  if (!spec) return fail(handle, spec.error());
+  if (!takes_many) {
+    if (Status one = takes_one(c); !one) return fail(handle, one.error());
+  } else if (Result<Batch> batch = batch_of(c); batch) {
+    spec->batch = *batch;
+  } else {
+    return fail(handle, batch.error());
+  }
+  auto runner = std::make_shared<FunctionRunner>(std::move(function), *engine->workers, engine->ends);
+  return answer(handle, engine->host->set_runner(std::move(*spec), std::move(runner)));
+}
+
+}  // namespace
+
+extern "C" int hf_register(hf_engine* handle, const char* type, hf_handler_fn function, void* user, const hf_handler_options* opts) try {
+  const auto one = [function, user](hf_job* const* jobs, size_t) { return function(jobs[0], user); };
+  return register_function(handle, type, function != nullptr, false, opts, one);
+} HF_NO_THROW(handle)
+
+extern "C" int hf_register_batch(hf_engine* handle, const char* type, hf_batch_fn function, void* user, const hf_handler_options* opts) try {
+  const auto many = [function, user](hf_job* const* jobs, size_t n) { return function(jobs, n, user); };
+  return register_function(handle, type, function != nullptr, true, opts, many);
+} HF_NO_THROW(handle)
