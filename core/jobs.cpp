@@ -157,18 +157,19 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   }
   // All or none, as in enqueue(). What is wrong with a child stays wrong; room may come.
   std::vector<Lane*> child_lanes;
-  int64_t bytes = 0;
+  std::vector<const JobSpec*> children;
   for (auto& [id, spec] : ended.children) {
     Status ok = validate(spec);
     if (!ok) return fail(run, "hf_job_enqueue: " + ok.error().message, true, -1, "dead");
     Result<Lane*> child_lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
     if (!child_lane) return fail(run, "hf_job_enqueue: " + child_lane.error().message, false, -1, "retry");
     child_lanes.push_back(*child_lane);
-    bytes += static_cast<int64_t>(spec.payload.size());
+    children.push_back(&spec);
   }
-  if (!ended.children.empty()) {
-    Status room = has_room(static_cast<int64_t>(ended.children.size()), bytes);
-    if (!room) return fail(run, "hf_job_enqueue: " + room.error().message, false, -1, "retry");
+  if (!children.empty()) {
+    const Result<Leaving> leave = room_for(arrivals(children));
+    if (!leave) return fail(run, "hf_job_enqueue: " + leave.error().message, false, -1, "retry");
+    displace(*leave);
   }
   for (size_t i = 0; i < ended.children.size(); ++i) {
     insert(ended.children[i].second, *child_lanes[i], ended.children[i].first, "", 0);

@@ -10,7 +10,7 @@ namespace hf {
 namespace {
 
 constexpr const char* kMetaLosses = "losses";  // a line each: cause, queue, total, unreported, first, last
-constexpr const char* kNames[] = {"expired", "dropped", "salvage", "log"};
+constexpr const char* kNames[] = {"expired", "dropped", "salvage", "log", "displaced", "too_fast"};
 
 // 0 for what does not read.
 int64_t number(std::string_view text) {

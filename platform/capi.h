@@ -5,7 +5,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/requests.h"
 #include "platform/function_runner.h"
@@ -60,12 +62,23 @@ int ask(hf_engine* handle, Engine& engine, Op op, T* out) {
   return HF_OK;
 }
 
+int one(hf_engine* handle, Op op);  // the same, of an op that is answered with Done; not where that would block what it waits for
+
 // Copies a struct that may come from an older program: what lies beyond its struct_size is as HF_..._INIT has it.
 // False if struct_size cannot be right.
 bool import(const void* from, void* to, size_t size, size_t min_size);
 
 std::string text(const char* s);  // null is ""
 std::vector<std::string> names(const char* list);  // separated by commas; null and "": none
+// A rate as text, if it says something: null and "" do not. HF_E_INVALID names the field.
+Result<std::optional<Rate>> rate_of(const char* field, const char* text, Result<Rate> (*parse)(std::string_view));
+template <class Out>  // Rate, or an optional one
+Status read_rate(const char* field, const char* text, Result<Rate> (*parse)(std::string_view), Out* out) {
+  Result<std::optional<Rate>> rate = rate_of(field, text, parse);
+  if (!rate) return rate.error();
+  if (*rate) *out = **rate;
+  return ok_status();
+}
 Result<JobSpec> spec_of(const hf_job_spec* spec);
 Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff);
 int info_of(const JobInfo& info, hf_job_info* out);
