@@ -117,7 +117,7 @@ class EventReader {
 
 Colour change_colour(std::string_view change) {
   if (change == "completed") return Colour::green;
-  if (change == "died" || change == "expired" || change == "disk_full" || change == "file_system_read_only") return Colour::red;
+  if (change == "died" || change == "expired" || change == "displaced" || change == "disk_full" || change == "file_system_read_only") return Colour::red;
   if (change == "retried" || change == "deferred" || change == "runner_parked")
     return Colour::yellow;
   if (change == "started" || change == "delivering") return Colour::cyan;

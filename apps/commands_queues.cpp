@@ -20,6 +20,8 @@ constexpr Setting kSettings[] = {
     {"concurrency", "N", false},   {"rate_limit", "N/TIME", true},     {"throttle", "N/TIME", true},     {"key_concurrency", "N", true},
     {"key_rate_limit", "N/TIME", true}, {"key_throttle", "N/TIME", true}, {"order", "fifo|lifo", true}, {"aging", "TIME", true},
     {"fair", "true|false", true},  {"slack", "TIME", true}, {"when", "NAMES", true}, {"windows", "TEXT", false},       {"tz", "ZONE", false},
+    {"max_pending", "N", true}, {"when_full", "reject|drop_oldest|drop_lowest", true}, {"enqueue_limit", "N/TIME", true}, {"key_enqueue_limit", "N/TIME", true},
+    {"retry_budget", "N/TIME", true},
 };
 
 std::string queue_path(const std::string& name, const char* verb = "") {
@@ -36,6 +38,12 @@ std::string limit_of(const Json& queue) {
   return queue.contains("concurrency") && queue["concurrency"].is_number()
              ? std::to_string(queue.value("concurrency", 0))
              : "-";
+}
+
+// "9998 of 10000", where there is a limit.
+std::string pending_of(const Json& queue) {
+  const int64_t most = queue.value("max_pending", int64_t{0});
+  return std::to_string(queue.value("pending", int64_t{0})) + (most == 0 ? "" : " of " + std::to_string(most));
 }
 
 // " until Fri 22:00", of its pause, else of its windows.
@@ -145,11 +153,18 @@ struct SetQueue {
         "                          'mon-fri 22:00-06:00; sat,sun 00:00-24:00'; empty: always\n"
         "  tz=ZONE                 of the windows [UTC]\n"
         "  when=NAME,NAME          conditions that have to be open; empty: none\n"
+        "  max_pending=N           jobs that may wait in it; 0: no limit [0]\n"
+        "  when_full=reject        ... then one more is refused; drop_oldest: the oldest gives way to it;\n"
+        "                          drop_lowest: the one of the lowest priority does\n"
+        "  enqueue_limit=10/1m     how fast jobs may come in; one more is refused\n"
+        "  key_enqueue_limit=10/1m the same, of those with one concurrency key\n"
+        "  retry_budget=60/1h      how many runs that failed are tried again; others wait for their turn\n"
         "\n"
         "Kept in the file, over what the configuration says; what is not named stays as it is. A sink's\n"
         "queue is sink:NAME.\n\n"
         "Examples:\n  holdfast queue set default concurrency=2\n"
         "  holdfast queue set default fair=true key_concurrency=2\n"
+        "  holdfast queue set readings max_pending=10000 when_full=drop_oldest\n"
         "  holdfast queue set sink:cloud windows='22:00-06:00' tz=Europe/Berlin");
   }
   // Puts KEY=VALUE into what is set; false after it told what is wrong.
@@ -177,10 +192,10 @@ struct SetQueue {
       for (std::string_view rest = value; !rest.empty();) names.push_back(std::string(take_until(&rest, ',')));
       (*set)[key] = names;
     } else if (setting->value == "N") {
-      int number = 0;
+      int64_t number = 0;
       const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), number);
       if (failure != std::errc() || end != value.data() + value.size() || value.empty()) {
-        session.fail(kUsage, "queue set: " + key + ": found " + hf::quoted(value) + ", expected a whole number from 1 to 10000, or none");
+        session.fail(kUsage, "queue set: " + key + ": found " + hf::quoted(value) + ", expected a whole number" + (key == "max_pending" ? "" : " from 1 to 10000") + ", or none");
         return false;
       }
       (*set)[key] = number;
@@ -217,7 +232,7 @@ std::string queue_table(const Json& queues, const Terminal& terminal) {
   for (const Json& queue : queues) {
     const std::string state = state_of(queue);
     table.add({queue.value("name", ""),
-               std::to_string(queue.value("pending", int64_t{0})),
+               pending_of(queue),
                std::to_string(queue.value("running", int64_t{0})),
                limit_of(queue),
                {state + until(queue) + reason_of(queue), state == "open" ? Colour::green : Colour::yellow}});

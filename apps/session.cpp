@@ -23,6 +23,7 @@ ExitCode exit_code_of(int code) {
     case HF_E_TOO_LARGE:
     case HF_E_CONFLICT:
     case HF_E_BUSY:
+    case HF_E_RATE:
     case HF_E_LOCKED:
       return kRefused;
     default:

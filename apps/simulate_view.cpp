@@ -44,7 +44,7 @@ Word word_of(const Transition& change, bool made_up) {
       return made_up ? Word{"made_up", "made up", Colour::cyan} : Word{"fired", "fires"};
     case Change::recovered: return {"recovered", "put back", Colour::yellow};
     case Change::died: return {"died", "dead", Colour::red};
-    case Change::expired: return {"expired", "expired", Colour::red};
+    case Change::expired: case Change::displaced: return {change_name(change.change), change_name(change.change), Colour::red};
     case Change::schedule_paused: return {"schedule_paused", "paused itself", Colour::red};
     case Change::window_opened: return {"window_opened", "opens", Colour::green};
     case Change::window_closed: return {"window_closed", "closes", Colour::dim};
@@ -60,7 +60,7 @@ Word word_of(const Happening& happening) {
 // What is about times, and not the plain life of a job.
 bool is_told(Change change) {
   switch (change) {
-    case Change::fired: case Change::recovered: case Change::died: case Change::cancelled: case Change::expired:
+    case Change::fired: case Change::recovered: case Change::died: case Change::cancelled: case Change::expired: case Change::displaced:
     case Change::schedule_paused: case Change::safe_mode: case Change::safe_mode_over:
       return true;
     default: return is_of_window(change);

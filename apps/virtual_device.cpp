@@ -19,7 +19,7 @@ int rank(Happening::Kind kind) {
 }
 
 bool is_end_of_job(Change change) {
-  return change == Change::completed || change == Change::died || change == Change::cancelled || change == Change::expired;
+  return change == Change::completed || change == Change::died || change == Change::cancelled || change == Change::expired || change == Change::displaced;
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ void Jobs::set_handler(const RunnerSpec& spec) {
     handlers_[spec.name] = now;
   }
   handlers_changed_ = true;
+  turn_.lanes.front().forget();  // who counts there goes by them
 }
 
 void Jobs::save_handler_callbacks() {

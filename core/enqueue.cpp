@@ -133,28 +133,6 @@ Status Jobs::let_in(Intake& intake, const JobSpec& s) {
   return intake.let_in(*queue, s.concurrency_key);
 }
 
-int64_t Jobs::total() const {
-  int64_t sum = 0;
-  for (int64_t n : turn_.stats.by_state) sum += n;
-  return sum;
-}
-
-Status Jobs::has_room(int64_t jobs, int64_t payload_bytes) {
-  if (total() + jobs > turn_.limits.max_jobs) {
-    return Error{HF_E_FULL, "the queue holds " + std::to_string(total()) + " jobs; the limit is " + std::to_string(turn_.limits.max_jobs) + " (max_jobs)"};
-  }
-  // What an insert adds at most: the row, its index entries, and the rounding of a long payload to pages.
-  int64_t bytes = payload_bytes + jobs * 512;
-  if (bytes > room_bytes_) {
-    room_bytes_ = turn_.limits.max_bytes - turn_.store.used_bytes();
-    if (bytes > room_bytes_) {
-      return Error{HF_E_FULL, "the file has " + format_size(turn_.limits.max_bytes - room_bytes_) + "; the limit is " + format_size(turn_.limits.max_bytes) + " (max_bytes)"};
-    }
-  }
-  room_bytes_ -= bytes;
-  return ok_status();
-}
-
 Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called) {
   if (specs.empty() || specs.size() > HF_ENQUEUE_MANY_MAX) {
     return invalid("one call takes 1 to " + std::to_string(HF_ENQUEUE_MANY_MAX) + " jobs, not " + std::to_string(specs.size()));
@@ -183,15 +161,17 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std:
   for (size_t i = 0; i < specs.size(); ++i) {
     if (Status ok = let_in(intake, specs[i]); !ok) return where(i, ok.error());
   }
-  int64_t bytes = 0;
-  for (const JobSpec& s : specs) bytes += static_cast<int64_t>(s.payload.size());
-  HF_TRY(has_room(static_cast<int64_t>(specs.size()), bytes));
+  std::vector<const JobSpec*> all;
+  for (const JobSpec& s : specs) all.push_back(&s);
+  const Result<Leaving> leave = room_for(arrivals(all));
+  if (!leave) return leave.error();
   std::vector<Lane*> lanes;
   for (const JobSpec& s : specs) {
     Result<Lane*> lane = turn_.lanes.intern(s.queue, s.type, s.concurrency_key, nullptr);
     if (!lane) return where(lanes.size(), lane.error());
     lanes.push_back(*lane);
   }
+  displace(*leave);
   std::vector<JobId> ids;
   ids.reserve(specs.size());
   for (size_t i = 0; i < specs.size(); ++i) ids.push_back(insert(specs[i], *lanes[i], 0, "", 0));
@@ -221,12 +201,16 @@ Result<JobId> Jobs::promise(JobSpec s) {
     other = promised != before.by_key.end() ? promised->second : holder(s.unique_key);
   }
   if (other != 0 && s.on_conflict == OnConflict::reject) return held(other, s.unique_key);
+  Arrivals in;
+  in.bytes = static_cast<int64_t>(s.payload.size());
   if (other == 0) {
     if (!before.intake) before.intake.emplace(turn_);
     HF_TRY(let_in(*before.intake, s));
+    in.jobs = {&s};
+  } else {
+    in.stay = {other};
   }
-  const int64_t bytes = before.bytes + static_cast<int64_t>(s.payload.size());
-  HF_TRY(has_room(static_cast<int64_t>(before.all.size()) + 1, bytes));
+  if (const Result<Leaving> leave = room_for(in); !leave) return leave.error();
   LaneName lane{s.queue, s.type, s.concurrency_key, 0};
   if (other == 0 && !turn_.lanes.has(lane) && !before.new_lanes.contains(lane)) {
     HF_TRY(turn_.lanes.has_room_for(before.new_lanes.size() + 1));
@@ -234,7 +218,13 @@ Result<JobId> Jobs::promise(JobSpec s) {
   }
   const JobId id = other != 0 ? other : next_id_++;
   if (!s.unique_key.empty()) before.by_key[s.unique_key] = id;
-  before.bytes = bytes;
+  before.bytes += in.bytes;
+  if (other == 0) {
+    ++before.by_queue[s.queue];
+    ++before.new_jobs;
+  } else {
+    before.holders.insert(other);
+  }
   before.all.push_back({std::move(s), id, other == 0});
   return id;
 }
@@ -242,6 +232,14 @@ Result<JobId> Jobs::promise(JobSpec s) {
 std::vector<JobId> Jobs::keep_promises() {
   std::vector<JobId> ids;
   const Promises kept = std::exchange(promises_, {});
+  Arrivals in;
+  in.promised = true;
+  in.bytes = kept.bytes;
+  in.stay = kept.holders;
+  for (const Promise& p : kept.all) {
+    if (p.new_job) in.jobs.push_back(&p.spec);
+  }
+  if (const Result<Leaving> leave = room_for(in)) displace(*leave);
   for (const Promise& p : kept.all) {
     ids.push_back(p.id);
     if (!p.new_job) {
@@ -256,13 +254,22 @@ std::vector<JobId> Jobs::keep_promises() {
   return ids;
 }
 
-Result<JobId> Jobs::enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
+Result<std::vector<JobId>> Jobs::enqueue_scheduled(const JobSpec& spec, const std::string& schedule, const std::vector<int64_t>& occurrences_wall_ms) {
   HF_TRY(validate(spec));
+  HF_TRY(takes_jobs(spec.queue));
   Intake intake(turn_);
-  HF_TRY(let_in(intake, spec));
+  for (size_t n = 0; n < occurrences_wall_ms.size(); ++n) HF_TRY(let_in(intake, spec));
+  Arrivals in;
+  in.jobs.assign(occurrences_wall_ms.size(), &spec);
+  in.bytes = static_cast<int64_t>(in.jobs.size() * spec.payload.size());
+  const Result<Leaving> leave = room_for(in);
+  if (!leave) return leave.error();
   Result<Lane*> lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
   if (!lane) return lane.error();
-  return insert(spec, **lane, reserved, schedule, occurrence_wall_ms);
+  displace(*leave);
+  std::vector<JobId> ids;
+  for (const int64_t occurrence : occurrences_wall_ms) ids.push_back(insert(spec, **lane, 0, schedule, occurrence));
+  return ids;
 }
 
 Result<JobId> Jobs::add_delivery(const Delivery& delivery) {
@@ -362,7 +369,7 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, JobId reserved, const std::
 void Jobs::give_to_holder(JobId other, const JobSpec& s) {
   if (s.on_conflict == OnConflict::keep || s.on_conflict == OnConflict::reject) return;
   FullRow row = turn_.store.read(other, false);
-  if (row.job.state != State::pending || turn_.lanes.by_id(row.job.lane)->delivery()) return;  // it runs or ran: what is there stays
+  if (!row.found || row.job.state != State::pending || turn_.lanes.by_id(row.job.lane)->delivery()) return;  // it runs or ran: what is there stays
   int64_t due = s.at_wall_ms != 0 ? kNever : turn_.now_ms + s.delay_ms;
   if (s.debounce_max_ms != 0) due = std::min(due, row.job.created_ms + s.debounce_max_ms);
   JobOpts opts = decode_opts(row.job.opts);

@@ -178,7 +178,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   }
   // All or none, as in enqueue(). What is wrong with a child stays wrong; room may come.
   std::vector<Lane*> child_lanes;
-  int64_t bytes = 0;
+  std::vector<const JobSpec*> children;
   for (auto& [id, spec] : ended.children) {
     Status ok = name_by_payload(spec);
     if (ok) ok = validate(spec);
@@ -186,16 +186,22 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     Result<Lane*> child_lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
     if (!child_lane) return fail(run, "hf_job_enqueue: " + child_lane.error().message, false, -1, "retry");
     child_lanes.push_back(*child_lane);
-    bytes += static_cast<int64_t>(spec.payload.size());
-  }
-  if (!ended.children.empty()) {
-    Status room = has_room(static_cast<int64_t>(ended.children.size()), bytes);
-    Intake intake(turn_);
-    for (auto child = ended.children.begin(); room && child != ended.children.end(); ++child) room = let_in(intake, child->second);
-    if (!room) return fail(run, "hf_job_enqueue: " + room.error().message, room.error().code == HF_E_TOO_LARGE, -1, "retry");
+    children.push_back(&spec);
   }
   // A job that makes its own successor: its key is free, as it is completed in this very transaction.
-  if (to_sink == nullptr && !end.keep_unique && !run.opts.unique_key.empty() && !ended.children.empty()) turn_.store.release_unique(run.id);
+  const bool frees_key = to_sink == nullptr && !end.keep_unique && !run.opts.unique_key.empty() && !children.empty();
+  if (frees_key) turn_.store.release_unique(run.id);
+  if (!children.empty()) {
+    Intake intake(turn_);
+    Status ok = ok_status();
+    for (auto child = children.begin(); ok && child != children.end(); ++child) ok = let_in(intake, **child);
+    Result<Leaving> leave = ok ? room_for(arrivals(children)) : Result<Leaving>(ok.error());
+    if (!leave) {
+      if (frees_key) turn_.store.set_unique(run.id, run.opts.unique_key);
+      return fail(run, "hf_job_enqueue: " + leave.error().message, leave.error().code == HF_E_TOO_LARGE, -1, "retry");
+    }
+    displace(*leave);
+  }
   for (size_t i = 0; i < ended.children.size(); ++i) {
     insert(ended.children[i].second, *child_lanes[i], ended.children[i].first, "", 0);
   }

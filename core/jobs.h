@@ -15,6 +15,7 @@
 namespace hf {
 
 inline constexpr const char* kPayloadKeyPrefix = "sha256:";  // of the unique_key of a job with unique_by payload
+inline constexpr int64_t kDisplacedMax = 100;        // pending jobs that give way to a new one, at most
 inline constexpr const char* kOwnQueue = "holdfast";  // of jobs that are the queue's own: deliveries without a run
 
 // What can be seen of it alone; HF_E_INVALID names the field.
@@ -38,9 +39,11 @@ class Jobs {
   void open(const Opening& opening);
 
   // ---- events
-  // `specs` get the unique keys that their payloads make. `called`: what a job of them is called in an error; null: "job 3", or nothing if it is the only one.
+  // `specs` get the unique keys that their payloads make. `called`: what a job of them is called in an error; null: "job 3", or nothing
+  // if it is the only one.
   Result<std::vector<JobId>> enqueue(std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called = nullptr);
-  Result<JobId> enqueue_one(const JobSpec& spec, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
+  // A schedule's job for each of these occurrences, all or none.
+  Result<std::vector<JobId>> enqueue_scheduled(const JobSpec& spec, const std::string& schedule, const std::vector<int64_t>& occurrences_wall_ms);
   // A job of ours that has run already: its result waits for the sink. The limits are no matter. HF_E_FULL: no lane is left.
   struct Delivery {
     const char* type;
@@ -74,8 +77,6 @@ class Jobs {
   Status takes_jobs(const std::string& queue) const;  // HF_E_CONFLICT: it is draining
   Status let_in(Intake& intake, const JobSpec& spec);  // HF_E_RATE, HF_E_TOO_LARGE
   Status name_by_payload(JobSpec& spec) const;         // of unique_by payload: its unique_key
-  // Room for so many more jobs with so many bytes of payload in all; HF_E_FULL names the limit.
-  Status has_room(int64_t jobs, int64_t payload_bytes);
   void limits_changed() { room_bytes_ = 0; }
   void room_used() { room_bytes_ = 0; }  // by somebody else
   void room_changed() { expiry_next_ = 0; }
@@ -113,6 +114,34 @@ class Jobs {
   int64_t total() const;  // jobs in the file
 
  private:
+  // ---- room for those who come in (quota.cpp)
+  struct Arrivals {  // of one call
+    std::vector<const JobSpec*> jobs;  // that are new, in their order
+    std::set<JobId> stay;              // stand for others of the call, as they hold their unique keys
+    int64_t bytes = 0;                 // of all payloads
+    bool promised = false;             // nothing is refused any more
+  };
+  struct Leaving {  // who gives way to them
+    std::map<JobId, bool> ids;  // true: as the file is full, not only its queue
+    int64_t rows = 0, bytes = 0;  // that the file has less then
+    void add(const FullRow& row, bool silent, bool of_file);
+  };
+  struct Shortage {
+    bool any;
+    int64_t found;
+  };
+  Arrivals arrivals(const std::vector<const JobSpec*>& specs);
+  // Looks only. HF_E_FULL names the limit; else displace() makes the room.
+  Result<Leaving> room_for(const Arrivals& in);
+  Status room_in_queue(const std::string& name, const std::vector<int>& priorities, const Arrivals& in, Leaving& leave);
+  Status room_in_file(const Arrivals& in, Leaving& leave);
+  Status room_in_bytes(const Arrivals& in, Leaving& leave);
+  Shortage find_leaving(Front& front, const Queue* queue, const std::vector<int>& priorities, int64_t over, int64_t ahead, const Arrivals& in, Leaving& leave);
+  void each_in_front(Front& front, const Queue* queue, const Arrivals& in, const Leaving& leave,
+                     const std::function<bool(const FullRow&, const Lane&)>& take);
+  void read_on(Front& front, const Queue* queue, size_t most);
+  void displace(const Leaving& leave);
+
   bool calls_back(const Run& run, Outcome outcome) const;
   JobId holder(const std::string& unique_key);  // the job that holds it; 0 if none
   Status take_unique(JobId id, const JobOpts& opts);  // for a job that comes back; HF_E_CONFLICT if another has the key
@@ -166,6 +195,9 @@ class Jobs {
     std::map<std::string, JobId> by_key;  // unique keys
     std::optional<Intake> intake;
     std::set<LaneName> new_lanes;
+    std::set<JobId> holders;                            // that stand for some of them
+    std::map<std::string, int64_t, std::less<>> by_queue;  // new jobs
+    int64_t new_jobs = 0;
     int64_t bytes = 0;  // of payloads
   };
   Promises promises_;

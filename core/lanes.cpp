@@ -147,11 +147,15 @@ Status check_numbers(const QueueSettings& settings) {
   if (settings.aging_ms) HF_TRY(check_duration("aging", *settings.aging_ms, 0, kAgingMaxMs));
   if (settings.when) HF_TRY(check_when(*settings.when));
   if (settings.slack_ms) HF_TRY(check_duration("slack", *settings.slack_ms, 0, kSlackMaxMs));
+  if (settings.max_pending) HF_TRY(check_range("max_pending", *settings.max_pending, 0, kMaxPendingMax));
   return ok_status();
 }
 }  // namespace
 
 Status Lanes::set_queue(Queue& queue, const QueueSettings& set) {
+  if (queue.sink && (set.max_pending || set.when_full || set.enqueue_limit || set.key_enqueue_limit)) {
+    return Error{HF_E_INVALID, "max_pending, when_full and enqueue_limit are for jobs that come in; in the queue of a sink are results, which are always taken"};
+  }
   QueueSettings settings = over(set, queue.configured);
   HF_TRY(check_numbers(settings));
   HF_TRY(queue.window.set(settings, zones_));
@@ -324,6 +328,9 @@ void Lanes::removed(Lane& lane, JobId id) {
 
 void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms) {
   if (id != 0) forget(lane, id);
+  if (!lane.delivery()) {
+    for (Front* front : {&lane.queue->front, &front_}) front->came(-entry.nprio, entry.id);
+  }
   if (entry.due_ms > now_ms) {
     if (entry.due_ms < lane.next_due_ms) wait_until(lane, entry.due_ms);
     return recount(lane);

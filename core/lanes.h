@@ -18,6 +18,7 @@
 
 #include "core/breaker.h"
 #include "core/due_order.h"
+#include "core/front.h"
 #include "core/names.h"
 #include "core/rate.h"
 #include "core/requests.h"
@@ -86,6 +87,7 @@ struct Queue {
   bool in_ring = false;        // Lanes::ring_
   bool held = false;           // by a condition: the dispatcher has it
   bool asked_again = false;    // at the next claim: the dispatcher has it
+  Front front;                 // of its jobs, in the order in which they give way
 
   bool open() const { return !pause.on && window.open(); }
   int64_t slack_ms() const { return settings.slack_ms.value_or(0); }
@@ -98,6 +100,8 @@ struct Queue {
   }
   bool fair() const { return settings.fair.value_or(false); }
   bool slot_free() const { return !settings.concurrency || runs < *settings.concurrency; }
+  int64_t max_pending() const { return settings.max_pending.value_or(0); }  // 0: no limit
+  WhenFull when_full() const { return settings.when_full.value_or(WhenFull::reject); }
 };
 
 struct RunnerState {
@@ -162,6 +166,7 @@ class Lanes {
   Queue* find_queue(const std::string& name);
   std::set<std::string> draining() const;  // which take no new jobs
   RunnerState& runner(const std::string& name);
+  Front& front() { return front_; }  // of the jobs of all queues that have not run
 
   // Each puts both levels in force. HF_E_INVALID names the setting; then nothing changes.
   Status set_queue(Queue& queue, const QueueSettings& set);
@@ -265,6 +270,7 @@ class Lanes {
   std::set<std::pair<int64_t, Sleeper>> sleepers_;
   int64_t turns_ = 0;      // of keys
   bool reserves_ = false;
+  Front front_;
   std::vector<Queue*> timed_;
   std::vector<Queue*> pauses_;  // whose pause has an end
   uint64_t zones_version_ = 0;

@@ -26,7 +26,7 @@ enum Tag : uint8_t {
   // of a queue
   kConcurrency = 2, kQueueSlack = 4, kWindows = 1, kWindowZone = 3, kRateLimit = 5, kThrottle = 7,
   kKeyConcurrency = 6, kQueueOrder = 8, kAging = 10, kFair = 12, kKeyRateLimit = 9, kKeyThrottle = 11,
-  kPauseUntil = 14, kPauseReason = 13, kWhenEntry = 15,
+  kPauseUntil = 14, kPauseReason = 13, kWhenEntry = 15, kMaxPending = 16, kWhenFull = 18, kEnqueueLimit = 17, kKeyEnqueueLimit = 19, kRetryBudget = 21,
 };
 
 uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
@@ -295,6 +295,11 @@ std::string encode_queue(const QueueSettings& s, const Pause& pause) {
   if (s.fair) w.number(kFair, *s.fair ? 1 : 0);
   if (s.when && s.when->empty()) w.bytes(kWhenEntry, "");  // none, whatever the configuration says
   for (const std::string& name : s.when.value_or(std::vector<std::string>())) w.bytes(kWhenEntry, name);
+  if (s.max_pending) w.number(kMaxPending, *s.max_pending);
+  if (s.when_full) w.number(kWhenFull, static_cast<int64_t>(*s.when_full));
+  if (s.enqueue_limit) w.bytes(kEnqueueLimit, format_rate_limit(*s.enqueue_limit));
+  if (s.key_enqueue_limit) w.bytes(kKeyEnqueueLimit, format_rate_limit(*s.key_enqueue_limit));
+  if (s.retry_budget) w.bytes(kRetryBudget, format_rate_limit(*s.retry_budget));
   if (pause.on) {
     w.number_if(kPauseUntil, pause.until_ms);
     w.bytes_if(kPauseReason, pause.reason);
@@ -330,6 +335,11 @@ QueueSettings decode_queue(std::string_view bytes, Pause* pause) {
       case kAging: s.aging_ms = std::min(r.count(), kAgingMaxMs); break;
       case kFair: s.fair = r.number() != 0; break;
       case kWhenEntry: when(r.bytes()); break;
+      case kMaxPending: s.max_pending = std::min(r.count(), kMaxPendingMax); break;
+      case kWhenFull: s.when_full = choice(r.number(), WhenFull::drop_lowest); break;
+      case kEnqueueLimit: rate(r, parse_rate_limit, &s.enqueue_limit); break;
+      case kKeyEnqueueLimit: rate(r, parse_rate_limit, &s.key_enqueue_limit); break;
+      case kRetryBudget: rate(r, parse_rate_limit, &s.retry_budget); break;
       case kPauseUntil: if (pause != nullptr) pause->until_ms = r.count(); break;
       case kPauseReason: if (pause != nullptr) pause->reason = reason(r.bytes()); break;
       default: break;

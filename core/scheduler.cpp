@@ -248,19 +248,7 @@ Result<std::vector<JobId>> Scheduler::backfill(const std::string& name, int64_t 
     }
     times.push_back(*next);
   }
-  // All or none.
-  const auto count = static_cast<int64_t>(times.size());
-  HF_TRY(jobs_.takes_jobs(spec.job.queue));
-  HF_TRY(jobs_.has_room(count, count * static_cast<int64_t>(spec.job.payload.size())));
-  Intake intake(turn_);
-  for (int64_t n = 0; n < count; ++n) HF_TRY(jobs_.let_in(intake, spec.job));
-  std::vector<JobId> ids;
-  for (int64_t time : times) {
-    Result<JobId> id = enqueue(entry, time);
-    if (!id) return id.error();
-    ids.push_back(*id);
-  }
-  return ids;
+  return jobs_.enqueue_scheduled(spec.job, entry.row.spec.name, times);
 }
 
 Result<std::vector<ScheduleInfo>> Scheduler::list(const std::string& name) const {
@@ -302,9 +290,9 @@ Result<std::vector<ScheduleInfo>> Scheduler::list(const std::string& name) const
 
 Result<JobId> Scheduler::enqueue(const Entry& entry, int64_t occurrence_wall_ms) {
   const JobSpec& job = entry.row.spec.job;
-  HF_TRY(jobs_.takes_jobs(job.queue));
-  HF_TRY(jobs_.has_room(1, static_cast<int64_t>(job.payload.size())));
-  return jobs_.enqueue_one(job, 0, entry.row.spec.name, occurrence_wall_ms);
+  Result<std::vector<JobId>> ids = jobs_.enqueue_scheduled(job, entry.row.spec.name, {occurrence_wall_ms});
+  if (!ids) return ids.error();
+  return ids->front();
 }
 
 bool Scheduler::last_job_open(const Entry& entry) const {

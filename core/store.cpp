@@ -72,6 +72,7 @@ struct Store::Statements {
           "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due<=?3"
           " ORDER BY due DESC,id DESC LIMIT ?4")
   HF_STMT(next_due, "SELECT due FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3 ORDER BY due LIMIT 1")
+  HF_STMT(pending_of, "SELECT nprio,id FROM job WHERE state=0 AND lane=?1 ORDER BY nprio DESC,due DESC")  // of the index alone
   HF_STMT(left_running, "SELECT id FROM job WHERE state=1 LIMIT ?1")
   HF_STMT(wall_due, "SELECT id FROM job WHERE at<=?1 AND at IS NOT NULL AND state=0 ORDER BY at,id LIMIT ?2")
   HF_STMT(wall_waiting, "SELECT at,lane FROM job WHERE at IS NOT NULL AND state=0 ORDER BY at LIMIT ?1")
@@ -395,6 +396,14 @@ int64_t Store::next_due(int lane, int64_t now_ms) {
     best = std::min(best, first(sql_->next_due.bind(lane).bind(level).bind(now_ms), kNever));
   }
   return best;
+}
+
+void Store::each_pending(int lane, const std::function<bool(int, JobId)>& each) {
+  Stmt& s = sql_->pending_of.bind(lane);
+  while (s.step()) {
+    if (!each(-nprio_of(s.i64(0)), s.i64(1))) break;
+  }
+  s.reset();
 }
 
 std::vector<JobId> Store::left_running(int limit) { return all_ids(sql_->left_running.bind(limit)); }

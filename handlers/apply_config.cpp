@@ -58,6 +58,7 @@ Limits limits_of(const Config& now, const Config* before, const Limits& host) {
         &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count, &Limits::crash_loop, &Limits::ballast}) {
     limits.*field = limit(field, now, before, host);
   }
+  limits.when_full = now.when_full.value_or(before && before->when_full ? Limits().when_full : host.when_full);
   return limits;
 }
 
@@ -567,6 +568,7 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
   careful.keep_dead_ms = limits_before.keep_dead_ms;
   careful.keep_completed_count = limits_before.keep_completed_count;
   careful.keep_dead_count = limits_before.keep_dead_count;
+  careful.when_full = limits_before.when_full;
   size_t begun = 0;
   Status applied = placed(now, "limits", host.set_limits(careful));
   if (applied) applied = take_steps({host, now, before, limits_before.max_payload}, &begun);

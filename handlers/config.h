@@ -199,6 +199,7 @@ struct Config {
   std::vector<ScheduleSpec> schedules;
   std::vector<SubscriptionSpec> subscriptions;
   Limits limits = {.concurrency = 0};  // 0: not said
+  std::optional<WhenFull> when_full;   // of the limits
   ClockConfig clock;
   LinkConfig link;
   SetLossReport losses;

@@ -13,6 +13,7 @@
 #include "handlers/redirect.h"
 #include "handlers/subscription_fields.h"
 #include "handlers/tls_fields.h"
+#include "platform/json_choices.h"
 #include "platform/json_spec.h"
 
 namespace hf {
@@ -45,7 +46,6 @@ constexpr std::array<JsonChoice<Encoding>, 3> kEncodings = {{
     {"gzip", Encoding::gzip},
     {"zstd", Encoding::zstd},
 }};
-constexpr std::array<JsonChoice<bool>, 1> kWhenFull = {{{"reject", true}}};
 
 bool read_timeout(const JsonValue& v, int64_t* timeout_ms) {
   if (v.node().kind == JsonNode::Kind::string && v.node().text == "none") {
@@ -294,11 +294,9 @@ constexpr JsonField<Limits> kLimitFields[] = {
        if (l.crash_loop == 0) l.crash_loop = -1;  // never; 0 is what was not said
        return true;
      }},
-    {"when_full", "choice",
-     [](Limits&, const JsonValue& v) {
-       bool reject = true;  // the one there is in this version
-       return v.choice(&reject, kWhenFull);
-     }},
+};
+constexpr JsonField<Config> kFullFields[] = {
+    {"when_full", "choice", [](Config& c, const JsonValue& v) { return v.choice(&c.when_full, kWhenFull); }},
 };
 constexpr JsonField<Limits> kRetentionFields[] = {
     {"completed", "duration",
@@ -494,7 +492,7 @@ constexpr JsonField<Config> kDocumentFields[] = {
     {"subscriptions", "object", [](Config& c, const JsonValue& v) { return read_subscriptions(v, &c); }},
     {"limits", "object",
      [](Config& c, const JsonValue& v) {
-       return read_fields(v, {{kLimitFields, c.limits}});
+       return read_fields(v, {{kLimitFields, c.limits}, {kFullFields, c}});
      }},
     {"retention", "object",
      [](Config& c, const JsonValue& v) {
@@ -571,6 +569,7 @@ std::vector<ConfigKey> config_keys() {
   append(&keys, "subscriptions.*.", subscribed_job_fields());
   append(&keys, "subscriptions.*.backoff.", backoff_fields());
   add("limits.", kLimitFields);
+  add("limits.", kFullFields);
   add("retention.", kRetentionFields);
   add("clock.", kClockFields);
   add("losses.", kLossFields);

@@ -167,8 +167,9 @@ typedef struct hf_options {
   int64_t ballast;       /* bytes of PATH.ballast, which is given up when the disk is full, so that runs can end and jobs
                             be cancelled and deleted then; 256 KiB..1 GiB, default HF_DEFAULT_BALLAST; -1: none */
   const hf_clock_options *clock; /* null: the defaults */
+  int when_full;         /* hf_when_full: at max_jobs and max_bytes; default: new jobs are refused */
 } hf_options;
-#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Opens or makes the queue file and takes it for this process alone. Jobs that a dead process left
  * running are put back. Jobs can be enqueued and read from now on; nothing runs before hf_start.

@@ -48,6 +48,7 @@ class Engine {
     c.keep_dead_count = options.keep_dead_count;
     c.crash_loop = options.crash_loop;
     c.ballast = options.ballast;
+    c.when_full = options.when_full;
     c.page_size = options.page_size;
     c.seed = options.seed;
     hf_clock_options clock = HF_CLOCK_OPTIONS_INIT;
@@ -248,6 +249,11 @@ class Engine {
     c.order = settings.order;
     if (settings.fair) c.fair = *settings.fair ? 1 : -1;
     if (settings.when) c.when = settings.when->c_str();
+    if (settings.max_pending) c.max_pending = *settings.max_pending == 0 ? -1 : *settings.max_pending;
+    c.when_full = settings.when_full;
+    c.enqueue_limit = settings.enqueue_limit.c_str();
+    c.key_enqueue_limit = settings.key_enqueue_limit.c_str();
+    c.retry_budget = settings.retry_budget.c_str();
     check(hf_queue_set(engine_, queue.c_str(), &c));
   }
   // `function()` gives a ConditionAnswer; it is called on a thread of the library's. What it throws closes the condition. It is kept

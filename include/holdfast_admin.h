@@ -39,7 +39,7 @@ typedef struct hf_queue_settings {
   int fair;              /* 1: its concurrency keys take turns; -1: they do not, which is the default */
   const char *when;      /* conditions, as of a handler; "": none */
   int64_t max_pending;   /* jobs that wait in it, 1..10^9; -1: no limit of its own, which is the default */
-  int when_full;         /* hf_when_full: at max_pending; default: new jobs are refused */
+  int when_full;         /* hf_when_full: at max_pending, with which it is said; default: new jobs are refused */
   const char *enqueue_limit, *key_enqueue_limit; /* how fast jobs may come in, in all and with one concurrency_key: "10/1m burst 3";
                             one more is refused, HF_E_RATE; "off": none, the default */
   const char *retry_budget; /* how many of its runs that failed are tried again: "60/1h"; others wait for their turn; "off": none, the default */

@@ -145,6 +145,9 @@ struct QueueSettings {
   hf_queue_order order = HF_ORDER_DEFAULT;
   std::optional<bool> fair = {};
   std::optional<std::string> when = {};  // conditions, separated by commas
+  std::optional<std::int64_t> max_pending = {};  // jobs that wait in it; 0: no limit of its own
+  hf_when_full when_full = HF_FULL_REJECT;       // at max_pending, with which it is said
+  std::string enqueue_limit = {}, key_enqueue_limit = {}, retry_budget = {};
 };
 
 // hf_condition_options, of one that is asked.
@@ -171,6 +174,7 @@ struct Options {
   std::int64_t keep_completed_count = 0, keep_dead_count = 0;
   int crash_loop = 0;
   std::int64_t ballast = 0;
+  hf_when_full when_full = HF_FULL_REJECT;  // at max_jobs and max_bytes
   int page_size = 0;
   std::uint64_t seed = 0;
   ClockOptions clock = {};

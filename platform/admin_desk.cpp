@@ -23,6 +23,8 @@ int status_of(int code) {
       return 409;
     case HF_E_TOO_LARGE:
       return 413;
+    case HF_E_RATE:
+      return 429;
     case HF_E_UNSUPPORTED:
       return 501;
     case HF_E_BUSY:
@@ -41,7 +43,7 @@ int status_of(int code) {
 
 bool is_end(Change change) {
   return change == Change::completed || change == Change::died || change == Change::cancelled ||
-         change == Change::expired || change == Change::removed;
+         change == Change::expired || change == Change::removed || change == Change::displaced;
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The C API over the Host: engines and jobs. Handlers are registered in capi_handlers.cpp; what they call is in capi_job.cpp.
+// The C API over the Host: engines and jobs that come in. Jobs that are there: capi_jobs.cpp. Handlers are registered in capi_handlers.cpp; what
+// they call is in capi_job.cpp. Queues: capi_queues.cpp.
 #include "platform/capi.h"
 
 #include <array>
@@ -143,6 +144,8 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   o.limits.keep_dead_count = c.keep_dead_count;
   o.limits.crash_loop = c.crash_loop;
   o.limits.ballast = c.ballast;
+  if (c.when_full < HF_FULL_REJECT || c.when_full > HF_FULL_DROP_LOWEST) return Error{HF_E_INVALID, "when_full is no value of hf_when_full"};
+  o.limits.when_full = static_cast<WhenFull>(c.when_full);
   if (c.page_size != 0) o.page_size = c.page_size;
   o.seed = c.seed;
   if (c.vfs != nullptr) o.vfs = c.vfs;
@@ -358,17 +361,6 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
 
 // ---- schedules, queues ---------------------------------------------------------------------------------------
 
-Status hf::capi::rates_of(const char* prefix, const char* rate_limit, const char* throttle, std::optional<Rate>* limit_out, std::optional<Rate>* throttle_out) {
-  auto read = [prefix](const char* field, const char* text, Result<Rate> (*parse)(std::string_view), std::optional<Rate>* out) -> Status {
-    if (text == nullptr || text[0] == 0) return ok_status();
-    const Result<Rate> rate = parse(text);
-    if (!rate) return Error{rate.error().code, std::string(prefix) + field + ": " + rate.error().message};
-    *out = *rate;
-    return ok_status();
-  };
-  HF_TRY(read("rate_limit", rate_limit, parse_rate_limit, limit_out));
-  return read("throttle", throttle, parse_throttle, throttle_out);
-}
 
 extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given) try {
   if (given == nullptr) return find(handle) ? fail(handle, HF_E_INVALID, "the schedule spec is null") : HF_E_STATE;
@@ -411,42 +403,6 @@ extern "C" int hf_schedule_put(hf_engine* handle, const hf_schedule_spec* given)
 extern "C" int hf_schedule_remove(hf_engine* handle, const char* name) try {
   if (name == nullptr) return fail(handle, HF_E_INVALID, "name is null");
   return one(handle, ScheduleRemove{name});
-} HF_NO_THROW(handle)
-
-extern "C" int hf_pause(hf_engine* handle, const char* queue) try {
-  if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
-  return one(handle, QueuePause{queue, true});
-} HF_NO_THROW(handle)
-extern "C" int hf_pause_for(hf_engine* handle, const char* queue, const char* reason, int64_t for_ms) try {
-  if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
-  return one(handle, QueuePause{queue, true, reason != nullptr ? reason : "", for_ms});
-} HF_NO_THROW(handle)
-extern "C" int hf_resume(hf_engine* handle, const char* queue) try {
-  if (queue == nullptr) return fail(handle, HF_E_INVALID, "queue is null");
-  return one(handle, QueuePause{queue, false});
-} HF_NO_THROW(handle)
-
-extern "C" int hf_queue_set(hf_engine* handle, const char* queue, const hf_queue_settings* given) try {
-  if (queue == nullptr || given == nullptr) return fail(handle, HF_E_INVALID, queue == nullptr ? "queue is null" : "the settings are null");
-  hf_queue_settings c = HF_QUEUE_SETTINGS_INIT;
-  if (!import(given, &c, sizeof c, offsetof(hf_queue_settings, slack_ms))) {
-    return fail(handle, HF_E_INVALID, "struct_size of the queue settings is not set; begin with HF_QUEUE_SETTINGS_INIT");
-  }
-  QueueSettings s;
-  if (c.concurrency != 0) s.concurrency = c.concurrency;
-  if (c.slack_ms != 0) s.slack_ms = c.slack_ms == -1 ? 0 : c.slack_ms;
-  if (c.windows != nullptr) s.windows = c.windows;
-  if (c.time_zone != nullptr && c.time_zone[0] != 0) s.zone = c.time_zone;
-  if (Status rates = rates_of("", c.rate_limit, c.throttle, &s.rate_limit, &s.throttle); !rates) return fail(handle, rates.error());
-  if (Status rates = rates_of("key_", c.key_rate_limit, c.key_throttle, &s.key_rate_limit, &s.key_throttle); !rates) return fail(handle, rates.error());
-  if (c.aging_ms != 0) s.aging_ms = c.aging_ms == -1 ? 0 : c.aging_ms;
-  if (c.key_concurrency != 0) s.key_concurrency = c.key_concurrency;
-  if (c.order < HF_ORDER_DEFAULT || c.order > HF_ORDER_LIFO) return fail(handle, HF_E_INVALID, "order is no value of hf_queue_order");
-  if (c.order != HF_ORDER_DEFAULT) s.order = c.order == HF_ORDER_FIFO ? QueueOrder::fifo : QueueOrder::lifo;
-  if (c.fair < -1 || c.fair > 1) return fail(handle, HF_E_INVALID, "fair is " + std::to_string(c.fair) + ": allowed are 1, -1 and 0, as configured");
-  if (c.fair != 0) s.fair = c.fair == 1;
-  if (c.when != nullptr) s.when = capi::names(c.when);
-  return one(handle, QueueSet{queue, std::move(s)});
 } HF_NO_THROW(handle)
 
 extern "C" int hf_clock_confirm(hf_engine* handle) try {

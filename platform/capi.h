@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/requests.h"
 #include "platform/function_runner.h"
@@ -80,11 +81,18 @@ bool import(const void* from, void* to, size_t size, size_t min_size);
 
 std::string text(const char* s);  // null is ""
 std::vector<std::string> names(const char* list);  // separated by commas; null and "": none
+// A rate as text, if it says something: null and "" do not. HF_E_INVALID names the field.
+Result<std::optional<Rate>> rate_of(const char* field, const char* text, Result<Rate> (*parse)(std::string_view));
+template <class Out>  // Rate, or an optional one
+Status read_rate(const char* field, const char* text, Result<Rate> (*parse)(std::string_view), Out* out) {
+  Result<std::optional<Rate>> rate = rate_of(field, text, parse);
+  if (!rate) return rate.error();
+  if (*rate) *out = **rate;
+  return ok_status();
+}
 Result<JobSpec> spec_of(const hf_job_spec* spec);
 Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff);
 int info_of(const JobInfo& info, hf_job_info* out);
-// Null and "" say nothing. `prefix`: of the names of the fields, in messages.
-Status rates_of(const char* prefix, const char* rate_limit, const char* throttle, std::optional<Rate>* limit_out, std::optional<Rate>* throttle_out);
 
 // A thread inside a callback of the library (hf_enqueued_fn), where calls that wait for it are refused.
 bool in_callback();

@@ -29,6 +29,13 @@ std::vector<std::string> names(const char* list) {
   return names;
 }
 
+Result<std::optional<Rate>> rate_of(const char* field, const char* text, Result<Rate> (*parse)(std::string_view)) {
+  if (text == nullptr || text[0] == 0) return std::optional<Rate>();
+  const Result<Rate> rate = parse(text);
+  if (!rate) return Error{rate.error().code, std::string(field) + ": " + rate.error().message};
+  return std::optional<Rate>(*rate);
+}
+
 namespace {
 Error bad(const char* field, int64_t value, const char* allowed) {
   return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " + allowed};

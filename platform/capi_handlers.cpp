@@ -43,9 +43,8 @@ Result<RunnerSpec> spec_of(const char* type, const hf_handler_options& c) {
   spec.sink = text(c.sink);
   spec.callback = text(c.callback);
   spec.failure_callback = text(c.failure_callback);
-  std::optional<Rate> rate_limit, throttle;
-  HF_TRY(rates_of("", c.rate_limit, c.throttle, &rate_limit, &throttle));
-  spec.rates = {rate_limit.value_or(Rate{}), throttle.value_or(Rate{})};
+  HF_TRY(read_rate("rate_limit", c.rate_limit, parse_rate_limit, &spec.rates.rate_limit));
+  HF_TRY(read_rate("throttle", c.throttle, parse_throttle, &spec.rates.throttle));
   Result<Policy> policy = policy_of(c.max_attempts, c.timeout_ms, c.backoff);
   if (!policy) return policy.error();
   spec.policy = std::move(*policy);

@@ -219,6 +219,11 @@ void put_settings(Json* json, const QueueSettings& settings) {
   if (settings.aging_ms) (*json)["aging"] = format_duration(*settings.aging_ms);
   if (settings.fair) (*json)["fair"] = *settings.fair;
   if (settings.when) (*json)["when"] = name_array(*settings.when);
+  if (settings.max_pending) (*json)["max_pending"] = *settings.max_pending;
+  if (settings.when_full) (*json)["when_full"] = name_in(kWhenFull, *settings.when_full);
+  if (settings.enqueue_limit) (*json)["enqueue_limit"] = format_rate_limit(*settings.enqueue_limit);
+  if (settings.key_enqueue_limit) (*json)["key_enqueue_limit"] = format_rate_limit(*settings.key_enqueue_limit);
+  if (settings.retry_budget) (*json)["retry_budget"] = format_rate_limit(*settings.retry_budget);
 }
 
 Json queue_object(const QueueInfo& queue) {

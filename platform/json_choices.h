@@ -57,6 +57,12 @@ inline constexpr std::array<JsonChoice<QueueOrder>, 2> kQueueOrders = {{
     {"lifo", QueueOrder::lifo},
 }};
 
+inline constexpr std::array<JsonChoice<WhenFull>, 3> kWhenFull = {{
+    {"reject", WhenFull::reject},
+    {"drop_oldest", WhenFull::drop_oldest},
+    {"drop_lowest", WhenFull::drop_lowest},
+}};
+
 // "" for a value that is none.
 template <class E, size_t N>
 std::string name_in(const std::array<JsonChoice<E>, N>& choices, E value) {

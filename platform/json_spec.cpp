@@ -214,8 +214,18 @@ constexpr JsonField<QueueSettings> kQueueFields[] = {
      [](QueueSettings& q, const JsonValue& v) { return v.choice(&q.order, kQueueOrders); }},
     {"fair", "bool",
      [](QueueSettings& q, const JsonValue& v) { return v.boolean(&q.fair.emplace()); }},
+    {"max_pending", "number",
+     [](QueueSettings& q, const JsonValue& v) { return v.integer(&q.max_pending.emplace(), 0, kMaxPendingMax); }},
+    {"when_full", "choice",
+     [](QueueSettings& q, const JsonValue& v) { return v.choice(&q.when_full, kWhenFull); }},
+    {"enqueue_limit", "rate",
+     [](QueueSettings& q, const JsonValue& v) { return read_rate_limit(v, &q.enqueue_limit.emplace()); }},
+    {"key_enqueue_limit", "rate",
+     [](QueueSettings& q, const JsonValue& v) { return read_rate_limit(v, &q.key_enqueue_limit.emplace()); }},
+    {"retry_budget", "rate",
+     [](QueueSettings& q, const JsonValue& v) { return read_rate_limit(v, &q.retry_budget.emplace()); }},
 };
-constexpr size_t kOfQueueAlone = 6;  // a sink has an order of its own
+constexpr size_t kOfQueueAlone = 11;  // a sink has an order of its own, and what comes to it is results
 
 constexpr JsonField<Edit> kEditFields[] = {
     {"payload", "any",

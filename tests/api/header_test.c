@@ -28,7 +28,8 @@
   F(hf_options, crash_loop, 120) \
   F(hf_options, ballast, 128) \
   F(hf_options, clock, 136) \
-  S(hf_options, 144) \
+  F(hf_options, when_full, 144) \
+  S(hf_options, 152) \
   F(hf_clock_options, struct_size, 0) \
   F(hf_clock_options, confirmed_only, 8) \
   F(hf_clock_options, ignore_kernel, 12) \
@@ -170,7 +171,12 @@
   F(hf_queue_settings, order, 84) \
   F(hf_queue_settings, fair, 88) \
   F(hf_queue_settings, when, 96) \
-  S(hf_queue_settings, 104) \
+  F(hf_queue_settings, max_pending, 104) \
+  F(hf_queue_settings, when_full, 112) \
+  F(hf_queue_settings, enqueue_limit, 120) \
+  F(hf_queue_settings, key_enqueue_limit, 128) \
+  F(hf_queue_settings, retry_budget, 136) \
+  S(hf_queue_settings, 144) \
   F(hf_condition_options, struct_size, 0) \
   F(hf_condition_options, every_ms, 8) \
   F(hf_condition_options, timeout_ms, 16) \
@@ -214,6 +220,7 @@ IS(HF_STATE_PENDING, 0) IS(HF_STATE_CANCELLED, 4)
 IS(HF_BACKOFF_LIST, 4) IS(HF_JITTER_PERCENT, 4) IS(HF_CONFLICT_DEBOUNCE, 3) IS(HF_DURABLE_MEMORY, 2)
 IS(HF_RETRY, 1) IS(HF_DEAD, 2) IS(HF_DEFER, 3) IS(HF_ASYNC, 4)
 IS(HF_CATCH_UP_ALL, 2) IS(HF_OVERLAP_CANCEL, 2) IS(HF_LOG_DEBUG, 3) IS(HF_ORDER_DEFAULT, 0) IS(HF_ORDER_LIFO, 2)
+IS(HF_FULL_REJECT, 0) IS(HF_FULL_DROP_OLDEST, 1) IS(HF_FULL_DROP_LOWEST, 2) IS(HF_E_RATE, -21)
 
 static int failures = 0;
 
@@ -252,7 +259,7 @@ static void inits(void) {
   hf_condition_options condition = HF_CONDITION_OPTIONS_INIT;
   hf_stats_info stats = HF_STATS_INFO_INIT;
   hf_serve_options serve = HF_SERVE_OPTIONS_INIT;
-  check(options.struct_size == sizeof options && options.log_user == NULL, "HF_OPTIONS_INIT");
+  check(options.struct_size == sizeof options && options.log_user == NULL && options.when_full == HF_FULL_REJECT, "HF_OPTIONS_INIT");
   check(job.struct_size == sizeof job && job.tags == NULL && job.backoff.list_len == 0, "HF_JOB_SPEC_INIT");
   check(info.struct_size == sizeof info && info.owned_ == NULL && info.result_len == 0, "HF_JOB_INFO_INIT");
   check(query.struct_size == sizeof query && query.state == -1 && query.after == 0, "HF_LIST_QUERY_INIT");
@@ -261,7 +268,7 @@ static void inits(void) {
   check(schedule.struct_size == sizeof schedule && schedule.job.struct_size == sizeof job, "HF_SCHEDULE_SPEC_INIT");
   check(subscription.struct_size == sizeof subscription && subscription.job == NULL, "HF_SUBSCRIPTION_SPEC_INIT");
   check(emit.struct_size == sizeof emit && emit.key == NULL, "HF_EMIT_OPTIONS_INIT");
-  check(queue.struct_size == sizeof queue && queue.order == HF_ORDER_DEFAULT && queue.fair == 0, "HF_QUEUE_SETTINGS_INIT");
+  check(queue.struct_size == sizeof queue && queue.order == HF_ORDER_DEFAULT && queue.when_full == HF_FULL_REJECT && queue.retry_budget == NULL, "HF_QUEUE_SETTINGS_INIT");
   check(stats.struct_size == sizeof stats && stats.clock_trusted == 0, "HF_STATS_INFO_INIT");
   check(serve.struct_size == sizeof serve && serve.open_view == 0, "HF_SERVE_OPTIONS_INIT");
 }

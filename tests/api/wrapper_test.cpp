@@ -201,6 +201,10 @@ TEST_CASE_FIXTURE(WrapperFixture, "the settings of a queue, and slack") {
   CHECK(engine->stats_json().find(R"("concurrency":null,)" + shared + R"(,"set":{)" + shared + "}") != std::string::npos);
   engine->set_queue("q", {.aging = 0s, .key_rate_limit = "off", .order = HF_ORDER_FIFO, .fair = false});
   CHECK(engine->stats_json().find(R"("set":{"key_rate_limit":"off","order":"fifo","aging":"0s","fair":false})") != std::string::npos);
+  engine->set_queue("q", {.max_pending = 10, .when_full = HF_FULL_DROP_OLDEST, .enqueue_limit = "10/m", .key_enqueue_limit = "off", .retry_budget = "60/h"});
+  CHECK(engine->stats_json().find(R"("set":{"max_pending":10,"when_full":"drop_oldest","enqueue_limit":"10/1m","key_enqueue_limit":"off","retry_budget":"60/1h"})") != std::string::npos);
+  engine->set_queue("q", {.max_pending = 0});
+  CHECK(engine->stats_json().find(R"("set":{"max_pending":0,"when_full":"reject"})") != std::string::npos);
   CHECK(code_of([&] { engine->set_queue("q", {.aging = 367 * 24h}); }) == HF_E_INVALID);
   CHECK(code_of([&] { engine->set_queue("q", {.key_throttle = "fast"}); }) == HF_E_INVALID);
   engine->set_queue("q", {.slack = 0s, .windows = ""});

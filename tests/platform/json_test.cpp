@@ -263,7 +263,8 @@ TEST_CASE("a line of a log is read, and what is wrong with it told") {
 
 TEST_CASE("the settings of a queue go in and out under the same names") {
   const std::string settings = R"("concurrency":2,"slack":"30s","windows":"22:00-06:00","tz":"Europe/Berlin","rate_limit":"10/1m burst 3","throttle":"1/1s",)"
-                               R"("key_concurrency":3,"key_rate_limit":"off","key_throttle":"5/1h","order":"lifo","aging":"10s","fair":true)";
+                               R"("key_concurrency":3,"key_rate_limit":"off","key_throttle":"5/1h","order":"lifo","aging":"10s","fair":true,)"
+                               R"("max_pending":10000,"when_full":"drop_oldest","enqueue_limit":"10/1m burst 3","key_enqueue_limit":"off","retry_budget":"60/1h")";
   const auto read = parse_queue_settings("{" + settings + "}");
   REQUIRE_MESSAGE(read.ok(), read.error().message);
   QueueInfo info;
@@ -272,7 +273,10 @@ TEST_CASE("the settings of a queue go in and out under the same names") {
   CHECK(queue_json(info) == R"({"name":"q","paused":false,"draining":false,"open":true,"pending":0,"running":0,)" + settings + R"(,"set":{)" + settings + "}}");
   for (const auto& [body, message] : {std::pair(R"({"order": "newest"})", "order: found \"newest\", expected \"fifo\" or \"lifo\""), {R"({"fair": "maybe"})", "fair: found \"maybe\", expected true or false"},
                                       {R"({"aging": "367d"})", "aging: "}, {R"({"key_concurrency": 0})", "key_concurrency: found 0, expected a whole number from 1 to 10000"},
-                                      {R"({"key_throttle": "fast"})", "key_throttle: \"fast\" is no rate"}, {R"({"key_rate_limit": 5})", "key_rate_limit: "}}) {
+                                      {R"({"key_throttle": "fast"})", "key_throttle: \"fast\" is no rate"}, {R"({"key_rate_limit": 5})", "key_rate_limit: "},
+                                      {R"({"max_pending": -1})", "max_pending: found -1, expected a whole number from 0 to 1000000000"}, {R"({"max_pending": 1000000001})", "max_pending: "},
+                                      {R"({"when_full": "drop"})", "when_full: found \"drop\", expected \"reject\", \"drop_oldest\" or \"drop_lowest\""},
+                                      {R"({"enqueue_limit": "fast"})", "enqueue_limit: \"fast\" is no rate"}, {R"({"retry_budget": 60})", "retry_budget: "}}) {
     const auto refused = parse_queue_settings(body);
     REQUIRE_FALSE(refused);
     CHECK_MESSAGE(refused.error().message.starts_with(message), refused.error().message);

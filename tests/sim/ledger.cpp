@@ -32,6 +32,8 @@ void Ledger::offer(const JobSpec& spec, Doubt& doubt) { doubt.tags.insert(spec.t
 void Ledger::in_doubt(const std::vector<Op>& ops) {
   for (const Op& op : ops) {
     for (const JobSpec& s : added_by(op)) offer(s, doubt_);
+    const auto* ended = std::get_if<RunEnded>(&op);
+    doubt_.any_displaced |= !added_by(op).empty() || (ended != nullptr && !ended->children.empty());
     if (auto* put = std::get_if<SchedulePut>(&op)) {
       offer(put->spec.job, doubt_);
     } else if (auto* end = std::get_if<RunEnded>(&op)) {
@@ -56,6 +58,7 @@ void Ledger::synced() {
     job.durable = true;
     job.state_durable = is_final(job.state);
   }
+  for (auto& [id, displaced] : displaced_) displaced.durable = true;
 }
 
 void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick) {
@@ -93,6 +96,7 @@ void Ledger::learn(const Op& op, const Reply& reply, const Tick& tick) {
     for (size_t i = 0; i < ids.size(); ++i) {
       const JobSpec& spec = specs[i];
       auto it = jobs_.find(ids[i]);
+      if (it == jobs_.end() && displaced_.count(ids[i]) != 0) continue;  // by another one of this turn
       if (it == jobs_.end()) violated(ids[i], "was acknowledged and is not in the feed");
       if (gone_.count(ids[i]) != 0) violated(ids[i], "was acknowledged, and it had been removed");
       Job& job = it->second;
@@ -120,6 +124,11 @@ void Ledger::learn(const Op& op, const Reply& reply, const Tick& tick) {
     if (it == jobs_.end()) violated(cancel->id, "was cancelled and never existed");
     it->second.cancel_asked = it->second.cancel_owed = true;
     if (is_final(it->second.state)) it->second.state_durable = true;
+  } else if (auto* stats = std::get_if<Stats>(&reply)) {
+    int64_t counted = 0;
+    for (const hf::Loss& loss : stats->losses) counted += loss.cause == LossCause::displaced ? loss.total : 0;
+    const auto known = static_cast<int64_t>(displaced_.size());
+    if (counted < known || counted > known + maybe_displaced_) throw Violation{std::to_string(known) + " jobs gave way, and " + std::to_string(counted) + " are counted"};
   } else if (auto* edit = std::get_if<Edit>(&op)) {
     auto it = jobs_.find(edit->id);
     if (it != jobs_.end() && edit->max_attempts) it->second.max_attempts = std::max(it->second.max_attempts, *edit->max_attempts);
@@ -130,6 +139,7 @@ void Ledger::apply(const Transition& t) {
   if (t.change == Change::enqueued) {
     if (!ever_.insert(t.id).second) violated(t.id, "this id was used before");
     jobs_[t.id].callback = t.type == kCallbackType;
+    jobs_[t.id].queue = t.queue;
     return;
   }
   if (t.change == Change::fired) return;
@@ -159,6 +169,12 @@ void Ledger::apply(const Transition& t) {
       break;
     case Change::died: case Change::expired: become(State::dead); break;
     case Change::cancelled: become(State::cancelled); break;
+    case Change::displaced:
+      if (job.state != State::pending) violated(t.id, std::string("gave way while it was ") + state_name(job.state));
+      if (job.callback || t.queue != kFullQueue) violated(t.id, "gave way in queue " + t.queue + ", which has no limit");
+      displaced_[t.id] = {std::move(job), false};
+      jobs_.erase(it);
+      break;
     case Change::removed:
       if (job.state == State::running) violated(t.id, "was removed while it ran");
       jobs_.erase(it);
@@ -184,6 +200,12 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
       compare(now.id, it->second, now, loss, recovered);
       continue;
     }
+    if (auto back = displaced_.find(now.id); back != displaced_.end()) {
+      if (loss != Loss::power || back->second.durable) violated(now.id, "gave way, and is there again");
+      compare(now.id, jobs_[now.id] = std::move(back->second.job), now, loss, recovered);
+      displaced_.erase(back);
+      continue;
+    }
     if (gone_.count(now.id) != 0) violated(now.id, "was removed and is there again");
     const bool callback = now.type == kCallbackType;
     if (now.schedule.empty() && !callback && doubt_.tags.count(now.tags) == 0) violated(now.id, "nobody asked for it: " + now.tags);
@@ -191,6 +213,7 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
     Job& job = jobs_[now.id];
     job.tags.insert(now.tags);
     job.callback = callback;
+    job.queue = now.queue;
     job.state = claimed_by_nobody(now, recovered) ? State::pending : now.state;
     job.max_attempts = static_cast<int>(now.max_attempts);
     job.expires = now.expires_wall_ms != 0;
@@ -201,9 +224,22 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
       continue;
     }
     bool may_be_gone = doubt_.removed.count(it->first) != 0 || (loss == Loss::power && !it->second.durable);
-    if (!may_be_gone) violated(it->first, std::string("was acknowledged as ") + state_name(it->second.state) + " and is lost");
-    gone_.insert(it->first);
+    const bool may_be_displaced = doubt_.any_displaced && it->second.state == State::pending && it->second.queue == kFullQueue;
+    if (may_be_displaced) {
+      if (may_be_gone) ++maybe_displaced_;
+      else displaced_[it->first] = {std::move(it->second), loss == Loss::power};  // what is there after one is on the disk
+    }
+    if (!may_be_gone && !may_be_displaced) violated(it->first, std::string("was acknowledged as ") + state_name(it->second.state) + " and is lost");
+    if (displaced_.count(it->first) == 0) gone_.insert(it->first);
     it = jobs_.erase(it);
+  }
+  // It came in and gave way, and both are lost, or both are there.
+  for (auto at = displaced_.begin(); loss == Loss::power && at != displaced_.end();) {
+    const auto one = at++;
+    if (one->second.durable) continue;
+    ++maybe_displaced_;
+    gone_.insert(one->first);
+    displaced_.erase(one);
   }
   // After a power cut what is there is on the disk.
   if (loss == Loss::power) synced();

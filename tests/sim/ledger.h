@@ -43,6 +43,7 @@ class Ledger {
     bool cancel_asked = false;  // it may be cancelled
     bool cancel_owed = false;   // it must not go on after the process has ended
     bool callback = false;      // tells how another one ended
+    std::string queue;          // in which it came in
   };
   const Job* find(JobId id) const;
   std::vector<JobId> pending(Random& random, size_t most) const;  // some that wait, near each other
@@ -54,7 +55,12 @@ class Ledger {
   struct Doubt {
     std::set<std::string> tags;                    // of jobs that may have come in
     std::set<JobId> ended, removed, back;  // jobs that may have ...
-    bool any_back = false;
+    bool any_back = false, any_displaced = false;
+  };
+  // The turn was on the disk, or a power cut may bring the job back.
+  struct Displaced {
+    Job job;
+    bool durable = false;
   };
   void synced();
   void offer(const JobSpec& spec, Doubt& doubt);
@@ -64,6 +70,8 @@ class Ledger {
   [[noreturn]] void violated(JobId id, const std::string& what) const;
 
   std::map<JobId, Job> jobs_;
+  std::map<JobId, Displaced> displaced_;  // gave way to others: each is counted
+  int64_t maybe_displaced_ = 0;           // of those that a power cut took, or took back: perhaps
   std::set<JobId> gone_;  // removed, or taken by a cut before it was promised
   std::set<JobId> ever_;  // every id that was seen: none is used again
   std::set<std::string> given_;  // tags of children that another job may have taken over

@@ -20,7 +20,9 @@ class RunLimits {
     asked_ = 0;
     if (!same_process) answers_.clear();
     std::set<JobId> goes_on;
+    waiting_.clear();
     for (const JobInfo& job : there) {
+      if (job.state == State::pending && !job.delivering && job.queue == kFullQueue) waiting_.insert(job.id);
       keys_[job.id] = job.concurrency_key;
       if (job.in_use) goes_on.insert(job.id);
     }
@@ -52,7 +54,9 @@ class RunLimits {
       if (ask->name != kAsked) return "condition " + ask->name + " is asked, and it is told";
       asked_ = ask->number;
     }
+    int64_t may_wait = std::max<int64_t>(max_pending(), static_cast<int64_t>(waiting_.size()));
     for (const Transition& t : tick.feed) {
+      if (const std::string wrong = check_full(t, may_wait); !wrong.empty()) return wrong;
       if (t.change >= Change::completed && t.change <= Change::handed_back) running_.erase(t.id);
       if (t.change != Change::started) continue;
       const auto run = begun.find(t.id);
@@ -145,6 +149,30 @@ class RunLimits {
     return too_large ? who + " has " + std::to_string(bytes) + " bytes" : "";
   }
 
+  int64_t max_pending() const {
+    const auto it = settings_.find(kFullQueue);
+    const int64_t most = it == settings_.end() ? 0 : it->second.max_pending.value_or(0);
+    return most == 0 ? kNever : most;
+  }
+  // What came back may be more than its limit: then what comes in makes it no more.
+  std::string check_full(const Transition& t, int64_t& may_wait) {
+    if (t.queue != kFullQueue) return "";
+    switch (t.change) {
+      case Change::enqueued: case Change::retried: case Change::deferred: case Change::recovered: case Change::handed_back: case Change::requeued:
+        waiting_.insert(t.id);
+        break;
+      case Change::started: case Change::completed: case Change::delivering: case Change::died: case Change::cancelled: case Change::expired:
+      case Change::removed: case Change::displaced:
+        waiting_.erase(t.id);
+        break;
+      default: break;
+    }
+    const auto waiting = static_cast<int64_t>(waiting_.size());
+    if (t.change != Change::enqueued) may_wait = std::max(may_wait, waiting);
+    if (waiting <= may_wait) return "";
+    return "job " + std::to_string(t.id) + " came in, and now " + std::to_string(waiting) + " wait in queue " + t.queue + ", whose limit is " + std::to_string(max_pending());
+  }
+
   // A limit may have been lowered below what ran then: one more is a mistake.
   std::string check_begin(const Running& run) const {
     int with_key = 0;
@@ -177,6 +205,7 @@ class RunLimits {
   }
 
   std::map<JobId, Running> running_;
+  std::set<JobId> waiting_;  // in kFullQueue
   std::map<JobId, std::string> keys_;
   struct Answer {
     bool open;

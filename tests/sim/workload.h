@@ -20,6 +20,7 @@ inline constexpr const char* kPaced = "a";    // the handler whose runs may begi
 inline constexpr Rate kPace = {4, 4000, 3};
 inline constexpr const char* kPacedQueue = "q1";  // the queue whose keys' runs may begin so fast
 inline constexpr Rate kKeyPace = {3, 6000, 2};
+inline constexpr const char* kFullQueue = "q2";   // the queue in which only so many may wait
 
 inline constexpr const char* kAsked = "cool";     // the condition that handler "b" waits for
 inline constexpr const char* kTold = "door";       // ... that queues may wait for
@@ -170,6 +171,10 @@ class Workload {
         if (one_in(2)) s.aging_ms = any(std::vector<int64_t>{0, 1000, 60000});
         if (one_in(2)) s.fair = !one_in(3);
         if (one_in(4)) s.when = {std::vector<std::string>{one_in(3) ? kAsked : kTold}};
+        if (queue == kFullQueue && !one_in(3)) {
+          s.max_pending = static_cast<int64_t>(below(8));
+          s.when_full = static_cast<WhenFull>(below(3));
+        }
         return {QueueSet{queue, s}, QueueList{}};
       }
       case 12: {

@@ -1,0 +1,220 @@
+// Room for jobs that come in: max_pending of their queues, max_jobs and max_bytes of the file, and who gives way where they are
+// reached (core/front.h). The rest of class Jobs is in jobs.cpp.
+#include <algorithm>
+#include <utility>
+
+#include "core/jobs.h"
+#include "core/names.h"
+#include "core/units.h"
+
+namespace hf {
+namespace {
+
+// What an insert adds at most, beside its payload: the row, its index entries, and the rounding of a long payload to pages.
+constexpr int64_t kRowBytesMax = 512;
+// What its removal gives back at least, beside its payload, in the long run: pages are given back whole.
+constexpr int64_t kRowBytesMin = 64;
+
+std::string counted(int64_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+
+}  // namespace
+
+int64_t Jobs::total() const {
+  int64_t sum = 0;
+  for (int64_t n : turn_.stats.by_state) sum += n;
+  return sum;
+}
+
+Jobs::Arrivals Jobs::arrivals(const std::vector<const JobSpec*>& specs) {
+  Arrivals in;
+  std::set<std::string_view> keys;
+  for (const JobSpec* s : specs) {
+    in.bytes += static_cast<int64_t>(s->payload.size());
+    if (!s->unique_key.empty()) {
+      if (!keys.insert(s->unique_key).second) continue;
+      if (const JobId other = holder(s->unique_key); other != 0) {
+        in.stay.insert(other);
+        continue;
+      }
+    }
+    in.jobs.push_back(s);
+  }
+  return in;
+}
+
+// ---- who gives way ------------------------------------------------------------------------------------------------
+
+void Jobs::read_on(Front& front, const Queue* queue, size_t most) {
+  Front::Reading reading(front, most);
+  const auto read = [&](const Lane& lane) {
+    if (lane.pending == 0 || lane.delivery() || lane.id == 0) return;
+    turn_.store.each_pending(lane.id, [&](int priority, JobId id) { return reading.add(priority, id); });
+  };
+  if (queue == nullptr) {
+    for (int id = 1; id <= turn_.lanes.last_id(); ++id) read(*turn_.lanes.by_id(id));
+  } else {
+    for (const auto& [name, key] : queue->keys) {
+      for (const Lane* lane : key.lanes) read(*lane);
+    }
+  }
+  reading.done();
+}
+
+// Of those in `front`, in its order, each that is not in `leave` nor stays, until `take` says false. `queue`: whose front it is;
+// null: the file's, where those do not count of whose end somebody is told: there would be no less in the file.
+void Jobs::each_in_front(Front& front, const Queue* queue, const Arrivals& in, const Leaving& leave,
+                         const std::function<bool(const FullRow&, const Lane&)>& take) {
+  flush();
+  const int64_t waiting = queue != nullptr ? queue->pending : turn_.stats.by_state[static_cast<int>(State::pending)];
+  const size_t most = std::max({std::clamp(static_cast<size_t>(waiting) / 64, kFrontMin, kFrontMax), in.jobs.size() + in.stay.size()});
+  auto at = front.known().begin();
+  while (turn_.store.ok()) {
+    if (at == front.known().end()) {
+      if (front.whole()) return;
+      const Front::Place until = front.until();
+      read_on(front, queue, most);
+      at = front.known().lower_bound(until);
+      continue;
+    }
+    const JobId id = at->second;
+    if (leave.ids.contains(id) || in.stay.contains(id) || promises_.holders.contains(id)) {
+      ++at;
+      continue;
+    }
+    const FullRow row = turn_.store.read(id, false);
+    const Lane& lane = *turn_.lanes.by_id(row.job.lane);
+    const bool waits = row.found && row.job.state == State::pending && !lane.delivery() && (queue == nullptr || lane.queue == queue);
+    const bool counts = waits && front.place(row.job.priority, id) == *at &&
+                        (queue != nullptr || callback_of(lane, decode_opts(row.job.opts), State::dead).empty());
+    if (!counts) {
+      at = front.known().erase(at);
+      continue;
+    }
+    if (!take(row, lane)) return;
+    ++at;
+  }
+}
+
+// So many jobs have to go as come in, or there would be more than before; and if there are too many already, some more.
+Jobs::Shortage Jobs::find_leaving(Front& front, const Queue* queue, const std::vector<int>& priorities, int64_t over, int64_t ahead,
+                                  const Arrivals& in, Leaving& leave) {
+  const auto n = static_cast<int64_t>(priorities.size());
+  const int64_t before = std::clamp<int64_t>(over - n, 0, ahead);  // for those that are promised their places already
+  const int64_t must = before + std::min(over, n), may = std::min(over, before + n * kDisplacedMax);
+  int64_t found = 0;
+  each_in_front(front, queue, in, leave, [&](const FullRow& row, const Lane& lane) {
+    if (front.by_priority() && !in.promised && found >= before) {
+      const int64_t whose = found < must ? n - (must - found) : n - 1;
+      if (row.job.priority > priorities[static_cast<size_t>(whose)]) return false;
+    }
+    leave.add(row, callback_of(lane, decode_opts(row.job.opts), State::dead).empty(), queue == nullptr);
+    return ++found < may;
+  });
+  return {found < must, found};
+}
+
+void Jobs::Leaving::add(const FullRow& row, bool silent, bool of_file) {
+  ids.emplace(row.job.id, of_file);
+  if (!silent) return;  // that it has gone is told by another row
+  ++rows;
+  bytes += row.payload_size + kRowBytesMin;
+}
+
+// ---- is there room --------------------------------------------------------------------------------------------------
+
+Status Jobs::room_in_queue(const std::string& name, const std::vector<int>& priorities, const Arrivals& in, Leaving& leave) {
+  Queue* queue = turn_.lanes.find_queue(name);
+  const int64_t most = queue != nullptr ? queue->max_pending() : 0;
+  if (most == 0) return ok_status();
+  const auto promised = promises_.by_queue.find(name);
+  const int64_t ahead = promised == promises_.by_queue.end() ? 0 : promised->second;
+  const auto n = static_cast<int64_t>(priorities.size());
+  const int64_t over = queue->pending + ahead + n - most;
+  if (over <= 0) return ok_status();
+  const std::string limit = "; the limit is " + std::to_string(most) + " (max_pending)";
+  const std::string holds = "queue " + name + " holds " + counted(queue->pending + ahead, "job") + " that wait";
+  if (queue->when_full() == WhenFull::reject) return in.promised ? ok_status() : Status(Error{HF_E_FULL, holds + limit});
+  if (ahead + n > most && !in.promised) {
+    return Error{HF_E_FULL, counted(ahead + n, "job") + " for queue " + name + " at once" + limit};
+  }
+  queue->front.follow(queue->when_full());
+  const Shortage shortage = find_leaving(queue->front, queue, priorities, over, ahead, in, leave);
+  if (!shortage.any || in.promised) return ok_status();
+  return Error{HF_E_FULL, holds + limit + ", and " + (shortage.found == 0 ? "none" : "only " + std::to_string(shortage.found)) + " of them may give way (when_full)"};
+}
+
+Status Jobs::room_in_file(const Arrivals& in, Leaving& leave) {
+  const auto n = static_cast<int64_t>(in.jobs.size());
+  const Limits& limits = turn_.limits;
+  const int64_t over = total() + promises_.new_jobs + n - leave.rows - limits.max_jobs;
+  if (over <= 0 || n == 0) return ok_status();
+  const std::string full = "the queue holds " + std::to_string(total() + promises_.new_jobs) + " jobs; the limit is " + std::to_string(limits.max_jobs) + " (max_jobs)";
+  if (limits.when_full == WhenFull::reject) return in.promised ? ok_status() : Status(Error{HF_E_FULL, full});
+  std::vector<int> priorities;
+  for (const JobSpec* s : in.jobs) priorities.push_back(s->priority);
+  turn_.lanes.front().follow(limits.when_full);
+  const Shortage shortage = find_leaving(turn_.lanes.front(), nullptr, priorities, over, promises_.new_jobs, in, leave);
+  if (!shortage.any || in.promised) return ok_status();
+  return Error{HF_E_FULL, full + ", and " + (shortage.found == 0 ? "none" : "only " + std::to_string(shortage.found)) + " of them may give way (when_full)"};
+}
+
+Status Jobs::room_in_bytes(const Arrivals& in, Leaving& leave) {
+  const Limits& limits = turn_.limits;
+  const auto n = static_cast<int64_t>(in.jobs.size());
+  const int64_t bytes = in.bytes + n * kRowBytesMax;
+  if (bytes > room_bytes_) {
+    flush();  // what is written only later is in the file, too
+    room_bytes_ = limits.max_bytes - turn_.store.used_bytes() - promises_.bytes - promises_.new_jobs * kRowBytesMax;
+  }
+  if (bytes > room_bytes_ + leave.bytes && limits.when_full != WhenFull::reject) {
+    Front& front = turn_.lanes.front();
+    front.follow(limits.when_full);
+    const auto lowest = std::min_element(in.jobs.begin(), in.jobs.end(), [](const JobSpec* a, const JobSpec* b) { return a->priority < b->priority; });
+    int64_t left = kDisplacedMax * std::max<int64_t>(n + promises_.new_jobs, 1);
+    each_in_front(front, nullptr, in, leave, [&](const FullRow& row, const Lane&) {
+      if (front.by_priority() && !in.promised && lowest != in.jobs.end() && row.job.priority > (*lowest)->priority) return false;
+      leave.add(row, true, true);
+      return --left > 0 && bytes > room_bytes_ + leave.bytes;
+    });
+  }
+  if (bytes > room_bytes_ + leave.bytes && !in.promised) {
+    const std::string more = limits.when_full == WhenFull::reject ? "" : ", and of those that may give way (when_full) none has the bytes of it, nor have " + std::to_string(kDisplacedMax);
+    return Error{HF_E_FULL, "the file has " + format_size(limits.max_bytes - room_bytes_) + "; the limit is " + format_size(limits.max_bytes) + " (max_bytes)" + more};
+  }
+  room_bytes_ += leave.bytes - bytes;
+  return ok_status();
+}
+
+Result<Jobs::Leaving> Jobs::room_for(const Arrivals& in) {
+  Leaving leave;
+  std::map<std::string_view, std::vector<int>> by_queue;
+  for (const JobSpec* s : in.jobs) by_queue[s->queue].push_back(s->priority);
+  for (const auto& [name, priorities] : by_queue) HF_TRY(room_in_queue(std::string(name), priorities, in, leave));
+  HF_TRY(room_in_file(in, leave));
+  HF_TRY(room_in_bytes(in, leave));
+  return leave;
+}
+
+// ---- they go ----------------------------------------------------------------------------------------------------------
+
+void Jobs::displace(const Leaving& leave) {
+  for (const auto& [id, of_file] : leave.ids) {
+    const FullRow row = turn_.store.read(id, false);
+    if (!row.found) return turn_.store.damaged("a job that was there is not");
+    const std::string why = std::string("displaced: it gave way to another job, as ") + (of_file ? "the file was full (max_jobs, max_bytes)" : "its queue was full (max_pending)");
+    Lane& lane = *turn_.lanes.by_id(row.job.lane);
+    const JobOpts opts = decode_opts(row.job.opts);
+    turn_.lanes.removed(lane, id);
+    if (!callback_of(lane, opts, State::dead).empty()) {  // told of a row that says how it ended
+      turn_.store.make_final(id, State::dead, turn_.now_ms, false);
+      turn_.store.set_error(id, why);
+      call_back(id, lane, opts, State::dead);
+    }
+    turn_.store.remove(id);
+    --turn_.stats.by_state[static_cast<int>(State::pending)];
+    turn_.losses.add(LossCause::displaced, lane.queue->name, turn_.now_ms);
+    turn_.tell(Change::displaced, id, &lane).detail = why;
+  }
+}
+
+}  // namespace hf

@@ -1,0 +1,91 @@
+// What the configuration says of full queues and of a full file, and what a host has of it.
+#include <doctest/doctest.h>
+
+#include "handlers/apply_config.h"
+#include "handlers/config.h"
+#include "tests/temp_folder.h"
+
+using namespace hf;
+
+namespace {
+
+std::string failure(const std::string& text) {
+  auto config = parse_config(text, "h.json");
+  return config ? "" : config.error().message;
+}
+std::string of_queue(const std::string& key, const std::string& value) { return failure("{\"queues\": {\"q\": {\"" + key + "\": " + value + "}}}"); }
+
+// A program's host, and what of the configuration is in force.
+struct Applied {
+  TempFolder folder;
+  std::unique_ptr<Host> host;
+  std::optional<Config> before;
+  explicit Applied(WhenFull own = WhenFull::reject) {
+    HostOptions options;
+    options.limits.when_full = own;
+    host = Host::open(folder / "queue.db", std::move(options)).value();
+  }
+  ~Applied() { host->close(); }
+  WhenFull apply(const std::string& text) {
+    auto config = parse_config(text, "h.json");
+    REQUIRE(config);
+    REQUIRE(apply_config(*host, *config, before ? &*before : nullptr).ok());
+    before = std::move(*config);
+    return host->limits().when_full;
+  }
+  QueueSettings queue() {
+    Reply reply = host->call(QueueList{"q"});
+    return std::get<std::vector<QueueInfo>>(reply).at(0).settings;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("max_pending, when_full and the rates of what comes in: what can be said, and what is wrong with the rest") {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> bad = {
+      {"max_pending", {"-1", "1000000001", "1.5", "\"2\""}}, {"when_full", {"\"drop\"", "\"\"", "1", "true"}},
+      {"enqueue_limit", {"10", "\"0/1m\"", "\"10/1m burst 11\""}}, {"key_enqueue_limit", {"10", "\"10/367d\""}}, {"retry_budget", {"60", "\"60\""}}};
+  for (const auto& [key, values] : bad) {
+    for (const std::string& value : values) CHECK_MESSAGE(of_queue(key, value).starts_with("h.json:1: queues.q." + key + ": "), key, " ", value, ": ", of_queue(key, value));
+  }
+  CHECK(of_queue("when_full", "\"drop_newest\"").find("expected \"reject\", \"drop_oldest\" or \"drop_lowest\"") != std::string::npos);
+  CHECK(of_queue("max_pendng", "1").find("did you mean \"max_pending\"") != std::string::npos);
+  // What comes to a sink are results, which are always taken.
+  for (const auto& [key, value] : {std::pair("max_pending", "2"), {"when_full", "\"reject\""}, {"enqueue_limit", "\"1/1m\""}, {"key_enqueue_limit", "\"off\""}, {"retry_budget", "\"1/1m\""}}) {
+    CHECK(of_queue(key, value) == "");
+    const std::string of_sink = failure("{\"sinks\": {\"c\": {\"url\": \"https://a.example/\", \"" + std::string(key) + "\": " + value + "}}}");
+    CHECK(of_sink.starts_with("h.json:1: sinks.c." + std::string(key) + ": unknown key"));
+  }
+  const auto config = parse_config(R"({"queues": {"q": {"max_pending": 1000000000, "when_full": "drop_lowest", "enqueue_limit": "10/1m burst 3", "key_enqueue_limit": "5/s",
+    "retry_budget": "60/1h"}, "p": {"max_pending": 0, "when_full": "reject", "enqueue_limit": "off"}}})", "h.json");
+  REQUIRE(config);
+  const auto settings = queue_settings(*config);
+  CHECK(settings.at("q") == QueueSettings{.max_pending = kMaxPendingMax, .when_full = WhenFull::drop_lowest, .enqueue_limit = Rate{10, 60000, 3},
+                                          .key_enqueue_limit = Rate{5, 1000, 5}, .retry_budget = Rate{60, 3600000, 60}});
+  CHECK(settings.at("p") == QueueSettings{.max_pending = 0, .when_full = WhenFull::reject, .enqueue_limit = Rate{}});
+}
+
+TEST_CASE("limits.when_full: what is said goes before the program's own, also `reject`, and no longer when it is not said") {
+  Applied plain;
+  CHECK(plain.apply("{}") == WhenFull::reject);
+  CHECK(plain.apply(R"({"limits": {"when_full": "drop_oldest"}})") == WhenFull::drop_oldest);
+  CHECK(plain.apply(R"({"limits": {"when_full": "drop_lowest"}})") == WhenFull::drop_lowest);
+  CHECK(plain.apply("{}") == WhenFull::reject);
+  Applied program(WhenFull::drop_oldest);
+  CHECK(program.apply("{}") == WhenFull::drop_oldest);
+  CHECK(program.apply(R"({"limits": {"when_full": "reject"}})") == WhenFull::reject);
+}
+
+TEST_CASE("a queue's limit is in force at once, and what an operator set goes before it") {
+  Applied host;
+  host.apply(R"({"queues": {"q": {"max_pending": 5, "when_full": "drop_oldest"}}})");
+  CHECK(host.queue().max_pending == 5);
+  CHECK(host.queue().when_full == WhenFull::drop_oldest);
+  QueueSettings set;
+  set.max_pending = 0;
+  REQUIRE_FALSE(std::holds_alternative<Error>(host.host->call(QueueSet{"q", set})));
+  CHECK(host.queue().max_pending == 0);
+  CHECK(host.queue().when_full == WhenFull::drop_oldest);
+  host.apply("{}");
+  CHECK_FALSE(host.queue().when_full.has_value());
+}
