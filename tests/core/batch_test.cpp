@@ -333,7 +333,7 @@ TEST_CASE_FIXTURE(BatchFixture, "each has its own timeout, and the batch is told
   CHECK(stopped[0].id == 1);
   CHECK(stopped[1].id == 3);
   CHECK(stopped[1].reason == StopReason::timeout);
-  tick({ended(batch[0], Outcome::retry), ended(batch[2], Outcome::retry)});
+  tick({ended(batch[0], Outcome::dead), ended(batch[2], Outcome::dead)});
   CHECK(get(1).error == "timed out after 1s");
   stopped.clear();
   run_for(7999);

@@ -75,13 +75,13 @@ class Batches(Case):
 
 
 STORE = """
-import json, os, sys
+import json, os, sys, time
 lines = [json.loads(line) for line in sys.stdin]
 assert int(os.environ["HOLDFAST_BATCH"]) == len(lines) and "HOLDFAST_JOB_ID" not in os.environ
 with open(sys.argv[1], "a") as batches:
     print(json.dumps([[line["payload"]["n"], line["attempt"]] for line in lines]), file=batches)
 while os.path.exists(sys.argv[1] + ".hold"):
-    pass
+    time.sleep(0.02)
 for line in lines:
     kind = line["payload"]["n"] % 5
     if kind == 0:
@@ -114,9 +114,13 @@ class Programs(Case):
         self.assertEqual([len(batch) for batch in seen[:2]], [10, 10])
         self.assertEqual(sorted(n for batch in seen for n, attempt in batch if attempt == 1), list(range(25)))
         self.assertEqual(sorted(n for batch in seen for n, attempt in batch if attempt == 2), list(range(1, 25, 5)))
-        id = daemon.add("store", '{"n": 2}')
-        daemon.why(id, "batch", "store waits for more jobs to take together, up to 300ms")
-        daemon.ended(id)
+        daemon.stop()
+
+    def test_one_that_waits_for_company_says_so(self):
+        daemon = self.store(max_jobs=2, max_wait="1h")
+        first = daemon.add("store", '{"n": 2}')
+        daemon.why(first, "batch", "store waits for more jobs to take together, up to 1h")
+        daemon.ended(first, daemon.add("store", '{"n": 3}'))
         daemon.stop()
 
     def test_when_the_daemon_is_killed_in_a_batch_all_of_it_comes_again(self):
