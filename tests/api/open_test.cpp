@@ -125,6 +125,9 @@ TEST_CASE_FIXTURE(Opening, "each option has its bounds") {
   CHECK(with([](hf_options& o) { o.page_size = 1000; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.page_size = 131072; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.vfs = "no-such-vfs"; }) != HF_OK);
+  CHECK(with([](hf_options& o) { o.when_full = -1; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.when_full = HF_FULL_DROP_LOWEST + 1; }) == HF_E_INVALID);
+  CHECK(std::string(hf_errmsg(nullptr)).find("when_full") != std::string::npos);
   hf_clock_options clock = HF_CLOCK_OPTIONS_INIT;
   auto with_clock = [&](const std::function<void(hf_clock_options&)>& set) {
     clock = HF_CLOCK_OPTIONS_INIT;
@@ -140,4 +143,33 @@ TEST_CASE_FIXTURE(Opening, "each option has its bounds") {
   CHECK(with_clock([](hf_clock_options& c) { c.floor_unix_ms = 2, c.ceiling_unix_ms = 1; }) == HF_E_INVALID);
   CHECK(with_clock([](hf_clock_options& c) { c.confirmed_only = c.ignore_kernel = 1, c.sync_file = "/none", c.holdover_ms = -1; }) == HF_OK);
   CHECK(with([](hf_options& o) { o.page_size = 4096, o.workers = 256, o.seed = 1; }) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Opening, "a full file, and a full queue: the oldest job gives way, if they say so") {
+  close();
+  hf_options options = HF_OPTIONS_INIT;
+  options.max_jobs = 2;
+  options.when_full = HF_FULL_DROP_OLDEST;
+  open(&options);
+  const auto gone = [&](hf_job_id id) {
+    hf_job_info info = HF_JOB_INFO_INIT;
+    const int code = hf_get(engine, id, &info);
+    hf_job_info_free(&info);
+    return code == HF_E_NOT_FOUND;
+  };
+  const hf_job_id first = add("nobody"), second = add("nobody"), third = add("nobody");
+  CHECK(gone(first));
+  CHECK_FALSE(gone(second));
+  hf_queue_settings one = HF_QUEUE_SETTINGS_INIT;
+  one.max_pending = 2;
+  REQUIRE(hf_queue_set(engine, "default", &one) == HF_OK);
+  hf_job_spec spec = HF_JOB_SPEC_INIT;
+  spec.type = "nobody";
+  CHECK(hf_enqueue(engine, &spec, nullptr) == HF_E_FULL);
+  CHECK(std::string(hf_errmsg(engine)) == "queue default holds 2 jobs that wait; the limit is 2 (max_pending)");
+  one.when_full = HF_FULL_DROP_LOWEST;
+  REQUIRE(hf_queue_set(engine, "default", &one) == HF_OK);
+  add("nobody");
+  CHECK(gone(second));
+  CHECK_FALSE(gone(third));
 }

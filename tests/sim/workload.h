@@ -92,6 +92,10 @@ inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
   QueueSettings keys;
   keys.key_rate_limit = kKeyPace;
   ops.push_back(SetQueueDefaults{kPacedQueue, keys});
+  QueueSettings few;
+  few.max_pending = 3;
+  few.when_full = WhenFull::drop_oldest;
+  ops.push_back(SetQueueDefaults{kFullQueue, few});
   ConditionSpec cool, door;
   cool.name = kAsked;
   cool.every_ms = kAskedEveryMs;
