@@ -242,6 +242,13 @@ class Workload {
     c.takes_ms = static_cast<int64_t>(below(one_in(10) ? 30000 : 800)) + 1;
     return c;
   }
+  // Those of a batch end together, or each by itself.
+  std::vector<StartRun> parts_that_end(const StartRun& start) {
+    std::vector<StartRun> parts;
+    if (start.jobs.size() == 1 || one_in(2)) return {start};
+    for (const RunJob& job : start.jobs) parts.push_back({start.runner, {job}, start.timeout_ms});
+    return parts;
+  }
   // What it says before its end.
   LogLine log_line(const RunEnded& run) { return {run.id, run.attempt, run.run, std::string(below(one_in(4) ? 6000 : 60), one_in(3) ? '\n' : 'l')}; }
   // Most are more than are used.

@@ -59,10 +59,7 @@ class World {
   }
 
  private:
-  struct Live {
-    RunJob job;
-    bool delivery = false;
-  };
+  struct Live { RunJob job; bool delivery = false; };
 
   int64_t clock() const { return clocks_.time(); }
   void at(int64_t when, Event e, size_t index = 0) { agenda_.add(when, e, index); }
@@ -353,14 +350,7 @@ class World {
       const std::string key = j.queue == kPacedQueue ? run_limits_.key_of(start, j) : "";
       if (!key.empty()) all_well(clocks_.check_pace("key " + key, kKeyPace));
     }
-    // Those of a batch end together, or each by itself.
-    std::vector<StartRun> parts;
-    if (start.jobs.size() > 1 && one_in(2)) {
-      for (const RunJob& j : start.jobs) parts.push_back({start.runner, {j}, start.timeout_ms});
-    } else {
-      parts.push_back(start);
-    }
-    for (const StartRun& part : parts) {
+    for (const StartRun& part : work_.parts_that_end(start)) {
       const Workload::Course course = work_.course(healing_);
       end_later(part, course.how, "it failed", course.takes_ms, -1, false, course.hangs);
     }
