@@ -452,7 +452,8 @@ HF_API int hf_job_canceled(hf_job *job);
 /* Delay before the next attempt or after HF_DEFER, in place of the backoff. 0..30 d. */
 HF_API int hf_job_retry_after(hf_job *job, int64_t ms);
 /* Enqueued in the transaction that records this job's success, and only if it succeeds. `out` takes the
- * id at once. At most 100 a run. */
+ * id at once; no job has it if another one that holds its unique_key stands for it. This job itself does not, if it has no sink:
+ * a job may make its own successor. At most 100 a run. */
 HF_API int hf_job_enqueue(hf_job *job, const hf_job_spec *spec, hf_job_id *out);
 /* Ends a run that returned HF_ASYNC (or will). HF_E_STALE if the run no longer counts. The hf_job is gone
  * when it returns. */

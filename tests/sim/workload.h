@@ -175,6 +175,10 @@ class Workload {
         if (one_in(2)) s.aging_ms = any(std::vector<int64_t>{0, 1000, 60000});
         if (one_in(2)) s.fair = !one_in(3);
         if (one_in(4)) s.when = {std::vector<std::string>{one_in(3) ? kAsked : kTold}};
+        if (one_in(3)) s.retry_budget = Rate{10, 5000, static_cast<int>(below(10)) + 1};
+        // Of an event all jobs come in, or none: RunLimits.
+        if (one_in(4) && queue != "default") s.enqueue_limit = Rate{20, 10000, static_cast<int>(below(20)) + 1};
+        if (one_in(4) && queue != "default") s.key_enqueue_limit = Rate{6, 10000, static_cast<int>(below(6)) + 1};
         if (queue == kFullQueue && !one_in(3)) {
           s.max_pending = static_cast<int64_t>(below(8));
           s.when_full = static_cast<WhenFull>(below(3));
@@ -192,7 +196,7 @@ class Workload {
         if (one_in(3)) e.key = "k" + std::to_string(below(4));
         return {e};
       }
-      case 8: return {RetryAllDead{static_cast<int>(below(10)) + 1}};
+      case 8: return {RetryAllDead{static_cast<int>(below(10)) + 1, one_in(3) ? any(kQueues) : "", one_in(3) ? any(kTypes) : "", one_in(3) ? 8000 : 0}};
       case 9: {
         RunnerSpec r = handler("b");
         r.concurrency = static_cast<int>(below(4));
