@@ -158,21 +158,21 @@ expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side
 expect 0 'queue side is open, concurrency 3, slack 30s, max_pending 2, when_full drop_oldest, enqueue_limit 5/1s burst 2, key_enqueue_limit off, retry_budget 60/1h$' holdfast queue set side \
   max_pending=2 when_full=drop_oldest 'enqueue_limit=5/s burst 2' key_enqueue_limit=off retry_budget=60/h
 expect 0 '"max_pending":2,"when_full":"drop_oldest","enqueue_limit":"5/1s burst 2","key_enqueue_limit":"off","retry_budget":"60/1h","set":' holdfast queue list --json
-expect 0 '^side +0 of 2 ' holdfast queue list
+expect 0 '^side +1 of 2 ' holdfast queue list
 expect 2 'max_pending: found 1000000001, expected a whole number from 0 to 1000000000' holdfast queue set side max_pending=1000000001
 expect 2 'max_pending: found "two", expected a whole number, or none' holdfast queue set side max_pending=two
 expect 2 'when_full: found "drop", expected "reject", "drop_oldest" or "drop_lowest"' holdfast queue set side when_full=drop
-expect 0 'paused' holdfast queue pause side
-holdfast queue set side enqueue_limit=none >/dev/null
-gone=$(holdfast add echo --queue side | grep -o '[0-9][0-9]*' | head -n 1)
-holdfast add echo --queue side >/dev/null
-expect 0 'is pending' holdfast add echo --queue side
+expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side max_pending=none when_full=none enqueue_limit=none key_enqueue_limit=none retry_budget=none
+expect 0 'queue few is open, concurrency -, max_pending 2, when_full drop_oldest$' holdfast queue set few max_pending=2 when_full=drop_oldest
+expect 0 'paused' holdfast queue pause few
+gone=$(holdfast add echo --queue few)
+expect 0 '^[0-9]+$' holdfast add echo --queue few
+expect 0 '^[0-9]+$' holdfast add echo --queue few
 expect 3 "no job $gone" holdfast show "$gone"
-expect 0 'displaced' holdfast stats
-holdfast queue set side when_full=reject >/dev/null
-expect 5 'queue side holds 2 jobs that wait; the limit is 2 .max_pending.' holdfast add echo --queue side
-holdfast queue resume side >/dev/null
-expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side max_pending=none when_full=none key_enqueue_limit=none retry_budget=none
+expect 0 '1 displaced .few' holdfast stats
+expect 0 'when_full reject$' holdfast queue set few when_full=reject
+expect 5 'queue few holds 2 jobs that wait; the limit is 2 .max_pending.' holdfast add echo --queue few
+expect 0 'open' holdfast queue resume few
 expect 0 'queue side is closed until 20.*Z .in .*., concurrency 3, slack 30s' holdfast queue set side 'windows=0 0 29 2 * for 1s' tz=Europe/Berlin
 expect 0 '^side +1 +0 +3 +closed until ' holdfast queue list
 expect 0 '"concurrency":3,"slack":"30s","windows":"0 0 29 2 \* for 1s","tz":"Europe/Berlin","set":' holdfast queue list --json
