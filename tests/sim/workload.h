@@ -232,6 +232,13 @@ class Workload {
     c.takes_ms = static_cast<int64_t>(below(one_in(10) ? 30000 : 800)) + 1;
     return c;
   }
+  // Those of a batch end together, or each by itself.
+  std::vector<StartRun> parts(const StartRun& start) {
+    if (start.jobs.size() == 1 || one_in(2)) return {start};
+    std::vector<StartRun> parts;
+    for (const RunJob& job : start.jobs) parts.push_back({start.runner, {job}, start.timeout_ms});
+    return parts;
+  }
   // Most are more than are used.
   int concurrency() { return static_cast<int>(one_in(2) ? 64 : 1 + below(6)); }
 

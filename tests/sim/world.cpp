@@ -350,17 +350,9 @@ class World {
       return;
     }
     for (const RunJob& j : start.jobs) {
-      const std::string key = j.queue == kPacedQueue ? run_limits_.key_of(start, j) : "";
-      if (!key.empty()) all_well(clocks_.check_pace("key " + key, kKeyPace));
+      if (const std::string key = j.queue == kPacedQueue ? run_limits_.key_of(start, j) : ""; !key.empty()) all_well(clocks_.check_pace("key " + key, kKeyPace));
     }
-    // Those of a batch end together, or each by itself.
-    std::vector<StartRun> parts;
-    if (start.jobs.size() > 1 && one_in(2)) {
-      for (const RunJob& j : start.jobs) parts.push_back({start.runner, {j}, start.timeout_ms});
-    } else {
-      parts.push_back(start);
-    }
-    for (const StartRun& part : parts) {
+    for (const StartRun& part : work_.parts(start)) {
       const Workload::Course course = work_.course(healing_);
       end_later(part, course.how, "it failed", course.takes_ms, -1, false, course.hangs);
     }
