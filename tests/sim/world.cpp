@@ -347,8 +347,7 @@ class World {
       return;
     }
     for (const RunJob& j : start.jobs) {
-      const std::string key = j.queue == kPacedQueue ? run_limits_.key_of(start, j) : "";
-      if (!key.empty()) all_well(clocks_.check_pace("key " + key, kKeyPace));
+      if (const std::string key = j.queue == kPacedQueue ? run_limits_.key_of(start, j) : ""; !key.empty()) all_well(clocks_.check_pace("key " + key, kKeyPace));
     }
     for (const StartRun& part : work_.parts_that_end(start)) {
       const Workload::Course course = work_.course(healing_);
