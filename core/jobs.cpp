@@ -297,7 +297,7 @@ Status Jobs::run_ended(RunEnded& e) {
   } else if (run->stop == StopReason::cancel || e.outcome == Outcome::cancelled) {
     ++turn_.stats.cancelled;
     finish(*run, State::cancelled, Change::cancelled, "cancelled", e.error);
-  } else if (run->stop == StopReason::timeout) {
+  } else if (run->stop == StopReason::timeout && !(e.outcome == Outcome::defer && e.park_runner)) {  // that: nothing was attempted
     std::string text = timeout_text(*run);
     if (!e.error.empty()) text += ": " + e.error;
     fail(*run, text, e.outcome == Outcome::dead, e.retry_after_ms, "timeout");

@@ -84,13 +84,22 @@ class Acknowledged {
       to = from;
       return true;
     }
-    return item.kind == JsonNode::Kind::array && item.items.size() == 2 && whole(item.items[0], &from) && whole(item.items[1], &to);
+    return item.kind == JsonNode::Kind::array && item.items.size() == 2 && whole(item.items[0], &from) && whole(item.items[1], &to) && from <= to;
   }
 
   bool clear_ = false;
   int64_t through_ = 0;
   std::vector<std::pair<int64_t, int64_t>> missing_;
 };
+
+// What cannot be read, or not to its end, may be of this form all the same. Its status or its beginning says so: other servers
+// send long answers, and broken ones, that mean nothing here.
+bool may_name_lines(const HttpResponse& response) {
+  const auto names_all = [&](std::initializer_list<const char*> names) {
+    return std::all_of(names.begin(), names.end(), [&](const char* name) { return response.body.find(name) != std::string::npos; });
+  };
+  return response.status == 207 || names_all({"\"results\"", "\"key\"", "\"status\""}) || names_all({"\"stored_through\""});
+}
 
 }  // namespace
 
@@ -100,17 +109,16 @@ int64_t batch_answer_limit(size_t lines) {
 
 std::vector<RunEnded> batch_answer(const HttpResponse& response, const std::vector<RunJob>& jobs, const std::string& peer) {
   if (!is_json(response.headers) || response.body.empty()) return {};
-  if (response.body_cut) {
-    // Its beginning says whether it is of this form: other servers send long answers that mean nothing here.
-    const auto names_all = [&](std::initializer_list<const char*> names) {
-      return std::all_of(names.begin(), names.end(), [&](const char* name) { return response.body.find(name) != std::string::npos; });
-    };
-    if (!names_all({"\"results\"", "\"key\"", "\"status\""}) && !names_all({"\"stored_through\""})) return {};
-    const std::string longest = std::to_string(batch_answer_limit(jobs.size()));
-    return std::vector<RunEnded>(jobs.size(), again("the answer of " + peer + " is longer than the " + longest + " bytes that are read of it: it may not store all"));
-  }
+  const auto unread = [&](const std::string& why) -> std::vector<RunEnded> {
+    if (!may_name_lines(response)) return {};
+    return std::vector<RunEnded>(jobs.size(), again("the answer of " + peer + " " + why + ": it may not store all"));
+  };
+  if (response.body_cut) return unread("is longer than the " + std::to_string(batch_answer_limit(jobs.size())) + " bytes that are read of it");
+  if (const std::string_view encoding = response.headers.get("Content-Encoding"); !encoding.empty() && !equal_no_case(encoding, "identity"))
+    return unread("has a Content-Encoding, " + quoted(encoding) + ", which was not asked for");
   const Result<JsonNode> answer = parse_json(response.body);
-  if (!answer || answer->kind != JsonNode::Kind::object) return {};
+  if (!answer) return unread("is no JSON that can be read (" + answer.error().message + ")");
+  if (answer->kind != JsonNode::Kind::object) return {};
   std::vector<RunEnded> ends;
   ends.reserve(jobs.size());
   const JsonNode* results = answer->find("results");

@@ -70,14 +70,20 @@ void BrokerSinkRunner::start(StartRun run) {
 void BrokerSinkRunner::stop(JobId id, int attempt, StopReason reason) {
   const auto run = newest_run(running_, id, attempt);
   // Not cancelled: the answer is there already, and counts.
-  if (run != running_.end() && client_->cancel(run->second.message)) run->second.stopped = reason;
+  if (run == running_.end() || !client_->cancel(run->second.message)) return;
+  run->second.stopped = reason;
+  run->second.connected = client_->connected();
 }
 
 void BrokerSinkRunner::answered(const Fence& fence, const PublishResult& result) {
   const auto node = running_.extract(fence);
   const Run& run = node.mapped();
   const bool cancelled = !result.answer && !result.error;
-  RunEnded ended = cancelled ? ended_by_stop(run.stopped.value_or(StopReason::shutdown), run.timeout_ms) : ended_without_memory();
+  HttpResult none;
+  none.sent = result.sent;
+  none.error.phase = run.connected ? NetPhase::kQueue : NetPhase::kConnect;  // the broker takes only so many without an answer
+  RunEnded ended = cancelled ? stopped_outcome(none, options_.broker.url, run.stopped.value_or(StopReason::shutdown), run.timeout_ms)
+                             : ended_without_memory();
   if (!cancelled) (void)guarded([&] { ended = broker_outcome(result, options_.broker.url); });
   ended.wire_bytes = result.answer || result.sent ? run.wire_bytes : 0;
   end_run_(with_fence(std::move(ended), fence));

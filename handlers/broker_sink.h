@@ -50,6 +50,7 @@ class BrokerSinkRunner : public Runner {
     int64_t timeout_ms = -1;
     int64_t wire_bytes = 0;  // about, for a budget
     std::optional<StopReason> stopped;
+    bool connected = false;  // the client was, at the stop
   };
   void answered(const Fence& fence, const PublishResult& result);
 

@@ -102,13 +102,14 @@ void FileUpload::begin() {
   }
   switch (options.protocol) {
     case UploadKind::tus: protocol_ = make_tus(std::move(file), shared_.tus, memo_.url, memo_.made); break;
-    case UploadKind::range: protocol_ = make_range(std::move(file), !told_.empty()); break;
+    case UploadKind::range: protocol_ = make_range(std::move(file), !told_.empty(), memo_.made); break;
     case UploadKind::put: protocol_ = make_put(std::move(file)); break;
   }
   ask_next();
 }
 
 void FileUpload::remember() {
+  if (protocol_->made() != memo_.made && protocol_->made() <= kUploadsAnewMax) memo_.best = 0;
   memo_.url = protocol_->place();
   memo_.made = protocol_->made();
   std::string text = encode_memo(memo_);
@@ -142,6 +143,7 @@ void FileUpload::send(const std::string& sum) {
   request.headers.add("Holdfast-Attempt", std::to_string(job_.attempt));
   request.limits.max_body_bytes = kAnswerMax;
   request.deadlines = shared_.peer.deadlines(-1);
+  request.deadlines.whole_ms = kUploadRequestMs;
   body_.reset();
   if (ask_.size > 0) {
     body_ = std::make_shared<FileBody>(shared_.loop, shared_.handles, shared_.disk, file_, ask_.from, ask_.size);
@@ -149,16 +151,21 @@ void FileUpload::send(const std::string& sum) {
     request.deadlines.first_byte_ms = kUploadAnswerMs;
     request.deadlines.whole_ms += kUploadAnswerMs + ask_.size / kUploadMinRate * 1000;
   }
+  asking_ = true;
   request_ = shared_.peer.send(std::move(request), [this](const HttpResult& result) {
     request_ = 0;
+    asking_ = false;
     step([&] { answered(result); });
   });
 }
 
 void FileUpload::answered(const HttpResult& result) {
+  const bool first = wire_bytes_ == 0;
   wire_bytes_ += result.wire_bytes;
+  if (result.sent) taken_ += ask_.size;
   if (result.error.kind == NetErrorKind::kCanceled) {
-    return end(stopped_ ? ended_by_stop(*stopped_, timeout_ms_) : http_outcome(result, shared_.peer.url(), Asker::sink));
+    if (!stopped_) return end(http_outcome(result, shared_.peer.url(), Asker::sink));
+    return end(first ? stopped_outcome(result, shared_.peer.url(), *stopped_, timeout_ms_) : ended_by_stop(*stopped_, timeout_ms_));
   }
   if (!result.ok() && body_ && body_->failure()) return file_failed(*body_->failure());
   heard(result);
@@ -174,7 +181,6 @@ void FileUpload::heard(const HttpResult& result) {
   const Heard what = protocol_->heard(result.response);
   if (what == Heard::go_on || what == Heard::done) {
     if (protocol_->offset() > memo_.best) {
-      taken_ += protocol_->offset() - memo_.best;
       memo_.best = protocol_->offset();
       moved_ = true;
       stalls_ = 0;
@@ -185,7 +191,8 @@ void FileUpload::heard(const HttpResult& result) {
       const int percent = memo_.size == 0 ? 0 : static_cast<int>(protocol_->offset() * 100 / memo_.size);  // of a TiB at most
       if (percent != percent_) shared_.tell(Progress{job_.id, job_.attempt, percent, upload_.path});
       percent_ = percent;
-      if (shared_.slice > 0 && taken_ >= shared_.slice) return give_back(slice_done());
+      // Without a byte more it goes on: the budget is not asked, but that ends soon, and with an attempt.
+      if (shared_.slice > 0 && taken_ >= shared_.slice && moved_) return give_back(slice_done());
       return ask_next();
     }
     case Heard::done: {
@@ -224,14 +231,14 @@ void FileUpload::give_back(RunEnded how) {
 void FileUpload::stop(StopReason reason) {
   if (!stopped_) stopped_ = reason;
   // If its answer is there already, that counts.
-  if (request_ != 0) return void(shared_.peer.cancel(request_));
+  if (asking_) return void(shared_.peer.cancel(request_));
   end(ended_by_stop(reason, timeout_ms_));
 }
 
 void FileUpload::end(RunEnded how, std::optional<FileState> file) noexcept {
   disk_.stop();
   sum_.stop();
-  assert(request_ == 0);
+  assert(!asking_);
   how.wire_bytes = wire_bytes_;
   const EndFn end = std::exchange(end_, nullptr);
   const Fence fence = fence_of(job_);

@@ -15,9 +15,13 @@
 
 namespace hf {
 
-// In one run, one after another and without a byte more on the server than ever before: answers that did not store, requests
-// that broke off. The next one ends the run.
+// In one run, one after another and without a byte more on the server: answers that did not store, requests that broke off. The
+// next one ends the run.
 inline constexpr int kUploadStallsMax = 3;
+// Uploads of one job that are made anew and get on from their own start. Of later ones only what none of them had before counts:
+// a server that loses each would have it sent again for ever.
+inline constexpr int kUploadsAnewMax = 10;
+inline constexpr int64_t kUploadRequestMs = 120000;  // a whole request, beside its body
 inline constexpr int64_t kUploadMinRate = 1024;  // bytes a second, of a whole request: slower ones time out
 inline constexpr int64_t kUploadAnswerMs = 120000;  // a server may have to store what it got
 
@@ -75,11 +79,12 @@ class FileUpload {
   std::unique_ptr<UploadProtocol> protocol_;
   UploadAsk ask_;
   RequestId request_ = 0;
+  bool asking_ = false;  // its answer is owed; also of one that could not be made, which has no number
   std::shared_ptr<FileBody> body_;  // of that request, if it has one
   std::optional<StopReason> stopped_;
-  bool moved_ = false;  // the server has more than ever before
+  bool moved_ = false;  // the server has more of this upload than before
   int stalls_ = 0;
-  int64_t wire_bytes_ = 0, taken_ = 0;  // of this run: sent and received; of the file
+  int64_t wire_bytes_ = 0, taken_ = 0;  // of this run: sent and received; of the file, sent
   int percent_ = -1;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/names.h"
+#include "platform/net/http_message.h"
 
 namespace hf {
 namespace {
@@ -20,11 +21,8 @@ bool check_name(const JsonValue& v, std::string_view name) {
     return is_letter(c) || is_digit(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
   });
   if (!token) return v.fail("this cannot be the name of an HTTP header");
-  static constexpr std::string_view kOurs[] = {"host", "content-length", "transfer-encoding", "connection", "idempotency-key"};
-  for (const std::string_view ours : kOurs) {
-    if (equal_no_case(name, ours)) return v.fail("this header is set by Holdfast itself");
-  }
-  return true;
+  const bool ours = is_own_header(name) || equal_no_case(name, "idempotency-key");
+  return !ours || v.fail("this header is set by Holdfast itself");
 }
 
 constexpr JsonField<SecretHeaderConfig> kSecretFields[] = {
@@ -59,7 +57,17 @@ bool read_headers(const JsonValue& v, HttpConfig* http) {
     if (has_control(value.node().text)) return value.fail("a control character is not allowed in an HTTP header");
     http->headers.emplace_back(name, value.node().text);
   }
-  return true;
+  return check_headers_size(v, *http);
+}
+
+bool check_headers_size(const JsonValue& v, const HttpConfig& http) {
+  constexpr size_t kAround = 4;  // ": " and the end of the line
+  size_t bytes = 0;
+  for (const auto& [name, value] : http.headers) bytes += name.size() + value.size() + kAround;
+  for (const SecretHeaderConfig& header : http.secret_headers) {
+    bytes += header.name.size() + header.prefix.size() + (header.value.secret ? header.value.secret->bytes().size() : 0) + kAround;
+  }
+  return bytes <= kHeaderBytesMax || v.fail("these headers have " + std::to_string(bytes) + " bytes in all; at most " + std::to_string(kHeaderBytesMax) + " are allowed");
 }
 
 }  // namespace hf

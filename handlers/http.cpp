@@ -48,7 +48,7 @@ void HttpRunner::stop(JobId id, int attempt, StopReason reason) {
 void HttpRunner::answered(const Fence& fence, HttpResult result) {
   const auto node = running_.extract(fence);
   const Run& run = node.mapped();
-  RunEnded ended = run.stopped ? ended_by_stop(*run.stopped, run.timeout_ms) : ended_without_memory();
+  RunEnded ended = run.stopped ? stopped_outcome(result, peer_.url(), *run.stopped, run.timeout_ms) : ended_without_memory();
   const int64_t wire_bytes = result.wire_bytes;
   if (!run.stopped) (void)guarded([&] {
     RunEnded told = http_outcome(result, peer_.url(), Asker::handler, on_status_);

@@ -3,7 +3,9 @@
 #include <string_view>
 
 #include "core/names.h"
+#include "handlers/end_run.h"
 #include "handlers/error_text.h"
+#include "platform/memory.h"
 #include "platform/net/retry_after.h"
 
 namespace hf {
@@ -127,6 +129,16 @@ RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker, c
   RunEnded ended;
   ended.outcome = unsendable ? Outcome::dead : Outcome::retry;
   ended.error = printable(error.message);
+  return ended;
+}
+
+RunEnded stopped_outcome(const HttpResult& result, const Url& asked, StopReason reason, int64_t timeout_ms) {
+  RunEnded ended = ended_by_stop(reason, timeout_ms);
+  if (reason != StopReason::timeout || result.sent) return ended;
+  const NetPhase phase = result.error.phase;
+  ended.park_runner = phase != NetPhase::kNone && phase != NetPhase::kQueue;
+  ended.outcome = ended.park_runner ? Outcome::defer : Outcome::handed_back;
+  (void)guarded([&] { ended.error += ": nothing was sent to " + asked.host_port() + " (" + net_phase_name(phase) + ")"; });
   return ended;
 }
 

@@ -35,6 +35,15 @@ namespace hf {
 enum class Asker : uint8_t { handler, sink };
 RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker, const OutcomeRules& on_status = {});
 
+// Of a request that was cancelled for `reason`, the end of its run; without id and attempt. At a timeout
+//
+//   some of it was sent              as ended_by_stop(): an attempt was made
+//   it was still waiting for a       handed back: neither the job nor the server had a part in it
+//   connection
+//   it had no name, connection or    defer, and the runner is parked, as without the timeout
+//   handshake yet
+RunEnded stopped_outcome(const HttpResult& result, const Url& asked, StopReason reason, int64_t timeout_ms);
+
 bool is_success(const HttpResult& result);  // 2xx
 
 // A refusal (4xx, or a 5xx that is listed as permanent) that may lie in what was sent, not in where to or by whom: of a batch, the

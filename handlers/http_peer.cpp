@@ -13,6 +13,7 @@ namespace hf {
 namespace {
 
 constexpr int64_t kAfterTimeoutMs = 1000;
+constexpr int64_t kWithoutTimeoutMs = int64_t{365} * 24 * 3600 * 1000;
 
 }  // namespace
 
@@ -176,7 +177,7 @@ RequestId HttpPeer::under_way(RequestId first) const {
 
 HttpDeadlines HttpPeer::deadlines(int64_t timeout_ms) const {
   HttpDeadlines deadlines = target_.deadlines;
-  if (timeout_ms > 0) deadlines.whole_ms = timeout_ms + kAfterTimeoutMs;
+  deadlines.whole_ms = timeout_ms > 0 ? timeout_ms + kAfterTimeoutMs : kWithoutTimeoutMs;
   if (deadlines.first_byte_ms == 0) deadlines.first_byte_ms = deadlines.whole_ms;
   return deadlines;
 }

@@ -61,7 +61,7 @@ class HttpPeer {
 
   std::string name() const { return url().host_port(); }
   const Url& url() const { return target_.url; }
-  // Of the requests of a run that may take so long; 0 and less: the target's own. The engine asks for the end at the
+  // Of the requests of a run that may take so long; 0 and less: as long as it takes. The engine asks for the end at the
   // timeout; the deadline of the whole is there in case it does not.
   HttpDeadlines deadlines(int64_t timeout_ms) const;
 

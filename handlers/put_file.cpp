@@ -40,18 +40,20 @@ class Put : public UploadProtocol {
 
 class Range : public UploadProtocol {
  public:
-  Range(UploadFile file, bool begun) : file_(std::move(file)), ask_(begun) {}
+  Range(UploadFile file, bool begun, int made) : file_(std::move(file)), ask_(begun), made_(made) {}
 
   UploadAsk next() override;
   Heard heard(const HttpResponse& response) override;
   bool broke() override { return ask_ = true; }
   int64_t offset() const override { return offset_; }
+  int made() const override { return made_; }
 
  private:
   Heard heard_offset(const HttpResponse& response);
 
   const UploadFile file_;
   bool ask_;  // where it has got to
+  int made_;
   int64_t offset_ = 0, sent_ = 0;
 };
 
@@ -65,7 +67,8 @@ UploadAsk Range::next() {
     return ask;
   }
   sent_ = std::min(file_.chunk, file_.size - offset_);
-  ask.headers.add("Idempotency-Key", file_.key + "-" + std::to_string(offset_));
+  // Never the same for other bytes: those of an upload that was lost, or of a file that has changed, are not taken for stored.
+  ask.headers.add("Idempotency-Key", file_.key + "-" + std::to_string(offset_) + (made_ == 0 ? "" : "-" + std::to_string(made_)));
   if (sent_ > 0) ask.headers.add("Content-Range", "bytes " + std::to_string(offset_) + "-" + std::to_string(offset_ + sent_ - 1) + of_all);
   add_metadata(ask, file_);
   if (!file_.sum.empty() && sent_ > 0) ask.sum_header = "Content-Digest", ask.sum_before = "sha-256=:", ask.sum_after = ":";
@@ -83,6 +86,7 @@ Heard Range::heard(const HttpResponse& response) {
     if (response.status != 404 && response.status != 410) return Heard::unknown;
     ask_ = false;
     offset_ = 0;
+    ++made_;
     return Heard::not_stored;
   }
   if (incomplete) return heard_offset(response);
@@ -102,6 +106,8 @@ Heard Range::heard_offset(const HttpResponse& response) {
   const int64_t end = range.empty() ? 0 : header_bytes(last, "Last") + 1;
   if ((end == 0 && !range.empty()) || end > file_.size)
     return fail(Outcome::retry, file_.peer + " answers with a Range that is none of this file");
+  if (!ask_ && end > offset_ + sent_)
+    return fail(Outcome::retry, file_.peer + " says that it has more than was sent to it: what it has is another file");
   const bool stored = ask_ || end > offset_;
   ask_ = false;
   offset_ = end;
@@ -112,7 +118,7 @@ Heard Range::heard_offset(const HttpResponse& response) {
 }  // namespace
 
 std::unique_ptr<UploadProtocol> make_put(UploadFile file) { return std::make_unique<Put>(std::move(file)); }
-std::unique_ptr<UploadProtocol> make_range(UploadFile file, bool begun) { return std::make_unique<Range>(std::move(file), begun); }
+std::unique_ptr<UploadProtocol> make_range(UploadFile file, bool begun, int made) { return std::make_unique<Range>(std::move(file), begun, made); }
 
 Url url_of_file(Url url, const std::string& path) {
   if (url.target.ends_with('/')) url.target += percent_encode(path, "-._~/");

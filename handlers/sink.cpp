@@ -51,7 +51,11 @@ void SinkRunner::start(StartRun run) {
   Batch& batch = one.front();
   batch.timeout_ms = run.timeout_ms;
   batch.cancelled.reserve(run.jobs.size());
-  batch.parts.push_back(std::move(run.jobs));
+  if (format_ == BatchFormat::raw) {  // also after a reload, when the engine had made a batch for another format
+    for (RunJob& job : run.jobs) batch.parts.emplace_back().push_back(std::move(job));
+  } else {
+    batch.parts.push_back(std::move(run.jobs));
+  }
   batches_.splice(batches_.end(), one);
   if (guarded([&] { send_next(std::prev(batches_.end())); })) return;
   batches_.pop_back();
@@ -158,7 +162,7 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
   batch->wire_bytes += result.wire_bytes;
   const bool stopped = batch->stopped.has_value();
   const bool broken_off = result.error.kind == NetErrorKind::kCanceled;
-  const RunEnded how = stopped && broken_off            ? ended_by_stop(*batch->stopped, batch->timeout_ms)
+  const RunEnded how = stopped && broken_off            ? stopped_outcome(result, peer_.url(), *batch->stopped, batch->timeout_ms)
                        : batch->withdrawn && broken_off ? put_off()
                                                         : http_outcome(result, peer_.url(), Asker::sink, on_status_);
   if (how.park_runner && how.retry_after_ms > 0 && !batch->withdrawn) keep_quiet(how);
@@ -166,9 +170,11 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
   const bool refused = how.outcome == Outcome::dead && about_content(result);
   learn_encoding(*batch, done && is_success(result));
   // Whatever the status is listed as: first it has to be about what was sent, and not about how.
-  if (!done && !how.park_runner && !stopped && doubts_encoding(*batch, result)) {
+  const bool doubted = !done && !how.park_runner && doubts_encoding(*batch, result);
+  const bool of_some = refused && first.size() > 1;
+  if (doubted && !stopped) {
     batch->plain = batch->sent_again = true;
-  } else if (refused && !stopped && first.size() > 1) {
+  } else if (of_some && !stopped) {
     const auto middle = first.begin() + static_cast<std::ptrdiff_t>((first.size() + 1) / 2);
     std::list<Jobs> second(1);
     second.front().reserve(first.size());  // nothing is in two places, or in none, when this throws
@@ -180,10 +186,13 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
     const bool lone_cancel = broken_off && is_cancelled(*batch, first[0]);
     std::vector<RunEnded> each;
     if (done) each = batch_answer(result.response, first, peer_.name());
-    if (each.empty()) each.assign(first.size(), how);
+    // A stop leaves no time to find out what, or which of them, such an answer is about.
+    const bool left_open = stopped && (doubted || of_some);
+    if (each.empty()) each.assign(first.size(), left_open ? ended_by_stop(*batch->stopped, batch->timeout_ms) : how);
     end_first(*batch, std::move(each));
     if (stopped) {
-      end_all(*batch, ended_by_stop(*batch->stopped, batch->timeout_ms));
+      // The parts behind it were not sent.
+      end_all(*batch, how.park_runner ? how : stopped_outcome({}, peer_.url(), *batch->stopped, batch->timeout_ms));
     } else if (!done && !refused && !lone_cancel) {
       end_all(*batch, how);  // what befell this request would befall the next one too
     }

@@ -42,7 +42,7 @@ class SinkRunner : public Runner {
   ~SinkRunner() override;
 
   void start(StartRun run) override;
-  // At a timeout and a shutdown the batch is ended, all of it. A job that is cancelled while it is
+  // At a timeout and a shutdown the batch is ended, all of it; what was not sent spends no attempt. A job that is cancelled while it is
   // on the way with others stays with them: what was delivered counts as done.
   void stop(JobId id, int attempt, StopReason reason) override;
   // Requests under way are cancelled, their jobs handed back.

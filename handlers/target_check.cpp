@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/names.h"
+#include "handlers/header_fields.h"
 #include "handlers/topic.h"
 #include "platform/broker/broker_client.h"
 #include "platform/broker/mqtt.h"
@@ -74,7 +75,7 @@ bool load_headers(const JsonValue& object, HttpConfig& http) {
     }
     header.value.secret = std::make_shared<const Secret>(std::move(*secret));
   }
-  return true;
+  return http.secret_headers.empty() || check_headers_size(*member_of(object, "headers"), http);
 }
 
 bool load_login(const JsonValue& object, HttpConfig& http) {

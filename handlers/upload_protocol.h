@@ -75,8 +75,8 @@ struct TusServer {
 };
 // `url`, `made`: of an upload that was begun before, or "" and 0. `server` outlives it.
 std::unique_ptr<UploadProtocol> make_tus(UploadFile file, TusServer& server, const std::string& url, int made);
-// `begun`: perhaps the server has some of it.
-std::unique_ptr<UploadProtocol> make_range(UploadFile file, bool begun);
+// `begun`: perhaps the server has some of it. `made`: as of make_tus.
+std::unique_ptr<UploadProtocol> make_range(UploadFile file, bool begun, int made);
 std::unique_ptr<UploadProtocol> make_put(UploadFile file);
 
 // `url`, or if its path ends with "/" that of the file in it: each byte but letters, digits and "-._~/" percent-encoded.

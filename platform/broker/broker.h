@@ -70,7 +70,7 @@ class BrokerSession {
 struct PublishResult {
   std::optional<BrokerAnswer> answer;
   NetError error;     // no answer: the broker may have the message or not
-  bool sent = false;  // with `error`: a byte of the message may have reached the broker
+  bool sent = false;  // without an answer: a byte of the message may have reached the broker
 };
 using PublishId = uint64_t;  // never 0, never used twice by a client
 using PublishDoneFn = std::function<void(PublishResult)>;

@@ -60,7 +60,9 @@ bool BrokerClient::cancel(PublishId id) {
   for (Messages* from : {&waiting_, &sent_}) {
     const auto message = std::find_if(from->begin(), from->end(), [&](const Message& other) { return other.id == id; });
     if (message == from->end()) continue;
-    finish(*from, message, {});
+    PublishResult result;
+    result.sent = from == &sent_;
+    finish(*from, message, std::move(result));
     arm();
     return true;
   }

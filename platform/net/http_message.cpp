@@ -1,6 +1,7 @@
 #include "platform/net/http_message.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace hf {
 namespace {
@@ -29,9 +30,7 @@ constexpr std::string_view kOwnHeaders[] = {
 
 Status check_header(const std::string& name, const std::string& value) {
   if (!is_token(name)) return Error{HF_E_INVALID, "a header name is empty or has a character that is not allowed"};
-  for (const std::string_view own : kOwnHeaders)
-    if (equal_ignoring_case(own, name))
-      return Error{HF_E_INVALID, "the header " + name + " is set by the client itself"};
+  if (is_own_header(name)) return Error{HF_E_INVALID, "the header " + name + " is set by the client itself"};
   if (!std::all_of(value.begin(), value.end(), is_value_char))
     return Error{HF_E_INVALID, "the value of the header " + name + " has a control character"};
   return ok_status();
@@ -42,6 +41,10 @@ Status check_header(const std::string& name, const std::string& value) {
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() &&
          std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_own_header(std::string_view name) {
+  return std::any_of(std::begin(kOwnHeaders), std::end(kOwnHeaders), [name](std::string_view own) { return equal_ignoring_case(own, name); });
 }
 
 const std::string* HttpHeaders::find(std::string_view name) const {

@@ -78,8 +78,7 @@ inline constexpr size_t kBodyPieceMax = 64 * 1024;
 struct HttpRequest {
   std::string method = "GET";
   Url url;
-  // Not Host, Content-Length, Transfer-Encoding, Connection, Expect, Upgrade, TE, Trailer: the client's own.
-  HttpHeaders headers;
+  HttpHeaders headers;  // none that is_own_header()
   std::shared_ptr<const std::string> body;  // shared with the caller, not copied; nullptr: none
   std::shared_ptr<HttpBody> streamed;       // ... or this one in its place
   HttpLimits limits;
@@ -120,5 +119,8 @@ Result<std::string> format_request_head(const HttpRequest& request);
 std::shared_ptr<const std::string> with_secrets(std::string head, const std::vector<SecretHeader>& headers);
 
 bool equal_ignoring_case(std::string_view a, std::string_view b);
+
+// Host, Content-Length, Transfer-Encoding, Connection, ...: the client's own, which nobody else sets.
+bool is_own_header(std::string_view name);
 
 }  // namespace hf

@@ -176,6 +176,33 @@ TEST_CASE_FIXTURE(JobsFixture, "a run that is over its time is asked to stop onc
   CHECK(info.history.back().outcome == "timeout");
 }
 
+TEST_CASE_FIXTURE(JobsFixture, "a run that is over its time and had not got to send anything spends no attempt") {
+  handler("x", timeout(5000));
+  JobId id = add(spec("x"));
+  RunJob run = take_started();
+  pass(5000);
+  take_stopped();
+  RunEnded e = ended(run, Outcome::defer, "no handshake");
+  e.park_runner = true;
+  tick({e});
+  CHECK(state(id) == State::pending);
+  CHECK(get(id).attempts == 0);
+  CHECK(started.empty());  // the runner is parked
+  pass(60000);
+  run = take_started();
+  CHECK(run.attempt == 1);
+  pass(5000);
+  take_stopped();
+  end(run, Outcome::handed_back);  // it had waited for its turn
+  run = take_started();
+  CHECK(run.attempt == 1);
+  pass(5000);
+  take_stopped();
+  end(run, Outcome::defer, "not now");  // what it says itself, too late
+  CHECK(get(id).attempts == 1);
+  CHECK(get(id).history.back().outcome == "timeout");
+}
+
 TEST_CASE_FIXTURE(JobsFixture, "a run whose result comes in spite of the timeout is done") {
   handler("x", timeout(5000));
   JobId id = add(spec("x"));

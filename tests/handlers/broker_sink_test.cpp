@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/platform/net_fixture.h"
+
 using namespace hf;
 
 namespace {
@@ -45,4 +47,26 @@ TEST_CASE("broker sink: without an answer it is an outage if nothing was sent, e
     CHECK(ended(kind, true).outcome == Outcome::retry);
     CHECK(ended(kind, true).error == "what happened");
   }
+}
+
+TEST_CASE("broker sink: a timeout before there is a connection spends no attempt") {
+  test::TestLoop loop;
+  std::vector<RunEnded> told;
+  BrokerSinkOptions options;
+  options.broker.url = parse_broker_url("nats://127.0.0.1:1")->url;
+  options.topic = "results";
+  BrokerSinkRunner runner(loop.uv(), options, [&](RunEnded end) { told.push_back(std::move(end)); });
+  StartRun run;
+  RunJob& job = run.jobs.emplace_back();
+  job.id = 7;
+  job.attempt = 3;
+  runner.start(run);
+  runner.stop(7, 3, StopReason::timeout);
+  REQUIRE(loop.run_until([&] { return !told.empty(); }));
+  CHECK(told[0].outcome == Outcome::defer);
+  CHECK(told[0].park_runner);
+  CHECK(told[0].wire_bytes == 0);
+  bool closed = false;
+  runner.shutdown([&] { closed = true; });
+  REQUIRE(loop.run_until([&] { return closed; }));
 }

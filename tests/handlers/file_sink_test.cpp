@@ -243,6 +243,32 @@ TEST_SUITE("file sink") {
     CHECK(keys.size() == 1 + kUploadStallsMax);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "an upload that gets on and is lost is made anew some times without an attempt, then it costs some") {
+    options.files.chunk = 100'000;
+    make("clip", 200'000);
+    instead = [&](const SeenRequest& request) {
+      if (!request.head.starts_with("PATCH") || request.header("Upload-Offset") != "100000") return std::string();
+      length = -1;
+      return reply(404);
+    };
+    CHECK(send(R"({"file": "clip"})").outcome == Outcome::defer);
+    CHECK(count("POST") == 1 + kUploadsAnewMax + kUploadStallsMax);
+    CHECK(send(R"({"file": "clip"})", memos.back().memo).outcome == Outcome::retry);
+    CHECK(count("POST") == 1 + kUploadsAnewMax + 2 * kUploadStallsMax + 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "with a slice a lost upload is handed back as often as a new one") {
+    options.files.chunk = 100'000;
+    options.slice = 150'000;
+    make("clip", 450'000);
+    CHECK(send(R"({"file": "clip"})").outcome == Outcome::defer);
+    CHECK(stored.size() == 200'000);
+    length = -1;
+    CHECK(send(R"({"file": "clip"})", memos.back().memo).outcome == Outcome::defer);
+    CHECK(count("POST") == 2);
+    CHECK(stored.size() == 200'000);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "checksums: of the whole and of each part") {
     options.files.checksum = true;
     options.files.chunk = 100'000;
@@ -317,6 +343,26 @@ TEST_SUITE("file sink") {
     runner->stop(7, 2, StopReason::cancel);
     CHECK(wait().outcome == Outcome::cancelled);
     CHECK(seen.empty());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a stop that comes while a request that could not be made is still to be told") {
+    options.files.protocol = UploadKind::range;
+    make("clip", 1000);
+    shut(loop, client);
+    uv_check_t check;
+    uv_check_init(loop.uv(), &check);
+    check.data = static_cast<Fixture*>(this);
+    uv_check_start(&check, [](uv_check_t* handle) {
+      auto& test = *static_cast<Fixture*>(handle->data);
+      if (test.memos.empty() || !test.ended.empty()) return;
+      test.runner->stop(7, 2, StopReason::cancel);  // the request was asked for in this turn
+      CHECK(test.ended.empty());
+    });
+    CHECK(send(R"({"file": "clip"})").outcome == Outcome::cancelled);
+    bool closed = false;
+    check.data = &closed;
+    uv_close(reinterpret_cast<uv_handle_t*>(&check), [](uv_handle_t* handle) { *static_cast<bool*>(handle->data) = true; });
+    REQUIRE(loop.run_until([&] { return closed; }));
   }
 
   TEST_CASE_FIXTURE(Fixture, "put: one request; what breaks off is an attempt") {

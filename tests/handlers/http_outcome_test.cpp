@@ -310,6 +310,23 @@ TEST_SUITE("http_outcome") {
           Outcome::handed_back);
   }
 
+  TEST_CASE("a timeout is an attempt once something was sent") {
+    const Url asked = *parse_url("https://ingest.example/v1");
+    const auto stopped = [&](NetPhase phase, bool sent, StopReason reason) {
+      const RunEnded end = stopped_outcome(failure(NetErrorKind::kCanceled, phase, sent), asked, reason, 5000);
+      CHECK(end.park_runner == (end.outcome == Outcome::defer));
+      CHECK(end.error.starts_with("timed out after 5s") == (reason == StopReason::timeout));
+      return end.outcome;
+    };
+    for (const NetPhase phase : {NetPhase::kNone, NetPhase::kQueue}) CHECK(stopped(phase, false, StopReason::timeout) == Outcome::handed_back);
+    for (const NetPhase phase : {NetPhase::kDns, NetPhase::kConnect, NetPhase::kProxy, NetPhase::kTls}) CHECK(stopped(phase, false, StopReason::timeout) == Outcome::defer);
+    for (const NetPhase phase : {NetPhase::kQueue, NetPhase::kTls, NetPhase::kSend, NetPhase::kReceive}) {
+      CHECK(stopped(phase, true, StopReason::timeout) == Outcome::retry);  // also sent before, on a connection that broke
+      CHECK(stopped(phase, false, StopReason::cancel) == Outcome::cancelled);
+      CHECK(stopped(phase, false, StopReason::shutdown) == Outcome::handed_back);
+    }
+  }
+
   TEST_CASE("which refusals may lie in the content") {
     for (int status : {400, 403, 409, 413, 415, 422, 500}) CHECK(about_content(response(status)));
     for (int status : {200, 301, 401, 404, 405, 407, 410})

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "platform/net/proxy_tunnel.h"
 #include "tests/handlers/http_fixture.h"
 
 using namespace hf;
@@ -151,13 +152,16 @@ TEST_SUITE("http handler") {
     HttpTarget to = target();
     const HttpPeer by_default(loop.uv(), client, to);
     CHECK(by_default.deadlines(5000).whole_ms == 6000);
-    CHECK(by_default.deadlines(0).whole_ms == HttpDeadlines().whole_ms);  // "none"
-    CHECK(by_default.deadlines(-1).whole_ms == HttpDeadlines().whole_ms);
+    constexpr int64_t kYearMs = int64_t{365} * 86'400'000;
+    CHECK(by_default.deadlines(0).whole_ms == kYearMs);
+    CHECK(by_default.deadlines(-1).whole_ms == kYearMs);  // "none"
+    CHECK(by_default.deadlines(-1).first_byte_ms == HttpDeadlines().first_byte_ms);
     CHECK(by_default.deadlines(5000).first_byte_ms == HttpDeadlines().first_byte_ms);
     to.deadlines = {.dns_ms = 1, .connect_ms = 2, .tls_ms = 3, .first_byte_ms = 0, .progress_ms = 4};
     const HttpPeer as_long(loop.uv(), client, to);
     const HttpDeadlines deadlines = as_long.deadlines(5000);
     CHECK(deadlines.first_byte_ms == 6000);
+    CHECK(as_long.deadlines(-1).first_byte_ms == kYearMs);
     CHECK(deadlines.dns_ms == 1);
     CHECK(deadlines.connect_ms == 2);
     CHECK(deadlines.tls_ms == 3);
@@ -195,6 +199,21 @@ TEST_SUITE("http handler") {
       CHECK(wait(7).outcome == Outcome::handed_back);
     }
     CHECK(reports == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a timeout before anything was sent spends no attempt") {
+    HttpOptions options;
+    options.target = target();
+    options.target.proxy = std::make_shared<const HttpProxy>(HttpProxy{peer.url().host, peer.port(), {}});
+    answer = [](const SeenRequest&) { return ""; };
+    make(std::move(options)).start(jobs(1, 5));
+    wait_seen(4);  // so many connections to one server
+    for (JobId id = 1; id <= 5; ++id) runner->stop(id, 3, StopReason::timeout);
+    CHECK(wait(1).outcome == Outcome::defer);
+    CHECK(ended[1].park_runner);
+    CHECK(ended[1].error == "timed out after 5m: nothing was sent to " + peer.url().host_port() + " (wait for the proxy)");
+    CHECK(wait(5).outcome == Outcome::handed_back);
+    CHECK_FALSE(ended[5].park_runner);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a client that is gone hands the job back, and not within start()") {

@@ -46,6 +46,19 @@ struct Fixture : HttpFixture {
 }  // namespace
 
 TEST_SUITE("sink formats") {
+  TEST_CASE_FIXTURE(Fixture, "raw: a batch that was made for another format goes out one by one") {
+    make(BatchFormat::raw, Encoding::none);
+    answer = [](const SeenRequest& request) { return reply(request.body == "{\"n\":2}" ? 422 : 200); };
+    deliver(1, 3);
+    REQUIRE(seen.size() == 3);
+    for (JobId id = 1; id <= 3; ++id) {
+      const SeenRequest& request = seen[static_cast<size_t>(id - 1)];
+      CHECK(request.body == "{\"n\":" + std::to_string(id) + "}");
+      CHECK(request.header("Idempotency-Key") == "gw-" + std::to_string(id));
+      CHECK(ended[id].outcome == (id == 2 ? Outcome::dead : Outcome::done));
+    }
+  }
+
   TEST_CASE_FIXTURE(Fixture, "an array is split as lines are") {
     make(BatchFormat::json, Encoding::none);
     answer_with(0, {3});

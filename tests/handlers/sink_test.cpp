@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "platform/net/proxy_tunnel.h"
 #include "tests/handlers/http_fixture.h"
 
 using namespace hf;
@@ -162,7 +163,7 @@ TEST_SUITE("sink") {
     CHECK(send(R"({"stored_through":109,"missing":[[104,106],[1,108],105]})") == "--------9");
     CHECK(send(R"({"stored_through":109,"missing":[[9223372036854775807,9223372036854775807]]})") == "123456789");
     CHECK(send(R"({"stored_through":0})") == "---------");
-    for (const char* unclear : {R"({"stored_through":"109"})", R"({"stored_through":-1})", R"({"stored_through":109,"missing":7})",
+    for (const char* unclear : {R"({"stored_through":109,"missing":[[109,108]]})", R"({"stored_through":"109"})", R"({"stored_through":-1})", R"({"stored_through":109,"missing":7})",
                                 R"({"stored_through":109,"missing":["x"]})", R"({"stored_through":109,"missing":[[1,2,3]]})", R"({"stored_through":109,"missing":[[1]]})"}) {
       CAPTURE(unclear);
       CHECK(send(unclear) == "---------");
@@ -211,6 +212,31 @@ TEST_SUITE("sink") {
     wait_all(1, 1);
     CHECK(ended[1].outcome == Outcome::done);
     CHECK(told.find("is longer than the 4352 bytes that are read of it") != std::string::npos);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an answer that may name lines and cannot be read stores none of them") {
+    int status = 200;
+    std::string body, type = "Content-Type: application/json\r\n";
+    answer = [&](const SeenRequest&) { return reply(status, body, type); };
+    const auto outcome = [&](int with, const std::string& text) {
+      status = with;
+      body = text;
+      reports = 0;
+      ended.clear();
+      runner.start(jobs(1, 2));
+      wait_all(1, 2);
+      CHECK(ended[1].outcome == ended[2].outcome);
+      return ended[2].outcome;
+    };
+    CHECK(outcome(207, R"({"results":[)") == Outcome::retry);
+    CHECK(ended[1].error.find("is no JSON that can be read") != std::string::npos);
+    CHECK(outcome(200, R"({"results":[{"key":"gw-1","status":"refused","error":"x})") == Outcome::retry);
+    CHECK(outcome(200, R"({"stored_through":1,})") == Outcome::retry);
+    CHECK(outcome(200, R"({"results":[)") == Outcome::done);
+    type += "Content-Encoding: gzip\r\n";
+    CHECK(outcome(207, "\x1f\x8b") == Outcome::retry);
+    CHECK(ended[1].error.find("has a Content-Encoding, \"gzip\"") != std::string::npos);
+    CHECK(outcome(200, "\x1f\x8b") == Outcome::done);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a busy server is left alone, also amid the halving") {
@@ -290,6 +316,72 @@ TEST_SUITE("sink") {
     wait_all(1, 3);
     CHECK(ended[3].outcome == Outcome::retry);
     CHECK(ended[3].error == "timed out after 5m");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a refusal that comes with the stop condemns nobody") {
+    // Between the arrival of the answer, which leaves the connection idle, and its callback.
+    uv_check_t check;
+    uv_check_init(loop.uv(), &check);
+    check.data = static_cast<Fixture*>(this);
+    uv_check_start(&check, [](uv_check_t* handle) {
+      auto& test = *static_cast<Fixture*>(handle->data);
+      if (!test.seen.empty() && test.client.stats().idle == 1 && test.reports == 0) test.runner.stop(1, 3, StopReason::timeout);
+    });
+    answer = [](const SeenRequest&) { return reply(400); };
+    runner.start(jobs(1, 3));
+    wait_all(1, 3);
+    for (JobId id = 1; id <= 3; ++id) CHECK(ended[id].outcome == Outcome::retry);
+    CHECK(seen.size() == 1);
+    seen.clear();
+    reports = 0;
+    ended.clear();
+    answer = [](const SeenRequest&) { return reply(200); };
+    runner.start(jobs(1, 3));
+    wait_all(1, 3);
+    CHECK(ended[3].outcome == Outcome::done);  // what is clear counts
+    bool closed = false;
+    check.data = &closed;
+    uv_close(reinterpret_cast<uv_handle_t*>(&check), [](uv_handle_t* handle) { *static_cast<bool*>(handle->data) = true; });
+    REQUIRE(loop.run_until([&] { return closed; }));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a timeout before anything was sent spends no attempt") {
+    SUBCASE("it waited for a connection: handed back") {
+      answer = [](const SeenRequest&) { return ""; };
+      for (JobId id = 1; id <= 5; ++id) runner.start(jobs(id, id));  // 4 connections to one server
+      wait_seen(4);
+      runner.stop(5, 3, StopReason::timeout);
+      CHECK(wait(5).outcome == Outcome::handed_back);
+      CHECK_FALSE(ended[5].park_runner);
+      runner.stop(1, 3, StopReason::timeout);
+      CHECK(wait(1).outcome == Outcome::retry);
+    }
+    SUBCASE("there was no connection yet: deferred, the runner parked") {
+      HttpTarget to = target("/v1/results");
+      to.proxy = std::make_shared<const HttpProxy>(HttpProxy{peer.url().host, peer.port(), {}});
+      SinkRunner through(loop.uv(), client, {to}, end_run());
+      answer = [](const SeenRequest&) { return ""; };
+      through.start(jobs(1, 2));
+      wait_seen(1);
+      CHECK(seen[0].head.starts_with("CONNECT "));
+      through.stop(1, 3, StopReason::timeout);
+      wait_all(1, 2);
+      shut_down(through);
+      for (JobId id = 1; id <= 2; ++id) {
+        CHECK(ended[id].outcome == Outcome::defer);
+        CHECK(ended[id].park_runner);
+        CHECK(ended[id].error.find("nothing was sent to ") != std::string::npos);
+      }
+    }
+    SUBCASE("the half that waited for the other is handed back") {
+      answer = [this](const SeenRequest&) { return seen.size() == 1 ? reply(400) : ""; };
+      runner.start(jobs(1, 2));
+      wait_seen(2);
+      runner.stop(1, 3, StopReason::timeout);
+      wait_all(1, 2);
+      CHECK(ended[1].outcome == Outcome::retry);
+      CHECK(ended[2].outcome == Outcome::handed_back);
+    }
   }
 
   TEST_CASE_FIXTURE(Fixture, "a job that is cancelled in a batch stays with it") {

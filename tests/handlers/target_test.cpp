@@ -87,6 +87,21 @@ TEST_CASE("headers: text, or what is in a secret") {
   CHECK(parse_config(R"({"sinks": {"c": {"url": "https://a.example/", "headers": {"A": {"secret": "cred:absent"}}}}})", "h.json", ConfigOf::another).ok());
 }
 
+TEST_CASE("headers: none that the client sets itself, and no more than a request has room for") {
+  const Credentials files;
+  for (const std::string name : {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "expect", "Upgrade", "TE", "Trailer", "Proxy-Connection", "Idempotency-Key"}) {
+    CAPTURE(name);
+    CHECK(headers_failure("\"" + name + "\": \"1\"").ends_with("this header is set by Holdfast itself"));
+    CHECK(headers_failure("\"" + name + "\": {\"secret\": \"cred:token\"}").ends_with("this header is set by Holdfast itself"));
+  }
+  const auto plain = [](size_t bytes) { return "\"A\": \"" + std::string(bytes - 5, 'a') + "\""; };  // with its name and what is around
+  CHECK(headers_failure(plain(24 * 1024)) == "");
+  CHECK(headers_failure(plain(24 * 1024 + 1)) == "h.json:1: sinks.c.headers: these headers have 24577 bytes in all; at most 24576 are allowed");
+  const std::string secret = R"(, "B": {"secret": "cred:token"})";  // 11
+  CHECK(headers_failure(plain(24 * 1024 - 11) + secret) == "");
+  CHECK(headers_failure(plain(24 * 1024 - 10) + secret) == "h.json:1: sinks.c.headers: these headers have 24577 bytes in all; at most 24576 are allowed");
+}
+
 TEST_CASE("proxies: without TLS, with a login that is in a secret") {
   const Credentials files;
   const auto with = [](const std::string& members) { return std::string(kUrl) + ", " + members; };

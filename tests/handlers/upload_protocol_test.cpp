@@ -225,7 +225,7 @@ TEST_SUITE("upload") {
   }
 
   TEST_CASE("range: chunks, and 308 says how far it is") {
-    auto range = make_range(file(250, "https://h.example/in/"), false);
+    auto range = make_range(file(250, "https://h.example/in/"), false, 0);
     UploadAsk ask = range->next();
     CHECK(ask.method == "PUT");
     CHECK(ask.url.target == "/in/clips/a%20b.mp4");
@@ -251,7 +251,7 @@ TEST_SUITE("upload") {
 
   TEST_CASE("range: what was begun before is asked for") {
     const auto first = [](HttpResponse response) {
-      auto range = make_range(file(250), true);
+      auto range = make_range(file(250), true, 0);
       CHECK(range->next().headers.get("Content-Range") == "bytes */250");
       return std::pair(range->heard(response), range->next().from);
     };
@@ -263,6 +263,22 @@ TEST_SUITE("upload") {
     CHECK(first(says(308, {{"Range", "bytes=5-9"}})).first == Heard::failed);
     CHECK(first(says(308, {{"Location", "/moved"}})).first == Heard::unknown);
     CHECK(first(says(501)).first == Heard::unknown);
+  }
+
+  TEST_CASE("range: what is sent anew has other keys, and what was not sent is not there") {
+    auto range = make_range(file(250), false, 0);
+    CHECK(range->next().headers.get("Idempotency-Key") == "gw-1-0");
+    CHECK(range->heard(says(308, {{"Range", "bytes=0-99"}})) == Heard::go_on);
+    CHECK(range->next().headers.get("Idempotency-Key") == "gw-1-100");
+    CHECK(range->heard(says(308, {{"Range", "bytes=0-200"}})) == Heard::failed);
+    CHECK(range->trouble().outcome == Outcome::retry);
+    for (const int status : {404, 410}) {
+      auto again = make_range(file(250), true, 2);
+      again->next();
+      CHECK(again->heard(says(status)) == Heard::not_stored);
+      CHECK(again->made() == 3);
+      CHECK(again->next().headers.get("Idempotency-Key") == "gw-1-0-3");
+    }
   }
 
   TEST_CASE("put: the whole at once, with its digest") {
