@@ -28,10 +28,9 @@ extern "C" int hf_load_config(hf_engine* handle, const char* file) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (file == nullptr) return fail(handle, HF_E_INVALID, "file is null");
-  if (engine->host->loop().on_loop_thread()) {
-    return fail(handle, HF_E_THREAD, "hf_load_config reads files and waits for the disk; it cannot be called from a callback");
-  }
+  if (int code = may_configure(handle, *engine); code != HF_OK) return code;
   std::lock_guard lock(engine->config_mutex);  // one at a time
+  if (engine->is_closing()) return fail(handle, HF_E_STATE, "the engine is closing");
   auto before = std::static_pointer_cast<Config>(engine->config);
   const auto others = conditions_beside(*engine->host, before.get());
   if (!others) return fail(handle, others.error());

@@ -80,6 +80,11 @@ Result<std::unique_ptr<AdminServer>> AdminServer::start(Host& host, const std::s
   // Whoever reaches the socket is told by its credentials what it may do; a folder that others may
   // not enter keeps them out altogether.
   server_options.mode = 0666;
+  server_options.entry = [roles](const Peer& peer) {
+    const Role role = roles.role_of(peer);
+    return role == Role::act ? Entry::everything : role == Role::view ? Entry::guest : Entry::stranger;
+  };
+  server_options.to_strangers = error_response(Error{HF_E_DENIED, "this needs " + roles.who_may_act()});
   server_options.max_clients = std::min(options.max_clients, clients_by_descriptors());
   if (server_options.max_clients < options.max_clients) {
     host.log().warn("few_descriptors", {{"max_clients", server_options.max_clients}, {"note", "the limit of open files (RLIMIT_NOFILE) allows no more: clients take a quarter of it"}});

@@ -12,7 +12,7 @@ namespace hf {
 
 struct AdminOptions {
   std::string group;       // its members may act like the daemon's own user; "": nobody else
-  bool open_view = false;  // others may view, without payloads, results, error texts and tags
+  bool open_view = false;  // others may view, without payloads, results, error texts, tags and keys
   int max_clients = 64;
   int listen_fd = -1;  // >= 0: a listening socket of the service manager's, in place of the path
 };

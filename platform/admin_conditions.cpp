@@ -10,7 +10,10 @@ Status list_conditions(AdminDesk& desk, AdminCall& call) {
 }
 
 Status show_condition(AdminDesk& desk, AdminCall& call) {
-  desk.ask(call, ConditionList{call.names[0]}, [](Reply& reply) { return json_response(condition_json(std::get<std::vector<ConditionInfo>>(reply).front())); });
+  desk.ask(call, ConditionList{call.names[0]}, [name = call.names[0]](Reply& reply) {
+    const auto& found = std::get<std::vector<ConditionInfo>>(reply);
+    return found.empty() ? no_such("condition", name) : json_response(condition_json(found[0]));
+  });
   return ok_status();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/names.h"
 #include "platform/memory.h"
 
 namespace hf {
@@ -53,6 +54,10 @@ ServerResponse error_response(const Error& error) {
       ServerResponse::error(status_of(error.code), error_name(error.code), error.message);
   if (error.code == HF_E_BUSY) response.headers.emplace_back("Retry-After", "1");
   return response;
+}
+
+ServerResponse no_such(std::string_view kind, const std::string& name) {
+  return error_response(Error{HF_E_NOT_FOUND, "there is no " + std::string(kind) + " " + quoted(name)});
 }
 
 ServerResponse json_response(std::string body, int status) {

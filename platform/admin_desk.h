@@ -43,6 +43,7 @@ struct AdminCall {
 
 ServerResponse error_response(const Error& error);  // with the status that fits the code
 ServerResponse json_response(std::string body, int status = 200);
+ServerResponse no_such(std::string_view kind, const std::string& name);  // 404
 
 class AdminDesk : public std::enable_shared_from_this<AdminDesk> {
  public:

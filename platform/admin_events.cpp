@@ -23,8 +23,9 @@ Status list_subscriptions(AdminDesk& desk, AdminCall& call) {
 }
 
 Status show_subscription(AdminDesk& desk, AdminCall& call) {
-  desk.ask(call, SubscriptionList{call.names[0]}, [sight = call.sight](Reply& reply) {
-    return json_response(subscription_json(std::get<std::vector<SubscriptionInfo>>(reply).front(), sight));
+  desk.ask(call, SubscriptionList{call.names[0]}, [sight = call.sight, name = call.names[0]](Reply& reply) {
+    const auto& found = std::get<std::vector<SubscriptionInfo>>(reply);
+    return found.empty() ? no_such("subscription", name) : json_response(subscription_json(found[0], sight));
   });
   return ok_status();
 }

@@ -100,10 +100,6 @@ Result<ListQuery> list_query(const AdminCall& call) {
   return query;
 }
 
-Error no_such(std::string_view kind, const std::string& name) {
-  return Error{HF_E_NOT_FOUND, "there is no " + std::string(kind) + " " + quoted(name)};
-}
-
 // ---- jobs
 // -------------------------------------------------------------------------------------------
 
@@ -240,7 +236,7 @@ Status show_schedule(AdminDesk& desk, AdminCall& call) {
   desk.ask(call, ScheduleList{call.names[0]},
            [&host = desk.host, sight = call.sight, name = call.names[0]](Reply& reply) {
              const auto& found = std::get<std::vector<ScheduleInfo>>(reply);
-             if (found.empty()) return error_response(no_such("schedule", name));
+             if (found.empty()) return no_such("schedule", name);
              return json_response(schedule_json(found[0], sight, host.device()));
            });
   return ok_status();
@@ -305,7 +301,7 @@ Status list_queues(AdminDesk& desk, AdminCall& call) {
 Status show_queue(AdminDesk& desk, AdminCall& call) {
   desk.ask(call, QueueList{call.names[0]}, [name = call.names[0]](Reply& reply) {
     const auto& found = std::get<std::vector<QueueInfo>>(reply);
-    if (found.empty()) return error_response(no_such("queue", name));
+    if (found.empty()) return no_such("queue", name);
     return json_response(queue_json(found[0]));
   });
   return ok_status();
@@ -462,7 +458,7 @@ Status link_up(AdminDesk& desk, AdminCall& call) {
 
 struct Route {
   std::string_view method;
-  std::string_view path;  // * stands for one name
+  std::string_view path;  // * stands for one name, which is not empty
   Role needs;
   Serve serve;
 };
@@ -526,6 +522,7 @@ bool fits(std::string_view pattern, const std::vector<std::string>& path,
     const std::string_view wanted = pattern.substr(0, slash);
     pattern = slash == pattern.npos ? "" : pattern.substr(slash + 1);
     if (wanted == "*") {
+      if (segment.empty()) return false;  // to the engine no name is all of them
       names->push_back(segment);
     } else if (wanted != segment) {
       return false;

@@ -158,13 +158,18 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
 
 int close_engine(std::shared_ptr<Engine> engine) {
   engine->host->begin_close();
-  std::vector<std::function<void()>> closers;
   {
-    std::lock_guard lock(engine->mutex);
-    engine->closing = true;
-    closers.swap(engine->closers);
+    // Whoever serves or applies a configuration at the moment ends first; whoever comes later is refused.
+    std::lock_guard config_lock(engine->config_mutex);
+    std::vector<std::function<void()>> closers;
+    {
+      std::lock_guard lock(engine->mutex);
+      engine->closing = true;
+      closers.swap(engine->closers);
+    }
+    for (auto it = closers.rbegin(); it != closers.rend(); ++it) (*it)();
   }
-  for (auto it = closers.rbegin(); it != closers.rend(); ++it) (*it)();
+  engine->ends->stop_all();
   engine->workers->join();  // C handlers that still run
   engine->ends->close();
   engine->host->close();
@@ -177,6 +182,11 @@ int close_engine(std::shared_ptr<Engine> engine) {
 int may_wait(hf_engine* handle, Engine& engine) {
   if (!engine.host->loop().on_loop_thread()) return HF_OK;
   return fail(handle, HF_E_THREAD, "this call waits for the disk; in a callback use hf_enqueue_async");
+}
+
+int may_configure(hf_engine* handle, Engine& engine) {
+  if (!engine.host->loop().on_loop_thread() && !engine.host->on_engine_thread()) return HF_OK;
+  return fail(handle, HF_E_THREAD, "this call reads files and waits for the disk; it cannot be made in a callback");
 }
 
 }  // namespace hf::capi

@@ -33,7 +33,13 @@ struct Engine {
     if (!closing) closers.push_back(std::move(undo));
     return !closing;
   }
-  std::mutex config_mutex;       // held while a configuration is applied
+  bool is_closing() {
+    std::lock_guard lock(mutex);
+    return closing;
+  }
+  // Held while a configuration is applied, the admin socket is opened, and what they hang on an engine is undone: taken
+  // before `mutex`, by no closer, and on no thread that those may wait for; see may_configure().
+  std::mutex config_mutex;
   std::shared_ptr<void> config;  // handlers/: what hf_load_config applied last
 };
 
@@ -64,6 +70,9 @@ int ask(hf_engine* handle, Engine& engine, Op op, T* out) {
 
 // HF_OK where a call may wait for the disk or for runs: not where that would block what it waits for.
 int may_wait(hf_engine* handle, Engine& engine);
+
+// HF_OK where config_mutex may be waited for: not on the engine's threads.
+int may_configure(hf_engine* handle, Engine& engine);
 
 // The frame of every call that sends one event and takes one answer.
 template <class T>

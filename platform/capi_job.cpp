@@ -23,7 +23,7 @@ extern "C" const char* hf_job_key(hf_job* job) { return job != nullptr ? job->ru
 extern "C" int64_t hf_job_occurrence(hf_job* job) { return job != nullptr ? job->run->job.occurrence_wall_ms : 0; }
 extern "C" int hf_job_canceled(hf_job* job) {
   if (job == nullptr) return 0;
-  return job->run->canceled.load() ? 1 : job->run->soft_timeout_over.load() ? 2 : 0;
+  return job->run->canceled.load() || job->run->ends->ending() ? 1 : job->run->soft_timeout_over.load() ? 2 : 0;
 }
 
 extern "C" int hf_job_result(hf_job* job, const void* data, size_t len) try {

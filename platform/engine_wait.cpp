@@ -41,8 +41,8 @@ void EngineWait::wake() {
   (void)!write(event_, &one, sizeof one);
 }
 
-void EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
-  if (armed_ms == at_ms) return;
+bool EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
+  if (armed_ms == at_ms) return false;
   armed_ms = at_ms;
   itimerspec spec{};
   if (at_ms != kNever) {
@@ -50,13 +50,16 @@ void EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
     spec.it_value.tv_sec = static_cast<time_t>(at / 1000);
     spec.it_value.tv_nsec = static_cast<long>(at % 1000 * 1000000);
   }
-  timerfd_settime(fd, flags, &spec, nullptr);
+  if (timerfd_settime(fd, flags, &spec, nullptr) == 0 || errno != ECANCELED) return false;
+  armed_ms = kNotArmed;
+  return true;
 }
 
 bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
-  arm(boot_timer_, TFD_TIMER_ABSTIME, boot_armed_, boot_ms);
-  arm(wall_timer_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, wall_armed_, wall_ms == kNever ? kFarWallMs : wall_ms);
+  (void)arm(boot_timer_, TFD_TIMER_ABSTIME, boot_armed_, boot_ms);
+  const bool stepped = arm(wall_timer_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, wall_armed_, wall_ms == kNever ? kFarWallMs : wall_ms);
   for (Other& other : others_) other.readable = false;
+  if (stepped) return true;
   int awake = kAwake;
   if (!state_.compare_exchange_strong(awake, kAsleep)) {
     state_.store(kAwake);

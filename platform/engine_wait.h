@@ -34,7 +34,8 @@ class EngineWait {
 
  private:
   EngineWait() = default;
-  void arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms);
+  // True if the clock was set since the timer was armed last: the kernel says so but once, here or in a read.
+  bool arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms);
 
   static constexpr size_t kOthers = 2;
   struct Other {

@@ -56,6 +56,10 @@ void FunctionRunner::start(StartRun start) {
   batch.reserve(start.jobs.size());
   for (RunJob& job : start.jobs) batch.push_back(std::make_shared<FunctionRun>(std::move(job), ends_, runs_));
   Status submitted = ok_status();
+  if (ends_->ending()) {
+    for (const auto& run : batch) run->give_up(Outcome::handed_back);
+    return;
+  }
   const bool done = guarded([&] {
     {
       std::lock_guard lock(runs_->mutex);

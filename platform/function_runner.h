@@ -38,9 +38,16 @@ class RunEnds {
   // Runs that wait for a thread now will not begin: the engine stops, and hands back each of them.
   void drop_waiting() { era_.fetch_add(1); }
   uint64_t era() const { return era_.load(); }
+  // The engine closes: every run is to end, also if its file is away and the engine could stop none of them.
+  void stop_all() {
+    ending_.store(true);
+    drop_waiting();
+  }
+  bool ending() const { return ending_.load(); }
 
  private:
   std::atomic<uint64_t> era_{0};
+  std::atomic<bool> ending_{false};
   std::mutex mutex_;
   bool closed_ = false;
   Send send_;

@@ -75,9 +75,11 @@ Status Host::start() {
     }
     before = std::exchange(state_->phase, State::Phase::started);
     state_->dispatching = true;
+    state_->stop_owed = false;
   }
   if (!guarded([&] { told = tell(SetDispatch{true}, {}); })) {
     std::lock_guard lock(state_->mutex);
+    if (state_->phase != State::Phase::started) return told;  // stopped meanwhile
     state_->phase = before;
     state_->dispatching = false;
   }
@@ -100,8 +102,13 @@ Status Host::stop(int64_t grace_ms) {
     auto grace = std::chrono::milliseconds(std::clamp<int64_t>(grace_ms, 0, 86400000));
     s.changed.wait_for(lock, grace, [&] { return s.running == 0 || s.phase >= State::Phase::closing; });
     if (s.running == 0) return ok_status();
+    s.stop_owed = s.phase == State::Phase::stopped;  // first: an engine may be reopened before the answer is here
   }
-  patient([&] { (void)call(StopAll{true}); });
+  Reply stopped;
+  patient([&] { stopped = call(StopAll{true}); });
+  if (auto* error = std::get_if<Error>(&stopped)) return std::move(*error);
+  std::lock_guard lock(s.mutex);
+  s.stop_owed = false;
   return ok_status();
 }
 
@@ -123,9 +130,12 @@ void Host::close() {
   begin_close();
   std::vector<std::shared_ptr<Runner>> runners;
   std::vector<std::shared_ptr<Probe>> probes;
+  std::function<void()> stop_asking_clock, stop_watching_link;  // none is set any more
   {
     std::lock_guard lock(s.mutex);
     if (s.quit) return;
+    stop_asking_clock.swap(s.stop_asking_clock);
+    stop_watching_link.swap(s.stop_watching_link);
     patient([&] {
       runners.reserve(s.runners.size());
       probes.reserve(s.conditions.size());
@@ -136,8 +146,8 @@ void Host::close() {
       if (condition.probe) probes.push_back(std::exchange(condition.probe, nullptr));
     }
   }
-  if (s.stop_asking_clock) s.stop_asking_clock();  // it cannot be set any more
-  if (s.stop_watching_link) s.stop_watching_link();
+  if (stop_asking_clock) stop_asking_clock();
+  if (stop_watching_link) stop_watching_link();
   // Runners end while the engine still answers, so that nobody waits for an answer that never comes.
   std::mutex mutex;
   std::condition_variable closed;
@@ -231,6 +241,12 @@ Reply Host::call(Op op) {
   if (!sent) return sent.error();
   std::unique_lock lock(mutex);
   answered.wait(lock, [&] { return done; });
+  return reply;
+}
+
+Reply Host::call_guarded(Op op) noexcept {
+  Reply reply = Error{HF_E_NO_MEMORY, {}};
+  (void)guarded([&] { reply = call(std::move(op)); });
   return reply;
 }
 
@@ -358,19 +374,24 @@ Status Host::set_loss_report(const SetLossReport& report) {
 }
 
 Status Host::set_budgets(const SetBudgets& budgets, std::function<void()> stop_watching) {
-  const Reply taken = call(budgets);
-  if (auto* error = std::get_if<Error>(&taken)) {
-    if (stop_watching) stop_watching();
-    return *error;
-  }
-  SetBudgets copy = budgets;
+  Op op = budgets;
+  SetBudgets before = budgets;
+  // First: an engine that is reopened meanwhile is told of them.
   {
     std::lock_guard lock(state_->mutex);
-    std::swap(state_->budgets, copy);
-    std::swap(state_->stop_watching_link, stop_watching);
+    std::swap(state_->budgets, before);
   }
-  if (stop_watching) stop_watching();
-  return ok_status();
+  const Reply taken = call_guarded(std::move(op));
+  Status said = ok_status();
+  {
+    std::lock_guard lock(state_->mutex);
+    if (auto* error = std::get_if<Error>(&taken)) said = *error;
+    else if (state_->phase >= State::Phase::closing) said = Error{HF_E_STATE, "it is closing"};
+    if (said) std::swap(state_->stop_watching_link, stop_watching);
+    else std::swap(state_->budgets, before);
+  }
+  if (stop_watching) stop_watching();  // of those before, or of those that do not hold
+  return said;
 }
 
 // ---- the feed and the rest --------------------------------------------------------------------------------
@@ -392,6 +413,7 @@ void Host::unwatch(int id) {
 }
 
 Loop& Host::loop() { return *state_->loop; }
+bool Host::on_engine_thread() const { return state_->thread.is_current(); }
 const Logger& Host::log() const { return state_->options.log; }
 const std::string& Host::device() const { return state_->options.device; }
 const std::string& Host::path() const { return state_->path; }
@@ -401,7 +423,14 @@ Limits Host::limits() const {
   return state_->limits;
 }
 
-Host::Pulse Host::pulse() const { return {state_->engine_pulse.load(), state_->loop_pulse.load()}; }
+Host::Pulse Host::pulse() const {
+  const int64_t since = state_->long_work_since_ms.load();
+  return {state_->engine_pulse.load(), state_->loop_pulse.load(), since == 0 ? 0 : std::max<int64_t>(boot_ms() - since, 1)};
+}
+bool Host::Pulse::alive_since(const Pulse& before) const {
+  const bool at_work = long_work_ms > 0 && long_work_ms <= kLongWorkMaxMs;
+  return (engine != before.engine || at_work) && loop != before.loop;
+}
 void Host::nudge() {
   state_->wait->wake();
   state_->post([state = state_.get()] { state->loop_pulse.fetch_add(1); });

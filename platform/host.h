@@ -41,6 +41,7 @@ struct HostOptions {
   Logger log;  // copyable; default: nothing is logged
 };
 
+inline constexpr int64_t kLongWorkMaxMs = 15 * 60'000;  // a check or a salvage that takes longer is taken for a hang
 inline constexpr size_t kInboxMax = 65536;  // requests waiting for the engine; then HF_E_BUSY
 
 class Host {
@@ -51,7 +52,8 @@ class Host {
 
   // Claims begin. HF_E_STATE unless opened or stopped.
   Status start();
-  // No more claims; waits up to grace_ms for the runs, then hands the rest back. Not on the loop thread.
+  // No more claims; waits up to grace_ms for the runs, then hands the rest back. Not on the loop thread. An error of the file:
+  // they go on, and are handed back once it can be written, unless start() comes first.
   Status stop(int64_t grace_ms);
   // The first half of close(): no more claims, runs are handed back at once (a stop() that waits returns), start() and
   // set_runner() are refused. Requests are still taken.
@@ -107,12 +109,17 @@ class Host {
   void unwatch(int id);
 
   Loop& loop();
+  bool on_engine_thread() const;
   const Logger& log() const;
   const std::string& device() const;
   const std::string& path() const;
 
   // For the watchdog: each rises when its thread has gone round since the last call of nudge(). Any thread.
-  struct Pulse { uint64_t engine = 0, loop = 0; };
+  struct Pulse {
+    uint64_t engine = 0, loop = 0;
+    int64_t long_work_ms = 0;  // for so long the engine has been at what may take minutes: a check, a backup, a salvage; 0: it is not
+    bool alive_since(const Pulse& before) const;
+  };
   Pulse pulse() const;
   void nudge();
 
@@ -122,6 +129,7 @@ class Host {
  private:
   struct State;
   Status tell(Op op, std::function<void(Request&)> done);
+  Reply call_guarded(Op op) noexcept;  // call(), with HF_E_NO_MEMORY for an answer, too
   Host() = default;
   std::shared_ptr<State> state_;
 };

@@ -36,31 +36,38 @@ Status Host::remove_condition(const std::string& name) {
 
 Status Host::set_subscription(const SubscriptionSpec& spec) {
   HF_TRY(validate(spec));
+  Op op = SetSubscription{spec};
+  SubscriptionSpec before = spec;  // then what there was; without a name: nothing
   // First: an engine that is reopened meanwhile is told of it.
-  std::optional<SubscriptionSpec> before;
   {
     std::lock_guard lock(state_->mutex);
-    SubscriptionSpec& kept = state_->subscriptions[spec.name];
-    if (!kept.name.empty()) before = std::move(kept);
-    kept = spec;
+    std::swap(state_->subscriptions[spec.name], before);
   }
-  const Reply taken = call(SetSubscription{spec});
+  const Reply taken = call_guarded(std::move(op));
   auto* error = std::get_if<Error>(&taken);
   if (error == nullptr) return ok_status();
   std::lock_guard lock(state_->mutex);
-  if (before) state_->subscriptions[spec.name] = std::move(*before);
-  else state_->subscriptions.erase(spec.name);
+  if (before.name.empty()) state_->subscriptions.erase(spec.name);
+  else state_->subscriptions[spec.name] = std::move(before);
   return *error;
 }
 
 Status Host::remove_subscription(const std::string& name) {
+  RemoveSubscription remove{name};
+  // First, as above: taken out, and put back whole if the engine refuses.
+  decltype(state_->subscriptions)::node_type kept;
   {
     std::lock_guard lock(state_->mutex);
-    if (state_->subscriptions.erase(name) == 0) return Error{HF_E_NOT_FOUND, "there is no subscription " + quoted(name)};
+    kept = state_->subscriptions.extract(name);
   }
-  const Reply taken = call(RemoveSubscription{name});
-  if (auto* error = std::get_if<Error>(&taken)) return *error;
-  return ok_status();
+  if (kept.empty()) return Error{HF_E_NOT_FOUND, "there is no subscription " + quoted(name)};
+  const Reply taken = call_guarded(std::move(remove));
+  auto* error = std::get_if<Error>(&taken);
+  // Not found: the engine was opened anew meanwhile, without it.
+  if (error == nullptr || error->code == HF_E_NOT_FOUND) return ok_status();
+  std::lock_guard lock(state_->mutex);
+  state_->subscriptions.insert(std::move(kept));  // unless there is one of that name again
+  return *error;
 }
 
 void Host::State::ask_condition(const AskCondition& ask) {

@@ -25,6 +25,10 @@ RunEnded ended_before(const RunJob& job, Outcome outcome) {
   return end;
 }
 
+bool may_take_minutes(const Request& r) {
+  return std::holds_alternative<Check>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Prune>(r.op);
+}
+
 struct Beginning {
   std::shared_ptr<Runner> runner;
   StartRun run;
@@ -71,7 +75,10 @@ void Host::State::run_engine() {
     Requests batch = take_inbox(stop);
     engine_pulse.fetch_add(1, std::memory_order_relaxed);
     if (batch.empty()) {
-      if (stop) return save_results();
+      if (stop) {
+        save_results();
+        return answer_rest();
+      }
       bool away = engine == nullptr;
       int64_t wake_at = away ? reopen_at_ms : next_boot;
       if (room != Room::enough) wake_at = std::min(wake_at, look_at_ms);
@@ -91,14 +98,6 @@ void Host::State::run_engine() {
       // Results first: what they free is claimed in this turn.
       batch.splice(batch.begin(), unanswered);
     }
-    Requests rest;
-    few_at_once(batch, rest);
-    one_transaction(batch, rest);
-    if (!rest.empty()) {
-      std::lock_guard lock(mutex);
-      inbox.splice(inbox.begin(), rest);
-      inbox_size.store(inbox.size(), std::memory_order_relaxed);
-    }
     if (engine == nullptr && !reopen(batch)) {
       if (reopen_at_ms <= boot_ms()) {  // at once, with less room
         unanswered.splice(unanswered.begin(), batch);
@@ -108,11 +107,20 @@ void Host::State::run_engine() {
       }
       continue;
     }
+    // Only for an engine that is there: without one they would be put back into the inbox again and again.
+    Requests rest;
+    few_at_once(batch, rest);
+    one_transaction(batch, rest);
+    if (!rest.empty()) {
+      std::lock_guard lock(mutex);
+      inbox.splice(inbox.begin(), rest);
+      inbox_size.store(inbox.size(), std::memory_order_relaxed);
+    }
     if (turn(batch, next_boot, next_wall)) reopen_wait_ms = 0;
   }
 }
 
-// The last thing the thread does: results that wait for a file that failed get one more try.
+// The last things the thread does: results that wait for a file that failed get one more try, ...
 void Host::State::save_results() {
   results_wait = false;
   for (int tries = 0; tries < 3 && !unanswered.empty(); ++tries) {  // 3: each may find less room
@@ -121,10 +129,23 @@ void Host::State::save_results() {
     while (going && !results_wait && !unanswered.empty()) {
       Requests batch = std::exchange(unanswered, {});
       few_at_once(batch, unanswered);
+      one_transaction(batch, unanswered);
       int64_t ignored_boot = 0, ignored_wall = 0;
       going = turn(batch, ignored_boot, ignored_wall);
     }
   }
+}
+
+// ... and whoever is left is told, so that nobody waits for ever.
+void Host::State::answer_rest() {
+  Requests rest;
+  {
+    std::lock_guard lock(mutex);
+    rest.swap(inbox);
+    inbox_size.store(0, std::memory_order_relaxed);
+  }
+  rest.splice(rest.end(), unanswered);
+  answer_all(rest, patient([] { return Error{HF_E_STATE, "it is closed"}; }));
 }
 
 void Host::State::answer_all(Requests& batch, const Error& error) {
@@ -145,7 +166,15 @@ void Host::State::answer_all(Requests& batch, const Error& error) {
 bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) {
   std::vector<Request*> events;
   patient([&] { events.reserve(batch.size()); });
-  for (Request& request : batch) events.push_back(&request);
+  const LongWork long_work(*this, std::any_of(batch.begin(), batch.end(), may_take_minutes));
+  for (Request& request : batch) {
+    // What holds by now: start() and stop() on two threads may have sent theirs in either order.
+    if (auto* dispatch = std::get_if<SetDispatch>(&request.op)) {
+      std::lock_guard lock(mutex);
+      dispatch->on = dispatching;
+    }
+    events.push_back(&request);
+  }
   Result<Tick> ticked = engine->tick(now(), events);
   if (!ticked) {
     const int code = failed(ticked.error());
@@ -238,6 +267,12 @@ bool Host::State::reopen(const Requests& batch) {
     for (auto& [name, spec] : specs) add(SetRunner{spec});
     for (auto& [name, spec] : subscriptions) add(SetSubscription{spec});
     add(SetDispatch{dispatching});
+    if (stop_owed && !dispatching) {
+      setup.push_back({StopAll{true}, {}, [this](Request& request) {
+                         std::lock_guard locked(mutex);
+                         if (!std::holds_alternative<Error>(request.reply)) stop_owed = false;
+                       }});
+    }
     o.before = before;
     // A run whose end waits for the file is over: its timeout is no matter any more.
     std::set<std::pair<JobId, uint64_t>> over;
@@ -258,7 +293,10 @@ bool Host::State::reopen(const Requests& batch) {
   o.now = now();
   size_t kept = o.before.live.size();
   Result<std::unique_ptr<Engine>> opened = Error{HF_E_NO_MEMORY, {}};  // of what is beside Engine::open()
-  (void)guarded([&] { opened = open_engine(std::move(o), last_error_code); });
+  {
+    const LongWork healing(*this, true);
+    (void)guarded([&] { opened = open_engine(std::move(o), last_error_code); });
+  }
   if (!opened) {
     patient([&] { last_error = opened.error().message; });
     away_code = opened.error().code;

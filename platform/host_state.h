@@ -1,6 +1,7 @@
 // The Host's inside, for host.cpp (what its users call) and host_engine.cpp (the engine thread). Nobody else's.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <list>
@@ -65,6 +66,7 @@ struct Host::State {
   std::function<void()> stop_watching_link;
   size_t running = 0;  // runs that were started and have not been answered for
   bool dispatching = false;
+  bool stop_owed = false;  // a StopAll that the file's state refused: for the next engine, unless dispatching
 
   // ---- owned by the engine thread
   std::unique_ptr<Engine> engine;
@@ -98,7 +100,24 @@ struct Host::State {
   std::atomic<bool> clock_word{false}, wall_trusted{false};
   std::atomic<int64_t> clock_floor_ms{0};
   std::atomic<uint64_t> engine_pulse{0}, loop_pulse{0};
+  std::atomic<int64_t> long_work_since_ms{0};  // 0: the engine is not at such
   std::atomic<size_t> inbox_size{0};  // of inbox, to be looked at without the lock
+
+  // While it is there the engine thread is at what may take minutes, and is no hang. One may be within another.
+  class LongWork {
+   public:
+    LongWork(State& state, bool is_long) : mark_(is_long && state.long_work_since_ms == 0 ? &state.long_work_since_ms : nullptr) {
+      if (mark_ != nullptr) mark_->store(std::max<int64_t>(boot_ms(), 1));
+    }
+    ~LongWork() {
+      if (mark_ != nullptr) mark_->store(0);
+    }
+    LongWork(const LongWork&) = delete;
+    LongWork& operator=(const LongWork&) = delete;
+
+   private:
+    std::atomic<int64_t>* const mark_;
+  };
 
   Now now();  // without the mutex
 
@@ -131,6 +150,7 @@ struct Host::State {
   // Moves a second Transact, and what came behind it, to the front of `rest`: there is one a turn.
   static void one_transaction(Requests& batch, Requests& rest);
   void save_results();
+  void answer_rest();
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
   bool turn(Requests& batch, int64_t& next_boot, int64_t& next_wall);
   int failed(const Error& error);  // the code by which to go on

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <unordered_map>
 
@@ -88,8 +89,7 @@ struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
   Status listen();
   void on_connection();
   void let_in();
-  bool make_room();
-  void turn_away();
+  bool make_room(const ServerConnection& knocks);
   void shutdown(std::int64_t grace_ms);
   void cut_all();
   void check_empty();
@@ -124,10 +124,6 @@ void HttpServer::State::on_connection() {
 }
 
 void HttpServer::State::let_in() {
-  if (connections.size() >= static_cast<std::size_t>(shared->options.max_clients) && !make_room()) {
-    turn_away();
-    return;
-  }
   // A place first: a connection, once made, is on the loop.
   decltype(connections) place;
   place.emplace(nullptr, nullptr);
@@ -137,33 +133,36 @@ void HttpServer::State::let_in() {
   node.key() = connection.get();
   node.mapped() = connection;
   connections.insert(std::move(node));
-  connection->accept(reinterpret_cast<uv_stream_t*>(&listener));
+  if (!connection->accept(reinterpret_cast<uv_stream_t*>(&listener))) return;
+  if (make_room(*connection))
+    connection->begin();
+  else
+    connection->turn_away();  // one too many gets an answer, and no memory that lasts
 }
 
 // Who has waited longest between two requests, or before the first, goes: clients that only hold their place must not
-// keep a person out. HTTP lets either side end an idle connection at any time (RFC 9112, 9.5).
-bool HttpServer::State::make_room() {
-  ServerConnection* longest = nullptr;
+// keep a person out. HTTP lets either side end an idle connection at any time (RFC 9112, 9.5). Guests that have half of the
+// places make room for a guest among themselves.
+bool HttpServer::State::make_room(const ServerConnection& knocks) {
+  const auto most = static_cast<std::size_t>(shared->options.max_clients);
+  std::size_t all = 0, guests = 0;
+  ServerConnection *longest = nullptr, *longest_guest = nullptr;
+  const auto longer = [](const ServerConnection* one, const ServerConnection* other) {
+    return other == nullptr || one->waits_since() < other->waits_since();
+  };
   for (const auto& [key, connection] : connections) {
-    if (connection->idle() && (longest == nullptr || connection->waits_since() < longest->waits_since())) longest = key;
+    if (key == &knocks || key->closed()) continue;
+    ++all;
+    if (key->guest()) ++guests;
+    if (!key->idle()) continue;
+    if (longer(key, longest)) longest = key;
+    if (key->guest() && longer(key, longest_guest)) longest_guest = key;
   }
-  if (longest != nullptr) longest->close();
-  return longest != nullptr;
-}
-
-// One client too many gets an answer, and no memory that lasts.
-void HttpServer::State::turn_away() {
-  const ServerResponse full = ServerResponse::error(503, "busy", "too many clients");
-  std::string data = response_head(full.status, full.content_type, full.headers,
-                                   static_cast<long long>(full.body.size()), false, false, false) + full.body;
-  auto* pipe = new uv_pipe_t;
-  uv_pipe_init(loop, pipe, 0);
-  auto* stream = reinterpret_cast<uv_stream_t*>(pipe);
-  if (uv_accept(reinterpret_cast<uv_stream_t*>(&listener), stream) == 0) {
-    uv_buf_t buffer = uv_buf_init(data.data(), static_cast<unsigned>(data.size()));
-    uv_try_write(stream, &buffer, 1);  // fits in an empty socket
-  }
-  uv_close(reinterpret_cast<uv_handle_t*>(pipe), [](uv_handle_t* handle) { delete reinterpret_cast<uv_pipe_t*>(handle); });
+  const bool guests_full = knocks.guest() && guests >= std::max<std::size_t>(most / 2, 1);
+  if (all < most && !guests_full) return true;
+  ServerConnection* goes = guests_full ? longest_guest : longest;
+  if (goes != nullptr) goes->close();
+  return goes != nullptr;
 }
 
 void HttpServer::State::shutdown(std::int64_t grace_ms) {

@@ -16,22 +16,30 @@
 
 namespace hf {
 
+// Who knocks. Guests together get half of the places and of the memory for bodies, so that they cannot keep out who may do
+// everything; a stranger is a guest that is answered at once, whatever it wants.
+enum class Entry : std::uint8_t { everything, guest, stranger };
+
 struct HttpServerOptions {
   std::string socket_path;      // at most 107 bytes; its folder exists
   std::optional<gid_t> group;   // of the socket file; see group_id()
   mode_t mode = 0660;
   int listen_fd = -1;           // >= 0: a socket of the service manager's, in place of socket_path
 
+  std::function<Entry(const Peer&)> entry;  // none: everything for everybody
+  ServerResponse to_strangers;
+
   int max_clients = 64;         // connections at once; the next one takes the place of the longest idle one, or gets 503
   RequestLimits request;
   std::size_t pending_bytes = 16 * 1024;           // of further requests, read while one is handled
-  std::size_t bodies_bytes = 8 * 1024 * 1024;      // of all clients' requests together; more: 503
+  std::size_t bodies_bytes = 8 * 1024 * 1024;      // of all clients' requests together, half of it for guests; more: 503
   std::size_t stream_buffer_bytes = 64 * 1024;     // that a slow reader of a stream may leave unread
   std::int64_t head_deadline_ms = 10'000;  // from the first byte of a head (or from connecting) to its end
   std::int64_t body_deadline_ms = 10'000;  // in which at least body_progress_bytes come (or the end)
   std::size_t body_progress_bytes = 1024;
   std::int64_t idle_deadline_ms = 60'000;  // between two requests
   std::int64_t write_stall_ms = 30'000;    // in which a client reads nothing of what waits for it
+  std::int64_t hang_up_look_ms = 30'000;   // how often is looked whether a client that will send no more still waits for its answer
   std::int64_t linger_ms = 1'000;          // for a client to notice that it is cut off with an answer
 };
 

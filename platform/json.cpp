@@ -119,7 +119,7 @@ void put_scheduled_job(Json* to, const JobSpec& job, Sight sight) {
   if (job.policy.timeout_ms > 0) json["timeout"] = format_duration(job.policy.timeout_ms);
   if (job.policy.timeout_ms < 0) json["timeout"] = "none";
   if (job.ttl_ms) json["ttl"] = format_duration(job.ttl_ms);
-  put_text(&json, "concurrency_key", job.concurrency_key);
+  if (sight == Sight::all) put_text(&json, "concurrency_key", job.concurrency_key);
   put_text(&json, "sink", job.sink);
   put_text(&json, "callback", job.callback);
   put_text(&json, "failure_callback", job.failure_callback);
@@ -173,11 +173,11 @@ Json subscription_object(const SubscriptionInfo& subscription, Sight sight) {
   json["name"] = spec.name;
   json["event"] = spec.event;
   for (const auto& [field, value] : spec.filter) filter[field] = JsonText{value};
-  if (!filter.empty()) json["filter"] = filter;
+  if (sight == Sight::all && !filter.empty()) json["filter"] = filter;  // it is values of payloads
   put_scheduled_job(&json, job, sight);
   if (sight == Sight::all && spec.own_payload && job.payload.empty()) json["payload"] = "";
   if (job.delay_ms) json["delay"] = format_duration(job.delay_ms);
-  put_text(&json, "unique_key", job.unique_key);
+  if (sight == Sight::all) put_text(&json, "unique_key", job.unique_key);
   if (job.unique_by != UniqueBy::key) json["unique_by"] = name_in(kUniqueBys, job.unique_by);
   if (job.unique_for_ms) json["unique_for"] = format_duration(job.unique_for_ms);
   if (job.on_conflict != OnConflict::keep) json["on_conflict"] = name_in(kConflicts, job.on_conflict);
@@ -275,21 +275,38 @@ std::string jobs_json(const JobPage& page, Sight sight) {
   return json.text();
 }
 
+namespace {
+
+// What a gate says to whoever may only look: not the error of a run, and no key.
+std::string outline_of(const ClosedGate& gate) {
+  if (gate.gate == "handler_parked") return "its handler or sink is out of reach";
+  if (gate.gate == "key") return "as many run with its concurrency_key as may at once";
+  const bool of_key = (gate.gate == "rate_limit" || gate.gate == "throttle") && gate.why.starts_with("concurrency_key ");
+  return of_key ? "runs with its concurrency_key begin no faster" : gate.why;
+}
+
+}  // namespace
+
 std::string why_json(const WhyInfo& why, Sight sight) {
   Json json;
   json["id"] = why.job.id;
   json["state"] = state_name(why.job.state);
-  // Of a dead job it has the error.
-  const bool secret = sight == Sight::outline && why.job.state == State::dead;
-  json["summary"] = secret ? "it is in the dead letters" : why.summary;
+  const bool all = sight == Sight::all;
+  std::string summary = why.summary;
+  // Of a dead job it has the error, of a pending one what the gates say.
+  if (!all && why.job.state == State::dead) summary = "it is in the dead letters";
+  if (!all && !why.gates.empty()) summary.clear();
   JsonArray gates;
   for (const ClosedGate& gate : why.gates) {
+    const std::string text = all ? gate.why : outline_of(gate);
+    if (!all) summary += (summary.empty() ? "" : "; ") + text;
     Json entry;
     entry["gate"] = gate.gate;
-    entry["why"] = gate.why;
+    entry["why"] = text;
     put_time(&entry, "opens", gate.opens_wall_ms);
     gates.push_back(entry);
   }
+  json["summary"] = summary;
   json["gates"] = gates;
   json["job"] = job_object(why.job, sight);
   return json.text();

@@ -16,7 +16,7 @@
 
 namespace hf {
 
-// Whether payloads, results, error texts, notes and tags may be seen.
+// Whether payloads, results, error texts, notes, tags and keys may be seen.
 enum class Sight : uint8_t { all, outline };
 
 std::string job_json(const JobInfo& job, Sight sight);

@@ -64,10 +64,28 @@ bool ServerConnection::accept(uv_stream_t* listener) {
   }
   or_close([this] {
     peer_ = peer_of(&pipe_);
+    if (shared_->options.entry) entry_ = shared_->options.entry(peer_);
+  });
+  return phase_ != Phase::kClosed;
+}
+
+void ServerConnection::begin() {
+  or_close([this] {
+    if (entry_ == Entry::stranger) return refuse(shared_->options.to_strangers);
     set_deadline(Deadline::kHead);
     start_reading();
   });
-  return phase_ != Phase::kClosed;
+}
+
+void ServerConnection::turn_away() {
+  or_close([this] {
+    const ServerResponse full = ServerResponse::error(503, "busy", "too many clients");
+    std::string data = response_head(full.status, full.content_type, full.headers,
+                                     static_cast<long long>(full.body.size()), false, false, false) + full.body;
+    uv_buf_t buffer = uv_buf_init(data.data(), static_cast<unsigned>(data.size()));
+    uv_try_write(stream(), &buffer, 1);  // fits in an empty socket
+  });
+  close();
 }
 
 // ---- reading ------------------------------------------------------------------------------------
@@ -118,7 +136,10 @@ void ServerConnection::on_read(ssize_t length) {
 // The client will send no more. It may still read: only a hang-up says that it does not.
 void ServerConnection::on_input_end() {
   const bool answer_wanted = phase_ == Phase::kHandling || phase_ == Phase::kStreaming || phase_ == Phase::kWriting;
-  if (!answer_wanted || hung_up()) close();
+  if (!answer_wanted || hung_up())
+    close();
+  else if (deadline_ == Deadline::kNone)
+    wait_for_handler();
 }
 
 bool ServerConnection::hung_up() const {
@@ -172,11 +193,14 @@ bool ServerConnection::account_body() {
   const std::size_t more = parser_.body_bytes() - body_accounted_;
   body_accounted_ += more;
   shared_->bodies_bytes += more;
-  return shared_->bodies_bytes <= shared_->options.bodies_bytes;
+  if (guest()) shared_->guests_bodies_bytes += more;
+  const std::size_t most = shared_->options.bodies_bytes;
+  return shared_->bodies_bytes <= most && (!guest() || shared_->guests_bodies_bytes <= most / 2);
 }
 
 void ServerConnection::release_body() {
   shared_->bodies_bytes -= body_accounted_;
+  if (guest()) shared_->guests_bodies_bytes -= body_accounted_;
   body_accounted_ = 0;
 }
 
@@ -187,7 +211,7 @@ void ServerConnection::dispatch() {
   ServerRequest request = parser_.take();
   request.peer = peer_;
   phase_ = Phase::kHandling;
-  set_deadline(Deadline::kNone);
+  wait_for_handler();
   ++serial_;
   Responder responder(std::make_shared<Responder::Exchange>(shared_->poster, weak_from_this(), serial_));
   shared_->handler(std::move(request), std::move(responder));
@@ -335,7 +359,7 @@ void ServerConnection::on_written(int status) {
 void ServerConnection::on_drained() {
   switch (phase_) {
     case Phase::kStreaming:
-      set_deadline(Deadline::kNone);
+      wait_for_handler();
       break;
     case Phase::kWriting:
       if (close_after_write_) {
@@ -394,6 +418,7 @@ void ServerConnection::arm_deadline() {
     case Deadline::kBody: ms = options.body_deadline_ms; break;
     case Deadline::kIdle: ms = options.idle_deadline_ms; break;
     case Deadline::kStall: ms = options.write_stall_ms; break;
+    case Deadline::kHangUp: ms = options.hang_up_look_ms; break;
     case Deadline::kLinger: ms = options.linger_ms; break;
   }
   body_before_ = parser_.body_bytes();
@@ -423,6 +448,12 @@ void ServerConnection::on_deadline() {
       return;
     case Deadline::kStall:
       if (written_bytes() > written_before_) {
+        arm_deadline();
+        return;
+      }
+      break;
+    case Deadline::kHangUp:
+      if (!hung_up()) {
         arm_deadline();
         return;
       }

@@ -20,6 +20,7 @@ struct ServerShared {
   HttpHandler handler;
   LoopPoster poster;
   std::size_t bodies_bytes = 0;  // of requests that are being read
+  std::size_t guests_bodies_bytes = 0;  // of these, of guests
   bool shutting_down = false;
   std::uint64_t deadlines_set = 0;  // a clock that tells any two of them apart
   std::unique_ptr<char[]> read_buffer;  // used by one read at a time: what is read is parsed at once
@@ -35,7 +36,8 @@ inline constexpr std::size_t kHttpReadBuffer = 64 * 1024;
 //            └──bad, too large, too late─► writing ──► lingering ──► closed
 //
 // One request at a time: the next one is read (into a bounded buffer) but not looked at until the answer
-// is written. One deadline at a time, which is none while a handler has the request.
+// is written. One deadline at a time, which is none while a handler has the request, unless the client has ended its input:
+// that it went away altogether is then to be looked for.
 //
 // Owner: the server's set, until libuv has closed it. Thread: the loop's.
 class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
@@ -43,8 +45,11 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   ServerConnection(uv_loop_t* loop, std::shared_ptr<ServerShared> shared);
   ~ServerConnection();
 
-  // False if the client is gone already; close() was called then.
+  // False if the client is gone already; close() was called then. It is a guest or not from here on.
   bool accept(uv_stream_t* listener);
+  // Then one of these two: it is served, or told that there is no place and closed.
+  void begin();
+  void turn_away();
   // Ends it once what it is at is done: at once if that is nothing.
   void finish();
   // Ends it now.
@@ -52,6 +57,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   // Between requests, nothing has come; the lower `waits_since`, the longer.
   bool idle() const { return phase_ == Phase::kReading && parser_.state() == RequestParser::State::kIdle && input_.empty(); }
   std::uint64_t waits_since() const { return waits_since_; }
+  bool guest() const { return entry_ != Entry::everything; }
+  bool closed() const { return phase_ == Phase::kClosed; }
 
   // ---- for the Responder; `serial` tells a late answer from the present request's. Without memory for what is to be done
   // the connection is closed.
@@ -69,7 +76,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   void or_close(F&& f) noexcept;
 
   enum class Phase { kReading, kHandling, kStreaming, kWriting, kLingering, kClosed };
-  enum class Deadline { kNone, kHead, kBody, kIdle, kStall, kLinger };
+  enum class Deadline { kNone, kHead, kBody, kIdle, kStall, kHangUp, kLinger };
   struct Write;
 
   bool under_way() const { return phase_ == Phase::kHandling || phase_ == Phase::kStreaming; }
@@ -94,6 +101,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   void lagged();
   void tell_gone();
   bool hung_up() const;
+  void wait_for_handler() { set_deadline(input_over_ ? Deadline::kHangUp : Deadline::kNone); }
 
   void set_deadline(Deadline deadline);
   void arm_deadline();
@@ -108,6 +116,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   int open_handles_ = 2;
   RequestParser parser_;
   Peer peer_;
+  Entry entry_ = Entry::everything;
   Phase phase_ = Phase::kReading;
   Deadline deadline_ = Deadline::kNone;
   std::uint64_t waits_since_ = 0;

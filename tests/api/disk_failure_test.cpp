@@ -151,6 +151,53 @@ TEST_CASE_FIXTURE(OnBrokenDisk, "hf_close does not wait for a disk that stays br
   CHECK(runs == 2);  // once more: its result had no place to be
 }
 
+TEST_CASE_FIXTURE(OnBrokenDisk, "hf_close ends the handlers also if the disk lets the engine stop none, and hf_stop says so") {
+  for (bool read_only : {false, true}) {
+    CAPTURE(read_only);
+    Signal running;
+    on("x", [&](hf_job* job) {
+      running.set();
+      while (hf_job_canceled(job) == 0) std::this_thread::yield();
+      return HF_RETRY;
+    });
+    REQUIRE(hf_start(engine) == HF_OK);
+    const hf_job_id id = add("x");
+    running.wait();
+    (read_only ? BrokenDisk::read_only() : BrokenDisk::broken()) = true;
+    const int refused = read_only ? HF_E_READ_ONLY : HF_E_IO;
+    CHECK(try_add("y") == refused);
+    if (!read_only) away.wait(1);
+    CHECK(hf_stop(engine, 0) == refused);
+    close();
+    BrokenDisk::read_only() = BrokenDisk::broken() = false;
+    open_there();
+    CHECK(get(id).state == HF_STATE_PENDING);
+    REQUIRE(hf_cancel(engine, id) == HF_OK);
+  }
+}
+
+TEST_CASE_FIXTURE(OnBrokenDisk, "what hf_stop could not hand back is handed back once the disk can be written") {
+  Signal running, ended;
+  on("x", [&](hf_job* job) {
+    running.set();
+    while (hf_job_canceled(job) == 0) std::this_thread::yield();
+    ended.set();
+    return HF_RETRY;
+  });
+  REQUIRE(hf_start(engine) == HF_OK);
+  const hf_job_id id = add("x");
+  running.wait();
+  BrokenDisk::read_only() = true;
+  CHECK(try_add("y") == HF_E_READ_ONLY);
+  CHECK(hf_stop(engine, 0) == HF_E_READ_ONLY);
+  CHECK(get(id).state == HF_STATE_RUNNING);
+  BrokenDisk::read_only() = false;
+  ended.wait();
+  const Seen seen = get(id);
+  CHECK(seen.state == HF_STATE_PENDING);
+  CHECK(seen.attempts == 0);
+}
+
 TEST_CASE_FIXTURE(OnBrokenDisk, "a disk that heals just before hf_close gets the results") {
   on("x", [&](hf_job*) {
     BrokenDisk::broken() = true;

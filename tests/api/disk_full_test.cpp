@@ -1,5 +1,6 @@
 // A disk that is full, from each write on: what still works, and that all goes on when there is room again.
 #include <sqlite3.h>
+#include <time.h>
 
 #include <fstream>
 #include <vector>
@@ -19,7 +20,10 @@ class Full : public ApiFixture {
     fs::remove(path);
     SmallDisk::install();
   }
-  ~Full() { SmallDisk::fills(-1); }
+  ~Full() {
+    SmallDisk::fills(-1);
+    SmallDisk::away() = false;
+  }
 
   int reopen() {
     hf_options options = HF_OPTIONS_INIT;
@@ -123,6 +127,50 @@ TEST_CASE_FIXTURE(Full, "a result waits for room, and is not lost; others need n
   CHECK(wait_final(id).result.size() == 200000);
   wait_for_room();
   CHECK(hf_cancel(engine, other) == HF_OK);
+}
+
+TEST_CASE_FIXTURE(Full, "with little room, and a file that is away, many results wait and the engine does not spin") {
+  constexpr int kRuns = 12;  // more than one turn takes on a full disk
+  Count away, begun;
+  hf_options options = HF_OPTIONS_INIT;
+  options.vfs = SmallDisk::kName;
+  options.ballast = 256 << 10;
+  options.workers = options.concurrency = kRuns;
+  options.log_user = &away;
+  options.log = [](int, const char* line, void* user) {
+    if (std::string(line).rfind("engine_reopen_failed", 0) == 0) static_cast<Count*>(user)->add();
+  };
+  REQUIRE(hf_open(path.c_str(), &options, &engine) == HF_OK);
+  Signal go;
+  hf_handler_options many = HF_HANDLER_OPTIONS_INIT;
+  many.concurrency = kRuns;
+  on("x", [&](hf_job*) {
+    begun.add();
+    go.wait();
+    return HF_OK;
+  }, &many);
+  REQUIRE(hf_start(engine) == HF_OK);
+  std::vector<hf_job_id> ids;
+  for (int i = 0; i < kRuns; ++i) ids.push_back(add("x"));
+  begun.wait(kRuns);
+  // Nothing can be set aside, so that the room stays little.
+  fs::remove(path + ".ballast");
+  fs::create_directory(path + ".ballast");
+  SmallDisk::fills_once();
+  hf_job_id refused = 0;
+  CHECK(try_add(std::string(2000, 'p'), &refused) == HF_E_FULL);
+  CHECK(disk_full() == 1);
+  SmallDisk::away() = true;
+  go.set();
+  away.wait(1);
+  timespec from{}, to{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+  away.wait(2);  // a second later, by itself
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+  CHECK((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 < 300);
+  SmallDisk::away() = false;
+  for (hf_job_id id : ids) CHECK(wait_final(id).state == HF_STATE_COMPLETED);
+  close();  // while what the log is told to is there
 }
 
 TEST_CASE_FIXTURE(Full, "without a ballast the same, and the file is not there") {

@@ -1,4 +1,6 @@
 // hf_subscribe, hf_emit and hf_unsubscribe, and subscriptions of a configuration in a host program.
+#include <holdfast_sqlite.h>
+
 #include <atomic>
 #include <fstream>
 #include <thread>
@@ -162,6 +164,20 @@ TEST_CASE_FIXTURE(EventsApi, "what is wrong is said") {
   CHECK(hf_emit(closed, "e", nullptr, 0, nullptr, nullptr, nullptr) == HF_E_STATE);
   CHECK(hf_subscribe(closed, &spec) == HF_E_STATE);
   CHECK(hf_unsubscribe(closed, "a") == HF_E_STATE);
+}
+
+TEST_CASE_FIXTURE(EventsApi, "within hf_transact none is made or removed, and what is refused changes nothing") {
+  REQUIRE(subscribe("a", "e") == HF_OK);
+  const auto inside = [](hf_transaction*, sqlite3*, void* user) {
+    auto* self = static_cast<EventsApi*>(user);
+    CHECK(self->subscribe("b", "e") == HF_E_THREAD);
+    CHECK(hf_unsubscribe(self->engine, "a") == HF_E_THREAD);
+    return int{HF_OK};
+  };
+  REQUIRE(hf_transact(engine, inside, this, nullptr) == HF_OK);
+  CHECK(emit("x", nullptr, "e").size() == 1);
+  CHECK(hf_unsubscribe(engine, "b") == HF_E_NOT_FOUND);
+  CHECK(hf_unsubscribe(engine, "a") == HF_OK);
 }
 
 TEST_CASE_FIXTURE(EventsApi, "subscriptions are the program's: after opening again there are none, the jobs are there") {

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "api_fixture.h"
+#include "tests/platform/unix_client.h"
 
 using namespace hf::test;
 
@@ -62,9 +63,29 @@ TEST_CASE_FIXTURE(Served, "hf_serve: paths that cannot be, and one that is taken
   CHECK(hf_serve(old, socket().c_str(), nullptr) == HF_E_STATE);
 }
 
+TEST_CASE_FIXTURE(Served, "a name that is empty is no name: nothing is there, and the first one is not shown") {
+  REQUIRE(hf_serve(engine, socket().c_str(), nullptr) == HF_OK);
+  hf::UnixClient client(socket());
+  for (bool some : {false, true}) {
+    CAPTURE(some);
+    for (const char* at : {"/v1/subscriptions/", "/v1/conditions/", "/v1/schedules/", "/v1/queues/", "/v1/jobs/", "/v1/jobs//why"}) {
+      CAPTURE(at);
+      CHECK(client.get(at).status == 404);
+    }
+    if (some) break;
+    REQUIRE(hf_condition(engine, "c", nullptr, nullptr, nullptr) == HF_OK);
+    add("x");
+  }
+  CHECK(client.get("/v1/conditions/c").status == 200);
+  CHECK(client.get("/v1/conditions/d").status == 404);
+}
+
 TEST_CASE_FIXTURE(Served, "hf_close while others serve and load") {
   REQUIRE(hf_start(engine) == HF_OK);
-  std::string file = write(R"({"queues": {"default": {"concurrency": 4}}})");
+  // With a file that is watched, and without: what watches it must not be there when the loop ends.
+  const std::string files[] = {dir + "/one.json", dir + "/other.json"};
+  std::ofstream(files[0]) << R"({"queues": {"default": {"concurrency": 4}}, "link": {"file": ")" << dir << R"(/link"}})";
+  std::ofstream(files[1]) << R"({"queues": {"default": {"concurrency": 5}}})";
   std::atomic<int> other{0};
   Count going;
   std::thread server([&] {
@@ -77,7 +98,7 @@ TEST_CASE_FIXTURE(Served, "hf_close while others serve and load") {
   });
   std::thread loader([&] {
     for (int n = 0;; ++n) {
-      int code = hf_load_config(engine, file.c_str());
+      int code = hf_load_config(engine, files[n % 2].c_str());
       if (code == HF_E_STATE) return;
       if (code != HF_OK) ++other;
       if (n == 2) going.add();

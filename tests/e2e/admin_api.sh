@@ -106,6 +106,7 @@ http 400 'limit: found \\"0\\"' "$at/v1/jobs?limit=0"
 http 400 'state: found' "$at/v1/jobs?state=gone"
 http 404 'nothing at this path' $at/v2/jobs
 http 404 'nothing at this path' $at/
+for of in subscriptions conditions schedules queues jobs; do http 404 'nothing at this path' $at/v1/$of/; done
 http 405 'allowed: POST, GET, HEAD' -X DELETE $at/v1/jobs
 api -D - -o /dev/null -X DELETE $at/v1/jobs | grep -i '^allow: POST, GET, HEAD' >/dev/null || fail "no Allow in a 405"
 head -c 70000 /dev/zero | tr '\0' x >"$work/large"

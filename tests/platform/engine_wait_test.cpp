@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "core/types.h"
@@ -58,5 +59,20 @@ TEST_CASE("engine wait: whoever sets the clock wakes it, each time, though nothi
     });
     CHECK(wait->wait(boot_ms() + kLongMs, kNever));
     other.join();
+  }
+}
+
+TEST_CASE("engine wait: a step of the clock between two waits is told by the next one, also if it arms its timer anew" *
+          doctest::skip(getenv("HOLDFAST_TEST_SET_CLOCK") == nullptr)) {
+  const auto wait = *EngineWait::create();
+  for (const int64_t later : {int64_t{0}, kLongMs}) {
+    const int64_t wall = wall_ms() + kLongMs;
+    wait->wake();
+    while (wait->wait(boot_ms() + kLongMs, wall)) wait->wake();  // armed
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    now.tv_nsec = std::min(now.tv_nsec + 1'000'000L, 999'999'999L);
+    REQUIRE(clock_settime(CLOCK_REALTIME, &now) == 0);
+    CHECK(wait->wait(boot_ms() + kLongMs, wall + later));
   }
 }

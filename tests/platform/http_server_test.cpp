@@ -1,6 +1,8 @@
 // Requests, bodies, bad clients, pipelining. Answers that come later: http_stream_test.cpp.
 #include <doctest/doctest.h>
 
+#include <atomic>
+
 #include "http_server_fixture.h"
 #include "platform/clock.h"
 
@@ -219,6 +221,52 @@ TEST_CASE("http server: one client too many gets 503 when all others are at some
   fixture.take_later().second.reply({});
   CHECK(clients[0].response().status == 200);
   CHECK(fixture.client().get("/echo").status == 200);
+}
+
+TEST_CASE("http server: guests have half of the places and of the bodies, and a stranger is told at once") {
+  std::atomic<Entry> who{Entry::stranger};
+  HttpServerOptions options;
+  options.max_clients = 4;
+  options.bodies_bytes = 2000;
+  options.entry = [&who](const Peer&) { return who.load(); };
+  options.to_strangers = ServerResponse::error(403, "denied", "not you");
+  Fixture fixture(options);
+  {
+    auto stranger = fixture.client();
+    CHECK(is_error(stranger.response(), 403, "denied"));
+    CHECK(stranger.ended());
+  }
+  fixture.wait_for_clients(0);
+  const auto knock = [&fixture](std::vector<UnixClient>& clients, size_t waiting) {
+    clients.push_back(fixture.client());
+    clients.back().send("GET /later HTTP/1.1\r\nHost: t\r\n\r\n");
+    while (fixture.waiting_later() != waiting) std::this_thread::yield();
+  };
+  std::vector<UnixClient> guests, others;
+  who = Entry::guest;
+  guests.push_back(fixture.client());
+  CHECK(guests[0].get("/echo").status == 200);
+  knock(guests, 1);
+  knock(guests, 2);  // in the place of the idle one
+  CHECK(guests[0].ended());
+  fixture.wait_for_clients(2);
+  CHECK(is_error(fixture.client().response(), 503, "busy"));
+  who = Entry::stranger;
+  CHECK(is_error(fixture.client().response(), 503, "busy"));
+  who = Entry::everything;
+  knock(others, 3);
+  knock(others, 4);
+  CHECK(is_error(fixture.client().response(), 503, "busy"));
+  for (int i = 0; i < 4; ++i) fixture.take_later().second.reply({});
+  for (UnixClient* client : {&guests[1], &guests[2], &others[0], &others[1]}) CHECK(client->response().status == 200);
+  for (const size_t length : {size_t{1000}, size_t{1001}}) {
+    CAPTURE(length);
+    guests[1].send(post(length) + std::string(length, 'g'));
+    if (length == 1000) CHECK(guests[1].response().status == 200);
+    else CHECK(is_error(guests[1].response(), 503, "busy"));
+    others[0].send(post(length) + std::string(length, 'o'));
+    CHECK(others[0].response().status == 200);
+  }
 }
 
 TEST_CASE("http server: a client that says nothing is closed") {

@@ -196,6 +196,29 @@ TEST_CASE("stream: a client that hangs up is noticed without a write") {
   fixture.on_loop([&] { CHECK_FALSE(later.second.send("x")); });
 }
 
+TEST_CASE("stream: a client that ends its input and goes only then is noticed, too, also before there is an answer") {
+  HttpServerOptions options;
+  options.hang_up_look_ms = kSoon;
+  Fixture fixture(options);
+  for (const bool streams : {false, true}) {
+    CAPTURE(streams);
+    auto client = fixture.client();
+    client.send("GET /later HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.end_input();
+    auto later = fixture.take_later();
+    std::promise<void> gone;
+    fixture.on_loop([&] {
+      if (streams) later.second.open_stream();
+      later.second.on_gone([&] { gone.set_value(); });
+    });
+    if (streams) client.until("\r\n\r\n");
+    fixture.on_loop([] {});  // it has seen the end of the input
+    client.close();
+    gone.get_future().get();
+    fixture.wait_for_clients(0);
+  }
+}
+
 TEST_CASE("stream: one that is forgotten is cut off") {
   Fixture fixture;
   auto client = fixture.client();

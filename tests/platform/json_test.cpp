@@ -357,6 +357,31 @@ TEST_CASE("a callback says which event, when, and the job as it is shown, withou
   CHECK(callback_json(job).starts_with("{\"type\":\"job.completed\""));
 }
 
+TEST_CASE("why: who may only look sees which gates are closed, and neither the error of a run nor a key") {
+  WhyInfo why;
+  why.gates = {{"due", "due in 5 s", 1795573800000},
+               {"rate_limit", "queue q begins at most 1/s: the next run in 1 s", 0},
+               {"handler_parked", "upload waits before it is tried again, after: secret", 1795573800000},
+               {"key", "1 of at most 1 with concurrency_key secret run", 0},
+               {"rate_limit", "concurrency_key secret begins at most 1/s: the next run in 1 s", 0},
+               {"throttle", "concurrency_key secret begins at most 1/s: the next run in 1 s", 0}};
+  why.summary = "secret";
+  const std::string all = why_json(why, Sight::all);
+  CHECK(all.find(R"("summary":"secret")") != std::string::npos);
+  for (const ClosedGate& gate : why.gates) CHECK(all.find(gate.why) != std::string::npos);
+  const std::string outline = why_json(why, Sight::outline);
+  CHECK(outline.find("secret") == std::string::npos);
+  CHECK(outline.find(R"("summary":"due in 5 s; queue q begins at most 1/s: the next run in 1 s; its handler or sink is out of reach; )") != std::string::npos);
+  CHECK(outline.find(R"({"gate":"handler_parked","why":"its handler or sink is out of reach","opens":"2026-11-25T02:30:00Z"})") != std::string::npos);
+  CHECK(outline.find(R"({"gate":"key","why":"as many run with its concurrency_key as may at once"})") != std::string::npos);
+  why.gates.clear();
+  why.summary = "it runs: attempt 1 of 3";
+  CHECK(why_json(why, Sight::outline).find(why.summary) != std::string::npos);
+  why.job.state = State::dead;
+  why.summary = "it is in the dead letters: secret";
+  CHECK(why_json(why, Sight::outline).find("secret") == std::string::npos);
+}
+
 TEST_CASE("text that is not UTF-8 does no harm") {
   JobInfo job;
   job.type = "t\xff";
@@ -390,6 +415,10 @@ TEST_CASE("a subscription: its filter as it was said, its job, and nothing of a 
   info.spec.job.payload = "secret";
   info.spec.job.tags = "secret";
   CHECK(subscription_json(info, Sight::all) == head + job + R"("tags":"secret","payload":"secret",)" + rest);
-  CHECK(subscription_json(info, Sight::outline) == head + job + rest);
+  info.spec.job.concurrency_key = "secret";
+  const std::string outline = R"({"name":"on-door","event":"door.opened",)" + job +
+                              R"("delay":"5s","unique_for":"1m","on_conflict":"debounce","debounce_max":"90s","matched":7})";
+  CHECK(subscription_json(info, Sight::outline) == outline);
+  CHECK(subscription_json(info, Sight::all).find(R"("concurrency_key":"secret")") != std::string::npos);
   CHECK(subscriptions_json({}, Sight::all) == R"({"subscriptions":[]})");
 }

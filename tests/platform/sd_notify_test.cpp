@@ -8,6 +8,7 @@
 
 #include <cstddef>
 
+#include "platform/host.h"
 #include "tests/temp_folder.h"
 
 using namespace hf;
@@ -111,4 +112,15 @@ TEST_CASE("socket activation: only for this process") {
   CHECK(systemd_listen_fd(nullptr, nullptr, 7) == -1);
   CHECK(systemd_listen_fd("8", "1", 7) == -1);
   CHECK(systemd_listen_fd("7", "0", 7) == -1);
+}
+
+TEST_CASE("watchdog: both threads must have gone round, but the engine at long work has a quarter of an hour") {
+  const Host::Pulse before{7, 7, 0};
+  CHECK(Host::Pulse{8, 8, 0}.alive_since(before));
+  CHECK_FALSE(Host::Pulse{7, 8, 0}.alive_since(before));
+  CHECK_FALSE(Host::Pulse{8, 7, 0}.alive_since(before));
+  CHECK(Host::Pulse{7, 8, 1}.alive_since(before));
+  CHECK(Host::Pulse{7, 8, kLongWorkMaxMs}.alive_since(before));
+  CHECK_FALSE(Host::Pulse{7, 8, kLongWorkMaxMs + 1}.alive_since(before));
+  CHECK_FALSE(Host::Pulse{8, 7, 1}.alive_since(before));
 }
