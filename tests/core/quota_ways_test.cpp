@@ -24,7 +24,7 @@ TEST_CASE_FIXTURE(QuotaFixture, "a transaction's jobs: looked at when they are p
   const JobId a = add(spec("t"));
   CHECK(refused(op(std::vector<JobSpec>(3, spec("t")))).code == HF_E_FULL);
   CHECK(waiting() == Ids{a});
-  // Applied before it, and decided after it.
+  // It goes first, whatever the order of the requests.
   std::vector<Reply> replies = tick({Enqueue{{spec("t")}}, op({spec("t"), spec("t")})});
   CHECK(std::get<Error>(replies[0]).code == HF_E_FULL);
   const Ids two = std::get<Ids>(replies[1]);
@@ -50,7 +50,7 @@ TEST_CASE_FIXTURE(QuotaFixture, "a transaction's jobs: looked at when they are p
   CHECK(pending() == 3);
   ask<Ids>(op({with_priority(1), with_priority(0)}));
   CHECK(displaced() == Ids{kept[0], kept[1]});
-  // The holder of a unique key that it counts on stays.
+  // A holder of a unique key that stood for its job gives way to others of the turn as any other job does.
   limit(2, WhenFull::drop_oldest, "u");
   JobSpec unique = with_priority(0, "u");
   unique.unique_key = "k";
@@ -58,11 +58,12 @@ TEST_CASE_FIXTURE(QuotaFixture, "a transaction's jobs: looked at when they are p
   const JobId beside = add_with(0, "u");
   replies = tick({Enqueue{{with_priority(0, "u")}}, op({unique})});
   CHECK(std::get<Ids>(replies[1]) == Ids{holder});
+  CHECK(displaced() == Ids{holder});
+  const JobId again = add(unique);
   CHECK(displaced() == Ids{beside});
-  // One that is gone when it is kept: nothing is written.
-  replies = tick({Remove{holder}, op({unique})});
-  CHECK(std::get<Ids>(replies[1]) == Ids{holder});
-  CHECK(gone(holder));
+  replies = tick({Remove{again}, op({unique})});
+  CHECK(std::get<Ids>(replies[1]) == Ids{again});
+  CHECK(gone(again));
   // max_jobs, with what was promised.
   limit_file(stats().by_state[0] + 1, WhenFull::reject);
   replies = tick({Enqueue{{with_priority(0, "v")}}, op({with_priority(0, "v")})});
