@@ -71,6 +71,10 @@ expect 2 'the job type name "a b" has " "' holdfast add 'a b'
 expect 5 'larger|longer|too large|limit|allowed' holdfast add echo "@$HOLDFAST_BIN"
 expect 0 '' holdfast add slow --unique u
 expect 5 'u' holdfast add slow --unique u --on-conflict reject
+same=$(holdfast add echo same --delay 1h --unique-by payload)
+expect 0 "^$same\$" holdfast add echo same --delay 1h --unique-by payload
+expect 2 'unique_by: found "bytes", expected "key" or "payload"' holdfast add echo --unique-by bytes
+expect 2 'exclude each other' holdfast add echo --unique-by payload --unique k
 expect 0 '^[0-9]+$' holdfast add echo --priority -5 --queue side --tags 'a tag' --delay 1h --max-attempts 3 --ttl 2h
 
 later=$(holdfast add echo --delay 1h)
@@ -101,6 +105,9 @@ expect 2 'did you mean completed|did you mean "completed"' holdfast list --state
 expect 2 'limit: found "0"' holdfast list --limit 0
 expect 0 'more: --after [0-9]+' holdfast list --limit 1
 expect 0 'no jobs' holdfast list --queue nowhere
+expect 0 '^0 jobs are pending again$' holdfast retry --all-dead --queue nowhere --over 1h
+expect 2 'over' holdfast retry --all-dead --over 31d
+expect 2 '--all-dead' holdfast retry 1 --queue side
 expect 0 'pending again' holdfast retry --all-dead
 expect 2 '--all-dead' holdfast retry
 
