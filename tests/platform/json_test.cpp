@@ -119,7 +119,7 @@ TEST_CASE("payloads: text as it is, bytes by base64, durations also as milliseco
 TEST_CASE("a job that is wrong says which field, what was found and what is allowed") {
   CHECK(enqueue_failure("") == "the body is empty: expected a JSON object");
   CHECK(enqueue_failure("{").starts_with("the body is not JSON: 1:"));
-  CHECK(enqueue_failure("{\"n\": 1e999}") == "the body is not JSON: 1:11: number overflow parsing '1e999'");
+  CHECK(enqueue_failure("{\"n\": 1e999}") == "the body is not JSON: 1:12: number overflow parsing '1e999'");
   CHECK(enqueue_failure("[]") == "found an array, expected an object");
   CHECK(enqueue_failure("{}") == "\"type\" is missing: it says what runs the job");
   CHECK(enqueue_failure(R"({"type":"a","prioritty":1})")
