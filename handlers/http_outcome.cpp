@@ -134,9 +134,10 @@ RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker, c
 
 RunEnded stopped_outcome(const HttpResult& result, const Url& asked, StopReason reason, int64_t timeout_ms) {
   RunEnded ended = ended_by_stop(reason, timeout_ms);
-  if (reason != StopReason::timeout || result.sent) return ended;
   const NetPhase phase = result.error.phase;
-  ended.park_runner = phase != NetPhase::kNone && phase != NetPhase::kQueue;
+  // kNone: its own body was being made all the time.
+  if (reason != StopReason::timeout || result.sent || phase == NetPhase::kNone) return ended;
+  ended.park_runner = phase != NetPhase::kQueue;
   ended.outcome = ended.park_runner ? Outcome::defer : Outcome::handed_back;
   (void)guarded([&] { ended.error += ": nothing was sent to " + asked.host_port() + " (" + net_phase_name(phase) + ")"; });
   return ended;

@@ -192,7 +192,9 @@ void SinkRunner::go_on(Position batch, const HttpResult& result) {
     end_first(*batch, std::move(each));
     if (stopped) {
       // The parts behind it were not sent.
-      end_all(*batch, how.park_runner ? how : stopped_outcome({}, peer_.url(), *batch->stopped, batch->timeout_ms));
+      HttpResult waited;
+      waited.error.phase = NetPhase::kQueue;
+      end_all(*batch, how.park_runner ? how : stopped_outcome(waited, peer_.url(), *batch->stopped, batch->timeout_ms));
     } else if (!done && !refused && !lone_cancel) {
       end_all(*batch, how);  // what befell this request would befall the next one too
     }
