@@ -37,7 +37,8 @@ RunEnded http_outcome(const HttpResult& result, const Url& asked, Asker asker, c
 
 // Of a request that was cancelled for `reason`, the end of its run; without id and attempt. At a timeout
 //
-//   some of it was sent              as ended_by_stop(): an attempt was made
+//   some of it was sent, or it was   as ended_by_stop(): an attempt was made
+//   still being made
 //   it was still waiting for a       handed back: neither the job nor the server had a part in it
 //   connection
 //   it had no name, connection or    defer, and the runner is parked, as without the timeout
