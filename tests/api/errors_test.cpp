@@ -73,6 +73,7 @@ TEST_CASE_FIXTURE(Errors, "hf_enqueue: each field has its bounds, and the messag
   refused("concurrency_key", HF_E_TOO_LARGE, [&](S& s) { s.concurrency_key = long_key.c_str(); });
   refused("tags", HF_E_TOO_LARGE, [&](S& s) { s.tags = long_tags.c_str(); });
   refused("on_conflict", HF_E_INVALID, [](S& s) { s.on_conflict = 9; });
+  refused("unique_by", HF_E_INVALID, [](S& s) { s.unique_by = 2; });
   refused("durability", HF_E_INVALID, [](S& s) { s.durability = -1; });
   refused("backoff.kind", HF_E_INVALID, [](S& s) { s.backoff.kind = 9; });
   refused("backoff.jitter", HF_E_INVALID, [](S& s) { s.backoff.jitter = 9; });
