@@ -3,9 +3,8 @@
 #include <time.h>
 
 #include <fstream>
-#include <vector>
-
 #include <thread>
+#include <vector>
 
 #include "api_fixture.h"
 #include "small_disk.h"
