@@ -284,7 +284,8 @@ struct RetryJobs {
       if (!value->empty()) target += "&" + std::string(name) + "=" + percent_encode(*value);
     }
     int64_t total = 0;
-    for (int64_t more = 1; more > 0; total += more) {
+    // As long as there are more than one call takes: what dies again at once is not retried again.
+    for (int64_t more = kRetryAllMax; more == kRetryAllMax; total += more) {
       const auto answer = session.ask("POST", target);
       if (!answer) return;
       more = answer->value("retried", int64_t{0});

@@ -15,7 +15,11 @@ constexpr int kGiveUp = 200;  // jobs that one turn ends without a run, here; th
 
 // When the oldest of its next batch became due, if that is known.
 int64_t oldest_or(const Group& group, int64_t due_ms) { return group.oldest_ms == 0 || group.oldest_ms == kNever ? due_ms : group.oldest_ms; }
+bool is_full(const Group& group) {
+  const Batch& batch = group.runner->spec.batch;
+  return group.ready >= batch.max_jobs || (batch.max_bytes > 0 && group.waiting_bytes >= batch.max_bytes);
 }
+}  // namespace
 
 bool Dispatcher::runner_free(RunnerState& runner) {
   return runner.present && runner.slot_free() && runner.breaker.lets(turn_.now_ms, runner.running) && opens_ms(runner) <= turn_.now_ms;
@@ -257,7 +261,7 @@ Lane* Dispatcher::best_lane(Queue& queue) {
 bool Dispatcher::batch_ready(Group& group) {
   const Batch& batch = group.runner->spec.batch;
   if (batch.max_jobs == 1 || batch.max_wait_ms == 0) return true;
-  if (group.ready >= batch.max_jobs || (batch.max_bytes > 0 && group.waiting_bytes >= batch.max_bytes)) return true;
+  if (is_full(group)) return true;
   const auto oldest_waited = [&] { return group.oldest_ms <= turn_.now_ms - batch.max_wait_ms; };
   // What is known may be of a job that is gone. Fewer than max_jobs lanes are looked at, and few times: as often as the oldest goes.
   if (group.oldest_ms == 0 || oldest_waited()) Lanes::find_oldest(group);
@@ -523,7 +527,8 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
       closed("alone", "job " + std::to_string(alone_) + ", in whose runs the process ended before, runs alone");
     }
   }
-  bool nothing_else = gates.empty();
+  // It waits for a batch beside its budget: whichever opens later.
+  bool nothing_else = std::all_of(gates.begin(), gates.end(), [](const ClosedGate& g) { return g.gate == "budget"; });
   for (const auto* when : {&queue.when(), &runner.spec.when}) {
     for (Conditions::Closed& condition : turn_.conditions.closed(*when, turn_.now_ms)) {
       nothing_else = nothing_else && condition.to_be_asked;
@@ -532,7 +537,7 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   }
   const Batch& batch = runner.spec.batch;
   const int64_t goes_ms = oldest_or(*lane.group, row.job.due_ms) + batch.max_wait_ms;
-  if (nothing_else && batch.max_jobs > 1 && goes_ms > turn_.now_ms) {
+  if (nothing_else && batch.max_jobs > 1 && !is_full(*lane.group) && goes_ms > turn_.now_ms) {
     closed("batch", runner.spec.name + " waits for more jobs to take together, up to " + format_duration_human(batch.max_wait_ms), turn_.wall_of(goes_ms));
   }
   return gates;

@@ -159,7 +159,7 @@ expect 2 'order: found "newest", expected "fifo" or "lifo"' holdfast queue set s
 expect 2 'aging: ' holdfast queue set side aging=367d
 expect 2 'key_concurrency: found "two", expected a whole number from 1 to 10000' holdfast queue set side key_concurrency=two
 expect 2 'key_throttle: "fast" is no rate' holdfast queue set side key_throttle=fast
-expect 2 'found "ageing=1m", expected concurrency=N, .*key_concurrency=N, .*order=fifo\|lifo, aging=TIME, fair=true\|false, .*tz=ZONE; did you mean "aging"' holdfast queue set side ageing=1m
+expect 2 'found "ageing=1m", expected concurrency=N, .*key_concurrency=N, .*order=fifo\|lifo, aging=TIME, fair=true\|false, .*tz=ZONE, max_pending=N, .*; did you mean "aging"' holdfast queue set side ageing=1m
 expect 0 'queue side is open, concurrency 3, key_throttle 1/1s, order fifo, aging 0s, slack 30s$' holdfast queue set side key_concurrency=none key_rate_limit=none fair=none
 expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side key_throttle=none order=none aging=none
 expect 0 'queue side is open, concurrency 3, slack 30s, max_pending 2, when_full drop_oldest, enqueue_limit 5/1s burst 2, key_enqueue_limit off, retry_budget 60/1h$' holdfast queue set side \
