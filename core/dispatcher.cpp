@@ -527,8 +527,7 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
       closed("alone", "job " + std::to_string(alone_) + ", in whose runs the process ended before, runs alone");
     }
   }
-  // It waits for a batch beside its budget: whichever opens later.
-  bool nothing_else = std::all_of(gates.begin(), gates.end(), [](const ClosedGate& g) { return g.gate == "budget"; });
+  bool nothing_else = std::all_of(gates.begin(), gates.end(), [](const ClosedGate& g) { return g.gate == "budget"; });  // beside which it waits
   for (const auto* when : {&queue.when(), &runner.spec.when}) {
     for (Conditions::Closed& condition : turn_.conditions.closed(*when, turn_.now_ms)) {
       nothing_else = nothing_else && condition.to_be_asked;
