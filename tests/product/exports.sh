@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$BUILD"
 fail() { echo "$*" >&2; exit 1; }
 
-declared=$(sed -n 's/^HF_API .*\b\(hf_[a-z_]*\)(.*/\1/p' "$SOURCE"/include/holdfast{,_sqlite}.h | sort)
+declared=$(sed -n 's/^HF_API .*\b\(hf_[a-z_]*\)(.*/\1/p' "$SOURCE"/include/holdfast{,_admin,_sqlite}.h | sort)
 [ -n "$declared" ]
 shared=$($NM -D --defined-only libholdfast.so | awk '$2 != "A" {print $3}' | sed 's/@.*//' | sort)
 archive=$($NM -g --defined-only libholdfast.a | awk 'NF == 3 {print $3}' | sort)

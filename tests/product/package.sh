@@ -5,7 +5,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$CMAKE" --install "$BUILD" --prefix "$work/prefix" >/dev/null
 for file in lib/pkgconfig/holdfast.pc lib/cmake/holdfast/holdfast-config.cmake lib/systemd/system/holdfast.service \
-  include/holdfast.h include/holdfast.hpp include/holdfast_types.hpp lib/libholdfast.a lib/libholdfast.so; do
+  include/holdfast.h include/holdfast_admin.h include/holdfast.hpp include/holdfast_types.hpp lib/libholdfast.a lib/libholdfast.so; do
   [ -e "$work/prefix/$file" ] || { echo "not installed: $file" >&2; exit 1; }
 done
 mkdir "$work/user"
