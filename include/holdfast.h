@@ -535,6 +535,6 @@ HF_API int hf_emit(hf_engine *engine, const char *event, const void *payload, si
 } /* extern "C" */
 #endif
 
-#include <holdfast_admin.h>
+#include "holdfast_admin.h"
 
 #endif /* HOLDFAST_H */

@@ -4,7 +4,7 @@
 #ifndef HOLDFAST_ADMIN_H
 #define HOLDFAST_ADMIN_H
 
-#include <holdfast.h>
+#include "holdfast.h"
 
 #ifdef __cplusplus
 extern "C" {
