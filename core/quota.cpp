@@ -82,8 +82,12 @@ void Jobs::each_in_front(Front& front, const Queue* queue, const Arrivals& in, c
       continue;
     }
     const FullRow row = turn_.store.read(id, false);
+    if (!row.found) {
+      at = front.known().erase(at);
+      continue;
+    }
     const Lane& lane = *turn_.lanes.by_id(row.job.lane);
-    const bool waits = row.found && row.job.state == State::pending && !lane.delivery() && (queue == nullptr || lane.queue == queue);
+    const bool waits = row.job.state == State::pending && !lane.delivery() && (queue == nullptr || lane.queue == queue);
     const bool counts = waits && front.place(row.job.priority, id) == *at &&
                         (queue != nullptr || callback_of(lane, decode_opts(row.job.opts), State::dead).empty());
     if (!counts) {

@@ -63,6 +63,7 @@ TEST_CASE_FIXTURE(QuotaFixture, "drop_oldest: who came in first gives way, whate
   CHECK(pending() == 3);
   CHECK(lost() == 2);
   CHECK(stats().by_state[0] == 3);
+  for (const QueueInfo& q : ask<std::vector<QueueInfo>>(QueueList{})) CHECK(q.name != "lost");  // what has gone is of no queue
 }
 
 TEST_CASE_FIXTURE(QuotaFixture, "drop_lowest: the lowest priority gives way, of these the oldest; a lower one still is refused") {
