@@ -163,7 +163,7 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std:
   }
   std::vector<const JobSpec*> all;
   for (const JobSpec& s : specs) all.push_back(&s);
-  const Result<Leaving> leave = room_for(arrivals(all));
+  const Result<Leaving> leave = room_for(all);
   if (!leave) return leave.error();
   std::vector<Lane*> lanes;
   for (const JobSpec& s : specs) {

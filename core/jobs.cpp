@@ -189,7 +189,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     Intake intake(turn_);
     Status ok = ok_status();
     for (auto child = children.begin(); ok && child != children.end(); ++child) ok = let_in(intake, **child);
-    Result<Leaving> leave = ok ? room_for(arrivals(children)) : Result<Leaving>(ok.error());
+    Result<Leaving> leave = ok ? room_for(children) : Result<Leaving>(ok.error());
     if (!leave) {
       if (frees_key) turn_.store.set_unique(run.id, run.opts.unique_key);
       return fail(run, "hf_job_enqueue: " + leave.error().message, leave.error().code == HF_E_TOO_LARGE, -1, "retry");

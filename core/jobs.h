@@ -133,7 +133,9 @@ class Jobs {
   Arrivals arrivals(const std::vector<const JobSpec*>& specs);
   // Looks only. HF_E_FULL names the limit; else displace() makes the room.
   Result<Leaving> room_for(const Arrivals& in);
-  Status room_in_queue(const std::string& name, const std::vector<int>& priorities, const Arrivals& in, Leaving& leave);
+  Result<Leaving> room_for(const std::vector<const JobSpec*>& specs);  // of a call
+  bool has_max_pending(const JobSpec& spec) const;  // its queue
+  Status room_in_queue(Queue& queue, const std::vector<int>& priorities, const Arrivals& in, Leaving& leave);
   Status room_in_file(const Arrivals& in, Leaving& leave);
   Status room_in_bytes(const Arrivals& in, Leaving& leave);
   Shortage find_leaving(Front& front, const Queue* queue, const std::vector<int>& priorities, int64_t over, int64_t ahead, const Arrivals& in, Leaving& leave);

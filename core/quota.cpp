@@ -25,6 +25,11 @@ int64_t Jobs::total() const {
   return sum;
 }
 
+bool Jobs::has_max_pending(const JobSpec& spec) const {
+  const Queue* queue = turn_.lanes.find_queue(spec.queue);
+  return queue != nullptr && queue->max_pending() != 0;
+}
+
 Jobs::Arrivals Jobs::arrivals(const std::vector<const JobSpec*>& specs) {
   Arrivals in;
   std::set<std::string_view> keys;
@@ -126,23 +131,21 @@ void Jobs::Leaving::add(const FullRow& row, bool silent, bool of_file) {
 
 // ---- is there room --------------------------------------------------------------------------------------------------
 
-Status Jobs::room_in_queue(const std::string& name, const std::vector<int>& priorities, const Arrivals& in, Leaving& leave) {
-  Queue* queue = turn_.lanes.find_queue(name);
-  const int64_t most = queue != nullptr ? queue->max_pending() : 0;
-  if (most == 0) return ok_status();
-  const auto promised = promises_.by_queue.find(name);
+Status Jobs::room_in_queue(Queue& queue, const std::vector<int>& priorities, const Arrivals& in, Leaving& leave) {
+  const int64_t most = queue.max_pending();
+  const auto promised = promises_.by_queue.find(queue.name);
   const int64_t ahead = promised == promises_.by_queue.end() ? 0 : promised->second;
   const auto n = static_cast<int64_t>(priorities.size());
-  const int64_t over = queue->pending + ahead + n - most;
+  const int64_t over = queue.pending + ahead + n - most;
   if (over <= 0) return ok_status();
   const std::string limit = "; the limit is " + std::to_string(most) + " (max_pending)";
-  const std::string holds = "queue " + name + " holds " + counted(queue->pending + ahead, "job") + " that wait";
-  if (queue->when_full() == WhenFull::reject) return in.promised ? ok_status() : Status(Error{HF_E_FULL, holds + limit});
+  const std::string holds = "queue " + queue.name + " holds " + counted(queue.pending + ahead, "job") + " that wait";
+  if (queue.when_full() == WhenFull::reject) return in.promised ? ok_status() : Status(Error{HF_E_FULL, holds + limit});
   if (ahead + n > most && !in.promised) {
-    return Error{HF_E_FULL, counted(ahead + n, "job") + " for queue " + name + " at once" + limit};
+    return Error{HF_E_FULL, counted(ahead + n, "job") + " for queue " + queue.name + " at once" + limit};
   }
-  queue->front.follow(queue->when_full());
-  const Shortage shortage = find_leaving(queue->front, queue, priorities, over, ahead, in, leave);
+  queue.front.follow(queue.when_full());
+  const Shortage shortage = find_leaving(queue.front, &queue, priorities, over, ahead, in, leave);
   if (!shortage.any || in.promised) return ok_status();
   return Error{HF_E_FULL, holds + limit + ", and " + (shortage.found == 0 ? "none" : "only " + std::to_string(shortage.found)) + " of them may give way (when_full)"};
 }
@@ -191,12 +194,26 @@ Status Jobs::room_in_bytes(const Arrivals& in, Leaving& leave) {
 
 Result<Jobs::Leaving> Jobs::room_for(const Arrivals& in) {
   Leaving leave;
-  std::map<std::string_view, std::vector<int>> by_queue;
-  for (const JobSpec* s : in.jobs) by_queue[s->queue].push_back(s->priority);
-  for (const auto& [name, priorities] : by_queue) HF_TRY(room_in_queue(std::string(name), priorities, in, leave));
+  std::map<std::string_view, std::vector<int>> by_queue;  // priorities
+  for (const JobSpec* s : in.jobs) {
+    if (has_max_pending(*s)) by_queue[s->queue].push_back(s->priority);
+  }
+  for (const auto& [name, priorities] : by_queue) HF_TRY(room_in_queue(*turn_.lanes.find_queue(std::string(name)), priorities, in, leave));
   HF_TRY(room_in_file(in, leave));
   HF_TRY(room_in_bytes(in, leave));
   return leave;
+}
+
+// Who holds their unique keys is looked up only where that matters: where somebody may have to give way, or there is no room for all.
+Result<Jobs::Leaving> Jobs::room_for(const std::vector<const JobSpec*>& specs) {
+  const auto limited = [this](const JobSpec* s) { return has_max_pending(*s); };
+  if (turn_.limits.when_full == WhenFull::reject && std::none_of(specs.begin(), specs.end(), limited)) {
+    Arrivals most;  // as if each were new
+    most.jobs = specs;
+    for (const JobSpec* s : specs) most.bytes += static_cast<int64_t>(s->payload.size());
+    if (Result<Leaving> leave = room_for(most)) return leave;
+  }
+  return room_for(arrivals(specs));
 }
 
 // ---- they go ----------------------------------------------------------------------------------------------------------

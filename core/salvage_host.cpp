@@ -134,15 +134,11 @@ class HostSalvage {
     Stmt index(db_, "SELECT 1 FROM pragma_index_list(?1) WHERE origin='pk'");
     if (keys != 1 || index.bind_text(o.name).step()) table.id = -1;
     for (const char* name : {"rowid", "_rowid_", "oid"}) {
-      auto same = [&](const std::string& column) { return equal_ignoring_case(column, name); };
+      auto same = [&](const std::string& column) { return equal_no_case(column, name); };
       if (table.rowid_name.empty() && std::none_of(table.columns.begin(), table.columns.end(), same)) table.rowid_name = name;
     }
     if (table.columns.empty() || !db_.ok()) return {};
     return table;
-  }
-  static bool equal_ignoring_case(std::string_view a, std::string_view b) {
-    auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
   }
 
   // ---- rows

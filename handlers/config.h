@@ -16,6 +16,7 @@
 #include "handlers/files_options.h"
 #include "handlers/outcome_rules.h"
 #include "handlers/process_limits.h"
+#include "platform/batch_limits.h"
 #include "platform/host.h"
 #include "platform/log.h"
 #include "platform/net/host_rules.h"
@@ -108,8 +109,8 @@ struct HandlerConfig {
   OutcomeRules on_exit;
   ProcessLimits limits;
   bool batch = false;  // the program takes many jobs at once, so many:
-  static constexpr int kBatchJobsMax = kExecBatchJobsMax;
-  int batch_jobs = kExecBatchJobs;
+  static constexpr int kJobsMax = kBatchJobsMax;
+  int batch_jobs = kBatchJobs;
   int64_t batch_bytes = kExecBatchBytes;
   int64_t batch_wait_ms = 0;
   HttpConfig http;  // url "": it is a program
@@ -137,7 +138,7 @@ struct SinkConfig {
   Policy policy;
   int concurrency = 0;
   int64_t defer_ms = 0;
-  static constexpr int kBatchJobsMax = 10000;
+  static constexpr int kJobsMax = kSinkBatchJobsMax;
   int batch_jobs = 1;
   int64_t batch_bytes = 0;
   int64_t batch_wait_ms = 0;

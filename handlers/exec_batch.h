@@ -11,7 +11,6 @@
 
 namespace hf {
 
-inline constexpr int kExecBatchJobs = 100, kExecBatchJobsMax = 1000;
 inline constexpr int64_t kExecBatchBytes = 1 << 20;        // of payloads: they are encoded at one go, on the loop thread
 inline constexpr int64_t kExecBatchOutputMax = 16 << 20;  // bytes of stdout, of all jobs together; more if one result may have more
 

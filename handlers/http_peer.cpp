@@ -4,6 +4,7 @@
 #include <cassert>
 #include <utility>
 
+#include "core/names.h"
 #include "handlers/next_turn.h"
 #include "handlers/redirect.h"
 #include "platform/memory.h"
@@ -157,7 +158,7 @@ void HttpPeer::follow(Hops::iterator hop, const Url& to) {
     request.tls = tls_elsewhere_.value_or(kTlsSystem);
     size_t left = hop->own;
     for (const auto& [name, value] : whole.headers.fields()) {
-      if (left > 0 || equal_ignoring_case(name, "Content-Type")) request.headers.add(name, value);
+      if (left > 0 || equal_no_case(name, "Content-Type")) request.headers.add(name, value);
       left -= left > 0;
     }
   }

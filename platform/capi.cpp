@@ -179,14 +179,13 @@ int close_engine(std::shared_ptr<Engine> engine) {
 
 }  // namespace
 
-int may_wait(hf_engine* handle, Engine& engine) {
-  if (!engine.host->loop().on_loop_thread()) return HF_OK;
-  return fail(handle, HF_E_THREAD, "this call waits for the disk; in a callback use hf_enqueue_async");
+int may_wait(hf_engine* handle, Engine& engine, const char* why_not) {
+  return engine.host->loop().on_loop_thread() ? fail(handle, HF_E_THREAD, why_not) : HF_OK;
 }
 
 int may_configure(hf_engine* handle, Engine& engine) {
-  if (!engine.host->loop().on_loop_thread() && !engine.host->on_engine_thread()) return HF_OK;
-  return fail(handle, HF_E_THREAD, "this call reads files and waits for the disk; it cannot be made in a callback");
+  static constexpr const char* kWhyNot = "this call reads files and waits for the disk; it cannot be made in a callback";
+  return engine.host->on_engine_thread() ? fail(handle, HF_E_THREAD, kWhyNot) : may_wait(handle, engine, kWhyNot);
 }
 
 }  // namespace hf::capi

@@ -68,8 +68,8 @@ int ask(hf_engine* handle, Engine& engine, Op op, T* out) {
   return HF_OK;
 }
 
-// HF_OK where a call may wait for the disk or for runs: not where that would block what it waits for.
-int may_wait(hf_engine* handle, Engine& engine);
+// HF_OK where a call may wait for the disk or for runs: not where that would block what it waits for. Else HF_E_THREAD with these words.
+int may_wait(hf_engine* handle, Engine& engine, const char* why_not = "this call waits for the disk; in a callback use hf_enqueue_async");
 
 // HF_OK where config_mutex may be waited for: not on the engine's threads.
 int may_configure(hf_engine* handle, Engine& engine);
@@ -88,6 +88,8 @@ inline int one(hf_engine* handle, Op op) { return one<Done>(handle, std::move(op
 // False if struct_size cannot be right.
 bool import(const void* from, void* to, size_t size, size_t min_size);
 
+// "FIELD is VALUE; allowed is ALLOWED"
+Error not_allowed(const char* field, int64_t value, const char* allowed);
 std::string text(const char* s);  // null is ""
 std::vector<std::string> names(const char* list);  // separated by commas; null and "": none
 // A rate as text, if it says something: null and "" do not. HF_E_INVALID names the field.

@@ -36,25 +36,23 @@ Result<std::optional<Rate>> rate_of(const char* field, const char* text, Result<
   return std::optional<Rate>(*rate);
 }
 
-namespace {
-Error bad(const char* field, int64_t value, const char* allowed) {
+Error not_allowed(const char* field, int64_t value, const char* allowed) {
   return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " + allowed};
 }
-}  // namespace
 
 Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& b) {
   Policy p;
   p.max_attempts = max_attempts;
   p.timeout_ms = timeout_ms;
-  if (b.kind < HF_BACKOFF_DEFAULT || b.kind > HF_BACKOFF_LIST) return bad("backoff.kind", b.kind, "a value of hf_backoff_kind");
-  if (b.jitter < HF_JITTER_DEFAULT || b.jitter > HF_JITTER_PERCENT) return bad("backoff.jitter", b.jitter, "a value of hf_jitter");
+  if (b.kind < HF_BACKOFF_DEFAULT || b.kind > HF_BACKOFF_LIST) return not_allowed("backoff.kind", b.kind, "a value of hf_backoff_kind");
+  if (b.jitter < HF_JITTER_DEFAULT || b.jitter > HF_JITTER_PERCENT) return not_allowed("backoff.jitter", b.jitter, "a value of hf_jitter");
   if (b.kind != HF_BACKOFF_DEFAULT) p.backoff.kind = static_cast<BackoffKind>(b.kind);
   if (b.jitter != HF_JITTER_DEFAULT) p.backoff.jitter = static_cast<Jitter>(b.jitter);
   p.backoff.base_ms = b.base_ms;
   p.backoff.factor = b.factor;
   p.backoff.max_ms = b.max_ms;
   p.backoff.jitter_percent = b.jitter_percent;
-  if (b.list_len > HF_BACKOFF_LIST_MAX) return bad("backoff.list_len", static_cast<int64_t>(b.list_len), "up to 16 (HF_BACKOFF_LIST_MAX)");
+  if (b.list_len > HF_BACKOFF_LIST_MAX) return not_allowed("backoff.list_len", static_cast<int64_t>(b.list_len), "up to 16 (HF_BACKOFF_LIST_MAX)");
   if (b.list_len > 0 && b.list_ms == nullptr) return Error{HF_E_INVALID, "backoff.list_ms is null and list_len is not 0"};
   if (b.list_len != 0) p.backoff.list_ms.assign(b.list_ms, b.list_ms + b.list_len);
   HF_TRY(validate(p));
@@ -67,9 +65,9 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   if (!import(given, &c, sizeof c, offsetof(hf_job_spec, queue))) return Error{HF_E_INVALID, "struct_size of the job spec is not set; begin with HF_JOB_SPEC_INIT"};
   if (c.type == nullptr) return Error{HF_E_INVALID, "type is null"};
   if (c.payload == nullptr && c.payload_len != 0) return Error{HF_E_INVALID, "payload is null and payload_len is not 0"};
-  if (c.on_conflict < HF_CONFLICT_KEEP || c.on_conflict > HF_CONFLICT_DEBOUNCE) return bad("on_conflict", c.on_conflict, "a value of hf_on_conflict");
-  if (c.unique_by < HF_UNIQUE_BY_KEY || c.unique_by > HF_UNIQUE_BY_PAYLOAD) return bad("unique_by", c.unique_by, "a value of hf_unique_by");
-  if (c.durability < HF_DURABLE_SYNC || c.durability > HF_DURABLE_MEMORY) return bad("durability", c.durability, "a value of hf_durability");
+  if (c.on_conflict < HF_CONFLICT_KEEP || c.on_conflict > HF_CONFLICT_DEBOUNCE) return not_allowed("on_conflict", c.on_conflict, "a value of hf_on_conflict");
+  if (c.unique_by < HF_UNIQUE_BY_KEY || c.unique_by > HF_UNIQUE_BY_PAYLOAD) return not_allowed("unique_by", c.unique_by, "a value of hf_unique_by");
+  if (c.durability < HF_DURABLE_SYNC || c.durability > HF_DURABLE_MEMORY) return not_allowed("durability", c.durability, "a value of hf_durability");
   if (c.payload_len > (64u << 20)) return Error{HF_E_TOO_LARGE, "payload_len is " + std::to_string(c.payload_len) + " bytes"};
   JobSpec s;
   s.type = c.type;

@@ -29,14 +29,14 @@ Result<SubscriptionSpec> spec_of(const hf_subscription_spec& c) {
   return s;
 }
 
-int no_waiting(hf_engine* handle) { return fail(handle, HF_E_THREAD, "this call waits for the engine; it cannot be made in a callback"); }
+constexpr const char* kNoWaiting = "this call waits for the engine; it cannot be made in a callback";
 
 }  // namespace
 
 extern "C" int hf_subscribe(hf_engine* handle, const hf_subscription_spec* given) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
-  if (engine->host->loop().on_loop_thread()) return no_waiting(handle);
+  if (int code = may_wait(handle, *engine, kNoWaiting); code != HF_OK) return code;
   if (given == nullptr) return fail(handle, HF_E_INVALID, "the subscription spec is null");
   hf_subscription_spec c = HF_SUBSCRIPTION_SPEC_INIT;
   if (!import(given, &c, sizeof c, offsetof(hf_subscription_spec, filter))) {
@@ -50,7 +50,7 @@ extern "C" int hf_subscribe(hf_engine* handle, const hf_subscription_spec* given
 extern "C" int hf_unsubscribe(hf_engine* handle, const char* name) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
-  if (engine->host->loop().on_loop_thread()) return no_waiting(handle);
+  if (int code = may_wait(handle, *engine, kNoWaiting); code != HF_OK) return code;
   if (name == nullptr) return fail(handle, HF_E_INVALID, "name is null");
   return answer(handle, engine->host->remove_subscription(name));
 } HF_NO_THROW(handle)
@@ -59,7 +59,7 @@ extern "C" int hf_emit(hf_engine* handle, const char* event, const void* payload
                        size_t* n) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
-  if (engine->host->loop().on_loop_thread()) return no_waiting(handle);
+  if (int code = may_wait(handle, *engine, kNoWaiting); code != HF_OK) return code;
   if (event == nullptr) return fail(handle, HF_E_INVALID, "event is null");
   if (payload == nullptr && len != 0) return fail(handle, HF_E_INVALID, "payload is null and len is not 0");
   if (ids != nullptr && n == nullptr) return fail(handle, HF_E_INVALID, "n is null and ids is not: it says how many there is room for");

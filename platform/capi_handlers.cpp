@@ -1,5 +1,6 @@
 // The C API: functions as handlers, of one job or of a batch.
 #include "core/units.h"
+#include "platform/batch_limits.h"
 #include "platform/capi.h"
 
 using namespace hf;
@@ -7,12 +8,8 @@ using namespace hf::capi;
 
 namespace {
 
-constexpr int kBatchJobs = 100, kBatchJobsMax = 1000;
-constexpr int64_t kBatchBytesMax = 64 << 20, kBatchWaitMaxMs = 86400000;
-
 Status check(const char* field, int64_t value, int64_t least, int64_t most, const char* allowed) {
-  if (value >= least && value <= most) return ok_status();
-  return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " + allowed};
+  return value >= least && value <= most ? ok_status() : Status(not_allowed(field, value, allowed));
 }
 
 Result<Batch> batch_of(const hf_handler_options& c) {

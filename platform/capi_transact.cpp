@@ -24,7 +24,7 @@ extern "C" const sqlite3_api_routines* hf_sqlite_api(void) { return guest_routin
 extern "C" int hf_transact(hf_engine* handle, hf_transact_fn function, void* user, const hf_transact_options* given) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
-  if (engine->host->loop().on_loop_thread()) return fail(handle, HF_E_THREAD, "this call waits for the disk");
+  if (int code = may_wait(handle, *engine, "this call waits for the disk"); code != HF_OK) return code;
   if (function == nullptr) return fail(handle, HF_E_INVALID, "function is null");
   hf_transact_options opts = HF_TRANSACT_OPTIONS_INIT;
   if (given != nullptr && !import(given, &opts, sizeof opts, sizeof(size_t))) {

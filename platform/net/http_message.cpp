@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/names.h"
+
 namespace hf {
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 // RFC 9110, 5.6.2
 bool is_token_char(char c) {
-  if ((c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z')) return true;
+  if (is_digit(c) || is_letter(c)) return true;
   return c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
@@ -38,24 +38,19 @@ Status check_header(const std::string& name, const std::string& value) {
 
 }  // namespace
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 bool is_own_header(std::string_view name) {
-  return std::any_of(std::begin(kOwnHeaders), std::end(kOwnHeaders), [name](std::string_view own) { return equal_ignoring_case(own, name); });
+  return std::any_of(std::begin(kOwnHeaders), std::end(kOwnHeaders), [name](std::string_view own) { return equal_no_case(own, name); });
 }
 
 const std::string* HttpHeaders::find(std::string_view name) const {
   for (const auto& [key, value] : fields_)
-    if (equal_ignoring_case(key, name)) return &value;
+    if (equal_no_case(key, name)) return &value;
   return nullptr;
 }
 
 Result<std::string> format_request_head(const HttpRequest& request) {
   if (!is_token(request.method)) return Error{HF_E_INVALID, "the HTTP method is no token"};
-  if (equal_ignoring_case(request.method, "CONNECT"))
+  if (equal_no_case(request.method, "CONNECT"))
     return Error{HF_E_INVALID, "the HTTP method CONNECT is not a request to a server"};
   std::string head = request.method + " " + request.url.target + " HTTP/1.1\r\nHost: " +
                      request.url.authority() + "\r\n";

@@ -118,8 +118,6 @@ Result<std::string> format_request_head(const HttpRequest& request);
 // The same with the secret headers, in memory that is overwritten when it goes.
 std::shared_ptr<const std::string> with_secrets(std::string head, const std::vector<SecretHeader>& headers);
 
-bool equal_ignoring_case(std::string_view a, std::string_view b);
-
 // Host, Content-Length, Transfer-Encoding, Connection, ...: the client's own, which nobody else sets.
 bool is_own_header(std::string_view name);
 

@@ -35,6 +35,14 @@ class ApiFixture {
     INFO(hf_errmsg(nullptr));
     REQUIRE(code == HF_OK);
   }
+  // Closed, and opened again with one thread for handlers.
+  void reopen_with_one_worker() {
+    close();
+    hf_options one = HF_OPTIONS_INIT;
+    one.device = "gw";
+    one.workers = 1;
+    open(&one);
+  }
   void close() {
     CHECK(hf_close(engine) == HF_OK);
     engine = nullptr;

@@ -209,11 +209,7 @@ TEST_CASE_FIXTURE(BatchFixture, "at its timeout a job has failed, what is said o
 }
 
 TEST_CASE_FIXTURE(BatchFixture, "what is given up while it waits for a thread is left out; if all is, the function is not called") {
-  close();
-  hf_options options = HF_OPTIONS_INIT;
-  options.device = "gw";
-  options.workers = 1;
-  open(&options);
+  reopen_with_one_worker();
   block();
   std::vector<size_t> sizes;
   std::vector<hf_job_id> seen;
@@ -239,11 +235,7 @@ TEST_CASE_FIXTURE(BatchFixture, "what is given up while it waits for a thread is
 }
 
 TEST_CASE_FIXTURE(BatchFixture, "a batch that waits for a thread when the engine stops is handed back whole, and never begins") {
-  close();
-  hf_options options = HF_OPTIONS_INIT;
-  options.device = "gw";
-  options.workers = 1;
-  open(&options);
+  reopen_with_one_worker();
   block();
   std::atomic<int> calls{0};
   on_batch("x", [&](const Jobs&) { return ++calls, int{HF_OK}; }, limits(3));

@@ -156,10 +156,7 @@ TEST_CASE_FIXTURE(ApiFixture, "hf_close does not wait for the grace of a hf_stop
 }
 
 TEST_CASE_FIXTURE(ApiFixture, "what waits for a thread when the engine stops is handed back and not run") {
-  close();
-  hf_options options = HF_OPTIONS_INIT;
-  options.workers = 1;
-  open(&options);
+  reopen_with_one_worker();
   Signal running;
   std::atomic<int> runs{0};
   on("x", [&](hf_job* job) {

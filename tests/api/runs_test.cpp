@@ -147,11 +147,7 @@ TEST_CASE_FIXTURE(Runs, "a run that returned HF_ASYNC hears of its soft timeout 
 }
 
 TEST_CASE_FIXTURE(Runs, "a run that waits for a thread when its soft timeout comes begins all the same, and knows it") {
-  close();
-  hf_options one = HF_OPTIONS_INIT;
-  one.device = "gw";
-  one.workers = 1;
-  open(&one);
+  reopen_with_one_worker();
   const hf_handler_options opts = soft(100);
   Signal softly, go;
   std::atomic<int> first{0}, second{0}, n{0};

@@ -1,8 +1,10 @@
 // Signs of life: a handler with `heartbeat` ends a run from which nothing is heard, long before its timeout.
 #include "engine_fixture.h"
+#include "fixed_policy.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
+using hf::test::fixed_policy;
 
 namespace {
 
@@ -12,10 +14,7 @@ class HeartbeatFixture : public EngineFixture {
   static RunnerSpec beating(int64_t ms = 1000) {
     RunnerSpec spec;
     spec.heartbeat_ms = ms;
-    spec.policy.timeout_ms = 60000;
-    spec.policy.backoff.kind = BackoffKind::fixed;
-    spec.policy.backoff.base_ms = 100;
-    spec.policy.backoff.jitter = Jitter::none;
+    spec.policy = fixed_policy(100, 60000);
     return spec;
   }
 };

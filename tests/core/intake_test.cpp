@@ -5,9 +5,11 @@
 
 #include "core/units.h"
 #include "engine_fixture.h"
+#include "fixed_policy.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
+using hf::test::fixed_policy;
 
 namespace {
 
@@ -188,9 +190,7 @@ TEST_CASE_FIXTURE(IntakeFixture, "retries beyond the budget of their queue wait 
   handler("x");
   ask<Done>(SetQueueDefaults{"default", {.retry_budget = *parse_rate_limit("2/1m")}});
   JobSpec fixed = spec("x");
-  fixed.policy.backoff.kind = BackoffKind::fixed;
-  fixed.policy.backoff.base_ms = 1000;
-  fixed.policy.backoff.jitter = Jitter::none;
+  fixed.policy = fixed_policy(1000);
   for (int i = 0; i < 5; ++i) add(fixed);
   std::vector<JobId> failed;
   for (int i = 0; i < 5; ++i) {

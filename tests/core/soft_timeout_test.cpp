@@ -1,8 +1,10 @@
 // Soft timeouts: a run is asked to end some time before its timeout, once; however it ends counts.
 #include "engine_fixture.h"
+#include "fixed_policy.h"
 
 using namespace hf;
 using hf::test::EngineFixture;
+using hf::test::fixed_policy;
 
 namespace {
 
@@ -12,10 +14,7 @@ class SoftFixture : public EngineFixture {
   static RunnerSpec soft(int64_t soft_ms = 1000, int64_t timeout_ms = 60000) {
     RunnerSpec spec;
     spec.soft_timeout_ms = soft_ms;
-    spec.policy.timeout_ms = timeout_ms;
-    spec.policy.backoff.kind = BackoffKind::fixed;
-    spec.policy.backoff.base_ms = 100;
-    spec.policy.backoff.jitter = Jitter::none;
+    spec.policy = fixed_policy(100, timeout_ms);
     return spec;
   }
   void reopen() {

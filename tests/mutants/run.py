@@ -144,7 +144,7 @@ BUGS = [
     ("front-is-blind", "what comes in or back in front of those that are known is not seen", "core/lanes.cpp",
      "front->came(-entry.nprio, entry.id);", "(void)front;", (CORE,)),
     ("no-place-kept", "what a transaction was promised is given to others", "core/quota.cpp",
-     "queue->pending + ahead + n - most;", "queue->pending + n - most;", (CORE,)),
+     "queue.pending + ahead + n - most;", "queue.pending + n - most;", (CORE,)),
     ("too-many-wait", "one more than max_pending may wait", "core/quota.cpp",
      "if (over <= 0) return ok_status();\n  const std::string limit", "if (over <= 1) return ok_status();\n  const std::string limit", (SIM, CORE)),
     ("refusal-is-success", "a server that cannot take a result counts as one that has it", "handlers/http_outcome.cpp",
