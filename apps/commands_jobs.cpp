@@ -46,7 +46,8 @@ void wait_and_tell(Session& session, const std::string& id, int64_t timeout_ms) 
 struct Add {
   std::string payload;
   JobOptions options;
-  std::string type, delay, at, unique, unique_by, unique_for, on_conflict, debounce_max;
+  std::string type, delay, at, unique, unique_by, unique_for, on_conflict, debounce_max, after_failure;
+  std::vector<int64_t> after;
   bool wait = false;
 
   void describe(CLI::App& app) {
@@ -60,10 +61,12 @@ struct Add {
     app.add_option("--unique-by", unique_by, "payload: at most one unfinished job of this type with this payload")
         ->option_text("payload");
     app.add_option("--unique-for", unique_for, "and none for so long after it")->option_text("1h");
-    app.add_option("--on-conflict", on_conflict, "if there is one: keep, replace, reject, debounce")
+    app.add_option("--on-conflict", on_conflict, "if there is one: keep, replace, reject, debounce, keep_last")
         ->option_text("WHAT");
     app.add_option("--debounce-max", debounce_max, "with debounce: due so long after the first one at the latest")
         ->option_text("1h");
+    app.add_option("--after", after, "wait until these jobs have completed")->option_text("ID,...")->delimiter(',')->check(CLI::PositiveNumber);
+    app.add_option("--after-failure", after_failure, "if one of them does not: dead, or run all the same [dead]")->option_text("WHAT");
     app.add_flag("--wait", wait, "wait until it is finished, print its result");
     app.footer(
         "Prints the job's id. With --wait: its result, and the exit status is 0 if it completed, 1 "
@@ -73,7 +76,8 @@ struct Add {
         "  holdfast add report '{\"day\": \"2026-11-24\"}'\n"
         "  holdfast add upload @measurements.bin --queue slow --priority 5\n"
         "  df -h | holdfast add mail - --delay 10m\n"
-        "  holdfast add report --unique daily-report --wait");
+        "  holdfast add report --unique daily-report --wait\n"
+        "  holdfast add merge --after 17,18");
   }
 
   void run(Session& session) {
@@ -93,6 +97,8 @@ struct Add {
     put_text(&body, "unique_for", unique_for);
     put_text(&body, "on_conflict", on_conflict);
     put_text(&body, "debounce_max", debounce_max);
+    if (!after.empty()) body["after"] = after;
+    put_text(&body, "after_failure", after_failure);
     const auto answer = session.ask("POST", "/v1/jobs", body);
     if (!answer) return;
     const std::string id = std::to_string(answer->value("id", int64_t{0}));

@@ -176,6 +176,11 @@ std::string job_page(const Json& job, const Terminal& terminal, int64_t now_ms) 
   page.line("finished", moment(job, "finished", now_ms));
   page.line("expires", moment(job, "expires", now_ms));
   page.line("occurrence", moment(job, "occurrence", now_ms));
+  if (job.contains("after")) {
+    std::string ids;
+    for (const Json& id : job["after"]) ids += (ids.empty() ? "job " : ", ") + id.dump();
+    page.line("after", ids);
+  }
   for (const char* name :
        {"schedule", "sink", "callback", "failure_callback", "timeout", "tags", "unique_key", "concurrency_key", "key"}) {
     page.line(name, job.value(name, ""));
@@ -263,9 +268,9 @@ void JobOptions::describe(CLI::App& app) {
   app.add_option("--ttl", ttl, "not run later than this after now")->option_text("1h");
   app.add_option("--sink", sink, "where its result is delivered [the handler's]")
       ->option_text("NAME");
-  app.add_option("--callback", callback, "a sink that is told when it has completed [the handler's]")
+  app.add_option("--callback", callback, "a sink that is told when it has completed, or job:TYPE, which is started then [the handler's]")
       ->option_text("NAME");
-  app.add_option("--failure-callback", failure_callback, "a sink that is told when it is dead [the handler's]")
+  app.add_option("--failure-callback", failure_callback, "the same, when it is dead [the handler's]")
       ->option_text("NAME");
   app.add_option("--concurrency-key", concurrency_key, "of those with this key one at a time, or key_concurrency of its queue")
       ->option_text("KEY");

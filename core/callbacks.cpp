@@ -1,5 +1,5 @@
-// Callbacks: a sink is told how a job ended. What is told is a delivery without a run, put in by the transaction that ended
-// the job, so that neither is ever without the other. The rest of class Jobs is in jobs.cpp.
+// Callbacks: a sink is told how a job ended, or a job is started for it. What a sink is told is a delivery without a run; both are put in
+// by the transaction that ended the job, so that neither is ever without the other. The rest of class Jobs is in jobs.cpp.
 #include "core/callbacks.h"
 
 #include <utility>
@@ -15,6 +15,21 @@ constexpr const char* kMetaHandlers = "callbacks";  // a line each: type, callba
 constexpr const char* kNobody = "-";
 const std::string kNone;
 }  // namespace
+
+Status check_sink(const char* field, const std::string& name) {
+  HF_TRY(check_name(field, name));
+  if (!starts_job(name)) return ok_status();
+  return Error{HF_E_INVALID, std::string(field) + " " + quoted(name) + ": names that begin with \"job:\" are for callbacks that start a job"};
+}
+
+Status check_callback(const char* field, const std::string& name) {
+  HF_TRY(check_name(field, name));
+  if (!starts_job(name)) return ok_status();
+  const std::string type = name.substr(std::string_view(kJobPrefix).size());
+  HF_TRY(check_name(field, type));
+  if (!is_sink_queue(type)) return ok_status();
+  return Error{HF_E_INVALID, std::string(field) + " " + quoted(name) + ": names that begin with \"sink:\" are for deliveries"};
+}
 
 // ---- what handlers say for their jobs. Kept in the file: jobs end before a process has told us of its handlers, too.
 
@@ -66,7 +81,7 @@ const std::string& Jobs::sink_of(const Lane& lane, const JobOpts& opts) const {
 
 const std::string& Jobs::callback_of(const Lane& lane, const JobOpts& opts, State end) const {
   const std::string& type = (lane.delivery() ? lane.origin : &lane)->type;
-  if ((end != State::completed && end != State::dead) || type == kCallbackType) return kNone;
+  if ((end != State::completed && end != State::dead) || type == kCallbackType || opts.chain >= HF_CHAIN_MAX) return kNone;
   const std::string& own = end == State::completed ? opts.callback : opts.failure_callback;
   if (!own.empty()) return own;
   const auto handler = handlers_.find(type);
@@ -76,13 +91,15 @@ const std::string& Jobs::callback_of(const Lane& lane, const JobOpts& opts, Stat
 
 // REQUIRES: the row says how it ended. What is told is of this moment; the row may be deleted in this very turn.
 void Jobs::call_back(JobId id, const Lane& lane, const JobOpts& opts, State end) {
-  const std::string& sink = callback_of(lane, opts, end);
-  if (sink.empty()) return;
+  const std::string& to = callback_of(lane, opts, end);
+  if (to.empty()) return;
+  const bool starts = starts_job(to);
   FullRow row = turn_.store.read(id, false);
   if (row.result_size > 0 && row.result_size <= kCallbackResultMax) row.result = turn_.store.read_for_run(id, true).bytes;
+  if (starts && row.payload_size > 0 && row.payload_size <= kCallbackResultMax) row.job.payload = turn_.store.read_for_run(id, false).bytes;
   JobInfo job = job_info(turn_, *this, row);
-  forget_logs(&job.history);  // they stay on the device
-  callbacks_.push_back({kCallbackType, sink, turn_.callback_text(job), row.job.priority});
+  if (!starts) forget_logs(&job.history);  // they stay on the device
+  callbacks_.push_back({to, job.queue, turn_.callback_text(job), row.job.priority, opts.chain + 1});
 }
 
 bool Jobs::calls_back(const Run& run, Outcome outcome) const {
@@ -93,13 +110,31 @@ bool Jobs::calls_back(const Run& run, Outcome outcome) const {
   return dies && !callback_of(lane, run.opts, State::dead).empty();
 }
 
-bool Jobs::add_callbacks() {
-  const std::vector<Delivery> added = std::exchange(callbacks_, {});
-  for (const Delivery& callback : added) {
-    // There is no lane left for one more sink: what should have been told is lost.
-    if (!add_delivery(callback)) turn_.losses.add(LossCause::dropped, kOwnQueue, turn_.now_ms);
+bool Jobs::follow_up() {
+  const bool some_went = let_followers_go();
+  const std::vector<Callback> callbacks = std::exchange(callbacks_, {});
+  for (const Callback& callback : callbacks) {
+    // There is no lane left for one more sink or type: what should have been told is lost.
+    if (!put_in(callback)) turn_.losses.add(LossCause::dropped, kOwnQueue, turn_.now_ms);
   }
-  return !added.empty();
+  return some_went || !callbacks.empty();
+}
+
+Status Jobs::put_in(const Callback& callback) {
+  if (!starts_job(callback.to)) {
+    const Result<JobId> id = add_delivery({kCallbackType, callback.to, callback.text, callback.priority});
+    return id ? ok_status() : Status(id.error());
+  }
+  JobSpec spec;
+  spec.type = callback.to.substr(std::string_view(kJobPrefix).size());
+  spec.queue = callback.queue;
+  spec.priority = callback.priority;
+  spec.payload = callback.text;
+  const Result<Lane*> lane = turn_.lanes.intern(spec.queue, spec.type, "", nullptr);
+  if (!lane) return lane.error();
+  insert_new(spec, **lane, {.chain = callback.chain});
+  take_room(spec.payload.size());
+  return ok_status();
 }
 
 std::string plain_callback_text(const JobInfo& job) {

@@ -97,7 +97,7 @@ void Dispatcher::claim() {
   look_at_windows();
   give_up_left_ = turn_.rows(kGiveUp);
   do claim_all();  // what it gives up may make callbacks
-  while (jobs_.add_callbacks());
+  while (jobs_.follow_up());
   for (AskCondition& ask : turn_.conditions.ask()) turn_.out->actions.push_back(std::move(ask));
 }
 
@@ -347,12 +347,14 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
 
   bool late = row.expires_ms != 0 && row.expires_ms <= turn_.now_ms && !lane.delivery();
   bool used_up = row.attempts >= policy.max_attempts;
-  if (late || used_up) {
+  const bool alone_left = !run.opts.after.empty();  // due, although it waits: for one that will not complete
+  if (late || used_up || alone_left) {
     --give_up_left_;
     jobs_.flush();
     jobs_.end_unrun(entry.id, lane, run.opts,
-                    late ? "expired: it was not run within its ttl"
-                         : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "): it is not run again",
+                    late         ? "expired: it was not run within its ttl"
+                    : alone_left ? jobs_.after_text(run.opts, true)
+                                 : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "): it is not run again",
                     late ? Change::expired : Change::died);
     return Taken::ended;
   }
@@ -440,6 +442,20 @@ int64_t Dispatcher::next_wall_wake_ms() const {
   return wake;
 }
 
+void Dispatcher::due_gates(const Lane& lane, const FullRow& row, std::vector<ClosedGate>* gates) const {
+  const JobOpts opts = lane.delivery() ? JobOpts{} : decode_opts(row.job.opts);
+  if (!opts.after.empty()) {
+    const bool due = row.job.due_ms != kNever;
+    gates->push_back({"after", jobs_.after_text(opts, due) + (due ? ": it will not run" : ""), 0});
+  } else if (row.job.at_wall_ms != 0) {
+    if (!turn_.wall_trusted) gates->push_back({"clock", "it is due at a wall-clock time, and the clock is not trusted yet", 0});
+    gates->push_back({"due", "due at " + format_time(row.job.at_wall_ms), row.job.at_wall_ms});
+  } else if (row.job.due_ms > turn_.now_ms) {
+    gates->push_back({"due", (row.job.attempts > 0 ? "waits before its next attempt, " : "due in ") + format_duration_human(row.job.due_ms - turn_.now_ms),
+                      turn_.wall_of(row.job.due_ms)});
+  }
+}
+
 std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow& row) const {
   std::vector<ClosedGate> gates;
   const Queue& queue = *lane.queue;
@@ -447,13 +463,7 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   auto closed = [&](const char* gate, std::string why, int64_t opens_wall_ms = 0) {
     gates.push_back({gate, std::move(why), opens_wall_ms});
   };
-  if (row.job.at_wall_ms != 0) {
-    if (!turn_.wall_trusted) closed("clock", "it is due at a wall-clock time, and the clock is not trusted yet");
-    closed("due", "due at " + format_time(row.job.at_wall_ms), row.job.at_wall_ms);
-  } else if (row.job.due_ms > turn_.now_ms) {
-    closed("due", (row.job.attempts > 0 ? "waits before its next attempt, " : "due in ") + format_duration_human(row.job.due_ms - turn_.now_ms),
-           turn_.wall_of(row.job.due_ms));
-  }
+  due_gates(lane, row, &gates);
   if (!on_) closed("engine", "the engine does not claim jobs now: not started, or stopping");
   if (safe_mode_.on()) {
     closed("safe_mode", "the process ended " + std::to_string(safe_mode_.crashes()) + " times in a row while jobs ran: nothing runs for a while; `holdfast end-safe-mode` ends it",

@@ -233,7 +233,7 @@ void Engine::State::work() {
   scheduler.work();
   safe_mode.act(dispatcher.on());
   loss_reporter.act();
-  jobs.add_callbacks();
+  jobs.follow_up();
   dispatcher.claim();
   scheduler.count_ends();  // of those that ended without a run
   retention.sweep();

@@ -72,6 +72,12 @@ Status validate(const JobSpec& s) {
   if (s.debounce_max_ms != 0 && !debounce) return invalid("debounce_max without on_conflict debounce");
   if (s.debounce_max_ms != 0 && s.debounce_max_ms < s.delay_ms) return invalid("debounce_max is shorter than delay");
   if (s.debounce_max_ms != 0 && s.at_wall_ms != 0) return invalid("debounce_max and at exclude each other: it is the longest delay");
+  if (s.on_conflict == OnConflict::keep_last) {
+    if (!is_unique(s)) return invalid("on_conflict keep_last without unique_key");
+    if (s.unique_for_ms != 0) return invalid("on_conflict keep_last and unique_for exclude each other: it runs when the one before has ended");
+    if (s.at_wall_ms != 0) return invalid("on_conflict keep_last and at exclude each other: it runs when the one before has ended");
+  }
+  HF_TRY(validate_after(s));
   if (s.ttl_ms != 0 && s.ttl_ms <= s.delay_ms) return invalid("ttl is not longer than delay: the job could never run");
   HF_TRY(hf::validate(s.policy));
   HF_TRY(text_fits("unique_key", s.unique_key, HF_KEY_MAX));
@@ -129,7 +135,7 @@ Result<std::vector<JobId>> Jobs::reserve(int count) {
 Status Jobs::let_in(Intake& intake, const JobSpec& s) {
   Queue* queue = turn_.lanes.find_queue(s.queue);
   if (queue == nullptr || !limits_intake(*queue)) return ok_status();
-  if (!s.unique_key.empty() && (!intake.first_with(s.unique_key) || holder(s.unique_key) != 0)) return ok_status();
+  if (!s.unique_key.empty() && (!intake.first_with(s.unique_key) || stand_in(s) != 0)) return ok_status();
   return intake.let_in(*queue, s.concurrency_key);
 }
 
@@ -144,11 +150,13 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std:
     return e;
   };
   std::map<std::string_view, size_t> keys;  // of this call
+  Following following;
   for (size_t i = 0; i < specs.size(); ++i) {
     JobSpec& s = specs[i];
     if (Status ok = name_by_payload(s); !ok) return where(i, ok.error());
     if (Status ok = validate(s); !ok) return where(i, ok.error());
     if (Status ok = takes_jobs(s.queue); !ok) return where(i, ok.error());
+    if (Status ok = may_follow(s, following); !ok) return where(i, ok.error());
     if (s.unique_key.empty()) continue;
     auto [first, new_here] = keys.emplace(s.unique_key, i);
     if (s.on_conflict != OnConflict::reject) continue;
@@ -174,7 +182,7 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std:
   displace(*leave);
   std::vector<JobId> ids;
   ids.reserve(specs.size());
-  for (size_t i = 0; i < specs.size(); ++i) ids.push_back(insert(specs[i], *lanes[i], 0, "", 0));
+  for (size_t i = 0; i < specs.size(); ++i) ids.push_back(insert(specs[i], *lanes[i], {}));
   return ids;
 }
 
@@ -198,9 +206,10 @@ Result<JobId> Jobs::promise(JobSpec s) {
   JobId other = 0;
   if (!s.unique_key.empty()) {
     auto promised = before.by_key.find(s.unique_key);
-    other = promised != before.by_key.end() ? promised->second : holder(s.unique_key);
+    other = promised != before.by_key.end() ? promised->second : stand_in(s);
   }
   if (other != 0 && s.on_conflict == OnConflict::reject) return held(other, s.unique_key);
+  if (other == 0) HF_TRY(may_follow(s, before.following));
   Arrivals in;
   in.bytes = static_cast<int64_t>(s.payload.size());
   if (other == 0) {
@@ -219,6 +228,7 @@ Result<JobId> Jobs::promise(JobSpec s) {
   const JobId id = other != 0 ? other : next_id_++;
   if (!s.unique_key.empty()) before.by_key[s.unique_key] = id;
   before.bytes += in.bytes;
+  before.following.coming.insert(id);
   if (other == 0) {
     ++before.by_queue[s.queue];
     ++before.new_jobs;
@@ -246,7 +256,7 @@ std::vector<JobId> Jobs::keep_promises() {
       flush();
       give_to_holder(p.id, p.spec);
     } else if (Result<Lane*> lane = turn_.lanes.intern(p.spec.queue, p.spec.type, p.spec.concurrency_key, nullptr); lane) {
-      insert_new(p.spec, **lane, p.id, "", 0);
+      insert_new(p.spec, **lane, {.reserved = p.id});
     } else {
       turn_.store.damaged("a lane that was there is not");  // not met: promise() has looked
     }
@@ -268,7 +278,7 @@ Result<std::vector<JobId>> Jobs::enqueue_scheduled(const JobSpec& spec, const st
   if (!lane) return lane.error();
   displace(*leave);
   std::vector<JobId> ids;
-  for (const int64_t occurrence : occurrences_wall_ms) ids.push_back(insert(spec, **lane, 0, schedule, occurrence));
+  for (const int64_t occurrence : occurrences_wall_ms) ids.push_back(insert(spec, **lane, {.schedule = schedule, .occurrence_wall_ms = occurrence}));
   return ids;
 }
 
@@ -280,7 +290,7 @@ Result<JobId> Jobs::add_delivery(const Delivery& delivery) {
   JobSpec spec;
   spec.sink = delivery.sink;
   spec.priority = delivery.priority;
-  const JobId id = insert(spec, **to_sink, 0, "", 0);
+  const JobId id = insert(spec, **to_sink, {});
   flush();
   EndOfRun to;
   to.id = id;
@@ -315,37 +325,57 @@ Status Jobs::take_unique(JobId id, const JobOpts& opts) {
   return ok_status();
 }
 
-// Validated; puts the job in, or lets the one that holds its unique key stand for it.
-JobId Jobs::insert(const JobSpec& s, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
-  const JobId other = s.unique_key.empty() ? 0 : holder(s.unique_key);
-  if (other == 0) return insert_new(s, lane, reserved, schedule, occurrence_wall_ms);
+// With keep_last a job that runs, or whose result is on its way, does not stand for a newer one: the one does that waits for its end.
+JobId Jobs::stand_in(const JobSpec& s) {
+  if (s.unique_key.empty()) return 0;
+  const JobId id = holder(s.unique_key);
+  if (id == 0 || s.on_conflict != OnConflict::keep_last) return id;
+  const FullRow row = turn_.store.read(id, false);
+  if (is_final(row.job.state)) return id;  // held by an earlier job's unique_for
+  if (row.job.state == State::pending && !turn_.lanes.by_id(row.job.lane)->delivery()) return id;
+  return successor(id, decode_opts(row.job.opts));
+}
+
+// Validated; puts the job in, or lets another one stand for it.
+JobId Jobs::insert(const JobSpec& s, Lane& lane, const Origin& origin) {
+  const JobId other = stand_in(s);
+  if (other == 0) return insert_new(s, lane, origin);
   give_to_holder(other, s);
   return other;
 }
 
-JobId Jobs::insert_new(const JobSpec& s, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms) {
+JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
   JobOpts opts;
   opts.policy = s.policy;
   opts.sink = s.sink;
   opts.callback = s.callback;
   opts.failure_callback = s.failure_callback;
   opts.tags = s.tags;
-  opts.schedule = schedule;
-  opts.occurrence_wall_ms = occurrence_wall_ms;
+  opts.schedule = origin.schedule;
+  opts.occurrence_wall_ms = origin.occurrence_wall_ms;
+  opts.chain = origin.chain;
   opts.unique_key = s.unique_key;
   opts.unique_for_ms = s.unique_for_ms;
   if (s.unique_for_ms != 0) opts.unique_until_ms = turn_.now_ms + s.unique_for_ms;
 
   Fresh f;
   JobRow& row = f.row;
-  row.id = reserved != 0 ? reserved : next_id();
+  row.id = origin.reserved != 0 ? origin.reserved : next_id();
   row.lane = lane.id;
   row.priority = s.priority;
   row.created_ms = turn_.now_ms;
   row.at_wall_ms = s.at_wall_ms;
-  row.due_ms = s.at_wall_ms != 0 ? kNever : turn_.now_ms + s.delay_ms;
+  // Who holds its key: nobody, or the run that it is to follow.
+  const JobId runs = s.on_conflict == OnConflict::keep_last ? holder(s.unique_key) : 0;
+  if (runs != 0 || !s.after.empty()) {
+    flush();
+    opts.after = follow(row.id, runs != 0 ? std::vector<JobId>{runs} : s.after);
+    opts.after_run = runs != 0 || s.after_failure == AfterFailure::run;
+    opts.after_delay_ms = s.delay_ms;
+  }
+  row.due_ms = s.at_wall_ms != 0 || !opts.after.empty() ? kNever : turn_.now_ms + s.delay_ms;
   row.expires_ms = s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0;
-  row.unique_key = s.unique_key;
+  if (runs == 0) row.unique_key = s.unique_key;
   row.opts = encode_opts(opts);
   row.payload = s.payload;
   JobId id = row.id;
@@ -370,14 +400,20 @@ void Jobs::give_to_holder(JobId other, const JobSpec& s) {
   if (s.on_conflict == OnConflict::keep || s.on_conflict == OnConflict::reject) return;
   FullRow row = turn_.store.read(other, false);
   if (!row.found || row.job.state != State::pending || turn_.lanes.by_id(row.job.lane)->delivery()) return;  // it runs or ran: what is there stays
-  int64_t due = s.at_wall_ms != 0 ? kNever : turn_.now_ms + s.delay_ms;
-  if (s.debounce_max_ms != 0) due = std::min(due, row.job.created_ms + s.debounce_max_ms);
   JobOpts opts = decode_opts(row.job.opts);
+  const bool waits = !opts.after.empty();  // and goes on waiting
+  const int64_t at = waits ? 0 : s.at_wall_ms;
+  int64_t due = at != 0 ? kNever : turn_.now_ms + s.delay_ms;
+  if (s.debounce_max_ms != 0) due = std::min(due, row.job.created_ms + s.debounce_max_ms);
+  if (waits) {
+    due = row.job.due_ms;
+    opts.after_delay_ms = s.delay_ms;
+  }
   opts.policy = s.policy;
   opts.tags = s.tags;
   opts.memo.clear();  // what was tried and left was of the payload before
   turn_.store.set_payload(other, s.payload);
-  turn_.store.make_pending(other, row.job.lane, s.priority, due, s.at_wall_ms, 0);
+  turn_.store.make_pending(other, row.job.lane, s.priority, due, at, 0);
   turn_.store.set_opts(other, encode_opts(opts));
   turn_.store.set_expiry(other, s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0);
   turn_.lanes.moved(*turn_.lanes.by_id(row.job.lane), other, {-s.priority, due, other}, turn_.now_ms);

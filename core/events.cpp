@@ -23,6 +23,7 @@ Status validate(const SubscriptionSpec& spec) {
   }
   JobSpec job = spec.job;
   if (job.at_wall_ms != 0) return Error{HF_E_INVALID, "run_at is one time, and events come again and again: delay is meant"};
+  if (!job.after.empty()) return Error{HF_E_INVALID, "after is of one job, and events come again and again"};
   if (goes_by_event_key(job)) {
     if (job.on_conflict != OnConflict::keep) return Error{HF_E_INVALID, "on_conflict without unique_key"};
     if (job.unique_for_ms != 0) job.unique_key = spec.name;  // any: it is looked at alone

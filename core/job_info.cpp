@@ -33,6 +33,7 @@ JobInfo job_info(const Turn& turn, const Jobs& jobs, const FullRow& row) {
   i.tags = opts.tags;
   i.schedule = opts.schedule;
   i.unique_key = opts.unique_key;
+  if (row.job.state == State::pending) i.after = opts.after;
   i.concurrency_key = home.key;
   i.key = turn.key_of(row.job.id);
   i.error = row.error;

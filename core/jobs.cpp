@@ -119,7 +119,7 @@ void Jobs::finish(Run& run, State state, Change change, const char* outcome, std
   end.history = history;
   turn_.store.end_run(end);
   count(State::running, state);
-  call_back(run.id, *run.lane, run.opts, state);
+  ended(run.id, *run.lane, run.opts, state);
   if (change == Change::died && !run.opts.schedule.empty()) turn_.scheduled_ends.push_back({run.opts.schedule, true});
   Transition& t = turn_.tell(change, run.id, run.lane);
   t.attempt = run.attempt;
@@ -138,7 +138,9 @@ void Jobs::fail(Run& run, std::string_view error, bool permanent, int64_t retry_
     finish(run, State::dead, Change::died, permanent ? "dead" : outcome, text);
     return;
   }
-  int64_t wait = retry_after_ms >= 0 ? std::min(retry_after_ms, kBackoffMaxMs) : delay_ms(policy.backoff, run.attempt, turn_.random);
+  int64_t wait = retry_after_ms;
+  if (const auto& hook = run.lane->runner->spec.backoff_hook; wait < 0 && hook) wait = hook(run.id, run.attempt, error);
+  wait = wait >= 0 ? std::min(wait, kBackoffMaxMs) : delay_ms(policy.backoff, run.attempt, turn_.random);
   ++turn_.stats.retried;
   put_back(run, {retry_ms(*run.lane->queue, wait), run.attempt, outcome, error, Change::retried});
 }
@@ -155,7 +157,7 @@ int64_t Jobs::retry_ms(Queue& queue, int64_t wait_ms) {
   return std::max(due_ms, opens_ms);
 }
 
-void Jobs::complete(Run& run, RunEnded& ended) {
+void Jobs::complete(Run& run, RunEnded& how) {
   ran_orderly(run);
   Lane& lane = *run.lane;
   const std::string& sink = sink_of(lane, run.opts);
@@ -173,10 +175,13 @@ void Jobs::complete(Run& run, RunEnded& ended) {
   // All or none, as in enqueue(). What is wrong with a child stays wrong; room may come.
   std::vector<Lane*> child_lanes;
   std::vector<const JobSpec*> children;
-  for (auto& [id, spec] : ended.children) {
+  Following following;
+  for (auto& [id, spec] : how.children) {
     Status ok = name_by_payload(spec);
     if (ok) ok = validate(spec);
-    if (!ok) return fail(run, "hf_job_enqueue: " + ok.error().message, true, -1, "dead");
+    if (ok) ok = may_follow(spec, following);
+    if (!ok) return fail(run, "hf_job_enqueue: " + ok.error().message, ok.error().code != HF_E_FULL, -1, "dead");
+    following.coming.insert(id);
     Result<Lane*> child_lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
     if (!child_lane) return fail(run, "hf_job_enqueue: " + child_lane.error().message, false, -1, "retry");
     child_lanes.push_back(*child_lane);
@@ -196,8 +201,8 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     }
     displace(*leave);
   }
-  for (size_t i = 0; i < ended.children.size(); ++i) {
-    insert(ended.children[i].second, *child_lanes[i], ended.children[i].first, "", 0);
+  for (size_t i = 0; i < how.children.size(); ++i) {
+    insert(how.children[i].second, *child_lanes[i], {.reserved = how.children[i].first});
   }
   set_memo(run, "");
   Change change = Change::completed;
@@ -209,7 +214,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     end.attempts = 0;
     end.keep_unique = true;
     end.set_result = true;
-    end.result = ended.result;
+    end.result = how.result;
     set_cancel_asked(run.id, run.opts, false);
     number(run.id, *to_sink, run.opts);
     change = Change::delivering;
@@ -218,7 +223,7 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     end.finished_ms = turn_.now_ms;
     if (!lane.delivery()) {  // a delivery keeps the result that it delivered
       end.set_result = true;
-      end.result = ended.result;
+      end.result = how.result;
     }
     ++turn_.stats.completed;
     if (!lane.delivery() || lane.origin->queue->name != kOwnQueue) turn_.gets_on = true;
@@ -237,14 +242,14 @@ void Jobs::complete(Run& run, RunEnded& ended) {
     keep_log(run, "done", "");
     count(State::running, end.state);
   }
-  if (tells) call_back(id, lane, run.opts, end.state);
+  if (to_sink == nullptr) ended(id, lane, run.opts, State::completed);
   if (removed_at_once) {
     turn_.store.remove(id);
     --turn_.stats.by_state[static_cast<int>(tells ? end.state : State::running)];
   }
   release_slot(run);
   if (to_sink != nullptr) {
-    to_sink->group->waiting_bytes += static_cast<int64_t>(ended.result.size());
+    to_sink->group->waiting_bytes += static_cast<int64_t>(how.result.size());
     turn_.lanes.added(*to_sink, {-priority, end.due_ms, id}, turn_.now_ms);
   }
 }
@@ -316,12 +321,13 @@ Status Jobs::run_ended(RunEnded& e) {
   } else {
     fail(*run, e.error, e.outcome == Outcome::dead, e.retry_after_ms, "retry");
   }
+  let_followers_go();
   return ok_status();
 }
 
 bool Jobs::end_adds(const RunEnded& e) const {
   const Run* run = run_of(e);
-  return run != nullptr && (e.result.size() > kResultOnFullMax || !e.children.empty() || calls_back(*run, e.outcome));
+  return run != nullptr && (e.result.size() > kResultOnFullMax || !e.children.empty() || !run->opts.followers.empty() || calls_back(*run, e.outcome));
 }
 
 void Jobs::end_waits(const RunEnded& e) {
@@ -434,7 +440,7 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
   if (change == Change::expired) turn_.losses.add(LossCause::expired, lane.queue->name, turn_.now_ms);
   if (!opts.schedule.empty()) turn_.scheduled_ends.push_back({opts.schedule, true});
   turn_.tell(change, id, &lane).detail = why;
-  call_back(id, lane, opts, State::dead);
+  ended(id, lane, opts, State::dead);
 }
 
 int64_t Jobs::next_wake_ms() const { return std::min(turn_.running.next_deadline_ms(), expiry_next_ == 0 ? turn_.now_ms : expiry_next_); }

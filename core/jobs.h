@@ -20,6 +20,7 @@ inline constexpr const char* kOwnQueue = "holdfast";  // of jobs that are the qu
 
 // What can be seen of it alone; HF_E_INVALID names the field.
 Status validate(const JobSpec& spec);
+Status validate_after(const JobSpec& spec);  // ... of `after`
 inline bool is_unique(const JobSpec& spec) { return !spec.unique_key.empty() || spec.unique_by == UniqueBy::payload; }
 Status payload_fits(std::string_view payload, const Limits& limits);  // HF_E_TOO_LARGE
 
@@ -99,8 +100,9 @@ class Jobs {
   // A pending job, no longer in its lane's window, becomes dead without a run.
   void end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::string& why, Change change);
 
-  // Puts in what call_back() has noted. False if there was nothing. Not while lanes are being looked through.
-  bool add_callbacks();
+  // What the ends of this turn are followed by: those that waited for them, and what call_back() has noted. False if there was nothing.
+  // Not while lanes are being looked through.
+  bool follow_up();
 
   ResolvedPolicy policy_of(const Lane& lane, const JobOpts& opts) const;
   // What the job says goes before what its handler does. "": none.
@@ -109,6 +111,8 @@ class Jobs {
   // This end makes the file larger than the few bytes that each has earned: its result is large, it has children, or somebody is
   // told of it. On a full disk it waits in memory, so that the room which is left is there for ends, cancels and deletions.
   bool end_adds(const RunEnded& ended) const;
+  // Of a job that waits for others, or is to end for one of them (`due`).
+  std::string after_text(const JobOpts& opts, bool due) const;
   void set_handler(const RunnerSpec& spec);  // what it says for its jobs, also after it is gone
   void save_handler_callbacks();             // at the end of a turn, if something changed
   int64_t total() const;  // jobs in the file
@@ -144,11 +148,33 @@ class Jobs {
   void read_on(Front& front, const Queue* queue, size_t most);
   void displace(const Leaving& leave);
 
+  // ---- those that wait for others (follow.cpp)
+  struct Following {  // of one call
+    std::set<JobId> coming;       // jobs that it puts in before
+    std::map<JobId, int> more;    // followers that each gets
+  };
+  struct Left {
+    JobId follower, id;  // the one that ended
+    bool completed;
+  };
+  Status may_follow(const JobSpec& spec, Following& call);
+  std::vector<JobId> follow(JobId id, const std::vector<JobId>& after);
+  JobId successor(JobId id, const JobOpts& opts);
+  void ended(JobId id, const Lane& lane, const JobOpts& opts, State end);  // whoever waits for it learns of it, and whom it calls back
+  bool let_followers_go();  // false: there were none. Not while lanes are being looked through
+
   bool calls_back(const Run& run, Outcome outcome) const;
   JobId holder(const std::string& unique_key);  // the job that holds it; 0 if none
+  JobId stand_in(const JobSpec& spec);  // the job that stands for this one, as its unique key is held; 0: it is a job of its own
   Status take_unique(JobId id, const JobOpts& opts);  // for a job that comes back; HF_E_CONFLICT if another has the key
-  JobId insert(const JobSpec& spec, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
-  JobId insert_new(const JobSpec& spec, Lane& lane, JobId reserved, const std::string& schedule, int64_t occurrence_wall_ms);
+  struct Origin {  // of a job that comes in
+    JobId reserved = 0;         // its id
+    std::string schedule = {};
+    int64_t occurrence_wall_ms = 0;
+    int chain = 0;              // JobOpts
+  };
+  JobId insert(const JobSpec& spec, Lane& lane, const Origin& origin);
+  JobId insert_new(const JobSpec& spec, Lane& lane, const Origin& origin);
   void give_to_holder(JobId other, const JobSpec& spec);
   JobId next_id();
   void load_lane_counts(bool clean);
@@ -168,7 +194,7 @@ class Jobs {
   int64_t retry_ms(Queue& queue, int64_t wait_ms);  // when a run that failed is tried again: with its budget
   void finish(Run& run, State state, Change change, const char* outcome, std::string_view error);
   void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
-  void complete(Run& run, RunEnded& ended);
+  void complete(Run& run, RunEnded& how);
   void number(JobId id, const Lane& to_sink, JobOpts& opts);  // if the sink wants it
   void call_back(JobId id, const Lane& lane, const JobOpts& opts, State end);  // to whom it wants to be told that it ended, if to anybody
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
@@ -198,6 +224,7 @@ class Jobs {
     std::optional<Intake> intake;
     std::set<LaneName> new_lanes;
     std::set<JobId> holders;                            // that stand for some of them
+    Following following;
     std::map<std::string, int64_t, std::less<>> by_queue;  // new jobs
     int64_t new_jobs = 0;
     int64_t bytes = 0;  // of payloads
@@ -209,7 +236,16 @@ class Jobs {
   int64_t wall_jobs_next_ = 0;  // no job has an earlier `at`; 0: not known
   int64_t wall_jobs_wake_ = 0;  // ... nor one that cannot wait until then, by the slack of its queue
   int64_t expiry_next_ = 0;
-  std::vector<Delivery> callbacks_;  // of this turn
+  struct Callback {
+    std::string to;     // a sink, or "job:TYPE"
+    std::string queue;  // of a job
+    std::string text;
+    int priority = 0;
+    int chain = 0;
+  };
+  Status put_in(const Callback& callback);
+  std::vector<Callback> callbacks_;  // of this turn
+  std::vector<Left> left_;           // ... too
   struct HandlerCallbacks {
     std::string completed, dead;
     bool operator==(const HandlerCallbacks&) const = default;

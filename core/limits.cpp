@@ -53,6 +53,7 @@ Status check_deadlines(const RunnerSpec& r) {
 
 Status validate(const RunnerSpec& r) {
   HF_TRY(is_sink_queue(r.name) ? check_queue_name(r.name) : check_name("job type", r.name));
+  if (is_sink_queue(r.name)) HF_TRY(check_sink("sink", r.name.substr(std::string_view(kSinkPrefix).size())));
   HF_TRY(check_sinks(r));
   HF_TRY(check_range("concurrency", r.concurrency, 0, 10000));
   HF_TRY(check_range("defer_ms", r.defer_ms, 1, 86400000));

@@ -37,7 +37,7 @@ Jobs::Arrivals Jobs::arrivals(const std::vector<const JobSpec*>& specs) {
     in.bytes += static_cast<int64_t>(s->payload.size());
     if (!s->unique_key.empty()) {
       if (!keys.insert(s->unique_key).second) continue;
-      if (const JobId other = holder(s->unique_key); other != 0) {
+      if (const JobId other = stand_in(*s); other != 0) {
         in.stay.insert(other);
         continue;
       }
@@ -229,8 +229,8 @@ void Jobs::displace(const Leaving& leave) {
     if (!callback_of(lane, opts, State::dead).empty()) {  // told of a row that says how it ended
       turn_.store.make_final(id, State::dead, turn_.now_ms, false);
       turn_.store.set_error(id, why);
-      call_back(id, lane, opts, State::dead);
     }
+    ended(id, lane, opts, State::dead);
     turn_.store.remove(id);
     --turn_.stats.by_state[static_cast<int>(State::pending)];
     turn_.losses.add(LossCause::displaced, lane.queue->name, turn_.now_ms);

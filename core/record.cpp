@@ -16,7 +16,7 @@ enum Tag : uint8_t {
   kMaxAttempts = 2, kTimeout = 4, kBackoffKind = 6, kBackoffBase = 8, kBackoffFactor = 10, kBackoffMax = 12,
   kJitterKind = 14, kJitterPercent = 16, kBackoffListEntry = 18, kOccurrence = 20, kUniqueFor = 22,
   kUniqueUntil = 24, kPriority = 26, kTtl = 28, kOnConflict = 30, kDurability = 32, kDelay = 34, kCancelAsked = 36,
-  kCrashes = 38, kReboots = 40, kSequence = 42,
+  kCrashes = 38, kReboots = 40, kSequence = 42, kAfter = 44, kAfterRun = 46, kAfterDelay = 48, kFollower = 50, kChain = 52,
   kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15, kMemo = 17, kCallback = 19, kFailureCallback = 21,
   // of an attempt; kNumber begins a new one
   kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3, kLog = 5,
@@ -39,6 +39,9 @@ class Writer {
     varint(zigzag(v));
   }
   void number_if(Tag tag, int64_t v) { if (v != 0) number(tag, v); }
+  void ids(Tag tag, const std::vector<JobId>& all) {
+    for (const JobId id : all) number(tag, id);
+  }
   void bytes_if(Tag tag, std::string_view v) {
     if (!v.empty()) bytes(tag, v);
   }
@@ -95,6 +98,9 @@ class Reader {
   int64_t number() const { return number_; }
   int64_t count() const { return std::clamp<int64_t>(number_, 0, kTimeMax); }  // of milliseconds, too
   std::string bytes() const { return std::string(bytes_); }
+  void id_of(std::vector<JobId>* all) const {
+    if (all->size() < HF_AFTER_MAX && count() > 0) all->push_back(count());
+  }
   bool policy(Policy& p) const {
     switch (tag_) {
       case kMaxAttempts: p.max_attempts = static_cast<int>(number_); return true;
@@ -154,6 +160,11 @@ std::string encode_opts(const JobOpts& o) {
   w.number_if(kReboots, o.reboots);
   w.number_if(kSequence, o.sequence);
   w.bytes_if(kMemo, o.memo);
+  w.ids(kAfter, o.after);
+  w.number_if(kAfterRun, o.after_run);
+  w.number_if(kAfterDelay, o.after_delay_ms);
+  w.ids(kFollower, o.followers);
+  w.number_if(kChain, o.chain);
   return w.take();
 }
 
@@ -176,6 +187,11 @@ JobOpts decode_opts(std::string_view bytes) {
       case kReboots: o.reboots = static_cast<int>(r.number()); break;
       case kSequence: o.sequence = r.count(); break;
       case kMemo: o.memo = r.bytes(); break;
+      case kAfter: r.id_of(&o.after); break;
+      case kAfterRun: o.after_run = r.number() != 0; break;
+      case kAfterDelay: o.after_delay_ms = r.count(); break;
+      case kFollower: r.id_of(&o.followers); break;
+      case kChain: o.chain = static_cast<int>(std::clamp<int64_t>(r.number(), 0, HF_CHAIN_MAX)); break;
       default: break;
     }
   }
@@ -217,7 +233,7 @@ JobSpec decode_spec(std::string_view bytes) {
       case kTtl: s.ttl_ms = r.count(); break;
       case kUniqueKey: s.unique_key = r.bytes(); break;
       case kUniqueFor: s.unique_for_ms = r.count(); break;
-      case kOnConflict: s.on_conflict = choice(r.number(), OnConflict::debounce); break;
+      case kOnConflict: s.on_conflict = choice(r.number(), OnConflict::keep_last); break;
       case kKey: s.concurrency_key = r.bytes(); break;
       case kSink: s.sink = r.bytes(); break;
       case kCallback: s.callback = r.bytes(); break;

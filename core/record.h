@@ -30,6 +30,11 @@ struct JobOpts {
   int crashes = 0, reboots = 0;
   int64_t sequence = 0;            // of its delivery; 0: none
   std::string memo;                // RunJob::memo
+  std::vector<JobId> after = {};      // whose ends it waits for; when it is due: one that did not complete (core/follow.cpp)
+  bool after_run = false;             // however they end
+  int64_t after_delay_ms = 0;         // due so long after the last of them
+  std::vector<JobId> followers = {};  // that wait, or waited, for its end
+  int chain = 0;                      // so many callbacks, one of the other, made it
   bool operator==(const JobOpts&) const = default;
 };
 

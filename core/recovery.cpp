@@ -35,7 +35,7 @@ void Jobs::open(const Opening& opening) {
     if (left.empty()) break;
     for (JobId id : left) recover(id, opening);
   }
-  add_callbacks();
+  follow_up();
   if (opening.writes) turn_.suspects.save(store);
 }
 
@@ -117,6 +117,7 @@ void Jobs::unclaim(const FullRow& row, Lane& lane, const JobOpts& opts) {
   if (end.state == State::cancelled) {
     ++turn_.stats.cancelled;
     turn_.tell(Change::cancelled, row.job.id, &lane);
+    ended(row.job.id, lane, opts, State::cancelled);
     return;
   }
   turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, row.job.id}, turn_.now_ms);
@@ -164,7 +165,7 @@ void Jobs::recover(JobId id, const Opening& opening) {
     ++turn_.stats.quarantined;
     if (!opts.schedule.empty()) turn_.scheduled_ends.push_back({opts.schedule, true});
   }
-  call_back(id, lane, opts, end.state);
+  if (is_final(end.state)) ended(id, lane, opts, end.state);
   if (end.state == State::pending) {
     turn_.lanes.added(lane, {-row.job.priority, row.job.due_ms, id}, turn_.now_ms);
     if (is_suspect(opts)) turn_.suspects.add(id, &lane);

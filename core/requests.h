@@ -199,6 +199,9 @@ struct RunnerSpec {
   int64_t splay_ms = 5000;  // after LinkUp: the first run within it, at random
   std::string sink;     // default sink of its jobs
   std::string callback = {}, failure_callback = {};  // of its jobs, where they name none
+  // The delay after a run that failed, where the run asked for none itself; -1: by the policy. Called in the turn: must not block, nor call
+  // the engine.
+  std::function<int64_t(JobId id, int attempt, std::string_view error)> backoff_hook = {};
   Batch batch;
   // Of a sink: percent of its batches that take the newest results first, 0..100; the others take the oldest.
   int newest_percent = 0;

@@ -242,10 +242,13 @@ class Salvage {
     job.created_ms = std::clamp<int64_t>(v[6].number, 1, latest);
     if (is_final(job.state)) full.finished_ms = v[7].is(Kind::number) ? std::clamp<int64_t>(v[7].number, 1, latest) : job.created_ms;
     job.at_wall_ms = std::max<int64_t>(v[8].number, 0);
-    if (job.due_ms == kNever && job.at_wall_ms == 0) job.due_ms = job.created_ms;
     job.expires_ms = std::max<int64_t>(v[9].number, 0);
     job.unique_key = v[10].bytes;
-    job.opts = encode_opts(decode_opts(v[11].bytes));  // fields that hold together
+    const JobOpts opts = decode_opts(v[11].bytes);
+    job.opts = encode_opts(opts);  // fields that hold together
+    const bool waits = job.state == State::pending && job.due_ms == kNever && !opts.after.empty();
+    if (waits) waiting_.push_back(id);
+    if (job.due_ms == kNever && job.at_wall_ms == 0 && !waits) job.due_ms = job.created_ms;
     full.error = std::string(cut_utf8(v[12].bytes, HF_ERROR_TEXT_MAX));
     full.history = encode_history(decode_history(v[13].bytes));
     job.payload = std::move(v[14].bytes);
@@ -279,8 +282,35 @@ class Salvage {
   }
   const LaneRow* find_lane(int id) { return &lanes_.at(id); }
 
+  // Who waits for others (core/follow.cpp) goes on with that while they are there, and learns of the end of those that are not.
+  void tie(JobId id) {
+    const FullRow row = store_.read(id, false);
+    if (!row.found || row.job.state != State::pending || row.job.due_ms != kNever) return;
+    JobOpts opts = decode_opts(row.job.opts);
+    JobId failed = 0;
+    std::erase_if(opts.after, [&](JobId other) {
+      const FullRow before = store_.read(other, false);
+      if (before.found && !is_final(before.job.state)) {
+        JobOpts its = decode_opts(before.job.opts);
+        if (std::find(its.followers.begin(), its.followers.end(), id) != its.followers.end()) return false;
+        if (its.followers.size() < HF_AFTER_MAX) {
+          its.followers.push_back(id);
+          store_.set_opts(other, encode_opts(its));
+          return false;
+        }
+      }
+      if ((!before.found || before.job.state != State::completed) && !opts.after_run) failed = other;
+      return true;
+    });
+    if (failed != 0) opts.after = {failed};
+    store_.set_opts(id, encode_opts(opts));
+    if (failed != 0 || opts.after.empty()) store_.make_pending(id, row.job.lane, row.job.priority, row.job.created_ms, 0, row.job.attempts);
+    written();
+  }
+
   void finish() {
     store_.remove_bodies_without_job();
+    for (const JobId id : waiting_) tie(id);
     // By the indexes, so many jobs were there that were not read; by the pages, so many rows at least.
     const int64_t unread = static_cast<int64_t>(known_.size()) - found_;
     result_.lost += std::max(unread, damaged_);
@@ -305,6 +335,7 @@ class Salvage {
   int64_t next_id_ = 0, elapsed_ms_ = 0;
   JobId id_limit_ = kLargestId, largest_ = 0;
   std::vector<JobId> known_;  // ascending
+  std::vector<JobId> waiting_;  // for others
   bool indexes_whole_ = false, unassigned_ = false;
   int64_t found_ = 0, damaged_ = 0, copies_ = 0, rows_ = 0, latest_row_ms_ = 0;
   std::map<int, LaneRow> lanes_;

@@ -152,8 +152,8 @@ Status Scheduler::check(const Entry& entry) const {
 Status Scheduler::put(const ScheduleSpec& spec) {
   HF_TRY(check_name("schedule", spec.name));
   HF_TRY(check_numbers(spec));
-  if (spec.job.delay_ms != 0 || spec.job.at_wall_ms != 0 || is_unique(spec.job)) {
-    return Error{HF_E_INVALID, "a schedule's job has no delay, at, unique_key or unique_by of its own"};
+  if (spec.job.delay_ms != 0 || spec.job.at_wall_ms != 0 || is_unique(spec.job) || !spec.job.after.empty()) {
+    return Error{HF_E_INVALID, "a schedule's job has no delay, at, after, unique_key or unique_by of its own"};
   }
   HF_TRY(jobs_.validate(spec.job));
   auto it = entries_.find(spec.name);

@@ -63,7 +63,9 @@ inline constexpr int kStates = 5;
 const char* state_name(State s);
 inline bool is_final(State s) { return s >= State::completed; }
 
-enum class OnConflict : uint8_t { keep = 0, replace, reject, debounce };
+enum class OnConflict : uint8_t { keep = 0, replace, reject, debounce, keep_last };
+// A job that waits for the ends of others, of which one did not complete: it is dead, too, or runs all the same.
+enum class AfterFailure : uint8_t { dead = 0, run };
 enum class UniqueBy : uint8_t { key = 0, payload };
 enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest };
 enum class Durability : uint8_t { sync = 0, grouped, memory };
@@ -114,7 +116,9 @@ struct JobSpec {
   int64_t debounce_max_ms = 0;  // of debounce: due so long after the first one at the latest; 0: no matter how long
   std::string concurrency_key;
   std::string sink;
-  std::string callback, failure_callback;  // sinks that are told of its end: core/callbacks.cpp
+  std::string callback, failure_callback;  // sinks, or types of jobs ("job:TYPE"), that are told of its end: core/callbacks.cpp
+  std::vector<JobId> after = {};  // it waits until these have ended, and for delay_ms from then on: core/follow.cpp. At most HF_AFTER_MAX
+  AfterFailure after_failure = AfterFailure::dead;
   Durability durability = Durability::sync;
   std::string tags;
   bool operator==(const JobSpec&) const = default;
@@ -149,6 +153,7 @@ struct JobInfo {
   int64_t occurrence_wall_ms = 0;
   int64_t expires_wall_ms = 0;
   std::string type, queue, sink, callback, failure_callback, tags, schedule, unique_key, concurrency_key;
+  std::vector<JobId> after = {};  // pending: it waits for the ends of these
   std::string key;  // idempotency key
   std::string error;
   std::string payload, result;

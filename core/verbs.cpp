@@ -30,11 +30,14 @@ Status Jobs::cancel(JobId id) {
     return ok_status();
   }
   Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  const JobOpts opts = decode_opts(row.job.opts);
   turn_.lanes.removed(lane, id);
-  turn_.store.make_final(id, State::cancelled, turn_.now_ms, keeps_unique(decode_opts(row.job.opts)));
+  turn_.store.make_final(id, State::cancelled, turn_.now_ms, keeps_unique(opts));
   count(State::pending, State::cancelled);
   ++turn_.stats.cancelled;
   turn_.tell(Change::cancelled, id, &lane);
+  ended(id, lane, opts, State::cancelled);
+  let_followers_go();
   return ok_status();
 }
 
@@ -54,8 +57,9 @@ Status Jobs::requeue(const FullRow& row, int64_t due_ms) {
   bool was_pending = row.job.state == State::pending;
   turn_.store.make_pending(id, lane.id, row.job.priority, due_ms, 0, was_pending ? row.job.attempts : 0);
   if (row.job.expires_ms != 0) turn_.store.set_expiry(id, 0);
-  if (!was_pending && (opts.crashes != 0 || opts.reboots != 0)) {
-    opts.crashes = opts.reboots = 0;
+  if (!opts.after.empty() || (!was_pending && (opts.crashes != 0 || opts.reboots != 0))) {
+    if (!was_pending) opts.crashes = opts.reboots = 0;
+    opts.after.clear();  // it waits for nobody any more
     turn_.store.set_opts(id, encode_opts(opts));
   }
   set_cancel_asked(id, opts, false);
@@ -123,10 +127,14 @@ Status Jobs::remove(JobId id) {
   if (!row.found) return not_found(id);
   if (row.job.state == State::running) return wrong_state(id, row.job.state, "cancel it first");
   Lane& lane = *turn_.lanes.by_id(row.job.lane);
-  if (row.job.state == State::pending) turn_.lanes.removed(lane, id);
+  if (row.job.state == State::pending) {
+    turn_.lanes.removed(lane, id);
+    ended(id, lane, decode_opts(row.job.opts), State::cancelled);
+  }
   turn_.store.remove(id);
   --turn_.stats.by_state[static_cast<int>(row.job.state)];
   turn_.tell(Change::removed, id, &lane);
+  let_followers_go();
   return ok_status();
 }
 
@@ -181,6 +189,7 @@ Status Jobs::edit(const Edit& edit) {
   opts.policy = like.policy;
   int64_t due = row.job.due_ms;
   int64_t at = row.job.at_wall_ms;
+  if (edit.delay_ms || edit.at_wall_ms) opts.after.clear();
   if (edit.delay_ms) due = turn_.now_ms + *edit.delay_ms, at = 0;
   if (edit.at_wall_ms) due = kNever, at = *edit.at_wall_ms;
   turn_.store.set_order(edit.id, like.priority, due, at, encode_opts(opts));

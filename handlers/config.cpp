@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/callbacks.h"
 #include "core/cron.h"
 #include "core/names.h"
 #include "core/units.h"
@@ -88,7 +89,7 @@ bool check_named_sinks(const JsonValue& object, const Config& config) {
   if (const auto sink = member_of(object, "sink"); sink && !check_sink_name(*sink, config)) return false;
   for (const char* key : {"callback", "failure_callback"}) {
     const auto told = member_of(object, key);
-    if (!told) continue;
+    if (!told || starts_job(told->node().text)) continue;
     if (!check_sink_name(*told, config)) return false;
     const auto sink = std::find_if(config.sinks.begin(), config.sinks.end(), [&](const SinkConfig& s) { return s.name == told->node().text; });
     if (!sink->files.root.empty()) return told->fail("sink " + quoted(sink->name) + " takes files (\"files\"): a callback is none");

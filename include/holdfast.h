@@ -93,6 +93,8 @@ HF_API void hf_free(void *memory);
 
 #define HF_NAME_MAX 64                      /* bytes of a type, queue, sink or schedule name */
 #define HF_KEY_MAX 128                      /* bytes of unique_key, concurrency_key */
+#define HF_AFTER_MAX 100                    /* jobs that one waits for (after), and jobs that wait for one */
+#define HF_CHAIN_MAX 8                      /* jobs that callbacks start, one after another */
 #define HF_TAGS_MAX 256                     /* bytes of tags */
 #define HF_REASON_MAX 200                   /* bytes of the reason of a pause */
 #define HF_ERROR_TEXT_MAX 512               /* bytes kept of an error text; longer ones are cut */
@@ -242,7 +244,13 @@ enum hf_on_conflict {
   HF_CONFLICT_KEEP = 0, /* the job that is there stays; its id is returned */
   HF_CONFLICT_REPLACE,  /* a pending job takes the new payload, priority, due time; its id is returned */
   HF_CONFLICT_REJECT,   /* HF_E_CONFLICT */
-  HF_CONFLICT_DEBOUNCE  /* as replace, and its delay starts anew */
+  HF_CONFLICT_DEBOUNCE, /* as replace, and its delay starts anew */
+  HF_CONFLICT_KEEP_LAST /* as replace; but while the job runs (or its result waits for its sink), one more waits for its end: the latest */
+};
+
+enum hf_after_failure {
+  HF_AFTER_DEAD = 0, /* a job that waits for one that did not complete is dead, too */
+  HF_AFTER_RUN       /* ... runs when all have ended, however they did */
 };
 
 enum hf_durability {
@@ -276,14 +284,20 @@ typedef struct hf_job_spec {
   const char *sink;    /* where a result is delivered; default: the handler's, else nowhere */
   int durability;      /* hf_durability */
   const char *tags;    /* free text, shown by list and show */
-  const char *callback;         /* the sink that is told when it has completed; default: the handler's, else none */
+  const char *callback;         /* the sink that is told when it has completed, or "job:TYPE": a job of that type is started, in the same
+                                   queue, whose payload says how this one ended; default: the handler's, else none */
   const char *failure_callback; /* ... when it is dead */
   int64_t debounce_max_ms;      /* with HF_CONFLICT_DEBOUNCE: due so long after the first one at the latest, delay_ms..10 y;
                                    default: no matter how long others come */
   int unique_by;                /* hf_unique_by; default: unique_key */
+  const hf_job_id *after; /* it waits until these have ended, and for delay_ms from then on; at most HF_AFTER_MAX. One that has a sink ends
+                             when its result is delivered. HF_E_NOT_FOUND, HF_E_CONFLICT (one is dead or cancelled already), HF_E_FULL
+                             (HF_AFTER_MAX wait for it) */
+  size_t after_len;
+  int after_failure;      /* hf_after_failure */
 } hf_job_spec;
 #define HF_JOB_SPEC_INIT \
-  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_job_spec), 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Durable when it returns. Any thread. `out` may be NULL. HF_E_INVALID (hf_errmsg names the field),
  * HF_E_TOO_LARGE, HF_E_FULL, HF_E_CONFLICT, HF_E_STATE (closing), HF_E_BUSY, HF_E_IO. */
@@ -404,9 +418,13 @@ typedef struct hf_handler_options {
   int batch_max_jobs;      /* of hf_register_batch: so many jobs at once at most, 1..1000; default 100 */
   int64_t batch_max_bytes; /* ... and so many bytes of payload, 1..64 MiB; the first job goes however large it is; default: no limit of its own */
   int64_t batch_max_wait_ms; /* ... the oldest waits so long for company, 0..1 d; default 0 */
+  /* How long a job whose attempt-th run failed waits for the next one, up to 30 d, in place of `backoff`; -1: as that says. What the run asks
+   * for (hf_job_retry_after) goes before. Called on the engine's thread, within its turn: it returns at once and calls no other hf_ function. */
+  int64_t (*backoff_fn)(hf_job_id id, int attempt, const char *error, void *user);
+  void *backoff_user;
 } hf_handler_options;
 #define HF_HANDLER_OPTIONS_INIT \
-  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  {sizeof(hf_handler_options), 0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Says what runs jobs of `type`; opts may be NULL. Registering again replaces, at any time; runs of the one
  * before end where they began, so its `user` must live until they have, at the latest until hf_close. */

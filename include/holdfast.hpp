@@ -334,7 +334,7 @@ class Engine {
     const hf_handler_options* get() const { return &c; }
   };
   // Points into `options`.
-  static COptions options_of(const HandlerOptions& options) {
+  COptions options_of(const HandlerOptions& options) {
     COptions made;
     hf_handler_options& c = made.c;
     c.concurrency = options.concurrency;
@@ -353,7 +353,20 @@ class Engine {
     c.batch_max_jobs = options.batch_max_jobs;
     c.batch_max_bytes = options.batch_max_bytes;
     c.batch_max_wait_ms = options.batch_max_wait.count();
+    if (options.backoff_fn) {
+      c.backoff_fn = backoff;
+      c.backoff_user = keep(options.backoff_fn);
+    }
     return made;
+  }
+  static std::int64_t backoff(hf_job_id id, int attempt, const char* error, void* user) noexcept {
+    try {
+      const auto& answer = *static_cast<decltype(HandlerOptions::backoff_fn)*>(user);
+      const std::optional<Milliseconds> wait = answer(id, attempt, error);
+      return wait ? wait->count() : -1;
+    } catch (...) {
+      return -1;
+    }
   }
   static void say(std::span<Job> jobs, const char* error) noexcept {
     for (Job& job : jobs) {

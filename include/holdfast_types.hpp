@@ -91,6 +91,8 @@ struct JobSpec {
   std::string concurrency_key = {}, sink = {}, callback = {}, failure_callback = {};
   hf_durability durability = HF_DURABLE_SYNC;
   std::string tags = {};
+  std::vector<JobId> after = {};  // it waits until these have ended
+  hf_after_failure after_failure = HF_AFTER_DEAD;
 };
 
 struct RetryDead {
@@ -112,6 +114,8 @@ struct HandlerOptions {
   int batch_max_jobs = 0;
   std::int64_t batch_max_bytes = 0;
   Milliseconds batch_max_wait{};
+  // How long a job whose attempt-th run failed waits for the next one; empty: as `backoff` says. On the engine's thread: it returns at once.
+  std::function<std::optional<Milliseconds>(JobId id, int attempt, std::string_view error)> backoff_fn = {};
 };
 
 struct Schedule {
@@ -259,6 +263,9 @@ inline hf_job_spec spec_of(const JobSpec& s, std::vector<std::int64_t>& list) {
   c.failure_callback = s.failure_callback.c_str();
   c.durability = s.durability;
   c.tags = s.tags.c_str();
+  c.after = s.after.data();
+  c.after_len = s.after.size();
+  c.after_failure = s.after_failure;
   return c;
 }
 

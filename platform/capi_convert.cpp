@@ -65,9 +65,12 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   if (!import(given, &c, sizeof c, offsetof(hf_job_spec, queue))) return Error{HF_E_INVALID, "struct_size of the job spec is not set; begin with HF_JOB_SPEC_INIT"};
   if (c.type == nullptr) return Error{HF_E_INVALID, "type is null"};
   if (c.payload == nullptr && c.payload_len != 0) return Error{HF_E_INVALID, "payload is null and payload_len is not 0"};
-  if (c.on_conflict < HF_CONFLICT_KEEP || c.on_conflict > HF_CONFLICT_DEBOUNCE) return not_allowed("on_conflict", c.on_conflict, "a value of hf_on_conflict");
+  if (c.on_conflict < HF_CONFLICT_KEEP || c.on_conflict > HF_CONFLICT_KEEP_LAST) return not_allowed("on_conflict", c.on_conflict, "a value of hf_on_conflict");
   if (c.unique_by < HF_UNIQUE_BY_KEY || c.unique_by > HF_UNIQUE_BY_PAYLOAD) return not_allowed("unique_by", c.unique_by, "a value of hf_unique_by");
   if (c.durability < HF_DURABLE_SYNC || c.durability > HF_DURABLE_MEMORY) return not_allowed("durability", c.durability, "a value of hf_durability");
+  if (c.after_failure < HF_AFTER_DEAD || c.after_failure > HF_AFTER_RUN) return not_allowed("after_failure", c.after_failure, "a value of hf_after_failure");
+  if (c.after == nullptr && c.after_len != 0) return Error{HF_E_INVALID, "after is null and after_len is not 0"};
+  if (c.after_len > HF_AFTER_MAX) return not_allowed("after_len", static_cast<int64_t>(c.after_len), "up to 100 (HF_AFTER_MAX)");
   if (c.payload_len > (64u << 20)) return Error{HF_E_TOO_LARGE, "payload_len is " + std::to_string(c.payload_len) + " bytes"};
   JobSpec s;
   s.type = c.type;
@@ -91,6 +94,8 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   s.failure_callback = text(c.failure_callback);
   s.durability = static_cast<Durability>(c.durability);
   s.tags = text(c.tags);
+  if (c.after_len != 0) s.after.assign(c.after, c.after + c.after_len);
+  s.after_failure = static_cast<AfterFailure>(c.after_failure);
   return s;
 }
 

@@ -46,6 +46,12 @@ Result<RunnerSpec> spec_of(const char* type, const hf_handler_options& c) {
   if (!policy) return policy.error();
   spec.policy = std::move(*policy);
   spec.when = names(c.when);
+  if (c.backoff_fn != nullptr) {
+    spec.backoff_hook = [ask = c.backoff_fn, user = c.backoff_user](JobId id, int attempt, std::string_view error) {
+      const CallbackScope scope;
+      return ask(id, attempt, std::string(error).c_str(), user);
+    };
+  }
   return spec;
 }
 

@@ -76,6 +76,11 @@ Json job_object(const JobInfo& job, Sight sight) {
   put_time(&json, "finished", job.finished_wall_ms);
   put_time(&json, "expires", job.expires_wall_ms);
   put_time(&json, "occurrence", job.occurrence_wall_ms);
+  if (!job.after.empty()) {
+    JsonArray after;
+    for (const JobId id : job.after) after.push_back(id);
+    json["after"] = after;
+  }
   put_text(&json, "schedule", job.schedule);
   put_text(&json, "sink", job.sink);
   put_text(&json, "callback", job.callback);

@@ -25,12 +25,14 @@ inline constexpr std::array<JsonChoice<Jitter>, 4> kJitters = {{
     {"percent", Jitter::percent},
 }};
 inline constexpr std::array<JsonChoice<UniqueBy>, 2> kUniqueBys = {{{"key", UniqueBy::key}, {"payload", UniqueBy::payload}}};
-inline constexpr std::array<JsonChoice<OnConflict>, 4> kConflicts = {{
+inline constexpr std::array<JsonChoice<OnConflict>, 5> kConflicts = {{
     {"keep", OnConflict::keep},
     {"replace", OnConflict::replace},
     {"reject", OnConflict::reject},
     {"debounce", OnConflict::debounce},
+    {"keep_last", OnConflict::keep_last},
 }};
+inline constexpr std::array<JsonChoice<AfterFailure>, 2> kAfterFailures = {{{"dead", AfterFailure::dead}, {"run", AfterFailure::run}}};
 inline constexpr std::array<JsonChoice<Durability>, 3> kDurabilities = {{
     {"sync", Durability::sync},
     {"grouped", Durability::grouped},

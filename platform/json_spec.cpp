@@ -34,6 +34,19 @@ bool read_list(const JsonValue& v, std::vector<int64_t>* list) {
   return true;
 }
 
+bool read_ids(const JsonValue& v, std::vector<JobId>* ids) {
+  if (!v.expect(JsonNode::Kind::array)) return false;
+  if (v.node().items.size() > HF_AFTER_MAX) {
+    return v.fail("there are " + std::to_string(v.node().items.size()) + " jobs: at most " + std::to_string(HF_AFTER_MAX) + " are allowed");
+  }
+  std::vector<JobId> read(v.node().items.size());
+  for (size_t i = 0; i < read.size(); ++i) {
+    if (!v.item(i).integer(&read[i], 1, kNever)) return false;
+  }
+  *ids = std::move(read);
+  return true;
+}
+
 // A string as it is; any other value as compact JSON.
 bool read_payload(const JsonValue& v, std::string* payload) {
   *payload = v.node().kind == JsonNode::Kind::string ? v.node().text : compact_json(v.node());
@@ -141,9 +154,13 @@ constexpr JsonField<JobSpec> kJobFields[] = {
      [](JobSpec& s, const JsonValue& v) { return v.choice(&s.on_conflict, kConflicts); }},
     {"debounce_max", "duration",
      [](JobSpec& s, const JsonValue& v) { return v.duration(&s.debounce_max_ms, 1, kDelayMax); }},
+    {"after", "array", [](JobSpec& s, const JsonValue& v) { return read_ids(v, &s.after); }},
+    {"after_failure", "choice",
+     [](JobSpec& s, const JsonValue& v) { return v.choice(&s.after_failure, kAfterFailures); }},
     {"at", "time", [](JobSpec& s, const JsonValue& v) { return v.time(&s.at_wall_ms); }},
 };
-constexpr size_t kOfJobAlone = 7;  // ... and a subscription may say all of it but the last, which is one time
+constexpr size_t kOfJobAlone = 9;  // ... and a subscription may say all of it but the last ones, which are of one job
+constexpr size_t kOfOneJob = 3;
 
 constexpr JsonField<ScheduleSpec> kScheduleFields[] = {
     {"cron", "string", [](ScheduleSpec& s, const JsonValue& v) { return v.text(&s.cron); }},
@@ -289,7 +306,7 @@ std::span<const JsonField<JobSpec>> scheduled_job_fields() {
   return std::span(kJobFields).first(std::size(kJobFields) - kOfJobAlone);
 }
 std::span<const JsonField<JobSpec>> subscribed_job_fields() {
-  return std::span(kJobFields).first(std::size(kJobFields) - 1);
+  return std::span(kJobFields).first(std::size(kJobFields) - kOfOneJob);
 }
 std::span<const JsonField<ScheduleSpec>> schedule_fields() {
   return kScheduleFields;
@@ -339,7 +356,7 @@ bool read_backoff(const JsonValue& object, BackoffSpec* backoff) {
 bool read_job(const JsonValue& object, JobSpec* spec) {
   if (!read_fields(object, {{kJobFields, *spec}})) return false;
   if (spec->type.empty()) return object.fail("\"type\" is missing: it says what runs the job");
-  if (!exclusive(object, "payload", "payload_base64") || !exclusive(object, "delay", "at"))
+  if (!exclusive(object, "payload", "payload_base64") || !exclusive(object, "delay", "at") || !exclusive(object, "after", "at"))
     return false;
   if (!spec->unique_key.empty() && spec->unique_by == UniqueBy::payload)
     return object.fail("\"unique_key\" and \"unique_by\": \"payload\" exclude each other");

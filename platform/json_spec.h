@@ -16,7 +16,7 @@ namespace hf {
 // Tables for read_fields. A schedule says the fields of its jobs beside its own.
 std::span<const JsonField<JobSpec>> job_fields();
 std::span<const JsonField<JobSpec>> scheduled_job_fields();  // no time and no unique key
-std::span<const JsonField<JobSpec>> subscribed_job_fields();  // no time
+std::span<const JsonField<JobSpec>> subscribed_job_fields();  // no time, and none of one job alone
 std::span<const JsonField<ScheduleSpec>> schedule_fields();
 std::span<const JsonField<BackoffSpec>> backoff_fields();
 std::span<const JsonField<QueueSettings>> queue_fields();

@@ -9,7 +9,8 @@ _holdfast() {
   case $prev in
     --config|--db|--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --state) words="pending ready scheduled running completed dead cancelled" ;;
-    --on-conflict) words="keep replace reject debounce" ;;
+    --on-conflict) words="keep replace reject debounce keep_last" ;;
+    --after-failure) words="dead run" ;;
     --durability) words="sync grouped memory" ;;
     --catch-up) words="once skip all" ;;
     --dst) words="vixie skip both" ;;
@@ -26,7 +27,7 @@ _holdfast() {
       serve) words="--config --db --check $common" ;;
       simulate) words="--config --from --for --to --schedule --run-time --outage --suspend --clock-lost --set-clock --device --tz
         --seed --wakeups --jobs --summary --limit $common" ;;
-      add) words="--delay --at --unique --unique-by --unique-for --on-conflict --debounce-max --wait $job $common" ;;
+      add) words="--delay --at --unique --unique-by --unique-for --on-conflict --debounce-max --after --after-failure --wait $job $common" ;;
       list) words="--state --queue --type --limit --after $common" ;;
       wait) words="--timeout $common" ;;
       progress) words="--attempt --percent --note --log --checkpoint $common" ;;

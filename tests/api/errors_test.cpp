@@ -73,6 +73,16 @@ TEST_CASE_FIXTURE(Errors, "hf_enqueue: each field has its bounds, and the messag
   refused("concurrency_key", HF_E_TOO_LARGE, [&](S& s) { s.concurrency_key = long_key.c_str(); });
   refused("tags", HF_E_TOO_LARGE, [&](S& s) { s.tags = long_tags.c_str(); });
   refused("on_conflict", HF_E_INVALID, [](S& s) { s.on_conflict = 9; });
+  refused("on_conflict", HF_E_INVALID, [](S& s) { s.on_conflict = HF_CONFLICT_KEEP_LAST + 1; });
+  refused("keep_last", HF_E_INVALID, [](S& s) { s.on_conflict = HF_CONFLICT_KEEP_LAST; });
+  hf_job_id many[HF_AFTER_MAX + 1] = {};
+  refused("after_failure", HF_E_INVALID, [](S& s) { s.after_failure = HF_AFTER_RUN + 1; });
+  refused("after_failure", HF_E_INVALID, [](S& s) { s.after_failure = HF_AFTER_RUN; });
+  refused("after is null", HF_E_INVALID, [](S& s) { s.after_len = 1; });
+  refused("after_len", HF_E_INVALID, [&](S& s) { s.after = many, s.after_len = HF_AFTER_MAX + 1; });
+  refused("after", HF_E_INVALID, [&](S& s) { s.after = many, s.after_len = 1; });
+  many[0] = 4711;
+  refused("after: there is no job 4711", HF_E_NOT_FOUND, [&](S& s) { s.after = many, s.after_len = 1; });
   refused("unique_by", HF_E_INVALID, [](S& s) { s.unique_by = 2; });
   refused("durability", HF_E_INVALID, [](S& s) { s.durability = -1; });
   refused("backoff.kind", HF_E_INVALID, [](S& s) { s.backoff.kind = 9; });

@@ -70,7 +70,10 @@
   F(hf_job_spec, failure_callback, 208) \
   F(hf_job_spec, debounce_max_ms, 216) \
   F(hf_job_spec, unique_by, 224) \
-  S(hf_job_spec, 232) \
+  F(hf_job_spec, after, 232) \
+  F(hf_job_spec, after_len, 240) \
+  F(hf_job_spec, after_failure, 248) \
+  S(hf_job_spec, 256) \
   F(hf_retry_dead_options, struct_size, 0) \
   F(hf_retry_dead_options, queue, 8) \
   F(hf_retry_dead_options, type, 16) \
@@ -126,7 +129,9 @@
   F(hf_handler_options, batch_max_jobs, 152) \
   F(hf_handler_options, batch_max_bytes, 160) \
   F(hf_handler_options, batch_max_wait_ms, 168) \
-  S(hf_handler_options, 176) \
+  F(hf_handler_options, backoff_fn, 176) \
+  F(hf_handler_options, backoff_user, 184) \
+  S(hf_handler_options, 192) \
   F(hf_schedule_spec, struct_size, 0) \
   F(hf_schedule_spec, name, 8) \
   F(hf_schedule_spec, cron, 16) \
@@ -136,7 +141,7 @@
   F(hf_schedule_spec, overlap, 44) \
   F(hf_schedule_spec, options, 48) \
   F(hf_schedule_spec, job, 56) \
-  S(hf_schedule_spec, 288) \
+  S(hf_schedule_spec, 312) \
   F(hf_schedule_options, struct_size, 0) \
   F(hf_schedule_options, dst, 8) \
   F(hf_schedule_options, splay_ms, 16) \

@@ -57,6 +57,65 @@ TEST_CASE_FIXTURE(WrapperFixture, "a lambda runs a job; the result is read back"
   CHECK(info.created > holdfast::Time(std::chrono::hours(24 * 365 * 50)));
 }
 
+TEST_CASE_FIXTURE(WrapperFixture, "a run makes parts, and the job that waits for them") {
+  engine->on("whole", [](Job& job) {
+    const holdfast::JobId a = job.enqueue({.type = "part", .payload = "a"}), b = job.enqueue({.type = "part", .payload = "b"});
+    job.enqueue({.type = "join", .payload = std::to_string(a) + " " + std::to_string(b), .after = {a, b}});
+  });
+  std::atomic<int> parts = 0;
+  std::atomic<int> parts_at_join = -1;
+  engine->on("part", [&](Job&) { ++parts; });
+  engine->on("join", [&](Job&) { parts_at_join = parts.load(); });
+  engine->start();
+  const holdfast::JobId id = engine->enqueue({.type = "whole"});
+  CHECK(wait_final(id).state == State::completed);
+  CHECK(wait_final(id + 3).state == State::completed);
+  CHECK(parts_at_join == 2);
+
+  const holdfast::JobId nobody = engine->enqueue({.type = "nobody"});
+  const holdfast::JobId with_it = engine->enqueue({.type = "join", .after = {nobody}});
+  const holdfast::JobId all_the_same = engine->enqueue({.type = "join", .after = {nobody}, .after_failure = HF_AFTER_RUN});
+  engine->cancel(nobody);
+  CHECK(wait_final(with_it).state == State::dead);
+  CHECK(wait_final(all_the_same).state == State::completed);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "a function says how long a failed job waits, and calls nothing from there") {
+  std::vector<std::string> asked;  // on the engine's thread; read when the job is final
+  int code = HF_OK;
+  engine->on("x", [](Job& job) -> Outcome {
+    job.error("attempt " + std::to_string(job.attempt()));
+    return Outcome::retry;
+  }, {.max_attempts = 3, .backoff_fn = [&](holdfast::JobId id, int attempt, std::string_view error) -> std::optional<holdfast::Milliseconds> {
+    asked.push_back(std::to_string(id) + ": " + std::to_string(attempt) + ": " + std::string(error));
+    code = code_of([&] { (void)engine->job(id); });
+    if (attempt == 2) throw std::runtime_error("as the policy says");
+    return 1ms;
+  }, });
+  engine->start();
+  const holdfast::JobId id = engine->enqueue({.type = "x", .backoff = {.kind = HF_BACKOFF_FIXED, .base = 2ms, .jitter = HF_JITTER_NONE}});
+  CHECK(wait_final(id).attempts == 3);
+  CHECK(asked == std::vector<std::string>{std::to_string(id) + ": 1: attempt 1", std::to_string(id) + ": 2: attempt 2"});
+  CHECK(code == HF_E_THREAD);
+}
+
+TEST_CASE_FIXTURE(WrapperFixture, "a dead job starts another one") {
+  std::atomic<bool> cleaned = false;
+  std::string why;
+  engine->on("clean", [&](Job& job) {
+    why = std::string(job.payload());
+    cleaned = true;
+  });
+  engine->on("x", [](Job&) { return Outcome::dead; }, {.failure_callback = "job:clean"});
+  engine->start();
+  const holdfast::JobId id = engine->enqueue({.type = "x", .payload = "what it worked on"});
+  CHECK(wait_final(id).state == State::dead);
+  CHECK(wait_final(id + 1).state == State::completed);
+  CHECK(cleaned);
+  CHECK(why.find("\"type\":\"job.failed\"") != std::string::npos);
+  CHECK(why.find("\"payload\":\"what it worked on\"") != std::string::npos);
+}
+
 TEST_CASE_FIXTURE(WrapperFixture, "what a handler throws is a failed attempt with its text") {
   engine->on("x", [](Job& job) -> Outcome {
     job.retry_after(0ms);

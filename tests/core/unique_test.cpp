@@ -282,7 +282,7 @@ TEST_CASE_FIXTURE(EngineFixture, "unique by payload: what contradicts itself, an
   schedule.name = "s";
   schedule.cron = "@hourly";
   schedule.job = s;
-  CHECK(refused(SchedulePut{schedule}).message == "a schedule's job has no delay, at, unique_key or unique_by of its own");
+  CHECK(refused(SchedulePut{schedule}).message == "a schedule's job has no delay, at, after, unique_key or unique_by of its own");
   close_cleanly();
   EngineOptions without = options();
   without.digest = no_digest;

@@ -2,9 +2,10 @@
 """A sink is told how jobs ended: what it is told, and that with kills under load each end is told, under one key."""
 import collections
 import json
+import os
 import random
 
-from harness import Case, Daemon, Receiver, main, need
+from harness import Case, Daemon, Receiver, main, need, read
 
 JOBS = 120
 
@@ -46,6 +47,16 @@ class Callbacks(Case):
         shown = daemon.job(dead)
         shown.pop("payload")
         self.assertEqual(told[dead]["data"], shown)
+        daemon.stop()
+
+    def test_a_job_is_started(self):
+        clean = self.path("cleaned")
+        daemon = Daemon(self, {"handlers": {"bad": {"exec": ["/bin/sh", "-c", "exit 65"], "failure_callback": "job:clean"},
+                                            "clean": {"exec": ["/bin/sh", "-c", f"cat > {clean}.new && mv {clean}.new {clean}"]}}}).start()
+        dead = daemon.add("bad", "what it worked on", "--queue", "work")
+        self.until("it is started", lambda: os.path.exists(clean))
+        said = json.loads(read(clean))
+        self.assertEqual((said["type"], said["data"]["id"], said["data"]["payload"]), ("job.failed", dead, "what it worked on"))
         daemon.stop()
 
     def test_each_end_is_told_with_kills_under_load(self):

@@ -75,6 +75,17 @@ same=$(holdfast add echo same --delay 1h --unique-by payload)
 expect 0 "^$same\$" holdfast add echo same --delay 1h --unique-by payload
 expect 2 'unique_by: found "bytes", expected "key" or "payload"' holdfast add echo --unique-by bytes
 expect 2 'exclude each other' holdfast add echo --unique-by payload --unique k
+first=$(holdfast add echo first --delay 1h)
+behind=$(holdfast add echo behind --after "$first,$same")
+expect 0 "^  after +not known +waits for the end of job $same .pending., job $first .pending.$" holdfast why "$behind"
+expect 0 "^after +job $same, $first$" holdfast show "$behind"
+expect 2 'after' holdfast add echo --after x
+expect 3 'after: there is no job 999999' holdfast add echo --after 999999
+expect 2 'after_failure: found "wait", expected "dead" or "run"' holdfast add echo --after "$first" --after-failure wait
+behind2=$(holdfast add echo all-the-same --after "$first" --after-failure run)
+expect 0 '' holdfast cancel "$first"
+expect 1 "is dead: job $first, after which it was to run, is cancelled" holdfast wait "$behind" --timeout 30s
+expect 0 '^all-the-same$' holdfast wait "$behind2" --timeout 30s
 expect 0 '^[0-9]+$' holdfast add echo --priority -5 --queue side --tags 'a tag' --delay 1h --max-attempts 3 --ttl 2h
 
 later=$(holdfast add echo --delay 1h)

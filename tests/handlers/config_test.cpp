@@ -536,6 +536,7 @@ TEST_CASE("a callback names a sink that takes one") {
   REQUIRE(config);
   CHECK(runner_spec(config->handlers[0]).callback == "ops");
   CHECK(runner_spec(config->handlers[0]).failure_callback == "ops");
+  CHECK(parse_config(R"({"handlers": {"r": {"exec": ["/bin/sh"], "failure_callback": "job:clean"}}})", "h.json").ok());
 }
 
 TEST_CASE("schedules: the line and the zone are checked") {

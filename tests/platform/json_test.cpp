@@ -143,9 +143,20 @@ TEST_CASE("a job that is wrong says which field, what was found and what is allo
         "\"on_conflict\" needs \"unique_key\" or \"unique_by\": \"payload\"");
   const JobSpec debounced = enqueued(R"({"type":"a","unique_key":"k","delay":"1m","on_conflict":"debounce","debounce_max":"10m"})");
   CHECK(debounced.on_conflict == OnConflict::debounce);
+  const JobSpec following = enqueued(R"({"type":"a","after":[3,4],"after_failure":"run","delay":"1m"})");
+  CHECK(following.after == std::vector<JobId>{3, 4});
+  CHECK(following.after_failure == AfterFailure::run);
+  CHECK(enqueued(R"({"type":"a","unique_key":"k","on_conflict":"keep_last"})").on_conflict == OnConflict::keep_last);
+  CHECK(enqueue_failure(R"({"type":"a","after":3})") == "after: found 3, expected an array");
+  CHECK(enqueue_failure(R"({"type":"a","after":[3,"x"]})").starts_with("after[1]: found \"x\""));
+  CHECK(enqueue_failure(R"({"type":"a","after":[0]})").starts_with("after[0]: found 0"));
+  CHECK(enqueue_failure(R"({"type":"a","after":[1],"at":"2030-01-01T00:00:00Z"})") == "\"after\" and \"at\" exclude each other");
+  std::string many = "1";
+  for (int i = 0; i < HF_AFTER_MAX; ++i) many += ",1";
+  CHECK(enqueue_failure("{\"type\":\"a\",\"after\":[" + many + "]}") == "after: there are 101 jobs: at most 100 are allowed");
   CHECK(debounced.debounce_max_ms == 600000);
   CHECK(enqueue_failure(R"({"type":"a","unique_key":"k","on_conflict":"rejct"})") ==
-        "on_conflict: found \"rejct\", expected \"keep\", \"replace\", \"reject\" or \"debounce\"; "
+        "on_conflict: found \"rejct\", expected \"keep\", \"replace\", \"reject\", \"debounce\" or \"keep_last\"; "
         "did you "
         "mean \"reject\"?");
   CHECK(enqueue_failure(R"({"type":"a b"})").starts_with("type: the job type name \"a b\" has "));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/callbacks.h"
 #include "workload.h"
 
 namespace hf::sim {
@@ -138,7 +137,7 @@ void Ledger::learn(const Op& op, const Reply& reply, const Tick& tick) {
 void Ledger::apply(const Transition& t) {
   if (t.change == Change::enqueued) {
     if (!ever_.insert(t.id).second) violated(t.id, "this id was used before");
-    jobs_[t.id].callback = t.type == kCallbackType;
+    jobs_[t.id].callback = is_callback(t.type);
     jobs_[t.id].queue = t.queue;
     return;
   }
@@ -207,7 +206,7 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
       continue;
     }
     if (gone_.count(now.id) != 0) violated(now.id, "was removed and is there again");
-    const bool callback = now.type == kCallbackType;
+    const bool callback = is_callback(now.type);
     if (now.schedule.empty() && !callback && doubt_.tags.count(now.tags) == 0) violated(now.id, "nobody asked for it: " + now.tags);
     if (!ever_.insert(now.id).second) violated(now.id, "this id was used before");
     Job& job = jobs_[now.id];
@@ -266,7 +265,7 @@ void Ledger::compare(JobId id, Job& known, const JobInfo& now, Loss loss, bool r
     // Its last run did not end, or an edit left it fewer attempts: a claim ends it.
     bool used_up = known.state == State::pending && now.state == State::dead && now.error.rfind("attempts used up", 0) == 0;
     bool may = doubted || used_up || (now.state == State::cancelled && known.cancel_asked) || (now.state == State::dead && (known.expires || now.expires_wall_ms != 0)) ||
-               now.error.find("quarantined") != std::string::npos;
+               now.error.find("quarantined") != std::string::npos || now.error.find(", after which it was to run, ") != std::string::npos;
     if (!may) violated(id, std::string("was ") + state_name(known.state) + " and is " + state_name(now.state) + " without a reason: " + now.error);
   } else if (loss != Loss::turn && recovered && known.cancel_owed && !doubted) {
     violated(id, std::string("its cancel was acknowledged, and it is ") + state_name(now.state));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/requests.h"
+#include "followers.h"
 #include "workload.h"
 
 namespace hf::sim {
@@ -15,7 +16,7 @@ namespace hf::sim {
 class RunLimits {
  public:
   // What a freshly opened engine has. Runs that go on in the process are in use.
-  void opened(const std::vector<JobInfo>& there, bool same_process) {
+  std::string opened(const std::vector<JobInfo>& there, bool same_process) {
     answers_.erase(kAsked);
     asked_ = 0;
     if (!same_process) answers_.clear();
@@ -27,9 +28,11 @@ class RunLimits {
       if (job.in_use) goes_on.insert(job.id);
     }
     std::erase_if(running_, [&](const auto& run) { return !goes_on.contains(run.first); });
+    return followers_.opened(there);
   }
   // The turn failed, and may be in the file all the same.
   void in_doubt(const std::vector<Op>& ops) {
+    followers_.in_doubt(ops);
     for (const Op& op : ops) {
       if (const auto* set = std::get_if<QueueSet>(&op)) doubted_[set->name].push_back(set->settings);
     }
@@ -38,6 +41,7 @@ class RunLimits {
   // No run begins beyond a limit, and the settings of queues are what was asked for. "" if all is well.
   std::string check(const std::vector<Op>& ops, const std::vector<Reply>& replies, const Tick& tick, int64_t now_ms) {
     now_ms_ = now_ms;
+    if (const std::string wrong = followers_.check(ops, replies, tick); !wrong.empty()) return wrong;
     for (size_t i = 0; i < ops.size(); ++i) {
       if (const std::string wrong = learn(ops[i], replies[i]); !wrong.empty()) return wrong;
     }
@@ -204,6 +208,7 @@ class RunLimits {
     return all > concurrency_ ? too_many("the engine", all, concurrency_) : "";
   }
 
+  Followers followers_;
   std::map<JobId, Running> running_;
   std::set<JobId> waiting_;  // in kFullQueue
   std::map<JobId, std::string> keys_;

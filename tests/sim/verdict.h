@@ -7,6 +7,7 @@
 
 #include "core/engine.h"
 #include "peer.h"
+#include "workload.h"
 
 namespace hf::sim {
 
@@ -28,9 +29,10 @@ inline std::string verdict(const JobInfo& info, State known, const Peer& peer, c
 class Told {
  public:
   void add(const JobInfo& info) {
-    if (info.type != kCallbackType) return;
-    const bool completed = info.result.find("job.completed") != std::string::npos;
-    ++times_[{std::stoll(info.result.substr(info.result.find("\"id\":") + 5)), completed}];
+    if (!is_callback(info.type)) return;
+    const std::string& said = info.type == kTelling ? info.payload : info.result;
+    const bool completed = said.find("job.completed") != std::string::npos;
+    ++times_[{std::stoll(said.substr(said.find("\"id\":") + 5)), completed}];
   }
   // "" if all is well. What is completed never runs again; a dead one that was retried may have died more than once.
   std::string verdict(const JobInfo& info) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/budget.h"
+#include "core/callbacks.h"
 #include "core/random.h"
 #include "core/requests.h"
 #include "ledger.h"
@@ -21,6 +22,10 @@ inline constexpr Rate kPace = {4, 4000, 3};
 inline constexpr const char* kPacedQueue = "q1";  // the queue whose keys' runs may begin so fast
 inline constexpr Rate kKeyPace = {3, 6000, 2};
 inline constexpr const char* kFullQueue = "q2";   // the queue in which only so many may wait
+
+inline constexpr const char* kTelling = "told";    // the job that callbacks start, in place of telling a sink
+inline constexpr const char* kStarts = "job:told";
+inline bool is_callback(const std::string& type) { return type == kCallbackType || type == kTelling; }
 
 inline constexpr const char* kAsked = "cool";     // the condition that handler "b" waits for
 inline constexpr const char* kTold = "door";       // ... that queues may wait for
@@ -74,6 +79,7 @@ inline RunnerSpec handler(const std::string& type) {
 inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
   std::vector<Op> ops = {SetLimits{limits}};
   for (const std::string& type : kTypes) ops.push_back(SetRunner{handler(type)});
+  ops.push_back(SetRunner{handler(kTelling)});
   RunnerSpec sink;
   sink.name = "sink:s";
   sink.concurrency = 1;
@@ -113,6 +119,14 @@ class Workload {
  public:
   explicit Workload(Random& random) : random_(random) {}
 
+  // ... by somebody who knows of the jobs that are there, and may wait for some.
+  JobSpec asked(const Ledger& ledger, int64_t wall_ms) {
+    JobSpec s = spec(wall_ms);
+    if (s.at_wall_ms != 0 || s.on_conflict >= OnConflict::debounce || ledger.size() == 0 || !one_in(10)) return s;
+    for (uint64_t n = below(3) + 1; n > 0; --n) s.after.push_back(any_job(ledger));
+    if (one_in(2)) s.after_failure = AfterFailure::run;
+    return s;
+  }
   JobSpec spec(int64_t wall_ms) {
     JobSpec s;
     s.type = any(kTypes);
@@ -127,16 +141,20 @@ class Workload {
     if (one_in(5)) s.policy.max_attempts = static_cast<int>(random_.between(1, 5));
     if (one_in(8)) {
       s.unique_key = "u" + std::to_string(below(5));
-      s.on_conflict = static_cast<OnConflict>(below(4));
+      s.on_conflict = static_cast<OnConflict>(below(5));
       if (s.on_conflict == OnConflict::debounce && s.delay_ms == 0 && s.at_wall_ms == 0) {
         s.delay_ms = 500;
         if (s.ttl_ms != 0) s.ttl_ms += s.delay_ms;
       }
-      if (one_in(2)) s.unique_for_ms = random_.between(1, 10000);
+      if (s.on_conflict == OnConflict::keep_last) {
+        s.at_wall_ms = 0;
+      } else if (one_in(2)) {
+        s.unique_for_ms = random_.between(1, 10000);
+      }
     }
     if (one_in(6)) s.sink = "s";
     if (one_in(8)) s.callback = "s";
-    if (one_in(8)) s.failure_callback = "s";
+    if (one_in(8)) s.failure_callback = one_in(2) && s.queue != kFullQueue ? kStarts : "s";
     if (one_in(5)) s.durability = Durability::grouped;
     return s;
   }

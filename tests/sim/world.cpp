@@ -140,7 +140,7 @@ class World {
       before = page->next;
       if (before == 0) {
         ledger_.reconcile(all, loss, room_ != Room::none);
-        run_limits_.opened(all, loss == Loss::turn);
+        all_well(run_limits_.opened(all, loss == Loss::turn));
         loss = Loss::turn;  // what follows is another loss
       }
       learn(ops, replies, tick);
@@ -406,7 +406,7 @@ class World {
   // ---- people
   void user() {
     std::vector<JobSpec> specs;
-    for (uint64_t n = one_in(10) ? below(12) + 1 : 1; n > 0; --n) specs.push_back(work_.spec(clocks_.right_wall_ms()));
+    for (uint64_t n = one_in(10) ? below(12) + 1 : 1; n > 0; --n) specs.push_back(work_.asked(ledger_, clocks_.right_wall_ms()));
     asked_ += static_cast<int>(specs.size());
     at(clock() + static_cast<int64_t>(specs.size() * (500 + below(1000))), Event::user);
     turn({Enqueue{std::move(specs)}});
