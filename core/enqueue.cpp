@@ -216,6 +216,7 @@ Result<JobId> Jobs::promise(JobSpec s) {
     if (!before.intake) before.intake.emplace(turn_);
     HF_TRY(let_in(*before.intake, s));
     in.jobs = {&s};
+    in.stay.insert(s.after.begin(), s.after.end());
   } else {
     in.stay = {other};
   }
@@ -232,6 +233,7 @@ Result<JobId> Jobs::promise(JobSpec s) {
   if (other == 0) {
     ++before.by_queue[s.queue];
     ++before.new_jobs;
+    before.holders.insert(s.after.begin(), s.after.end());
   } else {
     before.holders.insert(other);
   }

@@ -121,7 +121,7 @@ class Jobs {
   // ---- room for those who come in (quota.cpp)
   struct Arrivals {  // of one call
     std::vector<const JobSpec*> jobs;  // that are new, in their order
-    std::set<JobId> stay;              // stand for others of the call, as they hold their unique keys
+    std::set<JobId> stay;              // stand for others of the call, as they hold their unique keys, or are waited for by some
     int64_t bytes = 0;                 // of all payloads
     bool promised = false;             // nothing is refused any more
   };
@@ -223,7 +223,7 @@ class Jobs {
     std::map<std::string, JobId> by_key;  // unique keys
     std::optional<Intake> intake;
     std::set<LaneName> new_lanes;
-    std::set<JobId> holders;                            // that stand for some of them
+    std::set<JobId> holders;                            // that stand for some of them, or are waited for
     Following following;
     std::map<std::string, int64_t, std::less<>> by_queue;  // new jobs
     int64_t new_jobs = 0;

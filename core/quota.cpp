@@ -35,6 +35,7 @@ Jobs::Arrivals Jobs::arrivals(const std::vector<const JobSpec*>& specs) {
   std::set<std::string_view> keys;
   for (const JobSpec* s : specs) {
     in.bytes += static_cast<int64_t>(s->payload.size());
+    in.stay.insert(s->after.begin(), s->after.end());
     if (!s->unique_key.empty()) {
       if (!keys.insert(s->unique_key).second) continue;
       if (const JobId other = stand_in(*s); other != 0) {

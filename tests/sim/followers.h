@@ -2,6 +2,7 @@
 // only if they completed, or if it is to run however they end.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -40,10 +41,12 @@ class Followers {
       const auto job = by_id.find(id);
       if (job == by_id.end() || is_final(job->second->state) || all_freed_ || freed_.contains(id)) continue;
       const auto now = waits_.find(id);
+      const auto has_ended = [&](JobId other) { return !by_id.contains(other) || is_final(by_id[other]->state); };
+      // It is to end for one that did not complete: the others are no matter to it.
+      if (now != waits_.end() && std::any_of(now->second.others.begin(), now->second.others.end(), has_ended)) continue;
       for (const JobId other : was.others) {
         if (now != waits_.end() && now->second.others.contains(other)) continue;
-        const auto its = by_id.find(other);
-        if (its != by_id.end() && !is_final(its->second->state)) return "job " + std::to_string(id) + " no longer waits for job " + std::to_string(other) + ", which has not ended";
+        if (!has_ended(other)) return "job " + std::to_string(id) + " no longer waits for job " + std::to_string(other) + ", which has not ended";
       }
     }
     freed_.clear();
@@ -62,7 +65,8 @@ class Followers {
       for (size_t n = 0; add != nullptr && n < add->specs.size(); ++n) {
         const JobSpec& spec = add->specs[n];
         const JobId id = std::get<std::vector<JobId>>(replies[i])[n];
-        if (spec.after.empty() || !made.contains(id)) continue;
+        // Others of the call may stand for one that it made before.
+        if (made.erase(id) == 0 || spec.after.empty()) continue;
         Waits& waits = waits_[id];
         waits.run = spec.after_failure == AfterFailure::run;
         for (const JobId other : spec.after) {
