@@ -65,7 +65,7 @@ inline bool is_final(State s) { return s >= State::completed; }
 
 enum class OnConflict : uint8_t { keep = 0, replace, reject, debounce };
 enum class UniqueBy : uint8_t { key = 0, payload };
-enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest };
+enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest, coalesce };
 enum class Durability : uint8_t { sync = 0, grouped, memory };
 
 // A backoff as written by a person: what is unset (0) comes from the next level down (job, then
