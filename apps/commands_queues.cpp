@@ -20,7 +20,7 @@ constexpr Setting kSettings[] = {
     {"concurrency", "N", false},   {"rate_limit", "N/TIME", true},     {"throttle", "N/TIME", true},     {"key_concurrency", "N", true},
     {"key_rate_limit", "N/TIME", true}, {"key_throttle", "N/TIME", true}, {"order", "fifo|lifo", true}, {"aging", "TIME", true},
     {"fair", "true|false", true},  {"slack", "TIME", true}, {"when", "NAMES", true}, {"windows", "TEXT", false},       {"tz", "ZONE", false},
-    {"max_pending", "N", true}, {"when_full", "reject|drop_oldest|drop_lowest", true}, {"enqueue_limit", "N/TIME", true}, {"key_enqueue_limit", "N/TIME", true},
+    {"max_pending", "N", true}, {"when_full", "reject|drop_oldest|drop_lowest|coalesce", true}, {"enqueue_limit", "N/TIME", true}, {"key_enqueue_limit", "N/TIME", true},
     {"retry_budget", "N/TIME", true},
 };
 
@@ -155,7 +155,8 @@ struct SetQueue {
         "  when=NAME,NAME          conditions that have to be open; empty: none\n"
         "  max_pending=N           jobs that may wait in it; 0: no limit [0]\n"
         "  when_full=reject        ... then one more is refused; drop_oldest: the oldest gives way to it;\n"
-        "                          drop_lowest: the one of the lowest priority does\n"
+        "                          drop_lowest: the one of the lowest priority does; coalesce: of the same\n"
+        "                          type and concurrency key the next to run\n"
         "  enqueue_limit=10/1m     how fast jobs may come in; one more is refused\n"
         "  key_enqueue_limit=10/1m the same, of those with one concurrency key\n"
         "  retry_budget=60/1h      how many runs that failed are tried again; others wait for their turn\n"

@@ -4,6 +4,8 @@
 // nothing is read and nothing is kept. What comes in later and belongs in front is put there; what has gone, or is another
 // one now, stays in it until it is looked at. So each job that gives way costs a few rows, however many wait.
 //
+// With WhenFull::coalesce it stays empty: who gives way is of the lane of the new one, and is found there (Jobs::each_in_lane()).
+//
 // Thread: the engine's.
 #pragma once
 
@@ -31,6 +33,7 @@ class Front {
     order_ = order;
   }
   bool by_priority() const { return order_ == WhenFull::drop_lowest; }
+  bool by_lane() const { return order_ == WhenFull::coalesce; }
   void forget() {
     known_.clear();
     until_ = kFirst;

@@ -16,6 +16,7 @@ namespace hf {
 
 inline constexpr const char* kPayloadKeyPrefix = "sha256:";  // of the unique_key of a job with unique_by payload
 inline constexpr int64_t kDisplacedMax = 100;        // pending jobs that give way to a new one, at most
+inline constexpr int64_t kPassedOverMax = 256;       // of a lane, that may not give way, in a search for one that may
 inline constexpr const char* kOwnQueue = "holdfast";  // of jobs that are the queue's own: deliveries without a run
 
 // What can be seen of it alone; HF_E_INVALID names the field.
@@ -128,11 +129,17 @@ class Jobs {
   struct Leaving {  // who gives way to them
     std::map<JobId, bool> ids;  // true: as the file is full, not only its queue
     int64_t rows = 0, bytes = 0;  // that the file has less then
-    void add(const FullRow& row, bool silent, bool of_file);
+    std::map<std::string_view, int64_t> by_queue;  // of `rows`
+    void add(const FullRow& row, const Lane& lane, bool silent, bool of_file);
   };
   struct Shortage {
-    bool any;
-    int64_t found;
+    bool any = false;
+    int64_t found = 0;
+    LaneName lane = {};  // which has too few; of no queue if that is no matter
+    std::string text() const;
+  };
+  struct Coming {  // into one lane
+    int64_t jobs = 0, bytes = 0;
   };
   Arrivals arrivals(const std::vector<const JobSpec*>& specs);
   // Looks only. HF_E_FULL names the limit; else displace() makes the room.
@@ -145,6 +152,14 @@ class Jobs {
   Shortage find_leaving(Front& front, const Queue* queue, const std::vector<int>& priorities, int64_t over, int64_t ahead, const Arrivals& in, Leaving& leave);
   void each_in_front(Front& front, const Queue* queue, const Arrivals& in, const Leaving& leave,
                      const std::function<bool(const FullRow&, const Lane&)>& take);
+  Shortage find_in_lanes(const Queue* queue, int64_t n, const Arrivals& in, Leaving& leave);
+  void find_bytes(int64_t n, const Arrivals& in, Leaving& leave);
+  void find_bytes_in_lanes(int64_t n, const Arrivals& in, Leaving& leave);
+  std::map<LaneName, Coming> last_coming(const Queue* queue, int64_t n, const Arrivals& in, std::map<std::string_view, int64_t> placed) const;
+  void each_in_lane(const LaneName& name, int64_t wanted, const Queue* queue, const Arrivals& in, const Leaving& leave,
+                    const std::function<bool(const FullRow&, const Lane&)>& take);
+  bool stays(JobId id, const Arrivals& in, const Leaving& leave) const;
+  bool may_leave(const FullRow& row, const Lane& lane, const Queue* queue) const;
   void read_on(Front& front, const Queue* queue, size_t most);
   void displace(const Leaving& leave);
 

@@ -159,6 +159,10 @@ class Lanes {
   // HF_E_FULL beyond kLanesMax.
   Result<Lane*> intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin);
   bool has(const LaneName& name) const { return names_.contains(name); }
+  Lane* find(const LaneName& name) const {
+    const auto it = names_.find(name);
+    return it == names_.end() ? nullptr : it->second;
+  }
   Status has_room_for(size_t more) const;  // lanes
   Lane* by_id(int id) const;  // never null: an unknown id (damage) gives a lane that never runs
   int last_id() const { return static_cast<int>(lanes_.size()); }

@@ -66,8 +66,20 @@ void Jobs::read_on(Front& front, const Queue* queue, size_t most) {
   reading.done();
 }
 
+// It goes already, or has its place for others of the call or of a transaction.
+bool Jobs::stays(JobId id, const Arrivals& in, const Leaving& leave) const {
+  return leave.ids.contains(id) || in.stay.contains(id) || promises_.holders.contains(id);
+}
+
+// `queue`: it is to be of this one; null: of any, but then those do not count of whose end somebody is told: there would be no less
+// in the file.
+bool Jobs::may_leave(const FullRow& row, const Lane& lane, const Queue* queue) const {
+  if (row.job.state != State::pending || lane.delivery()) return false;
+  return queue != nullptr ? lane.queue == queue : callback_of(lane, decode_opts(row.job.opts), State::dead).empty();
+}
+
 // Of those in `front`, in its order, each that is not in `leave` nor stays, until `take` says false. `queue`: whose front it is;
-// null: the file's, where those do not count of whose end somebody is told: there would be no less in the file.
+// null: the file's.
 void Jobs::each_in_front(Front& front, const Queue* queue, const Arrivals& in, const Leaving& leave,
                          const std::function<bool(const FullRow&, const Lane&)>& take) {
   flush();
@@ -83,7 +95,7 @@ void Jobs::each_in_front(Front& front, const Queue* queue, const Arrivals& in, c
       continue;
     }
     const JobId id = at->second;
-    if (leave.ids.contains(id) || in.stay.contains(id) || promises_.holders.contains(id)) {
+    if (stays(id, in, leave)) {
       ++at;
       continue;
     }
@@ -93,10 +105,7 @@ void Jobs::each_in_front(Front& front, const Queue* queue, const Arrivals& in, c
       continue;
     }
     const Lane& lane = *turn_.lanes.by_id(row.job.lane);
-    const bool waits = row.job.state == State::pending && !lane.delivery() && (queue == nullptr || lane.queue == queue);
-    const bool counts = waits && front.place(row.job.priority, id) == *at &&
-                        (queue != nullptr || callback_of(lane, decode_opts(row.job.opts), State::dead).empty());
-    if (!counts) {
+    if (front.place(row.job.priority, id) != *at || !may_leave(row, lane, queue)) {
       at = front.known().erase(at);
       continue;
     }
@@ -105,28 +114,120 @@ void Jobs::each_in_front(Front& front, const Queue* queue, const Arrivals& in, c
   }
 }
 
+// Of those that come in, and before them those that are promised their places, the last `n`: for the others there is room. In
+// `placed` are so many of a queue for whom somebody goes already. `queue`: of this one alone; null: of all.
+std::map<LaneName, Jobs::Coming> Jobs::last_coming(const Queue* queue, int64_t n, const Arrivals& in, std::map<std::string_view, int64_t> placed) const {
+  std::map<LaneName, Coming> lanes;
+  const auto look_at = [&](const JobSpec& s) {
+    if (n == 0 || (queue != nullptr && s.queue != queue->name)) return;
+    if (const auto at = placed.find(s.queue); at != placed.end() && at->second > 0) {
+      --at->second;
+      return;
+    }
+    --n;
+    Coming& coming = lanes[{s.queue, s.type, s.concurrency_key, 0}];
+    ++coming.jobs;
+    coming.bytes += static_cast<int64_t>(s.payload.size()) + kRowBytesMax;
+  };
+  for (auto at = in.jobs.rbegin(); at != in.jobs.rend(); ++at) look_at(**at);
+  for (auto at = promises_.all.rbegin(); at != promises_.all.rend(); ++at) {
+    if (at->new_job) look_at(at->spec);
+  }
+  return lanes;
+}
+
+// As each_in_front(), but of one lane, the next to run first. `wanted`: so many are taken at most; up to kPassedOverMax more are
+// looked at, if some may not give way.
+void Jobs::each_in_lane(const LaneName& name, int64_t wanted, const Queue* queue, const Arrivals& in, const Leaving& leave,
+                        const std::function<bool(const FullRow&, const Lane&)>& take) {
+  const Lane* lane = turn_.lanes.find(name);
+  if (lane == nullptr || lane->pending == 0) return;
+  flush();
+  const size_t others = leave.ids.size() + in.stay.size() + promises_.holders.size();
+  const auto most = static_cast<size_t>(wanted + kPassedOverMax);
+  for (size_t n = 8;; n = std::min(8 * n, most)) {
+    const std::vector<JobId> ids = turn_.store.first_pending(lane->id, turn_.now_ms, lane->order, others + n);
+    for (const JobId id : ids) {
+      if (stays(id, in, leave)) continue;
+      const FullRow row = turn_.store.read(id, false);
+      if (row.found && row.job.lane == lane->id && may_leave(row, *lane, queue) && !take(row, *lane)) return;
+    }
+    if (ids.size() < others + n || n == most) return;
+  }
+}
+
+Jobs::Shortage Jobs::find_in_lanes(const Queue* queue, int64_t n, const Arrivals& in, Leaving& leave) {
+  Shortage shortage;
+  for (const auto& [lane, coming] : last_coming(queue, n, in, queue == nullptr ? leave.by_queue : std::map<std::string_view, int64_t>())) {
+    int64_t lacks = coming.jobs;
+    each_in_lane(lane, lacks, queue, in, leave, [&](const FullRow& row, const Lane& of) {
+      leave.add(row, of, callback_of(of, decode_opts(row.job.opts), State::dead).empty(), queue == nullptr);
+      return --lacks > 0;
+    });
+    if (lacks > 0 && !shortage.any) shortage = {true, coming.jobs - lacks, lane};
+  }
+  return shortage;
+}
+
+// `n`: that the file lacks.
+void Jobs::find_bytes(int64_t n, const Arrivals& in, Leaving& leave) {
+  Front& front = turn_.lanes.front();
+  front.follow(turn_.limits.when_full);
+  if (front.by_lane()) return find_bytes_in_lanes(n, in, leave);
+  const auto lowest = std::min_element(in.jobs.begin(), in.jobs.end(), [](const JobSpec* a, const JobSpec* b) { return a->priority < b->priority; });
+  const int64_t enough = leave.bytes + n;
+  int64_t left = kDisplacedMax * std::max<int64_t>(static_cast<int64_t>(in.jobs.size()) + promises_.new_jobs, 1);
+  each_in_front(front, nullptr, in, leave, [&](const FullRow& row, const Lane& lane) {
+    if (front.by_priority() && !in.promised && lowest != in.jobs.end() && row.job.priority > (*lowest)->priority) return false;
+    leave.add(row, lane, true, true);
+    return --left > 0 && leave.bytes < enough;
+  });
+}
+
+// No lane gives more than what comes into it has.
+void Jobs::find_bytes_in_lanes(int64_t n, const Arrivals& in, Leaving& leave) {
+  const int64_t enough = leave.bytes + n;
+  for (const auto& [lane, coming] : last_coming(nullptr, kNever, in, {})) {
+    if (leave.bytes >= enough) return;
+    const int64_t most = std::min(enough, leave.bytes + coming.bytes);
+    int64_t left = coming.jobs * kDisplacedMax;
+    each_in_lane(lane, left, nullptr, in, leave, [&](const FullRow& row, const Lane& of) {
+      leave.add(row, of, true, true);
+      return --left > 0 && leave.bytes < most;
+    });
+  }
+}
+
+std::string Jobs::Shortage::text() const {
+  const auto& [queue, type, key, origin] = lane;
+  const std::string whose = queue.empty() ? "them" : "type " + type + " with " + (key.empty() ? "no concurrency_key" : "concurrency_key " + quoted(key)) + " in queue " + queue;
+  return ", and " + (found == 0 ? "none" : "only " + std::to_string(found)) + " of " + whose + " may give way (when_full)";
+}
+
 // So many jobs have to go as come in, or there would be more than before; and if there are too many already, some more.
 Jobs::Shortage Jobs::find_leaving(Front& front, const Queue* queue, const std::vector<int>& priorities, int64_t over, int64_t ahead,
                                   const Arrivals& in, Leaving& leave) {
   const auto n = static_cast<int64_t>(priorities.size());
   const int64_t before = std::clamp<int64_t>(over - n, 0, ahead);  // for those that are promised their places already
   const int64_t must = before + std::min(over, n), may = std::min(over, before + n * kDisplacedMax);
+  if (front.by_lane()) return find_in_lanes(queue, must, in, leave);
   int64_t found = 0;
   each_in_front(front, queue, in, leave, [&](const FullRow& row, const Lane& lane) {
     if (front.by_priority() && !in.promised && found >= before) {
       const int64_t whose = found < must ? n - (must - found) : n - 1;
       if (row.job.priority > priorities[static_cast<size_t>(whose)]) return false;
     }
-    leave.add(row, callback_of(lane, decode_opts(row.job.opts), State::dead).empty(), queue == nullptr);
+    leave.add(row, lane, callback_of(lane, decode_opts(row.job.opts), State::dead).empty(), queue == nullptr);
     return ++found < may;
   });
   return {found < must, found};
 }
 
-void Jobs::Leaving::add(const FullRow& row, bool silent, bool of_file) {
+void Jobs::Leaving::add(const FullRow& row, const Lane& lane, bool silent, bool of_file) {
   ids.emplace(row.job.id, of_file);
   if (!silent) return;  // that it has gone is told by another row
   ++rows;
+  ++by_queue[lane.queue->name];
   bytes += row.payload_size + kRowBytesMin;
 }
 
@@ -148,7 +249,7 @@ Status Jobs::room_in_queue(Queue& queue, const std::vector<int>& priorities, con
   queue.front.follow(queue.when_full());
   const Shortage shortage = find_leaving(queue.front, &queue, priorities, over, ahead, in, leave);
   if (!shortage.any || in.promised) return ok_status();
-  return Error{HF_E_FULL, holds + limit + ", and " + (shortage.found == 0 ? "none" : "only " + std::to_string(shortage.found)) + " of them may give way (when_full)"};
+  return Error{HF_E_FULL, holds + limit + shortage.text()};
 }
 
 Status Jobs::room_in_file(const Arrivals& in, Leaving& leave) {
@@ -163,7 +264,7 @@ Status Jobs::room_in_file(const Arrivals& in, Leaving& leave) {
   turn_.lanes.front().follow(limits.when_full);
   const Shortage shortage = find_leaving(turn_.lanes.front(), nullptr, priorities, over, promises_.new_jobs, in, leave);
   if (!shortage.any || in.promised) return ok_status();
-  return Error{HF_E_FULL, full + ", and " + (shortage.found == 0 ? "none" : "only " + std::to_string(shortage.found)) + " of them may give way (when_full)"};
+  return Error{HF_E_FULL, full + shortage.text()};
 }
 
 Status Jobs::room_in_bytes(const Arrivals& in, Leaving& leave) {
@@ -174,17 +275,8 @@ Status Jobs::room_in_bytes(const Arrivals& in, Leaving& leave) {
     flush();  // what is written only later is in the file, too
     room_bytes_ = limits.max_bytes - turn_.store.used_bytes() - promises_.bytes - promises_.new_jobs * kRowBytesMax;
   }
-  if (bytes > room_bytes_ + leave.bytes && limits.when_full != WhenFull::reject) {
-    Front& front = turn_.lanes.front();
-    front.follow(limits.when_full);
-    const auto lowest = std::min_element(in.jobs.begin(), in.jobs.end(), [](const JobSpec* a, const JobSpec* b) { return a->priority < b->priority; });
-    int64_t left = kDisplacedMax * std::max<int64_t>(n + promises_.new_jobs, 1);
-    each_in_front(front, nullptr, in, leave, [&](const FullRow& row, const Lane&) {
-      if (front.by_priority() && !in.promised && lowest != in.jobs.end() && row.job.priority > (*lowest)->priority) return false;
-      leave.add(row, true, true);
-      return --left > 0 && bytes > room_bytes_ + leave.bytes;
-    });
-  }
+  const int64_t over = bytes - room_bytes_ - leave.bytes;
+  if (over > 0 && limits.when_full != WhenFull::reject) find_bytes(over, in, leave);
   if (bytes > room_bytes_ + leave.bytes && !in.promised) {
     const std::string more = limits.when_full == WhenFull::reject ? "" : ", and of those that may give way (when_full) none has the bytes of it, nor have " + std::to_string(kDisplacedMax);
     return Error{HF_E_FULL, "the file has " + format_size(limits.max_bytes - room_bytes_) + "; the limit is " + format_size(limits.max_bytes) + " (max_bytes)" + more};

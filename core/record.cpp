@@ -352,7 +352,7 @@ QueueSettings decode_queue(std::string_view bytes, Pause* pause) {
       case kFair: s.fair = r.number() != 0; break;
       case kWhenEntry: when(r.bytes()); break;
       case kMaxPending: s.max_pending = std::min(r.count(), kMaxPendingMax); break;
-      case kWhenFull: s.when_full = choice(r.number(), WhenFull::drop_lowest); break;
+      case kWhenFull: s.when_full = choice(r.number(), WhenFull::coalesce); break;
       case kEnqueueLimit: rate(r, parse_rate_limit, &s.enqueue_limit); break;
       case kKeyEnqueueLimit: rate(r, parse_rate_limit, &s.key_enqueue_limit); break;
       case kRetryBudget: rate(r, parse_rate_limit, &s.retry_budget); break;

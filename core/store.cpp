@@ -71,6 +71,9 @@ struct Store::Statements {
   HF_STMT(newest_level,
           "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due<=?3"
           " ORDER BY due DESC,id DESC LIMIT ?4")
+  HF_STMT(later_level,
+          "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3"
+          " ORDER BY due,id LIMIT ?4")
   HF_STMT(next_due, "SELECT due FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3 ORDER BY due LIMIT 1")
   HF_STMT(pending_of, "SELECT nprio,id FROM job WHERE state=0 AND lane=?1 ORDER BY nprio DESC,due DESC")  // of the index alone
   HF_STMT(left_running, "SELECT id FROM job WHERE state=1 LIMIT ?1")
@@ -396,6 +399,28 @@ int64_t Store::next_due(int lane, int64_t now_ms) {
     best = std::min(best, first(sql_->next_due.bind(lane).bind(level).bind(now_ms), kNever));
   }
   return best;
+}
+
+std::vector<JobId> Store::first_pending(int lane, int64_t now_ms, const Order& order, size_t limit) {
+  std::vector<ReadyEntry> first;
+  ready(lane, now_ms, order, limit, first);
+  std::vector<JobId> ids;
+  for (const ReadyEntry& e : first) ids.push_back(e.id);
+  const size_t most = limit - std::min(limit, first.size());
+  std::vector<std::array<int64_t, 3>> later;  // by due time, then by priority and id
+  int64_t level = -HF_PRIORITY_MAX - 1;
+  while (most > 0 && db_->ok()) {
+    level = level_after(lane, level);
+    if (level == kNever) break;
+    const auto before = static_cast<std::ptrdiff_t>(later.size());
+    Stmt& s = sql_->later_level.bind(lane).bind(level).bind(now_ms).bind(static_cast<int64_t>(most));
+    while (s.step()) later.push_back({s.i64(0), level, s.i64(1)});
+    s.reset();
+    std::inplace_merge(later.begin(), later.begin() + before, later.end());
+    if (later.size() > most) later.resize(most);
+  }
+  for (const auto& [due, nprio, id] : later) ids.push_back(id);
+  return ids;
 }
 
 void Store::each_pending(int lane, const std::function<bool(int, JobId)>& each) {

@@ -200,6 +200,8 @@ class Store {
   // ---- order. Appends to `out` the first `limit` entries of a lane that are due; true if there may be more.
   bool ready(int lane, int64_t now_ms, const Order& order, size_t limit, std::vector<ReadyEntry>& out);
   int64_t next_due(int lane, int64_t now_ms);  // the earliest due time after now; kNever if none
+  // The first `limit` pending jobs of a lane: those that are due, in their order, and then the others, by their time.
+  std::vector<JobId> first_pending(int lane, int64_t now_ms, const Order& order, size_t limit);
   // The pending jobs of a lane, the lowest priority first, until `each` says false.
   void each_pending(int lane, const std::function<bool(int priority, JobId id)>& each);
 

@@ -67,7 +67,7 @@ enum class OnConflict : uint8_t { keep = 0, replace, reject, debounce, keep_last
 // A job that waits for the ends of others, of which one did not complete: it is dead, too, or runs all the same.
 enum class AfterFailure : uint8_t { dead = 0, run };
 enum class UniqueBy : uint8_t { key = 0, payload };
-enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest };
+enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest, coalesce };
 enum class Durability : uint8_t { sync = 0, grouped, memory };
 
 // A backoff as written by a person: what is unset (0) comes from the next level down (job, then

@@ -141,8 +141,10 @@ typedef struct hf_clock_options {
 enum hf_when_full {
   HF_FULL_REJECT = 0,   /* the new one is refused: HF_E_FULL */
   HF_FULL_DROP_OLDEST,  /* the pending job that came in first gives way */
-  HF_FULL_DROP_LOWEST   /* the one of the lowest priority does, of these the oldest; the new one is refused if none is lower than it
+  HF_FULL_DROP_LOWEST,  /* the one of the lowest priority does, of these the oldest; the new one is refused if none is lower than it
                            or equal */
+  HF_FULL_COALESCE      /* of the same queue, type and concurrency_key the one that is next to run does; the new one is refused if
+                           none of these waits */
 };
 
 typedef struct hf_options {

@@ -40,7 +40,7 @@ Result<QueueSettings> settings_of(const hf_queue_settings& c) {
   if (c.fair < -1 || c.fair > 1) return Error{HF_E_INVALID, "fair is " + std::to_string(c.fair) + ": allowed are 1, -1 and 0, as configured"};
   if (c.fair != 0) s.fair = c.fair == 1;
   if (c.when != nullptr) s.when = names(c.when);
-  if (c.when_full < HF_FULL_REJECT || c.when_full > HF_FULL_DROP_LOWEST) return Error{HF_E_INVALID, "when_full is no value of hf_when_full"};
+  if (c.when_full < HF_FULL_REJECT || c.when_full > HF_FULL_COALESCE) return Error{HF_E_INVALID, "when_full is no value of hf_when_full"};
   if (c.max_pending != 0) s.max_pending = c.max_pending == -1 ? 0 : c.max_pending;
   // 0 is one of its values: it says something together with the limit alone.
   if (c.max_pending != 0 || c.when_full != HF_FULL_REJECT) s.when_full = static_cast<WhenFull>(c.when_full);

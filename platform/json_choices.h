@@ -59,10 +59,11 @@ inline constexpr std::array<JsonChoice<QueueOrder>, 2> kQueueOrders = {{
     {"lifo", QueueOrder::lifo},
 }};
 
-inline constexpr std::array<JsonChoice<WhenFull>, 3> kWhenFull = {{
+inline constexpr std::array<JsonChoice<WhenFull>, 4> kWhenFull = {{
     {"reject", WhenFull::reject},
     {"drop_oldest", WhenFull::drop_oldest},
     {"drop_lowest", WhenFull::drop_lowest},
+    {"coalesce", WhenFull::coalesce},
 }};
 
 // "" for a value that is none.

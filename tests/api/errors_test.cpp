@@ -334,11 +334,11 @@ TEST_CASE_FIXTURE(Errors, "hf_queue_set: the order, and the limits of keys") {
   refused("max_pending is -2; allowed is 0 to 1000000000", [](S& q) { q.max_pending = -2; });
   refused("max_pending is 1000000001", [](S& q) { q.max_pending = 1000000001; });
   refused("when_full is no value of hf_when_full", [](S& q) { q.when_full = -1; });
-  refused("when_full is no value of hf_when_full", [](S& q) { q.when_full = HF_FULL_DROP_LOWEST + 1; });
+  refused("when_full is no value of hf_when_full", [](S& q) { q.when_full = HF_FULL_COALESCE + 1; });
   refused("enqueue_limit: \"10/1m burst 11\"", [](S& q) { q.enqueue_limit = "10/1m burst 11"; });
   refused("key_enqueue_limit: \"fast\"", [](S& q) { q.key_enqueue_limit = "fast"; });
   refused("retry_budget: \"60\"", [](S& q) { q.retry_budget = "60"; });
-  CHECK(set([](S& q) { q.max_pending = 1000000000, q.when_full = HF_FULL_DROP_LOWEST, q.enqueue_limit = "off", q.retry_budget = "60/1h"; }) == HF_OK);
+  CHECK(set([](S& q) { q.max_pending = 1000000000, q.when_full = HF_FULL_COALESCE, q.enqueue_limit = "off", q.retry_budget = "60/1h"; }) == HF_OK);
   CHECK(set([](S& q) { q.key_concurrency = 10000, q.key_rate_limit = "10000/366d", q.key_throttle = "1000/1s"; }) == HF_OK);
   CHECK(set([](S& q) { q.aging_ms = 366LL * 86400000, q.order = HF_ORDER_LIFO, q.fair = 1; }) == HF_OK);
   CHECK(set([](S& q) { q.aging_ms = -1, q.order = HF_ORDER_FIFO, q.fair = -1; }) == HF_OK);

@@ -126,7 +126,7 @@ TEST_CASE_FIXTURE(Opening, "each option has its bounds") {
   CHECK(with([](hf_options& o) { o.page_size = 131072; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.vfs = "no-such-vfs"; }) != HF_OK);
   CHECK(with([](hf_options& o) { o.when_full = -1; }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.when_full = HF_FULL_DROP_LOWEST + 1; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.when_full = HF_FULL_COALESCE + 1; }) == HF_E_INVALID);
   CHECK(std::string(hf_errmsg(nullptr)).find("when_full") != std::string::npos);
   hf_clock_options clock = HF_CLOCK_OPTIONS_INIT;
   auto with_clock = [&](const std::function<void(hf_clock_options&)>& set) {
@@ -172,4 +172,12 @@ TEST_CASE_FIXTURE(Opening, "a full file, and a full queue: the oldest job gives 
   add("nobody");
   CHECK(gone(second));
   CHECK_FALSE(gone(third));
+  one.when_full = HF_FULL_COALESCE;
+  REQUIRE(hf_queue_set(engine, "default", &one) == HF_OK);
+  add("nobody");
+  CHECK(gone(third));
+  spec.type = "other";
+  CHECK(hf_enqueue(engine, &spec, nullptr) == HF_E_FULL);
+  CHECK(std::string(hf_errmsg(engine)) == "queue default holds 2 jobs that wait; the limit is 2 (max_pending), and none of type other with no concurrency_key "
+                                          "in queue default may give way (when_full)");
 }

@@ -244,6 +244,20 @@ TEST_CASE_FIXTURE(DispatcherFixture, "a paused queue claims nothing, its runs go
   CHECK(take_started().id == b);
 }
 
+TEST_CASE_FIXTURE(DispatcherFixture, "a group with a queue of its own has limits of its own, and is paused by itself") {
+  handler("x");
+  ask<Done>(QueueSet{"acme", {.concurrency = 2, .rate_limit = Rate{3, 60000, 3}}});
+  for (int i = 0; i < 5; ++i) put("x", 0, 0, "acme"), put("x");
+  go();
+  CHECK(started.size() == 2 + 5);
+  ask<Done>(QueuePause{"acme"});
+  while (!started.empty()) end(take_started(), Outcome::done);
+  const JobId other = put("x");
+  CHECK(started_ids() == std::vector<JobId>{other});
+  ask<Done>(QueuePause{"acme", false});
+  CHECK(started_ids().size() == 1);  // the third one of this minute
+}
+
 TEST_CASE_FIXTURE(DispatcherFixture, "a queue may be paused before its first job") {
   ask<Done>(QueuePause{"new"});
   handler("x");

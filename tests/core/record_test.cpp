@@ -67,7 +67,7 @@ TEST_CASE("the settings of a queue come back as they went in, and each by itself
       {.concurrency = 10000}, {.slack_ms = 0}, {.windows = ""}, {.windows = "22:00-06:00"}, {.zone = "Europe/Berlin"}, {.rate_limit = Rate{10, 60000, 3}},
       {.rate_limit = Rate{}}, {.throttle = Rate{1, 1000, 1}}, {.key_concurrency = 10000}, {.key_rate_limit = Rate{7, 1, 7}}, {.key_rate_limit = Rate{}},
       {.key_throttle = Rate{1, kRatePerMaxMs, 1}}, {.order = QueueOrder::fifo}, {.order = QueueOrder::lifo}, {.aging_ms = 0}, {.aging_ms = kAgingMaxMs},
-      {.fair = false}, {.fair = true}, {.max_pending = 0}, {.max_pending = kMaxPendingMax}, {.when_full = WhenFull::reject}, {.when_full = WhenFull::drop_lowest},
+      {.fair = false}, {.fair = true}, {.max_pending = 0}, {.max_pending = kMaxPendingMax}, {.when_full = WhenFull::reject}, {.when_full = WhenFull::drop_lowest}, {.when_full = WhenFull::coalesce},
       {.enqueue_limit = Rate{10, 60000, 3}}, {.key_enqueue_limit = Rate{}}, {.retry_budget = Rate{60, 3600000, 60}}};
   QueueSettings all;
   for (const QueueSettings& one : each) {
@@ -89,7 +89,7 @@ TEST_CASE("settings that no queue can have count as none, or as the nearest") {
   CHECK(decode_queue(encode_queue({.key_throttle = Rate{kRateRunsMax, 1, 1}})) == QueueSettings());
   CHECK(decode_queue(encode_queue({.order = static_cast<QueueOrder>(77)})) == QueueSettings{.order = QueueOrder::fifo});
   CHECK(decode_queue(encode_queue({.aging_ms = std::numeric_limits<int64_t>::max()})) == QueueSettings{.aging_ms = kAgingMaxMs});
-  CHECK(decode_queue(encode_queue({.max_pending = kMaxPendingMax + 1, .when_full = static_cast<WhenFull>(3)})) == QueueSettings{.max_pending = kMaxPendingMax, .when_full = WhenFull::reject});
+  CHECK(decode_queue(encode_queue({.max_pending = kMaxPendingMax + 1, .when_full = static_cast<WhenFull>(4)})) == QueueSettings{.max_pending = kMaxPendingMax, .when_full = WhenFull::reject});
   CHECK(decode_queue(encode_queue({.aging_ms = -1})) == QueueSettings{.aging_ms = 0});
 }
 

@@ -179,7 +179,7 @@ expect 0 '"max_pending":2,"when_full":"drop_oldest","enqueue_limit":"5/1s burst 
 expect 0 '^side +1 of 2 ' holdfast queue list
 expect 2 'max_pending: found 1000000001, expected a whole number from 0 to 1000000000' holdfast queue set side max_pending=1000000001
 expect 2 'max_pending: found "two", expected a whole number, or none' holdfast queue set side max_pending=two
-expect 2 'when_full: found "drop", expected "reject", "drop_oldest" or "drop_lowest"' holdfast queue set side when_full=drop
+expect 2 'when_full: found "drop", expected "reject", "drop_oldest", "drop_lowest" or "coalesce"' holdfast queue set side when_full=drop
 expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side max_pending=none when_full=none enqueue_limit=none key_enqueue_limit=none retry_budget=none
 expect 0 'queue few is open, concurrency -, max_pending 2, when_full drop_oldest$' holdfast queue set few max_pending=2 when_full=drop_oldest
 expect 0 'paused' holdfast queue pause few
@@ -188,6 +188,8 @@ expect 0 '^[0-9]+$' holdfast add echo --queue few
 expect 0 '^[0-9]+$' holdfast add echo --queue few
 expect 3 "no job $gone" holdfast show "$gone"
 expect 0 '1 displaced .few' holdfast stats
+expect 0 'when_full coalesce$' holdfast queue set few when_full=coalesce
+expect 5 'none of type echo with concurrency_key "k" in queue few may give way' holdfast add echo --queue few --concurrency-key k
 expect 0 'when_full reject$' holdfast queue set few when_full=reject
 expect 5 'queue few holds 2 jobs that wait; the limit is 2 .max_pending.' holdfast add echo --queue few
 expect 0 'open' holdfast queue resume few

@@ -100,6 +100,12 @@ class Others(Documents):
                     # Programs that a configuration names have to be there.
                     self.check("{" + re.sub(r'"/usr/bin/[\w-]+"', '"/bin/cat"', block) + "}" if not block.startswith("{") else block)
 
+    def test_the_c_blocks_of_the_reference_compile(self):
+        for block in blocks("docs/reference.md", "c"):
+            program = write(self.path("reference.c"), block + "void use(void);\nvoid use(void) { (void)order; }\n")
+            declared = [f"-D{name}(user,key)=((user)!=(key))" for name in ("charge", "ship", "thank")]
+            run(os.environ["CC"], "-std=c99", "-Wall", "-fsyntax-only", *declared, f"-I{self.path('prefix')}/include", program)
+
     def test_every_curl_line_of_the_reference(self):
         daemon = Daemon(self, {"handlers": {"report": {"exec": ["/bin/cat"]}, "bad": {"exec": ["/bin/false"], "max_attempts": 1}}}).start()
         for _ in range(7):

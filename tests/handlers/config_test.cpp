@@ -160,7 +160,7 @@ TEST_CASE("values: wrong kind, wrong unit, out of range") {
   CHECK(failure(R"({"limits": {"max_bytes": "10B"}})").find("out of range: allowed are 1MiB to") !=
         std::string::npos);
   CHECK(failure(R"({"limits": {"when_full": "drop"}})") ==
-        "h.json:1: limits.when_full: found \"drop\", expected \"reject\", \"drop_oldest\" or \"drop_lowest\"");
+        "h.json:1: limits.when_full: found \"drop\", expected \"reject\", \"drop_oldest\", \"drop_lowest\" or \"coalesce\"");
   CHECK(failure(R"({"admin": {"open_view": "yes"}})") ==
         "h.json:1: admin.open_view: found \"yes\", expected true or false");
   CHECK(failure(R"({"log": {"level": "loud"}})")

@@ -48,7 +48,7 @@ TEST_CASE("max_pending, when_full and the rates of what comes in: what can be sa
   for (const auto& [key, values] : bad) {
     for (const std::string& value : values) CHECK_MESSAGE(of_queue(key, value).starts_with("h.json:1: queues.q." + key + ": "), key, " ", value, ": ", of_queue(key, value));
   }
-  CHECK(of_queue("when_full", "\"drop_newest\"").find("expected \"reject\", \"drop_oldest\" or \"drop_lowest\"") != std::string::npos);
+  CHECK(of_queue("when_full", "\"drop_newest\"").find("expected \"reject\", \"drop_oldest\", \"drop_lowest\" or \"coalesce\"") != std::string::npos);
   CHECK(of_queue("max_pendng", "1").find("did you mean \"max_pending\"") != std::string::npos);
   // What comes to a sink are results, which are always taken.
   for (const auto& [key, value] : {std::pair("max_pending", "2"), {"when_full", "\"reject\""}, {"enqueue_limit", "\"1/1m\""}, {"key_enqueue_limit", "\"off\""}, {"retry_budget", "\"1/1m\""}}) {
@@ -70,6 +70,7 @@ TEST_CASE("limits.when_full: what is said goes before the program's own, also `r
   CHECK(plain.apply("{}") == WhenFull::reject);
   CHECK(plain.apply(R"({"limits": {"when_full": "drop_oldest"}})") == WhenFull::drop_oldest);
   CHECK(plain.apply(R"({"limits": {"when_full": "drop_lowest"}})") == WhenFull::drop_lowest);
+  CHECK(plain.apply(R"({"limits": {"when_full": "coalesce"}})") == WhenFull::coalesce);
   CHECK(plain.apply("{}") == WhenFull::reject);
   Applied program(WhenFull::drop_oldest);
   CHECK(program.apply("{}") == WhenFull::drop_oldest);

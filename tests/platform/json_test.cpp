@@ -285,7 +285,7 @@ TEST_CASE("the settings of a queue go in and out under the same names") {
                                       {R"({"aging": "367d"})", "aging: "}, {R"({"key_concurrency": 0})", "key_concurrency: found 0, expected a whole number from 1 to 10000"},
                                       {R"({"key_throttle": "fast"})", "key_throttle: \"fast\" is no rate"}, {R"({"key_rate_limit": 5})", "key_rate_limit: "},
                                       {R"({"max_pending": -1})", "max_pending: found -1, expected a whole number from 0 to 1000000000"}, {R"({"max_pending": 1000000001})", "max_pending: "},
-                                      {R"({"when_full": "drop"})", "when_full: found \"drop\", expected \"reject\", \"drop_oldest\" or \"drop_lowest\""},
+                                      {R"({"when_full": "drop"})", "when_full: found \"drop\", expected \"reject\", \"drop_oldest\", \"drop_lowest\" or \"coalesce\""},
                                       {R"({"enqueue_limit": "fast"})", "enqueue_limit: \"fast\" is no rate"}, {R"({"retry_budget": 60})", "retry_budget: "}}) {
     const auto refused = parse_queue_settings(body);
     REQUIRE_FALSE(refused);

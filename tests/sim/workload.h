@@ -199,7 +199,7 @@ class Workload {
         if (one_in(4) && queue != "default") s.key_enqueue_limit = Rate{6, 10000, static_cast<int>(below(6)) + 1};
         if (queue == kFullQueue && !one_in(3)) {
           s.max_pending = static_cast<int64_t>(below(8));
-          s.when_full = static_cast<WhenFull>(below(3));
+          s.when_full = static_cast<WhenFull>(below(4));
         }
         return {QueueSet{queue, s}, QueueList{}};
       }
