@@ -21,7 +21,8 @@ constexpr Setting kSettings[] = {
     {"key_rate_limit", "N/TIME", true}, {"key_throttle", "N/TIME", true}, {"order", "fifo|lifo", true}, {"aging", "TIME", true},
     {"fair", "true|false", true},  {"slack", "TIME", true}, {"when", "NAMES", true}, {"windows", "TEXT", false},       {"tz", "ZONE", false},
     {"max_pending", "N", true}, {"when_full", "reject|drop_oldest|drop_lowest|coalesce", true}, {"enqueue_limit", "N/TIME", true}, {"key_enqueue_limit", "N/TIME", true},
-    {"retry_budget", "N/TIME", true},
+    {"retry_budget", "N/TIME", true}, {"retention_completed", "TIME", true}, {"retention_dead", "TIME", true},
+    {"retention_completed_count", "N", true}, {"retention_dead_count", "N", true},
 };
 
 std::string queue_path(const std::string& name, const char* verb = "") {
@@ -160,6 +161,10 @@ struct SetQueue {
         "  enqueue_limit=10/1m     how fast jobs may come in; one more is refused\n"
         "  key_enqueue_limit=10/1m the same, of those with one concurrency key\n"
         "  retry_budget=60/1h      how many runs that failed are tried again; others wait for their turn\n"
+        "  retention_completed=TIME, retention_dead=TIME\n"
+        "                          how long its completed and cancelled jobs, its dead ones are kept; 0s: not at all\n"
+        "  retention_completed_count=N, retention_dead_count=N\n"
+        "                          so many of them are kept at most, the newest\n"
         "\n"
         "Kept in the file, over what the configuration says; what is not named stays as it is. A sink's\n"
         "queue is sink:NAME.\n\n"
@@ -196,7 +201,7 @@ struct SetQueue {
       int64_t number = 0;
       const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), number);
       if (failure != std::errc() || end != value.data() + value.size() || value.empty()) {
-        session.fail(kUsage, "queue set: " + key + ": found " + hf::quoted(value) + ", expected a whole number" + (key == "max_pending" ? "" : " from 1 to 10000") + ", or none");
+        session.fail(kUsage, "queue set: " + key + ": found " + hf::quoted(value) + ", expected a whole number" + (key.ends_with("concurrency") ? " from 1 to 10000" : "") + ", or none");
         return false;
       }
       (*set)[key] = number;

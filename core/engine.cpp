@@ -144,6 +144,7 @@ Status Engine::State::open() {
   conditions.set_link(budgets.link(), turn.now_ms);
   losses.load();
   loss_reporter.load();
+  retention.open();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
   recorded = options.before.recorded && left == kUnclean;
   const int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + (recorded ? 0 : 1);
@@ -236,7 +237,7 @@ void Engine::State::work() {
   jobs.follow_up();
   dispatcher.claim();
   scheduler.count_ends();  // of those that ended without a run
-  retention.sweep();
+  retention.sweep(dispatcher.on());
   jobs.flush();
   jobs.save_handler_callbacks();
   suspects.save(*store);

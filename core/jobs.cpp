@@ -119,6 +119,7 @@ void Jobs::finish(Run& run, State state, Change change, const char* outcome, std
   end.history = history;
   turn_.store.end_run(end);
   count(State::running, state);
+  turn_.came_to_end(state, *run.lane, run.id);
   ended(run.id, *run.lane, run.opts, state);
   if (change == Change::died && !run.opts.schedule.empty()) turn_.scheduled_ends.push_back({run.opts.schedule, true});
   Transition& t = turn_.tell(change, run.id, run.lane);
@@ -235,7 +236,9 @@ void Jobs::complete(Run& run, RunEnded& how) {
   t.took_ms = turn_.now_ms - run.started_ms;
   JobId id = run.id;
   int priority = run.priority;
-  const bool removed_at_once = to_sink == nullptr && turn_.limits.keep_completed_ms < 0 && !end.keep_unique;
+  const std::optional<int64_t>& own_ms = lane.home().settings.keep_completed_ms;
+  const bool kept = own_ms ? *own_ms != 0 : turn_.limits.keep_completed_ms >= 0;
+  const bool removed_at_once = to_sink == nullptr && !kept && !end.keep_unique;
   const bool tells = to_sink == nullptr && !callback_of(lane, run.opts, State::completed).empty();
   if (!removed_at_once || tells) {
     turn_.store.end_run(end);
@@ -246,6 +249,8 @@ void Jobs::complete(Run& run, RunEnded& how) {
   if (removed_at_once) {
     turn_.store.remove(id);
     --turn_.stats.by_state[static_cast<int>(tells ? end.state : State::running)];
+  } else if (to_sink == nullptr) {
+    turn_.came_to_end(end.state, lane, id);
   }
   release_slot(run);
   if (to_sink != nullptr) {
@@ -436,6 +441,7 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
   turn_.store.make_final(id, State::dead, turn_.now_ms, keeps_unique(opts));
   turn_.store.set_error(id, why);
   count(State::pending, State::dead);
+  turn_.came_to_end(State::dead, lane, id);
   ++(change == Change::expired ? turn_.stats.expired : turn_.stats.dead);
   if (change == Change::expired) turn_.losses.add(LossCause::expired, lane.queue->name, turn_.now_ms);
   if (!opts.schedule.empty()) turn_.scheduled_ends.push_back({opts.schedule, true});

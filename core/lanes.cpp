@@ -28,6 +28,10 @@ QueueSettings over(const QueueSettings& set, const QueueSettings& configured) {
   if (!s.enqueue_limit) s.enqueue_limit = configured.enqueue_limit;
   if (!s.key_enqueue_limit) s.key_enqueue_limit = configured.key_enqueue_limit;
   if (!s.retry_budget) s.retry_budget = configured.retry_budget;
+  if (!s.keep_completed_ms) s.keep_completed_ms = configured.keep_completed_ms;
+  if (!s.keep_dead_ms) s.keep_dead_ms = configured.keep_dead_ms;
+  if (!s.keep_completed_count) s.keep_completed_count = configured.keep_completed_count;
+  if (!s.keep_dead_count) s.keep_dead_count = configured.keep_dead_count;
   return s;
 }
 
@@ -148,6 +152,10 @@ Status check_numbers(const QueueSettings& settings) {
   if (settings.when) HF_TRY(check_when(*settings.when));
   if (settings.slack_ms) HF_TRY(check_duration("slack", *settings.slack_ms, 0, kSlackMaxMs));
   if (settings.max_pending) HF_TRY(check_range("max_pending", *settings.max_pending, 0, kMaxPendingMax));
+  if (settings.keep_completed_ms) HF_TRY(check_duration("retention_completed", *settings.keep_completed_ms, 0, kKeepMaxMs));
+  if (settings.keep_dead_ms) HF_TRY(check_duration("retention_dead", *settings.keep_dead_ms, 0, kKeepMaxMs));
+  if (settings.keep_completed_count) HF_TRY(check_range("retention_completed_count", *settings.keep_completed_count, 1, kKeepCountMax));
+  if (settings.keep_dead_count) HF_TRY(check_range("retention_dead_count", *settings.keep_dead_count, 1, kKeepCountMax));
   return ok_status();
 }
 }  // namespace
@@ -155,6 +163,15 @@ Status check_numbers(const QueueSettings& settings) {
 Status Lanes::set_queue(Queue& queue, const QueueSettings& set) {
   if (queue.sink && (set.max_pending || set.when_full || set.enqueue_limit || set.key_enqueue_limit)) {
     return Error{HF_E_INVALID, "max_pending, when_full and enqueue_limit are for jobs that come in; in the queue of a sink are results, which are always taken"};
+  }
+  if (queue.sink && set.keeps()) {
+    return Error{HF_E_INVALID, "retention_completed and the like are of the queue in which a job ran, not of the queue of a sink"};
+  }
+  if (set.keeps() && !queue.set.keeps()) {
+    const auto have = std::count_if(queues_.begin(), queues_.end(), [](const auto& q) { return q.second->set.keeps(); });
+    if (have >= kQueuesKeepMax) {
+      return Error{HF_E_INVALID, std::to_string(have) + " queues have a retention of their own (retention_completed and the like); the limit is " + std::to_string(kQueuesKeepMax)};
+    }
   }
   QueueSettings settings = over(set, queue.configured);
   HF_TRY(check_numbers(settings));
@@ -211,6 +228,7 @@ void Lanes::put_in_force(Queue& queue, QueueSettings settings) {
   std::erase(timed_, &queue);
   if (!queue.window.none() || !queue.window.open()) timed_.push_back(&queue);
   const int64_t slack_before = queue.slack_ms();
+  ++keeps_version_;
   queue.settings = std::move(settings);
   join(queue);
   for (auto& [name, key] : queue.keys) {

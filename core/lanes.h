@@ -147,6 +147,7 @@ struct Lane {
   size_t window_size() const { return key.empty() ? kWindow : kWindowKey; }
   // A delivery has left its queue's limits behind.
   bool delivery() const { return origin != nullptr; }
+  const Queue& home() const { return delivery() ? *origin->queue : *queue; }  // whose job it is: for how long it is kept
 };
 
 using LaneName = std::tuple<std::string, std::string, std::string, int>;  // queue, type, key, the id of its origin
@@ -181,6 +182,8 @@ class Lanes {
   void end_pauses(int64_t now_ms, bool writes);
   int64_t next_pause_end_ms() const;  // of queues in which something waits
   void put_row(const Queue& queue) { store_.put_queue({queue.name, queue.pause, queue.set}); }
+  // Another number: the retention of a queue may be another one.
+  uint64_t keeps_version() const { return keeps_version_; }
   void find_zones_anew();  // of windows, when they may be others
   // Those that have windows, or had some that closed them.
   const std::vector<Queue*>& timed_queues() const { return timed_; }
@@ -278,6 +281,7 @@ class Lanes {
   std::vector<Queue*> timed_;
   std::vector<Queue*> pauses_;  // whose pause has an end
   uint64_t zones_version_ = 0;
+  uint64_t keeps_version_ = 0;
   std::unique_ptr<Lane> lost_;
 };
 

@@ -23,8 +23,8 @@ Result<Limits> resolve(const Limits& given) {
   HF_TRY(check_range("max_payload", l.max_payload, 1, 16LL << 20));
   HF_TRY(check_range("max_jobs", l.max_jobs, 1, 1LL << 40));
   HF_TRY(check_range("max_bytes", l.max_bytes, 1LL << 20, 1LL << 50));
-  HF_TRY(check_range("keep_completed_ms", l.keep_completed_ms, -1, 100LL * 366 * 86400 * 1000));
-  HF_TRY(check_range("keep_dead_ms", l.keep_dead_ms, -1, 100LL * 366 * 86400 * 1000));
+  HF_TRY(check_range("keep_completed_ms", l.keep_completed_ms, -1, kKeepMaxMs));
+  HF_TRY(check_range("keep_dead_ms", l.keep_dead_ms, -1, kKeepMaxMs));
   HF_TRY(check_range("keep_completed_count", l.keep_completed_count, 1, 1LL << 40));
   HF_TRY(check_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
   if (l.ballast != -1) HF_TRY(check_range("ballast", l.ballast, 256LL << 10, 1LL << 30));

@@ -27,6 +27,7 @@ enum Tag : uint8_t {
   kConcurrency = 2, kQueueSlack = 4, kWindows = 1, kWindowZone = 3, kRateLimit = 5, kThrottle = 7,
   kKeyConcurrency = 6, kQueueOrder = 8, kAging = 10, kFair = 12, kKeyRateLimit = 9, kKeyThrottle = 11,
   kPauseUntil = 14, kPauseReason = 13, kWhenEntry = 15, kMaxPending = 16, kWhenFull = 18, kEnqueueLimit = 17, kKeyEnqueueLimit = 19, kRetryBudget = 21,
+  kKeepCompleted = 20, kKeepDead = 22, kKeepCompletedCount = 24, kKeepDeadCount = 26,
 };
 
 uint64_t zigzag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
@@ -316,6 +317,10 @@ std::string encode_queue(const QueueSettings& s, const Pause& pause) {
   if (s.enqueue_limit) w.bytes(kEnqueueLimit, format_rate_limit(*s.enqueue_limit));
   if (s.key_enqueue_limit) w.bytes(kKeyEnqueueLimit, format_rate_limit(*s.key_enqueue_limit));
   if (s.retry_budget) w.bytes(kRetryBudget, format_rate_limit(*s.retry_budget));
+  if (s.keep_completed_ms) w.number(kKeepCompleted, *s.keep_completed_ms);
+  if (s.keep_dead_ms) w.number(kKeepDead, *s.keep_dead_ms);
+  if (s.keep_completed_count) w.number(kKeepCompletedCount, *s.keep_completed_count);
+  if (s.keep_dead_count) w.number(kKeepDeadCount, *s.keep_dead_count);
   if (pause.on) {
     w.number_if(kPauseUntil, pause.until_ms);
     w.bytes_if(kPauseReason, pause.reason);
@@ -335,6 +340,10 @@ QueueSettings decode_queue(std::string_view bytes, Pause* pause) {
   const auto reason = [](const std::string& text) { return std::string(cut_utf8(valid_utf8(text) ? text : one_line(text), HF_REASON_MAX)); };
   const auto rate = [](const Reader& r, Result<Rate> (*parse)(std::string_view), std::optional<Rate>* out) {
     if (Result<Rate> read = parse(r.bytes())) *out = *read;
+  };
+  // More than can be is the most; less is damage, and nothing is deleted for it.
+  const auto kept = [](const Reader& r, int64_t most, int64_t least, std::optional<int64_t>* out) {
+    if (r.number() >= least) *out = std::min(r.number(), most);
   };
   for (Reader r(bytes); r.next();) {
     switch (r.tag()) {
@@ -356,6 +365,10 @@ QueueSettings decode_queue(std::string_view bytes, Pause* pause) {
       case kEnqueueLimit: rate(r, parse_rate_limit, &s.enqueue_limit); break;
       case kKeyEnqueueLimit: rate(r, parse_rate_limit, &s.key_enqueue_limit); break;
       case kRetryBudget: rate(r, parse_rate_limit, &s.retry_budget); break;
+      case kKeepCompleted: kept(r, kKeepMaxMs, 0, &s.keep_completed_ms); break;
+      case kKeepDead: kept(r, kKeepMaxMs, 0, &s.keep_dead_ms); break;
+      case kKeepCompletedCount: kept(r, kKeepCountMax, 1, &s.keep_completed_count); break;
+      case kKeepDeadCount: kept(r, kKeepCountMax, 1, &s.keep_dead_count); break;
       case kPauseUntil: if (pause != nullptr) pause->until_ms = r.count(); break;
       case kPauseReason: if (pause != nullptr) pause->reason = reason(r.bytes()); break;
       default: break;

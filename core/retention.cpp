@@ -3,13 +3,22 @@
 #include <algorithm>
 
 namespace hf {
+namespace {
+
+constexpr int64_t kNoAge = kTimeMax;
+constexpr const char* kConfigured = "queue_retention";  // in meta
+
+}  // namespace
+
+void Retention::open() { waits_ = configured_ = turn_.store.meta(kConfigured, 0) != 0; }
 
 std::array<Retention::Rule, 3> Retention::rules() const {
   const Limits& l = turn_.limits;
-  int64_t completed_ms = std::max<int64_t>(l.keep_completed_ms, 0);
-  return {{{State::completed, completed_ms, l.keep_completed_count},
-           {State::cancelled, completed_ms, l.keep_completed_count},
-           {State::dead, std::max<int64_t>(l.keep_dead_ms, 0), l.keep_dead_count}}};
+  // Of a state for which a queue has an age the ages of all queues are kept there.
+  const auto age = [&](State state, int64_t keep_ms) { return queues_.has_age(state) ? kNoAge : std::max<int64_t>(keep_ms, 0); };
+  return {{{State::completed, age(State::completed, l.keep_completed_ms), l.keep_completed_count},
+           {State::cancelled, age(State::cancelled, l.keep_completed_ms), l.keep_completed_count},
+           {State::dead, age(State::dead, l.keep_dead_ms), l.keep_dead_count}}};
 }
 
 int64_t Retention::sweep_rule(const Rule& rule, Place& place, int limit) {
@@ -34,9 +43,7 @@ int64_t Retention::sweep_rule(const Rule& rule, Place& place, int limit) {
           continue;
         }
       }
-      turn_.store.remove(row.id);
-      if (rule.state == State::dead) turn_.losses.add(LossCause::dropped, turn_.lanes.by_id(row.lane)->queue->name, turn_.now_ms);
-      --turn_.stats.by_state[static_cast<int>(rule.state)];
+      queues_.remove(rule.state, row);
       ++removed;
     }
     if (rows.size() < kRetentionBatch) {
@@ -67,6 +74,7 @@ bool Retention::over_count() const {
 // When the first job of the state that finished later than that is over its age. Those of a minute leave together,
 // unless the age itself is short.
 int64_t Retention::look_at(const Rule& rule, int64_t after_ms) const {
+  if (rule.keep_ms == kNoAge) return kNever;
   auto first = turn_.store.finished(rule.state, after_ms, kNever, kNever, 1);
   if (first.empty()) return kNever;
   return first.front().finished_ms + rule.keep_ms + std::clamp<int64_t>(rule.keep_ms / 10, 1000, 60000);
@@ -79,7 +87,15 @@ void Retention::look(size_t i, const Rule& rule) {
   next_ms_ = std::min(next_ms_, at);
 }
 
-void Retention::sweep() {
+void Retention::sweep(bool dispatching) {
+  if (dispatching) waits_ = false;
+  if (waits_) return;
+  if (queues_.follow()) look_anew();
+  if (turn_.now_ms >= queues_.next_wake_ms()) (void)queues_.sweep(turn_.rows(kRetentionBatch), false);
+  if (configured_ != queues_.configured()) {
+    configured_ = queues_.configured();
+    turn_.store.set_meta(kConfigured, configured_ ? 1 : 0);
+  }
   const auto all = rules();
   const bool over = turn_.now_ms >= over_quiet_ms_ && over_count();
   if (turn_.now_ms < next_ms_ && !over) {
@@ -104,10 +120,12 @@ void Retention::sweep() {
 int64_t Retention::prune_all() {
   int64_t removed = 0;
   const int limit = turn_.rows(kRetentionBatch);
+  if (queues_.follow()) look_anew();
   while (turn_.store.ok()) {
-    int64_t n = sweep_once(limit);
+    int64_t n = queues_.sweep(limit, true);
+    n += sweep_once(limit);
     removed += n;
-    if ((n < limit && !goes_on()) || turn_.room != Room::enough) break;  // full: the sweeps of the next turns go on with it
+    if ((n < limit && !goes_on() && !queues_.goes_on()) || turn_.room != Room::enough) break;  // full: the sweeps of the next turns go on with it
   }
   turn_.store.vacuum_some(turn_.rows(1000000));
   next_ms_ = 0;

@@ -1,8 +1,10 @@
 // Retention: finished jobs leave by age and by count, a bounded number a turn, driven by time.
 #pragma once
 
+#include <algorithm>
 #include <array>
 
+#include "core/queue_retention.h"
 #include "core/turn.h"
 
 namespace hf {
@@ -13,14 +15,17 @@ inline constexpr int kRetentionLookMax = 2000;  // rows of a state that one turn
 
 class Retention {
  public:
-  explicit Retention(Turn& turn) : turn_(turn) {}
+  explicit Retention(Turn& turn) : turn_(turn), queues_(turn) {}
 
-  void sweep();               // what is over its age or count now, up to kRetentionBatch rows
+  void open();
+  // What is over its age or count now, up to kRetentionBatch rows. Where the configuration had something to say of queues
+  // nothing leaves before jobs may run: it has not been read before.
+  void sweep(bool dispatching);
   int64_t prune_all();        // all of it, and gives free pages back; rows deleted
-  int64_t next_wake_ms() const { return next_ms_; }
+  int64_t next_wake_ms() const { return waits_ ? kNever : std::min(next_ms_, queues_.next_wake_ms()); }
   void changed() {  // limits: look again
-    next_ms_ = over_quiet_ms_ = 0;
-    places_ = {};
+    look_anew();
+    queues_.limits_changed();
   }
 
  private:
@@ -38,10 +43,17 @@ class Retention {
   bool goes_on() const;  // the last sweep has not looked at all there is
   int64_t sweep_once(int limit);
   bool over_count() const;
+  void look_anew() {
+    next_ms_ = over_quiet_ms_ = 0;
+    places_ = {};
+  }
   void look(size_t i, const Rule& rule);
   int64_t look_at(const Rule& rule, int64_t after_ms) const;
 
   Turn& turn_;
+  QueueRetention queues_;
+  bool waits_ = false;       // sweep()
+  bool configured_ = false;  // queues by the configuration, as the file has it
   int64_t swept_ms_ = 0;       // the last complete sweep
   int64_t next_ms_ = 0;        // look again then (elapsed)
   int64_t held_until_ms_ = kNever;  // the first unique key that kept a row in the last sweep is free then

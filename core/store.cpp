@@ -449,6 +449,14 @@ std::vector<Store::Finished> Store::finished(State state, int64_t after_ms, JobI
   return rows;
 }
 
+void Store::each_finished(State state, int64_t after_ms, JobId after_id, const std::function<bool(const Finished&)>& each) {
+  Stmt& s = sql_->finished.bind(static_cast<int64_t>(state)).bind(after_ms).bind(after_id).bind(kNever).bind(-1);
+  while (s.step()) {
+    if (!each({s.i64(0), count_in(s, 1), s.i64(2) != 0, static_cast<int>(s.i64(3))})) break;
+  }
+  s.reset();
+}
+
 int64_t Store::latest_time() {
   int64_t latest = db_->query_i64("SELECT created FROM job ORDER BY id DESC LIMIT 1");
   Stmt finished(*db_, "SELECT max(finished) FROM job WHERE state>=2 AND state=?1");

@@ -222,6 +222,8 @@ class Store {
     int lane = 0;
   };
   std::vector<Finished> finished(State state, int64_t after_ms, JobId after_id, int64_t until_ms, int limit);
+  // The same, one by one, until `each` says false. It may read other things, and change nothing.
+  void each_finished(State state, int64_t after_ms, JobId after_id, const std::function<bool(const Finished& row)>& each);
   int64_t latest_time();                    // the latest time on the elapsed axis at which a row was made or finished; 0 if none
 
   // ---- listing; all bounded. Newest id first, below `before`.

@@ -178,6 +178,23 @@ struct Turn {
 
   Digest digest = no_digest;  // of EngineOptions
 
+  // Final jobs that came and went, in order, until retention has looked; only while a queue has a retention of its own.
+  struct FinalRow {
+    State state;
+    const Lane* lane;
+    int64_t finished_ms;
+    JobId id;
+    bool came;
+  };
+  std::vector<FinalRow> final_rows = {};
+  bool follows_final = false;
+  void came_to_end(State state, const Lane& lane, JobId id) {
+    if (follows_final) final_rows.push_back({state, &lane, now_ms, id, true});
+  }
+  void left_end(const FullRow& row, const Lane& lane) {
+    if (follows_final && is_final(row.job.state)) final_rows.push_back({row.job.state, &lane, row.finished_ms, row.job.id, false});
+  }
+
   bool gets_on = false;  // a job was completed since the opening, and not only what is the queue's own
 
   // Rows that this turn changes at most of what it would change together: on a full disk few, as their pages have to fit

@@ -271,6 +271,9 @@ struct RateLimits {
 inline constexpr int kQueueConcurrencyMax = 10000;
 inline constexpr int64_t kMaxPendingMax = 1000000000;
 inline constexpr int64_t kAgingMs = 60000, kAgingMaxMs = kRatePerMaxMs;
+inline constexpr int64_t kKeepMaxMs = 100LL * 366 * 86400 * 1000;  // retention: an age
+inline constexpr int64_t kKeepCountMax = 1000000000;               // ... of a queue: a count
+inline constexpr int kQueuesKeepMax = 64;  // queues that may have a retention of their own: by the configuration, and by operators
 enum class QueueOrder : uint8_t { fifo, lifo };
 // Two levels: what an operator set, kept in the file, goes before what the configuration says; what is unset comes from there.
 struct QueueSettings {
@@ -290,6 +293,10 @@ struct QueueSettings {
   std::optional<WhenFull> when_full = {};      // at max_pending; unset: reject
   std::optional<Rate> enqueue_limit = {}, key_enqueue_limit = {};  // how fast jobs may come in; of those with one concurrency_key
   std::optional<Rate> retry_budget = {};       // how many runs that failed are tried again
+  // Of its finished jobs, its deliveries too; cancelled ones as completed ones. Unset: as of the file (core/queue_retention.h).
+  std::optional<int64_t> keep_completed_ms = {}, keep_dead_ms = {};        // 0..kKeepMaxMs; 0: deleted at once
+  std::optional<int64_t> keep_completed_count = {}, keep_dead_count = {};  // 1..kKeepCountMax
+  bool keeps() const { return keep_completed_ms || keep_dead_ms || keep_completed_count || keep_dead_count; }
   bool operator==(const QueueSettings&) const = default;
 };
 QueueSettings over(const QueueSettings& set, const QueueSettings& configured);

@@ -34,6 +34,7 @@ Status Jobs::cancel(JobId id) {
   turn_.lanes.removed(lane, id);
   turn_.store.make_final(id, State::cancelled, turn_.now_ms, keeps_unique(opts));
   count(State::pending, State::cancelled);
+  turn_.came_to_end(State::cancelled, lane, id);
   ++turn_.stats.cancelled;
   turn_.tell(Change::cancelled, id, &lane);
   ended(id, lane, opts, State::cancelled);
@@ -67,6 +68,7 @@ Status Jobs::requeue(const FullRow& row, int64_t due_ms) {
     turn_.lanes.moved(lane, id, entry, turn_.now_ms);
   } else {
     count(row.job.state, State::pending);
+    turn_.left_end(row, lane);
     turn_.lanes.added(lane, entry, turn_.now_ms);
   }
   turn_.tell(Change::requeued, id, &lane);
@@ -133,6 +135,7 @@ Status Jobs::remove(JobId id) {
   }
   turn_.store.remove(id);
   --turn_.stats.by_state[static_cast<int>(row.job.state)];
+  turn_.left_end(row, lane);
   turn_.tell(Change::removed, id, &lane);
   let_followers_go();
   return ok_status();

@@ -396,8 +396,9 @@ Status set_link(Host& host, const Config& now, const Config* before) {
 
 // ---- queues, subscriptions and schedules
 
-Status set_queues(Host& host, const Config& now, const Config* before) {
-  const std::map<std::string, QueueSettings> queues = queue_settings(now);
+// `kept`: the configuration whose retention is in force.
+Status set_queues(Host& host, const Config& now, const Config* before, const Config* kept) {
+  const std::map<std::string, QueueSettings> queues = queue_settings(now, kept);
   for (const auto& [name, settings] : queues) {
     if (auto ok = host.set_queue_defaults(name, settings); !ok) {
       return at(now, is_sink_queue(name) ? "sinks." + name.substr(kSinkPrefix.size()) : "queues." + name, ok.error());
@@ -453,11 +454,13 @@ Status set_schedules(Host& host, const Config& now) {
 
 // ---- all of it
 
-// One part of what becomes another one. `max_payload`: what the runners that are there were made with.
+// One part of what becomes another one. `kept`: whose retention of queues stays; `max_payload`: what the runners that are there
+// were made with.
 struct Change {
   Host& host;
   const Config& now;
   const Config* before;
+  const Config* kept;
   int64_t max_payload;
 };
 using Step = Status (*)(const Change& c);
@@ -469,7 +472,7 @@ constexpr Step kSteps[] = {[](const Change& c) { return placed(c.now, "clock", s
                            [](const Change& c) { return placed(c.now, "link", set_link(c.host, c.now, c.before)); },
                            [](const Change& c) { return placed(c.now, "losses", c.host.set_loss_report(c.now.losses)); },
                            [](const Change& c) { return set_conditions(c.host, c.now, c.before); },
-                           [](const Change& c) { return set_queues(c.host, c.now, c.before); },
+                           [](const Change& c) { return set_queues(c.host, c.now, c.before, c.kept); },
                            [](const Change& c) { return set_runners(c.host, c.now, c.before, c.max_payload); },
                            [](const Change& c) { return set_subscriptions(c.host, c.now, c.before); }};
 constexpr size_t kConditionsStep = 3;
@@ -545,13 +548,6 @@ RunnerSpec runner_spec(const SinkConfig& sink) {
   return spec;
 }
 
-std::map<std::string, QueueSettings> queue_settings(const Config& config) {
-  std::map<std::string, QueueSettings> queues;
-  for (const QueueConfig& queue : config.queues) queues[queue.name] = queue.settings;
-  for (const SinkConfig& sink : config.sinks) queues[runner_name(sink)] = sink.queue;
-  return queues;
-}
-
 Status apply_config(Host& host, const Config& now, const Config* before) {
   if (host.loop().on_loop_thread()) {
     return Error{HF_E_THREAD, "a configuration cannot be applied on the loop thread"};
@@ -571,8 +567,9 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
   careful.when_full = limits_before.when_full;
   size_t begun = 0;
   Status applied = placed(now, "limits", host.set_limits(careful));
-  if (applied) applied = take_steps({host, now, before, limits_before.max_payload}, &begun);
+  if (applied) applied = take_steps({host, now, before, before, limits_before.max_payload}, &begun);
   if (applied) applied = set_schedules(host, now);
+  if (applied) applied = set_queues(host, now, before, &now);
   if (applied) applied = placed(now, "limits", host.set_limits(limits));
   if (applied) {
     if (before) remove_conditions(host, now, *before);
@@ -585,7 +582,7 @@ Status apply_config(Host& host, const Config& now, const Config* before) {
     if (!back) host.log().error("configuration_not_taken_back", {{"reason", back.error().message}});
   };
   note(host.set_limits(limits_before));
-  for (size_t i = 0; i < begun; ++i) note(kSteps[i]({host, back_to, &now, max_payload}));
+  for (size_t i = 0; i < begun; ++i) note(kSteps[i]({host, back_to, &now, before, max_payload}));
   if (begun > kConditionsStep) remove_conditions(host, back_to, now);
   note(put_back(host, *schedules));
   return applied;

@@ -15,6 +15,8 @@ RunnerSpec runner_spec(const HandlerConfig& handler);
 RunnerSpec runner_spec(const SinkConfig& sink);
 // What it says of queues, by name, those of sinks' deliveries included.
 std::map<std::string, QueueSettings> queue_settings(const Config& config);
+// The same, but for how long finished jobs are kept: as `kept` says, also of queues that only this one names. Null: nothing.
+std::map<std::string, QueueSettings> queue_settings(const Config& config, const Config* kept);
 
 // Makes the host's handlers, sinks, queues, schedules and limits those of `now`. `before` is what
 // was applied to this host last, null if nothing was: what did not change since is left alone, with

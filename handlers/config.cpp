@@ -169,8 +169,12 @@ bool check_zone(const JsonValue& object, const std::optional<std::string>& zone)
 }
 
 bool check_queues(const JsonValue& section, Config& config) {
+  int keep = 0;
   for (size_t i = 0; i < config.queues.size(); ++i) {
     const JsonValue object = section.member(i);
+    if (config.queues[i].settings.keeps() && ++keep > kQueuesKeepMax) {
+      return object.fail("it has a retention of its own, as " + std::to_string(kQueuesKeepMax) + " queues before it have; the limit is " + std::to_string(kQueuesKeepMax));
+    }
     if (!check_zone(object, config.queues[i].settings.zone) || !check_when(object, config)) return false;
   }
   return true;

@@ -254,6 +254,10 @@ class Engine {
     c.enqueue_limit = settings.enqueue_limit.c_str();
     c.key_enqueue_limit = settings.key_enqueue_limit.c_str();
     c.retry_budget = settings.retry_budget.c_str();
+    c.keep_completed_ms = duration(settings.keep_completed);
+    c.keep_dead_ms = duration(settings.keep_dead);
+    c.keep_completed_count = settings.keep_completed_count;
+    c.keep_dead_count = settings.keep_dead_count;
     check(hf_queue_set(engine_, queue.c_str(), &c));
   }
   // `function()` gives a ConditionAnswer; it is called on a thread of the library's. What it throws closes the condition. It is kept

@@ -43,8 +43,12 @@ typedef struct hf_queue_settings {
   const char *enqueue_limit, *key_enqueue_limit; /* how fast jobs may come in, in all and with one concurrency_key: "10/1m burst 3";
                             one more is refused, HF_E_RATE; "off": none, the default */
   const char *retry_budget; /* how many of its runs that failed are tried again: "60/1h"; others wait for their turn; "off": none, the default */
+  int64_t keep_completed_ms; /* retention of its jobs, as of hf_options; up to 100 years; -1: delete at once; default: as of the file */
+  int64_t keep_dead_ms;      /* the same; one of these four may be set of at most 64 queues */
+  int64_t keep_completed_count; /* the newest so many of its completed jobs are kept, and of its cancelled ones, 1..10^9; the file's holds, too */
+  int64_t keep_dead_count;
 } hf_queue_settings;
-#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_QUEUE_SETTINGS_INIT {sizeof(hf_queue_settings), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Replaces what was set before; kept in the file, as by `holdfast queue set`. HF_E_INVALID: hf_errmsg says what is wrong
  * and what is allowed. */

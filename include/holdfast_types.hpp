@@ -152,6 +152,8 @@ struct QueueSettings {
   std::optional<std::int64_t> max_pending = {};  // jobs that wait in it; 0: no limit of its own
   hf_when_full when_full = HF_FULL_REJECT;       // at max_pending, with which it is said
   std::string enqueue_limit = {}, key_enqueue_limit = {}, retry_budget = {};
+  std::optional<Milliseconds> keep_completed = {}, keep_dead = {};  // zero: deleted at once
+  std::int64_t keep_completed_count = 0, keep_dead_count = 0;       // 0: as configured
 };
 
 // hf_condition_options, of one that is asked.

@@ -44,6 +44,10 @@ Result<QueueSettings> settings_of(const hf_queue_settings& c) {
   if (c.max_pending != 0) s.max_pending = c.max_pending == -1 ? 0 : c.max_pending;
   // 0 is one of its values: it says something together with the limit alone.
   if (c.max_pending != 0 || c.when_full != HF_FULL_REJECT) s.when_full = static_cast<WhenFull>(c.when_full);
+  if (c.keep_completed_ms != 0) s.keep_completed_ms = c.keep_completed_ms == -1 ? 0 : c.keep_completed_ms;
+  if (c.keep_dead_ms != 0) s.keep_dead_ms = c.keep_dead_ms == -1 ? 0 : c.keep_dead_ms;
+  if (c.keep_completed_count != 0) s.keep_completed_count = c.keep_completed_count;
+  if (c.keep_dead_count != 0) s.keep_dead_count = c.keep_dead_count;
   return s;
 }
 

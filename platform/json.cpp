@@ -229,6 +229,10 @@ void put_settings(Json* json, const QueueSettings& settings) {
   if (settings.enqueue_limit) (*json)["enqueue_limit"] = format_rate_limit(*settings.enqueue_limit);
   if (settings.key_enqueue_limit) (*json)["key_enqueue_limit"] = format_rate_limit(*settings.key_enqueue_limit);
   if (settings.retry_budget) (*json)["retry_budget"] = format_rate_limit(*settings.retry_budget);
+  if (settings.keep_completed_ms) (*json)["retention_completed"] = format_duration(*settings.keep_completed_ms);
+  if (settings.keep_dead_ms) (*json)["retention_dead"] = format_duration(*settings.keep_dead_ms);
+  if (settings.keep_completed_count) (*json)["retention_completed_count"] = *settings.keep_completed_count;
+  if (settings.keep_dead_count) (*json)["retention_dead_count"] = *settings.keep_dead_count;
 }
 
 Json queue_object(const QueueInfo& queue) {

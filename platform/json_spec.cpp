@@ -241,8 +241,16 @@ constexpr JsonField<QueueSettings> kQueueFields[] = {
      [](QueueSettings& q, const JsonValue& v) { return read_rate_limit(v, &q.key_enqueue_limit.emplace()); }},
     {"retry_budget", "rate",
      [](QueueSettings& q, const JsonValue& v) { return read_rate_limit(v, &q.retry_budget.emplace()); }},
+    {"retention_completed", "duration",
+     [](QueueSettings& q, const JsonValue& v) { return v.duration(&q.keep_completed_ms.emplace(), 0, kKeepMaxMs); }},
+    {"retention_dead", "duration",
+     [](QueueSettings& q, const JsonValue& v) { return v.duration(&q.keep_dead_ms.emplace(), 0, kKeepMaxMs); }},
+    {"retention_completed_count", "number",
+     [](QueueSettings& q, const JsonValue& v) { return v.integer(&q.keep_completed_count.emplace(), 1, kKeepCountMax); }},
+    {"retention_dead_count", "number",
+     [](QueueSettings& q, const JsonValue& v) { return v.integer(&q.keep_dead_count.emplace(), 1, kKeepCountMax); }},
 };
-constexpr size_t kOfQueueAlone = 11;  // a sink has an order of its own, and what comes to it is results
+constexpr size_t kOfQueueAlone = 15;  // a sink has an order of its own, and what comes to it is results
 
 constexpr JsonField<Edit> kEditFields[] = {
     {"payload", "any",

@@ -77,7 +77,7 @@ _holdfast() {
           case $sub in
             pause) words="--reason --for --until $(_holdfast_names queues) $common" ;;
             resume|drain) words="$(_holdfast_names queues) $common" ;;
-            set) words="$(_holdfast_names queues) concurrency= rate_limit= throttle= key_concurrency= key_rate_limit= key_throttle= order= aging= fair= slack= windows= tz= when= max_pending= when_full= enqueue_limit= key_enqueue_limit= retry_budget= $common" ;;
+            set) words="$(_holdfast_names queues) concurrency= rate_limit= throttle= key_concurrency= key_rate_limit= key_throttle= order= aging= fair= slack= windows= tz= when= max_pending= when_full= enqueue_limit= key_enqueue_limit= retry_budget= retention_completed= retention_dead= retention_completed_count= retention_dead_count= $common" ;;
             *) words=$common ;;
           esac
         fi ;;

@@ -338,6 +338,12 @@ TEST_CASE_FIXTURE(Errors, "hf_queue_set: the order, and the limits of keys") {
   refused("enqueue_limit: \"10/1m burst 11\"", [](S& q) { q.enqueue_limit = "10/1m burst 11"; });
   refused("key_enqueue_limit: \"fast\"", [](S& q) { q.key_enqueue_limit = "fast"; });
   refused("retry_budget: \"60\"", [](S& q) { q.retry_budget = "60"; });
+  refused("retention_completed is -2 ms; allowed is 0s to ", [](S& q) { q.keep_completed_ms = -2; });
+  refused("retention_dead is ", [](S& q) { q.keep_dead_ms = 100LL * 366 * 86400000 + 1; });
+  refused("retention_completed_count is -1; allowed is 1 to 1000000000", [](S& q) { q.keep_completed_count = -1; });
+  refused("retention_dead_count is 1000000001; allowed is 1 to 1000000000", [](S& q) { q.keep_dead_count = 1000000001; });
+  CHECK(set([](S& q) { q.keep_completed_ms = -1, q.keep_dead_ms = 100LL * 366 * 86400000, q.keep_completed_count = 1, q.keep_dead_count = 1000000000; }) == HF_OK);
+  CHECK(set([](S& q) { q.keep_completed_ms = q.keep_dead_count = -2, q.struct_size = offsetof(S, keep_completed_ms); }) == HF_OK);
   CHECK(set([](S& q) { q.max_pending = 1000000000, q.when_full = HF_FULL_COALESCE, q.enqueue_limit = "off", q.retry_budget = "60/1h"; }) == HF_OK);
   CHECK(set([](S& q) { q.key_concurrency = 10000, q.key_rate_limit = "10000/366d", q.key_throttle = "1000/1s"; }) == HF_OK);
   CHECK(set([](S& q) { q.aging_ms = 366LL * 86400000, q.order = HF_ORDER_LIFO, q.fair = 1; }) == HF_OK);

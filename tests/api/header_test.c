@@ -181,7 +181,11 @@
   F(hf_queue_settings, enqueue_limit, 120) \
   F(hf_queue_settings, key_enqueue_limit, 128) \
   F(hf_queue_settings, retry_budget, 136) \
-  S(hf_queue_settings, 144) \
+  F(hf_queue_settings, keep_completed_ms, 144) \
+  F(hf_queue_settings, keep_dead_ms, 152) \
+  F(hf_queue_settings, keep_completed_count, 160) \
+  F(hf_queue_settings, keep_dead_count, 168) \
+  S(hf_queue_settings, 176) \
   F(hf_condition_options, struct_size, 0) \
   F(hf_condition_options, every_ms, 8) \
   F(hf_condition_options, timeout_ms, 16) \
@@ -273,7 +277,7 @@ static void inits(void) {
   check(schedule.struct_size == sizeof schedule && schedule.job.struct_size == sizeof job, "HF_SCHEDULE_SPEC_INIT");
   check(subscription.struct_size == sizeof subscription && subscription.job == NULL, "HF_SUBSCRIPTION_SPEC_INIT");
   check(emit.struct_size == sizeof emit && emit.key == NULL, "HF_EMIT_OPTIONS_INIT");
-  check(queue.struct_size == sizeof queue && queue.order == HF_ORDER_DEFAULT && queue.when_full == HF_FULL_REJECT && queue.retry_budget == NULL, "HF_QUEUE_SETTINGS_INIT");
+  check(queue.struct_size == sizeof queue && queue.order == HF_ORDER_DEFAULT && queue.when_full == HF_FULL_REJECT && queue.retry_budget == NULL && queue.keep_dead_count == 0, "HF_QUEUE_SETTINGS_INIT");
   check(stats.struct_size == sizeof stats && stats.clock_trusted == 0, "HF_STATS_INFO_INIT");
   check(serve.struct_size == sizeof serve && serve.open_view == 0, "HF_SERVE_OPTIONS_INIT");
 }

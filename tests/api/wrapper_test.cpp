@@ -261,6 +261,8 @@ TEST_CASE_FIXTURE(WrapperFixture, "the settings of a queue, and slack") {
   CHECK(engine->stats_json().find(R"("set":{"key_rate_limit":"off","order":"fifo","aging":"0s","fair":false})") != std::string::npos);
   engine->set_queue("q", {.max_pending = 10, .when_full = HF_FULL_DROP_OLDEST, .enqueue_limit = "10/m", .key_enqueue_limit = "off", .retry_budget = "60/h"});
   CHECK(engine->stats_json().find(R"("set":{"max_pending":10,"when_full":"drop_oldest","enqueue_limit":"10/1m","key_enqueue_limit":"off","retry_budget":"60/1h"})") != std::string::npos);
+  engine->set_queue("q", {.keep_completed = 0s, .keep_dead = 48h, .keep_completed_count = 10, .keep_dead_count = 5});
+  CHECK(engine->stats_json().find(R"("set":{"retention_completed":"0s","retention_dead":"2d","retention_completed_count":10,"retention_dead_count":5})") != std::string::npos);
   engine->set_queue("q", {.max_pending = 0});
   CHECK(engine->stats_json().find(R"("set":{"max_pending":0,"when_full":"reject"})") != std::string::npos);
   CHECK(code_of([&] { engine->set_queue("q", {.aging = 367 * 24h}); }) == HF_E_INVALID);

@@ -68,7 +68,8 @@ TEST_CASE("the settings of a queue come back as they went in, and each by itself
       {.rate_limit = Rate{}}, {.throttle = Rate{1, 1000, 1}}, {.key_concurrency = 10000}, {.key_rate_limit = Rate{7, 1, 7}}, {.key_rate_limit = Rate{}},
       {.key_throttle = Rate{1, kRatePerMaxMs, 1}}, {.order = QueueOrder::fifo}, {.order = QueueOrder::lifo}, {.aging_ms = 0}, {.aging_ms = kAgingMaxMs},
       {.fair = false}, {.fair = true}, {.max_pending = 0}, {.max_pending = kMaxPendingMax}, {.when_full = WhenFull::reject}, {.when_full = WhenFull::drop_lowest}, {.when_full = WhenFull::coalesce},
-      {.enqueue_limit = Rate{10, 60000, 3}}, {.key_enqueue_limit = Rate{}}, {.retry_budget = Rate{60, 3600000, 60}}};
+      {.enqueue_limit = Rate{10, 60000, 3}}, {.key_enqueue_limit = Rate{}}, {.retry_budget = Rate{60, 3600000, 60}},
+      {.keep_completed_ms = 0}, {.keep_completed_ms = kKeepMaxMs}, {.keep_dead_ms = 1}, {.keep_completed_count = 1}, {.keep_dead_count = kKeepCountMax}};
   QueueSettings all;
   for (const QueueSettings& one : each) {
     CHECK(decode_queue(encode_queue(one)) == one);
@@ -80,6 +81,8 @@ TEST_CASE("the settings of a queue come back as they went in, and each by itself
   CHECK(all.max_pending == kMaxPendingMax);
   CHECK(all.retry_budget == Rate{60, 3600000, 60});
   CHECK(all.order == QueueOrder::lifo);
+  CHECK(all.keep_completed_ms == kKeepMaxMs);
+  CHECK(all.keep_dead_count == kKeepCountMax);
   CHECK(encode_queue({}).empty());
 }
 
@@ -91,6 +94,8 @@ TEST_CASE("settings that no queue can have count as none, or as the nearest") {
   CHECK(decode_queue(encode_queue({.aging_ms = std::numeric_limits<int64_t>::max()})) == QueueSettings{.aging_ms = kAgingMaxMs});
   CHECK(decode_queue(encode_queue({.max_pending = kMaxPendingMax + 1, .when_full = static_cast<WhenFull>(4)})) == QueueSettings{.max_pending = kMaxPendingMax, .when_full = WhenFull::reject});
   CHECK(decode_queue(encode_queue({.aging_ms = -1})) == QueueSettings{.aging_ms = 0});
+  CHECK(decode_queue(encode_queue({.keep_completed_ms = -1, .keep_dead_ms = kKeepMaxMs + 1})) == QueueSettings{.keep_dead_ms = kKeepMaxMs});
+  CHECK(decode_queue(encode_queue({.keep_completed_count = 0, .keep_dead_count = kKeepCountMax + 1})) == QueueSettings{.keep_dead_count = kKeepCountMax});
 }
 
 TEST_CASE("a pause comes back beside the settings, and is nothing where it is off") {

@@ -181,6 +181,14 @@ expect 2 'max_pending: found 1000000001, expected a whole number from 0 to 10000
 expect 2 'max_pending: found "two", expected a whole number, or none' holdfast queue set side max_pending=two
 expect 2 'when_full: found "drop", expected "reject", "drop_oldest", "drop_lowest" or "coalesce"' holdfast queue set side when_full=drop
 expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side max_pending=none when_full=none enqueue_limit=none key_enqueue_limit=none retry_budget=none
+expect 0 'queue side is open, concurrency 3, slack 30s, retention_completed 0s, retention_dead 90d, retention_completed_count 10, retention_dead_count 1000000000$' holdfast queue set side \
+  retention_completed=0s retention_dead=90d retention_completed_count=10 retention_dead_count=1000000000
+expect 0 '"retention_completed":"0s","retention_dead":"90d","retention_completed_count":10,"retention_dead_count":1000000000,"set":' holdfast queue list --json
+expect 2 'retention_completed_count: found "two", expected a whole number, or none' holdfast queue set side retention_completed_count=two
+expect 2 'retention_dead_count: found 0, expected a whole number from 1 to 1000000000' holdfast queue set side retention_dead_count=0
+expect 2 'retention_dead: ' holdfast queue set side retention_dead=soon
+expect 2 'are of the queue in which a job ran' holdfast queue set sink:cloud retention_dead=1d
+expect 0 'queue side is open, concurrency 3, slack 30s$' holdfast queue set side retention_completed=none retention_dead=none retention_completed_count=none retention_dead_count=none
 expect 0 'queue few is open, concurrency -, max_pending 2, when_full drop_oldest$' holdfast queue set few max_pending=2 when_full=drop_oldest
 expect 0 'paused' holdfast queue pause few
 gone=$(holdfast add echo --queue few)

@@ -274,7 +274,8 @@ TEST_CASE("a line of a log is read, and what is wrong with it told") {
 TEST_CASE("the settings of a queue go in and out under the same names") {
   const std::string settings = R"("concurrency":2,"slack":"30s","windows":"22:00-06:00","tz":"Europe/Berlin","rate_limit":"10/1m burst 3","throttle":"1/1s",)"
                                R"("key_concurrency":3,"key_rate_limit":"off","key_throttle":"5/1h","order":"lifo","aging":"10s","fair":true,)"
-                               R"("max_pending":10000,"when_full":"drop_oldest","enqueue_limit":"10/1m burst 3","key_enqueue_limit":"off","retry_budget":"60/1h")";
+                               R"("max_pending":10000,"when_full":"drop_oldest","enqueue_limit":"10/1m burst 3","key_enqueue_limit":"off","retry_budget":"60/1h",)"
+                               R"("retention_completed":"0s","retention_dead":"90d","retention_completed_count":1,"retention_dead_count":1000000000)";
   const auto read = parse_queue_settings("{" + settings + "}");
   REQUIRE_MESSAGE(read.ok(), read.error().message);
   QueueInfo info;
@@ -286,7 +287,10 @@ TEST_CASE("the settings of a queue go in and out under the same names") {
                                       {R"({"key_throttle": "fast"})", "key_throttle: \"fast\" is no rate"}, {R"({"key_rate_limit": 5})", "key_rate_limit: "},
                                       {R"({"max_pending": -1})", "max_pending: found -1, expected a whole number from 0 to 1000000000"}, {R"({"max_pending": 1000000001})", "max_pending: "},
                                       {R"({"when_full": "drop"})", "when_full: found \"drop\", expected \"reject\", \"drop_oldest\", \"drop_lowest\" or \"coalesce\""},
-                                      {R"({"enqueue_limit": "fast"})", "enqueue_limit: \"fast\" is no rate"}, {R"({"retry_budget": 60})", "retry_budget: "}}) {
+                                      {R"({"enqueue_limit": "fast"})", "enqueue_limit: \"fast\" is no rate"}, {R"({"retry_budget": 60})", "retry_budget: "},
+                                      {R"({"retention_completed": "-1s"})", "retention_completed: "}, {R"({"retention_dead": 5})", "retention_dead: "},
+                                      {R"({"retention_completed_count": 0})", "retention_completed_count: found 0, expected a whole number from 1 to 1000000000"},
+                                      {R"({"retention_dead_count": 1000000001})", "retention_dead_count: "}}) {
     const auto refused = parse_queue_settings(body);
     REQUIRE_FALSE(refused);
     CHECK_MESSAGE(refused.error().message.starts_with(message), refused.error().message);
