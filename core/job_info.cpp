@@ -19,7 +19,8 @@ JobInfo job_info(const Turn& turn, const Jobs& jobs, const FullRow& row) {
   i.priority = row.job.priority;
   i.created_wall_ms = turn.wall_of(row.job.created_ms);
   if (row.job.state == State::pending) {
-    i.due_wall_ms = row.job.at_wall_ms != 0 ? row.job.at_wall_ms : turn.wall_of(row.job.due_ms);
+    const bool waits = row.job.due_ms == kNever && !opts.after.empty();
+    i.due_wall_ms = waits ? 0 : row.job.at_wall_ms != 0 ? row.job.at_wall_ms : turn.wall_of(row.job.due_ms);
     i.scheduled = row.job.at_wall_ms != 0 || row.job.due_ms > turn.now_ms;
   }
   if (row.finished_ms != 0) i.finished_wall_ms = turn.wall_of(row.finished_ms);

@@ -59,6 +59,7 @@ TEST_CASE_FIXTURE(FollowFixture, "after: it runs when all of them have completed
   CHECK(why(c) == "waits for the end of job " + std::to_string(a) + " (running), job " + std::to_string(b) + " (running)");
   CHECK(get(c).after == std::vector<JobId>{a, b});
   CHECK(get(c).scheduled);
+  CHECK(get(c).due_wall_ms == 0);
   end(run_a, Outcome::done);
   CHECK(started.empty());
   CHECK(get(c).after == std::vector<JobId>{b});
