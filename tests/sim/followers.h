@@ -27,6 +27,8 @@ class Followers {
   std::string opened(const std::vector<JobInfo>& there) {
     std::map<JobId, const JobInfo*> by_id;
     for (const JobInfo& job : there) by_id[job.id] = &job;
+    // A power cut takes an end back, too.
+    std::erase_if(ended_, [&](JobId id) { return by_id.contains(id) && !is_final(by_id[id]->state); });
     std::map<JobId, Waits> before;
     before.swap(waits_);
     for (const JobInfo& job : there) {
