@@ -81,12 +81,13 @@ const std::string& Jobs::sink_of(const Lane& lane, const JobOpts& opts) const {
 
 const std::string& Jobs::callback_of(const Lane& lane, const JobOpts& opts, State end) const {
   const std::string& type = (lane.delivery() ? lane.origin : &lane)->type;
-  if ((end != State::completed && end != State::dead) || type == kCallbackType || opts.chain >= HF_CHAIN_MAX) return kNone;
+  if ((end != State::completed && end != State::dead) || type == kCallbackType) return kNone;
   const std::string& own = end == State::completed ? opts.callback : opts.failure_callback;
   if (!own.empty()) return own;
   const auto handler = handlers_.find(type);
   if (handler == handlers_.end()) return kNone;
-  return end == State::completed ? handler->second.completed : handler->second.dead;
+  const std::string& its = end == State::completed ? handler->second.completed : handler->second.dead;
+  return opts.chain >= HF_CHAIN_MAX && starts_job(its) ? kNone : its;
 }
 
 // REQUIRES: the row says how it ended. What is told is of this moment; the row may be deleted in this very turn.
@@ -133,6 +134,7 @@ Status Jobs::put_in(const Callback& callback) {
   const Result<Lane*> lane = turn_.lanes.intern(spec.queue, spec.type, "", nullptr);
   if (!lane) return lane.error();
   insert_new(spec, **lane, {.chain = callback.chain});
+  flush();  // an opening writes nothing behind it
   take_room(spec.payload.size());
   return ok_status();
 }

@@ -91,6 +91,7 @@ struct Engine::State {
   Scheduler scheduler;
   LossReporter loss_reporter;
 
+  int64_t grouped_by_boot_ms = kNever;  // a commit that waits for the disk is due then
   int64_t salvaged_at_ms = 0;
   bool log_lost = false;
   bool recorded = false;
@@ -144,7 +145,6 @@ Status Engine::State::open() {
   conditions.set_link(budgets.link(), turn.now_ms);
   losses.load();
   loss_reporter.load();
-  retention.open();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
   recorded = options.before.recorded && left == kUnclean;
   const int64_t opens = std::max<int64_t>(store->meta("opens", 0), 0) + (recorded ? 0 : 1);
@@ -240,6 +240,7 @@ void Engine::State::work() {
   retention.sweep(dispatcher.on());
   jobs.flush();
   jobs.save_handler_callbacks();
+  jobs.save_doomed();
   suspects.save(*store);
   budgets.save();
   losses.save();
@@ -274,7 +275,10 @@ Reply Engine::State::transact(const Transact& t) {
   Status done = guest.run([&] { return t.body(transaction); });
   if (guest.all_undone() && wrote_ids) jobs.save_ids();
   jobs.room_used();
-  if (done) return Done{};
+  if (done) {
+    turn.grouped |= t.grouped && !t.reads_only;
+    return Done{};
+  }
   jobs.break_promises();
   return done.error();
 }
@@ -293,7 +297,8 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   Tick out;
   turn.out = &out;
   ++stats.ticks;
-  bool wait = std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
+  const bool grouped_due = grouped_by_boot_ms <= now.boot_ms && !only_reads(turn.room);
+  bool wait = grouped_due || std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
   // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
   timekeeper.set_time(now);
@@ -313,6 +318,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   dispatcher.tell_of_conditions();
   if (!only_reads(turn.room)) work();
   if (!only_reads(turn.room)) timekeeper.save_if_due(!out.feed.empty());
+  if (grouped_due && !only_reads(turn.room)) timekeeper.save();  // a commit of nothing would sync nothing
   bool committed = store->ok() && store->commit();
   // On a full disk the log is emptied each time, so that the next commit finds room in it.
   if (committed && ((out.must_sync && !wait) || turn.room == Room::little)) committed = store->sync_log();
@@ -325,6 +331,9 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   }
   running.turn_committed();
   conditions.turn_committed();
+  const bool grouped = std::exchange(turn.grouped, false);
+  if (wait || out.must_sync) grouped_by_boot_ms = kNever;
+  else if (grouped) grouped_by_boot_ms = std::min(grouped_by_boot_ms, now.boot_ms + limits.grouped_within_ms);
   if (std::exchange(drains_changed, false)) draining = lanes.draining();
   out.feed.insert(out.feed.begin(), std::make_move_iterator(opening_feed.begin()), std::make_move_iterator(opening_feed.end()));
   opening_feed.clear();
@@ -349,6 +358,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   for (int64_t* at : {&out.next_due_boot_ms, &out.next_wake_boot_ms}) {
     if (*at != kNever) *at = timekeeper.boot_of(*at);
   }
+  if (!only_reads(turn.room)) out.next_wake_boot_ms = std::min(out.next_wake_boot_ms, grouped_by_boot_ms);
   out.waits_for_link = dispatcher.waits_for_link();
   out.wall_trusted = turn.wall_trusted;
   out.clock_floor_ms = timekeeper.floor_ms();

@@ -135,7 +135,7 @@ Result<std::vector<JobId>> Jobs::reserve(int count) {
 Status Jobs::let_in(Intake& intake, const JobSpec& s) {
   Queue* queue = turn_.lanes.find_queue(s.queue);
   if (queue == nullptr || !limits_intake(*queue)) return ok_status();
-  if (!s.unique_key.empty() && (!intake.first_with(s.unique_key) || stand_in(s) != 0)) return ok_status();
+  if (!s.unique_key.empty() && (stand_in(s) != 0 || !intake.first_with(s.unique_key))) return ok_status();
   return intake.let_in(*queue, s.concurrency_key);
 }
 
@@ -156,9 +156,13 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std:
     if (Status ok = name_by_payload(s); !ok) return where(i, ok.error());
     if (Status ok = validate(s); !ok) return where(i, ok.error());
     if (Status ok = takes_jobs(s.queue); !ok) return where(i, ok.error());
-    if (Status ok = may_follow(s, following); !ok) return where(i, ok.error());
+    const auto [first, new_here] = s.unique_key.empty() ? std::pair(keys.end(), true) : keys.emplace(s.unique_key, i);
+    // One that is there already was asked for once, when those it waits for were there.
+    if (!s.after.empty() && new_here && stand_in(s) == 0) {
+      if (Status ok = may_follow(s, following); !ok) return where(i, ok.error());
+      following.add(s);
+    }
     if (s.unique_key.empty()) continue;
-    auto [first, new_here] = keys.emplace(s.unique_key, i);
     if (s.on_conflict != OnConflict::reject) continue;
     if (!new_here) {
       return where(i, Error{HF_E_CONFLICT, name(first->second) + " of the same call has unique_key " + quoted(s.unique_key)});
@@ -206,7 +210,8 @@ Result<JobId> Jobs::promise(JobSpec s) {
   JobId other = 0;
   if (!s.unique_key.empty()) {
     auto promised = before.by_key.find(s.unique_key);
-    other = promised != before.by_key.end() ? promised->second : stand_in(s);
+    const bool is_new = promised != before.by_key.end() && before.following.coming.contains(promised->second);
+    other = is_new ? promised->second : stand_in(s);
   }
   if (other != 0 && s.on_conflict == OnConflict::reject) return held(other, s.unique_key);
   if (other == 0) HF_TRY(may_follow(s, before.following));
@@ -219,6 +224,8 @@ Result<JobId> Jobs::promise(JobSpec s) {
     in.stay.insert(s.after.begin(), s.after.end());
   } else {
     in.stay = {other};
+    const JobOpts its = decode_opts(turn_.store.read(other, false).job.opts);  // empty: it was promised before, with those it waits for
+    in.stay.insert(its.after.begin(), its.after.end());
   }
   if (const Result<Leaving> leave = room_for(in); !leave) return leave.error();
   LaneName lane{s.queue, s.type, s.concurrency_key, 0};
@@ -229,13 +236,14 @@ Result<JobId> Jobs::promise(JobSpec s) {
   const JobId id = other != 0 ? other : next_id_++;
   if (!s.unique_key.empty()) before.by_key[s.unique_key] = id;
   before.bytes += in.bytes;
-  before.following.coming.insert(id);
   if (other == 0) {
+    before.following.add(s);
+    before.following.coming.insert(id);
     ++before.by_queue[s.queue];
     ++before.new_jobs;
     before.holders.insert(s.after.begin(), s.after.end());
   } else {
-    before.holders.insert(other);
+    before.holders.insert(in.stay.begin(), in.stay.end());
   }
   before.all.push_back({std::move(s), id, other == 0});
   return id;
@@ -334,8 +342,9 @@ JobId Jobs::stand_in(const JobSpec& s) {
   if (id == 0 || s.on_conflict != OnConflict::keep_last) return id;
   const FullRow row = turn_.store.read(id, false);
   if (is_final(row.job.state)) return id;  // held by an earlier job's unique_for
-  if (row.job.state == State::pending && !turn_.lanes.by_id(row.job.lane)->delivery()) return id;
-  return successor(id, decode_opts(row.job.opts));
+  const JobId next = successor(id, decode_opts(row.job.opts));
+  if (next == 0 && row.job.state == State::pending && !turn_.lanes.by_id(row.job.lane)->delivery()) return id;
+  return next;
 }
 
 // Validated; puts the job in, or lets another one stand for it.
@@ -369,13 +378,16 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
   row.at_wall_ms = s.at_wall_ms;
   // Who holds its key: nobody, or the run that it is to follow.
   const JobId runs = s.on_conflict == OnConflict::keep_last ? holder(s.unique_key) : 0;
+  bool fails = false;
   if (runs != 0 || !s.after.empty()) {
     flush();
-    opts.after = follow(row.id, runs != 0 ? std::vector<JobId>{runs} : s.after);
     opts.after_run = runs != 0 || s.after_failure == AfterFailure::run;
     opts.after_delay_ms = s.delay_ms;
+    fails = !follow(row.id, runs != 0 ? std::vector<JobId>{runs} : s.after, &opts);
+    if (fails) doomed_.push_back(row.id);
   }
-  row.due_ms = s.at_wall_ms != 0 || !opts.after.empty() ? kNever : turn_.now_ms + s.delay_ms;
+  const bool waits = s.at_wall_ms != 0 || (!opts.after.empty() && !fails);
+  row.due_ms = waits ? kNever : turn_.now_ms + (fails ? 0 : s.delay_ms);
   row.expires_ms = s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0;
   if (runs == 0) row.unique_key = s.unique_key;
   row.opts = encode_opts(opts);
@@ -388,6 +400,7 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
   if (row.expires_ms != 0) expiry_next_ = std::min(expiry_next_, row.expires_ms);
   ++turn_.stats.by_state[static_cast<int>(State::pending)];
   ++turn_.stats.enqueued;
+  turn_.grouped |= s.durability == Durability::grouped;
   if (row.due_ms <= turn_.now_ms) lane.group->waiting_bytes += static_cast<int64_t>(s.payload.size());
   turn_.lanes.added(lane, {-s.priority, row.due_ms, id}, turn_.now_ms);
   came_in(turn_, lane);
@@ -399,6 +412,7 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
 }
 
 void Jobs::give_to_holder(JobId other, const JobSpec& s) {
+  turn_.grouped |= s.durability == Durability::grouped;
   if (s.on_conflict == OnConflict::keep || s.on_conflict == OnConflict::reject) return;
   FullRow row = turn_.store.read(other, false);
   if (!row.found || row.job.state != State::pending || turn_.lanes.by_id(row.job.lane)->delivery()) return;  // it runs or ran: what is there stays

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kSweep = 200;             // rows that one turn expires or wakes; the next turn follows at once
 constexpr size_t kResultOnFullMax = 4096;  // bytes; a larger one waits: end_adds()
+constexpr size_t kLeftMax = 1000;       // that wait for those that expire in one turn, before the last of these
 constexpr size_t kWallLook = 16;        // `at` jobs that are looked at for the one that lets sleep least
 
 }  // namespace
@@ -173,37 +174,8 @@ void Jobs::complete(Run& run, RunEnded& how) {
     if (!found) return fail(run, found.error().message, false, -1, "retry");
     to_sink = *found;
   }
-  // All or none, as in enqueue(). What is wrong with a child stays wrong; room may come.
-  std::vector<Lane*> child_lanes;
-  std::vector<const JobSpec*> children;
-  Following following;
-  for (auto& [id, spec] : how.children) {
-    Status ok = name_by_payload(spec);
-    if (ok) ok = validate(spec);
-    if (ok) ok = may_follow(spec, following);
-    if (!ok) return fail(run, "hf_job_enqueue: " + ok.error().message, ok.error().code != HF_E_FULL, -1, "dead");
-    following.coming.insert(id);
-    Result<Lane*> child_lane = turn_.lanes.intern(spec.queue, spec.type, spec.concurrency_key, nullptr);
-    if (!child_lane) return fail(run, "hf_job_enqueue: " + child_lane.error().message, false, -1, "retry");
-    child_lanes.push_back(*child_lane);
-    children.push_back(&spec);
-  }
-  // A job that makes its own successor: its key is free, as it is completed in this very transaction.
-  const bool frees_key = to_sink == nullptr && !end.keep_unique && !run.opts.unique_key.empty() && !children.empty();
-  if (frees_key) turn_.store.release_unique(run.id);
-  if (!children.empty()) {
-    Intake intake(turn_);
-    Status ok = ok_status();
-    for (auto child = children.begin(); ok && child != children.end(); ++child) ok = let_in(intake, **child);
-    Result<Leaving> leave = ok ? room_for(children) : Result<Leaving>(ok.error());
-    if (!leave) {
-      if (frees_key) turn_.store.set_unique(run.id, run.opts.unique_key);
-      return fail(run, "hf_job_enqueue: " + leave.error().message, leave.error().code == HF_E_TOO_LARGE, -1, "retry");
-    }
-    displace(*leave);
-  }
-  for (size_t i = 0; i < how.children.size(); ++i) {
-    insert(how.children[i].second, *child_lanes[i], {.reserved = how.children[i].first});
+  if (const auto refused = add_children(run, how, to_sink == nullptr && !end.keep_unique)) {
+    return fail(run, "hf_job_enqueue: " + refused->error, refused->permanent, -1, "retry");
   }
   set_memo(run, "");
   Change change = Change::completed;
@@ -385,6 +357,7 @@ void Jobs::stop_all(bool hand_back) {
       put_back(run, {run.due_ms, run.attempt - 1, nullptr, "", Change::handed_back});
     }
   }
+  let_followers_go();
 }
 
 // ---- time ---------------------------------------------------------------------------------------------
@@ -427,12 +400,13 @@ void Jobs::expire() {
     FullRow row = turn_.store.read(id, false);
     Lane& lane = *turn_.lanes.by_id(row.job.lane);
     const JobOpts opts = decode_opts(row.job.opts);
-    if (turn_.room != Room::enough && !callback_of(lane, opts, State::dead).empty()) {
+    if (turn_.room != Room::enough && (!callback_of(lane, opts, State::dead).empty() || !opts.followers.empty())) {
       expiry_next_ = kNever;  // it would add to a full disk; room_changed() goes on
       return;
     }
     turn_.lanes.removed(lane, id);
     end_unrun(id, lane, opts, "expired: it was not run within its ttl", Change::expired);
+    if (left_.size() >= kLeftMax) break;
   }
   expiry_next_ = turn_.store.next_expiry();
 }
@@ -449,7 +423,10 @@ void Jobs::end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::strin
   ended(id, lane, opts, State::dead);
 }
 
-int64_t Jobs::next_wake_ms() const { return std::min(turn_.running.next_deadline_ms(), expiry_next_ == 0 ? turn_.now_ms : expiry_next_); }
+int64_t Jobs::next_wake_ms() const {
+  if (!doomed_.empty() && turn_.room == Room::enough) return turn_.now_ms;
+  return std::min(turn_.running.next_deadline_ms(), expiry_next_ == 0 ? turn_.now_ms : expiry_next_);
+}
 int64_t Jobs::next_wall_wake_ms() const { return wall_jobs_next_ == 0 ? 0 : wall_jobs_wake_; }
 
 }  // namespace hf

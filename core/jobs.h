@@ -2,6 +2,7 @@
 // the state picture (docs/design.md) but the claim is made here.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -116,6 +117,7 @@ class Jobs {
   std::string after_text(const JobOpts& opts, bool due) const;
   void set_handler(const RunnerSpec& spec);  // what it says for its jobs, also after it is gone
   void save_handler_callbacks();             // at the end of a turn, if something changed
+  void save_doomed();                        // ... too
   int64_t total() const;  // jobs in the file
 
  private:
@@ -167,14 +169,19 @@ class Jobs {
   struct Following {  // of one call
     std::set<JobId> coming;       // jobs that it puts in before
     std::map<JobId, int> more;    // followers that each gets
+    int64_t in_all = 0;
+    void add(const JobSpec& spec);
   };
   struct Left {
     JobId follower, id;  // the one that ended
     bool completed;
   };
-  Status may_follow(const JobSpec& spec, Following& call);
-  std::vector<JobId> follow(JobId id, const std::vector<JobId>& after);
+  Status may_follow(const JobSpec& spec, const Following& call);
+  void forget_strays(JobId id, JobOpts* opts);
+  bool follow(JobId id, const std::vector<JobId>& after, JobOpts* opts);
   JobId successor(JobId id, const JobOpts& opts);
+  bool take_over(JobId id, JobOpts* opts);
+  void let_go(const Left& one);
   void ended(JobId id, const Lane& lane, const JobOpts& opts, State end);  // whoever waits for it learns of it, and whom it calls back
   bool let_followers_go();  // false: there were none. Not while lanes are being looked through
 
@@ -210,6 +217,11 @@ class Jobs {
   void finish(Run& run, State state, Change change, const char* outcome, std::string_view error);
   void fail(Run& run, std::string_view error, bool permanent, int64_t retry_after_ms, const char* outcome);
   void complete(Run& run, RunEnded& how);
+  struct Refused {
+    std::string error;
+    bool permanent;
+  };
+  std::optional<Refused> add_children(Run& run, RunEnded& how, bool frees_key);  // children.cpp
   void number(JobId id, const Lane& to_sink, JobOpts& opts);  // if the sink wants it
   void call_back(JobId id, const Lane& lane, const JobOpts& opts, State end);  // to whom it wants to be told that it ended, if to anybody
   void park(RunnerState& runner, int64_t asked_ms, std::string_view why);
@@ -261,11 +273,16 @@ class Jobs {
   Status put_in(const Callback& callback);
   std::vector<Callback> callbacks_;  // of this turn
   std::vector<Left> left_;           // ... too
+  std::deque<JobId> doomed_;         // they are due, and end for one that did not complete
+  int doomed_left_ = 0;              // so many still may in this turn
+  int64_t doomed_turn_ = -1;         // Stats::ticks
+  std::string doomed_saved_;         // those that the file knows of
   struct HandlerCallbacks {
     std::string completed, dead;
     bool operator==(const HandlerCallbacks&) const = default;
   };
   void load_handler_callbacks();
+  void load_doomed();
   std::map<std::string, HandlerCallbacks> handlers_;  // those that have some
   bool handlers_changed_ = false;
   std::vector<JobId> cancel_again_;  // adopted runs whose StopRun may have been lost

@@ -19,6 +19,7 @@ Result<Limits> resolve(const Limits& given) {
   fill(l.keep_dead_count, 10000);
   fill(l.ballast, HF_DEFAULT_BALLAST);
   fill(l.crash_loop, 5);
+  fill(l.grouped_within_ms, kGroupedWithinMs);
   HF_TRY(check_range("concurrency", l.concurrency, 1, 10000));
   HF_TRY(check_range("max_payload", l.max_payload, 1, 16LL << 20));
   HF_TRY(check_range("max_jobs", l.max_jobs, 1, 1LL << 40));
@@ -29,6 +30,7 @@ Result<Limits> resolve(const Limits& given) {
   HF_TRY(check_range("keep_dead_count", l.keep_dead_count, 1, 1LL << 40));
   if (l.ballast != -1) HF_TRY(check_range("ballast", l.ballast, 256LL << 10, 1LL << 30));
   HF_TRY(check_range("crash_loop", l.crash_loop, -1, 1000));
+  HF_TRY(check_duration("grouped_within", l.grouped_within_ms, kGroupedWithinMinMs, kGroupedWithinMaxMs));
   return l;
 }
 

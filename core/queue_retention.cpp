@@ -28,12 +28,10 @@ int64_t wait_of(int64_t age_ms) { return age_ms < 0 ? 60000 : std::clamp<int64_t
 
 std::vector<QueueRetention::Rule> QueueRetention::plan() {
   std::vector<Rule> rules;
-  configured_ = false;
   for (State state : kFinal) {
     bool ages = false;
     for (const auto& [name, queue] : turn_.lanes.queues()) {
       if (queue->sink) continue;
-      if (queue->configured.keeps()) configured_ = true;
       const auto& age = age_of(*queue, state);
       const auto& count = count_of(*queue, state);
       if (!age && !count) continue;

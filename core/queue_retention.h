@@ -30,7 +30,6 @@ class QueueRetention {
   // What was set, and what came and went since the last time. First of all in each turn. True: others have an age now.
   bool follow();
   void limits_changed() { version_ = 0; }
-  bool configured() const { return configured_; }  // by the configuration, which an opening does not know yet
   bool has_age(State state) const;                 // some queue has one: the file's is kept here, too
 
   // `all`: what could wait for others, too. Rows that left; goes_on(): it has not looked at all there is.
@@ -87,7 +86,6 @@ class QueueRetention {
   std::array<FinalPlace, 3> counted_ = {};  // up to here; kAll: what comes is counted as it comes
   std::array<bool, 3> counts_ = {};
   uint64_t version_ = 0;  // Lanes::keeps_version()
-  bool configured_ = false;
   bool goes_on_ = false;
   int looks_ = 0;      // rows that may still be looked at in this turn
   size_t begin_at_ = 0;  // the track that is first in the next sweep

@@ -32,16 +32,17 @@ bool Jobs::has_max_pending(const JobSpec& spec) const {
 
 Jobs::Arrivals Jobs::arrivals(const std::vector<const JobSpec*>& specs) {
   Arrivals in;
-  std::set<std::string_view> keys;
+  std::set<std::string_view> keys;  // of new ones
   for (const JobSpec* s : specs) {
     in.bytes += static_cast<int64_t>(s->payload.size());
     in.stay.insert(s->after.begin(), s->after.end());
     if (!s->unique_key.empty()) {
-      if (!keys.insert(s->unique_key).second) continue;
+      if (keys.contains(s->unique_key)) continue;
       if (const JobId other = stand_in(*s); other != 0) {
         in.stay.insert(other);
         continue;
       }
+      keys.insert(s->unique_key);
     }
     in.jobs.push_back(s);
   }
@@ -329,6 +330,7 @@ void Jobs::displace(const Leaving& leave) {
     turn_.losses.add(LossCause::displaced, lane.queue->name, turn_.now_ms);
     turn_.tell(Change::displaced, id, &lane).detail = why;
   }
+  if (!leave.ids.empty()) let_followers_go();
 }
 
 }  // namespace hf

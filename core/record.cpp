@@ -99,8 +99,8 @@ class Reader {
   int64_t number() const { return number_; }
   int64_t count() const { return std::clamp<int64_t>(number_, 0, kTimeMax); }  // of milliseconds, too
   std::string bytes() const { return std::string(bytes_); }
-  void id_of(std::vector<JobId>* all) const {
-    if (all->size() < HF_AFTER_MAX && count() > 0) all->push_back(count());
+  void id_of(std::vector<JobId>* all, size_t most) const {
+    if (all->size() < most && count() > 0) all->push_back(count());
   }
   bool policy(Policy& p) const {
     switch (tag_) {
@@ -188,10 +188,10 @@ JobOpts decode_opts(std::string_view bytes) {
       case kReboots: o.reboots = static_cast<int>(r.number()); break;
       case kSequence: o.sequence = r.count(); break;
       case kMemo: o.memo = r.bytes(); break;
-      case kAfter: r.id_of(&o.after); break;
+      case kAfter: r.id_of(&o.after, HF_AFTER_MAX); break;
       case kAfterRun: o.after_run = r.number() != 0; break;
       case kAfterDelay: o.after_delay_ms = r.count(); break;
-      case kFollower: r.id_of(&o.followers); break;
+      case kFollower: r.id_of(&o.followers, kFollowersMax); break;
       case kChain: o.chain = static_cast<int>(std::clamp<int64_t>(r.number(), 0, HF_CHAIN_MAX)); break;
       default: break;
     }

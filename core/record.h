@@ -41,6 +41,9 @@ struct JobOpts {
 std::string encode_opts(const JobOpts& opts);
 JobOpts decode_opts(std::string_view bytes);
 
+inline constexpr size_t kFollowersMax = 2 * HF_AFTER_MAX;  // those of children for which another job stands come in unasked
+inline constexpr const char* kMetaDoomed = "doomed";         // ids of jobs that are to end for one that did not complete
+
 // A whole spec of a job, for a schedule's.
 std::string encode_spec(const JobSpec& spec);
 JobSpec decode_spec(std::string_view bytes);

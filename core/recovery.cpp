@@ -26,6 +26,7 @@ void Jobs::open(const Opening& opening) {
   load_lane_counts(opening.clean);
   turn_.suspects.load(store, turn_.lanes);
   load_handler_callbacks();
+  load_doomed();
 
   for (const LiveRun& run : opening.live) adopt(run);
   size_t adopted = turn_.running.size();

@@ -77,6 +77,7 @@ struct Transact {
   std::function<bool()> overdue;  // any time while it is called: true: it takes too long, HF_E_TIMEOUT
   bool reads_only = false;
   bool durable = true;            // its commit waits for the disk
+  bool grouped = false;           // not so, but one soon after does (Limits::grouped_within_ms)
 };
 
 struct RunEnded {  // -> Done, or HF_E_STALE
@@ -224,6 +225,7 @@ struct Limits {
   WhenFull when_full = WhenFull::reject;                      // at max_jobs and max_bytes
   int64_t ballast = 0;     // bytes that are set aside for a full disk (platform/ballast.h); -1: none
   int64_t crash_loop = 0;  // ends of the process in a row for safe mode (core/safe_mode.h); -1: never
+  int64_t grouped_within_ms = 0;  // what is grouped is on the disk so long after it was acknowledged, at the latest
 };
 struct SetLimits { Limits limits; };
 struct SetQueueDefaults { std::string name; QueueSettings settings; };  // of the configuration

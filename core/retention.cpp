@@ -6,11 +6,8 @@ namespace hf {
 namespace {
 
 constexpr int64_t kNoAge = kTimeMax;
-constexpr const char* kConfigured = "queue_retention";  // in meta
 
 }  // namespace
-
-void Retention::open() { waits_ = configured_ = turn_.store.meta(kConfigured, 0) != 0; }
 
 std::array<Retention::Rule, 3> Retention::rules() const {
   const Limits& l = turn_.limits;
@@ -89,13 +86,10 @@ void Retention::look(size_t i, const Rule& rule) {
 
 void Retention::sweep(bool dispatching) {
   if (dispatching) waits_ = false;
-  if (waits_) return;
+  if (waits_ && !turn_.follows_final) return;
   if (queues_.follow()) look_anew();
+  if (waits_) return;
   if (turn_.now_ms >= queues_.next_wake_ms()) (void)queues_.sweep(turn_.rows(kRetentionBatch), false);
-  if (configured_ != queues_.configured()) {
-    configured_ = queues_.configured();
-    turn_.store.set_meta(kConfigured, configured_ ? 1 : 0);
-  }
   const auto all = rules();
   const bool over = turn_.now_ms >= over_quiet_ms_ && over_count();
   if (turn_.now_ms < next_ms_ && !over) {

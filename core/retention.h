@@ -17,13 +17,13 @@ class Retention {
  public:
   explicit Retention(Turn& turn) : turn_(turn), queues_(turn) {}
 
-  void open();
-  // What is over its age or count now, up to kRetentionBatch rows. Where the configuration had something to say of queues
-  // nothing leaves before jobs may run: it has not been read before.
+  // What is over its age or count now, up to kRetentionBatch rows. Nothing leaves before jobs may run for the first time, or limits are
+  // set: what the configuration says of queues is not known before.
   void sweep(bool dispatching);
   int64_t prune_all();        // all of it, and gives free pages back; rows deleted
   int64_t next_wake_ms() const { return waits_ ? kNever : std::min(next_ms_, queues_.next_wake_ms()); }
   void changed() {  // limits: look again
+    waits_ = false;
     look_anew();
     queues_.limits_changed();
   }
@@ -52,8 +52,7 @@ class Retention {
 
   Turn& turn_;
   QueueRetention queues_;
-  bool waits_ = false;       // sweep()
-  bool configured_ = false;  // queues by the configuration, as the file has it
+  bool waits_ = true;          // sweep()
   int64_t swept_ms_ = 0;       // the last complete sweep
   int64_t next_ms_ = 0;        // look again then (elapsed)
   int64_t held_until_ms_ = kNever;  // the first unique key that kept a row in the last sweep is free then

@@ -293,7 +293,7 @@ class Salvage {
       if (before.found && !is_final(before.job.state)) {
         JobOpts its = decode_opts(before.job.opts);
         if (std::find(its.followers.begin(), its.followers.end(), id) != its.followers.end()) return false;
-        if (its.followers.size() < HF_AFTER_MAX) {
+        if (its.followers.size() < kFollowersMax) {
           its.followers.push_back(id);
           store_.set_opts(other, encode_opts(its));
           return false;
@@ -302,7 +302,11 @@ class Salvage {
       if ((!before.found || before.job.state != State::completed) && !opts.after_run) failed = other;
       return true;
     });
-    if (failed != 0) opts.after = {failed};
+    if (failed != 0) {
+      opts.after = {failed};
+      doomed_ += std::to_string(id) + " ";
+    }
+    if (opts.after.empty() && !opts.unique_key.empty() && store_.find_unique(opts.unique_key) == 0) store_.set_unique(id, opts.unique_key);
     store_.set_opts(id, encode_opts(opts));
     if (failed != 0 || opts.after.empty()) store_.make_pending(id, row.job.lane, row.job.priority, row.job.created_ms, 0, row.job.attempts);
     written();
@@ -311,6 +315,7 @@ class Salvage {
   void finish() {
     store_.remove_bodies_without_job();
     for (const JobId id : waiting_) tie(id);
+    store_.set_meta_text(kMetaDoomed, doomed_);
     // By the indexes, so many jobs were there that were not read; by the pages, so many rows at least.
     const int64_t unread = static_cast<int64_t>(known_.size()) - found_;
     result_.lost += std::max(unread, damaged_);
@@ -336,6 +341,7 @@ class Salvage {
   JobId id_limit_ = kLargestId, largest_ = 0;
   std::vector<JobId> known_;  // ascending
   std::vector<JobId> waiting_;  // for others
+  std::string doomed_;          // of these: kMetaDoomed
   bool indexes_whole_ = false, unassigned_ = false;
   int64_t found_ = 0, damaged_ = 0, copies_ = 0, rows_ = 0, latest_row_ms_ = 0;
   std::map<int, LaneRow> lanes_;

@@ -195,6 +195,8 @@ struct Turn {
     if (follows_final && is_final(row.job.state)) final_rows.push_back({row.job.state, &lane, row.finished_ms, row.job.id, false});
   }
 
+  bool grouped = false;  // this turn acknowledges something that has to be on the disk within Limits::grouped_within_ms
+
   bool gets_on = false;  // a job was completed since the opening, and not only what is the queue's own
 
   // Rows that this turn changes at most of what it would change together: on a full disk few, as their pages have to fit

@@ -69,6 +69,7 @@ enum class AfterFailure : uint8_t { dead = 0, run };
 enum class UniqueBy : uint8_t { key = 0, payload };
 enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest, coalesce };
 enum class Durability : uint8_t { sync = 0, grouped, memory };
+inline constexpr int64_t kGroupedWithinMs = 5000, kGroupedWithinMinMs = 10, kGroupedWithinMaxMs = 3600000;
 
 // A backoff as written by a person: what is unset (0) comes from the next level down (job, then
 // handler, then the library's default).

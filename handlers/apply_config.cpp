@@ -55,7 +55,7 @@ Limits limits_of(const Config& now, const Config* before, const Limits& host) {
   limits.concurrency = limit(&Limits::concurrency, now, before, host);
   for (const auto field :
        {&Limits::max_payload, &Limits::max_jobs, &Limits::max_bytes, &Limits::keep_completed_ms,
-        &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count, &Limits::crash_loop, &Limits::ballast}) {
+        &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count, &Limits::crash_loop, &Limits::ballast, &Limits::grouped_within_ms}) {
     limits.*field = limit(field, now, before, host);
   }
   limits.when_full = now.when_full.value_or(before && before->when_full ? Limits().when_full : host.when_full);

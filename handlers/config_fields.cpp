@@ -294,6 +294,8 @@ constexpr JsonField<Limits> kLimitFields[] = {
        if (l.crash_loop == 0) l.crash_loop = -1;  // never; 0 is what was not said
        return true;
      }},
+    {"grouped_within", "duration",
+     [](Limits& l, const JsonValue& v) { return v.duration(&l.grouped_within_ms, kGroupedWithinMinMs, kGroupedWithinMaxMs); }},
 };
 constexpr JsonField<Config> kFullFields[] = {
     {"when_full", "choice", [](Config& c, const JsonValue& v) { return v.choice(&c.when_full, kWhenFull); }},

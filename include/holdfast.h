@@ -172,8 +172,10 @@ typedef struct hf_options {
                             be cancelled and deleted then; 256 KiB..1 GiB, default HF_DEFAULT_BALLAST; -1: none */
   const hf_clock_options *clock; /* null: the defaults */
   int when_full;         /* hf_when_full: at max_jobs and max_bytes; default: new jobs are refused */
+  int64_t grouped_within_ms; /* what is HF_DURABLE_GROUPED is on the disk so long after it was acknowledged, at the latest; 10 ms..1 h,
+                                default 5 s */
 } hf_options;
-#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Opens or makes the queue file and takes it for this process alone. Jobs that a dead process left
  * running are put back. Jobs can be enqueued and read from now on; nothing runs before hf_start.
@@ -257,8 +259,9 @@ enum hf_after_failure {
 
 enum hf_durability {
   HF_DURABLE_SYNC = 0, /* on the disk when hf_enqueue returns */
-  HF_DURABLE_GROUPED,  /* survives the process, and a power cut once a later commit is synced */
-  HF_DURABLE_MEMORY    /* as grouped in this version */
+  HF_DURABLE_GROUPED,  /* survives the process; on the disk within hf_options.grouped_within_ms, together with others */
+  HF_DURABLE_MEMORY    /* survives the process, and is never itself a reason to wait for the disk: a power cut may take it until something
+                          else does, or a clean stop */
 };
 
 enum hf_unique_by {
@@ -421,7 +424,8 @@ typedef struct hf_handler_options {
   int64_t batch_max_bytes; /* ... and so many bytes of payload, 1..64 MiB; the first job goes however large it is; default: no limit of its own */
   int64_t batch_max_wait_ms; /* ... the oldest waits so long for company, 0..1 d; default 0 */
   /* How long a job whose attempt-th run failed waits for the next one, up to 30 d, in place of `backoff`; -1: as that says. What the run asks
-   * for (hf_job_retry_after) goes before. Called on the engine's thread, within its turn: it returns at once and calls no other hf_ function. */
+   * for (hf_job_retry_after) goes before. Called on the engine's thread, within its turn: it returns at once and calls no other hf_ function. `backoff_user` lives until
+   * hf_close. Registered again, the new one is asked, of earlier runs, too. */
   int64_t (*backoff_fn)(hf_job_id id, int attempt, const char *error, void *user);
   void *backoff_user;
 } hf_handler_options;
@@ -510,7 +514,7 @@ typedef struct hf_schedule_spec {
   int catch_up;          /* firings missed while off or untrusted: one, none, or all (up to catch_up_max) */
   int overlap;           /* the job of the last firing is not finished: skip, queue one more, or cancel it */
   const hf_schedule_options *options; /* null: the defaults */
-  hf_job_spec job;       /* what each firing enqueues; delay, at and unique_key must be unset */
+  hf_job_spec job;       /* what each firing enqueues; delay, at, after and unique_key must be unset */
 } hf_schedule_spec;
 #define HF_SCHEDULE_SPEC_INIT {sizeof(hf_schedule_spec), 0, 0, 0, 0, 0, 0, 0, HF_JOB_SPEC_INIT}
 
@@ -529,7 +533,7 @@ typedef struct hf_subscription_spec {
   const char *event;      /* to which event: a name as a job's type is one, "door.opened" */
   const char *filter;     /* a JSON object, up to HF_FILTER_MAX fields: the event's payload is one too and has all of these at its top, with
                              equal values: text, number, true, false or null. Default: any payload, which then need not be JSON */
-  const hf_job_spec *job; /* what is started; required. With payload NULL it has the event's payload. run_at must be unset. Without a
+  const hf_job_spec *job; /* what is started; required. With payload NULL it has the event's payload. run_at and after must be unset. Without a
                              unique_key, unique_for_ms is how long an event's key counts */
 } hf_subscription_spec;
 #define HF_SUBSCRIPTION_SPEC_INIT {sizeof(hf_subscription_spec), 0, 0, 0, 0}

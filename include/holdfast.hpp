@@ -49,6 +49,7 @@ class Engine {
     c.crash_loop = options.crash_loop;
     c.ballast = options.ballast;
     c.when_full = options.when_full;
+    c.grouped_within_ms = options.grouped_within.count();
     c.page_size = options.page_size;
     c.seed = options.seed;
     hf_clock_options clock = HF_CLOCK_OPTIONS_INIT;

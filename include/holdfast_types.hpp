@@ -181,6 +181,7 @@ struct Options {
   int crash_loop = 0;
   std::int64_t ballast = 0;
   hf_when_full when_full = HF_FULL_REJECT;  // at max_jobs and max_bytes
+  Milliseconds grouped_within{};
   int page_size = 0;
   std::uint64_t seed = 0;
   ClockOptions clock = {};

@@ -144,6 +144,7 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   o.limits.keep_dead_count = c.keep_dead_count;
   o.limits.crash_loop = c.crash_loop;
   o.limits.ballast = c.ballast;
+  o.limits.grouped_within_ms = c.grouped_within_ms;
   if (c.when_full < HF_FULL_REJECT || c.when_full > HF_FULL_COALESCE) return Error{HF_E_INVALID, "when_full is no value of hf_when_full"};
   o.limits.when_full = static_cast<WhenFull>(c.when_full);
   if (c.page_size != 0) o.page_size = c.page_size;

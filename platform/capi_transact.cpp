@@ -38,6 +38,7 @@ extern "C" int hf_transact(hf_engine* handle, hf_transact_fn function, void* use
   Transact op;
   op.reads_only = opts.read_only != 0;
   op.durable = opts.durability == HF_DURABLE_SYNC;
+  op.grouped = opts.durability == HF_DURABLE_GROUPED;
   op.overdue = [&until_ms] { return boot_ms() >= until_ms; };
   op.body = [&](Transaction& inside) -> Status {
     until_ms = boot_ms() + timeout_ms;

@@ -83,6 +83,7 @@ TEST_CASE_FIXTURE(Errors, "hf_enqueue: each field has its bounds, and the messag
   refused("after", HF_E_INVALID, [&](S& s) { s.after = many, s.after_len = 1; });
   many[0] = 4711;
   refused("after: there is no job 4711", HF_E_NOT_FOUND, [&](S& s) { s.after = many, s.after_len = 1; });
+  refused("replace", HF_E_INVALID, [&](S& s) { s.after = many, s.after_len = 1, s.unique_key = "k", s.on_conflict = HF_CONFLICT_REPLACE; });
   refused("unique_by", HF_E_INVALID, [](S& s) { s.unique_by = 2; });
   refused("durability", HF_E_INVALID, [](S& s) { s.durability = -1; });
   refused("backoff.kind", HF_E_INVALID, [](S& s) { s.backoff.kind = 9; });

@@ -29,7 +29,8 @@
   F(hf_options, ballast, 128) \
   F(hf_options, clock, 136) \
   F(hf_options, when_full, 144) \
-  S(hf_options, 152) \
+  F(hf_options, grouped_within_ms, 152) \
+  S(hf_options, 160) \
   F(hf_clock_options, struct_size, 0) \
   F(hf_clock_options, confirmed_only, 8) \
   F(hf_clock_options, ignore_kernel, 12) \

@@ -285,6 +285,69 @@ TEST_CASE_FIXTURE(EngineFixture, "an acknowledged enqueue is synced, a grouped o
   CHECK(disk.syncs == before + 1);
 }
 
+namespace {
+JobSpec with(Durability durability) {
+  JobSpec s = EngineFixture::spec("x");
+  s.durability = durability;
+  return s;
+}
+}  // namespace
+
+TEST_CASE_FIXTURE(EngineFixture, "what is grouped is on the disk within grouped_within, with one sync for all of it") {
+  add(with(Durability::sync));
+  const int before = disk.syncs;
+  add(with(Durability::grouped));
+  const int64_t by = now.boot_ms + kGroupedWithinMs;
+  pass(3000);
+  add(with(Durability::grouped));
+  CHECK(wake() == by);
+  pass(1999);
+  CHECK(disk.syncs == before);
+  pass(1);
+  CHECK(disk.syncs == before + 1);
+  CHECK(wake() > now.boot_ms + kGroupedWithinMs);
+  run_for(3600000);
+  CHECK(disk.syncs == before + 1);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "what syncs meanwhile is enough for what is grouped") {
+  add(with(Durability::sync));
+  add(with(Durability::grouped));
+  pass(1000);
+  const int before = disk.syncs;
+  add(with(Durability::sync));
+  CHECK(disk.syncs == before + 1);
+  run_for(60000);
+  CHECK(disk.syncs == before + 1);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "what is in memory alone is never the reason for a sync") {
+  add(with(Durability::sync));
+  const int before = disk.syncs;
+  const JobId id = add(with(Durability::memory));
+  CHECK(wake() > now.boot_ms + kGroupedWithinMs);
+  run_for(3600000);
+  CHECK(disk.syncs == before);
+  crash();  // of the process
+  CHECK(state(id) == State::pending);
+  const int opened = disk.syncs;
+  close_cleanly();
+  CHECK(disk.syncs > opened);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "grouped_within: its bounds, and a change") {
+  CHECK(refused(SetLimits{{.grouped_within_ms = 9}}).message == "grouped_within is 9ms; allowed is 10ms to 1h");
+  CHECK(refused(SetLimits{{.grouped_within_ms = 3600001}}).code == HF_E_INVALID);
+  add(with(Durability::sync));
+  ask<Done>(SetLimits{{.grouped_within_ms = 3600000}});
+  ask<Done>(SetLimits{{.grouped_within_ms = 10}});
+  const int before = disk.syncs;
+  add(with(Durability::grouped));
+  CHECK(wake() == now.boot_ms + 10);
+  pass(10);
+  CHECK(disk.syncs == before + 1);
+}
+
 TEST_CASE_FIXTURE(EngineFixture, "an enqueue that rests on a grouped job makes it durable before it answers") {
   add(spec("x"));
   JobSpec s = spec("x");

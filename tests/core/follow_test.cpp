@@ -1,54 +1,14 @@
-// Jobs that wait for others (after), the job that follows a run with its key (keep_last), jobs that callbacks start, and the hook that says
-// when a run that failed is tried again.
+// Jobs that wait for others (after).
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "core/jobs.h"
 #include "core/random.h"
-#include "engine_fixture.h"
-#include "fixed_policy.h"
+#include "follow_fixture.h"
 
 using namespace hf;
-using hf::test::EngineFixture;
-
-namespace {
-
-class FollowFixture : public EngineFixture {
- public:
-  FollowFixture() { setup(); }
-  void setup() {
-    RunnerSpec r;
-    r.policy.max_attempts = 1;
-    handler("x", r);
-  }
-  static JobSpec after(std::vector<JobId> ids, AfterFailure failure = AfterFailure::dead) {
-    JobSpec s = spec("x", "later");
-    s.after = std::move(ids);
-    s.after_failure = failure;
-    return s;
-  }
-  static JobSpec last(const std::string& payload) {
-    JobSpec s = spec("x", payload);
-    s.unique_key = "k";
-    s.on_conflict = OnConflict::keep_last;
-    return s;
-  }
-  std::string why(JobId id) {
-    std::string text;
-    for (const ClosedGate& g : ask<WhyInfo>(Why{id}).gates) {
-      if (g.gate == "after") text += g.why;
-    }
-    return text;
-  }
-  bool dead_for(JobId id, JobId other, const std::string& how) {
-    const JobInfo job = get(id);
-    CAPTURE(job.error);
-    return job.state == State::dead && job.error == "job " + std::to_string(other) + ", after which it was to run, " + how;
-  }
-};
-
-}  // namespace
-
-// ---- after
+using hf::test::FollowFixture;
 
 TEST_CASE_FIXTURE(FollowFixture, "after: it runs when all of them have completed, and not before") {
   const JobId a = add(spec("x")), b = add(spec("x"));
@@ -288,7 +248,9 @@ TEST_CASE_FIXTURE(FollowFixture, "after: what excludes what") {
   CHECK(error_of([](JobSpec& s) { s.at_wall_ms = 1790000100000; }) == "after and at exclude each other");
   CHECK(error_of([](JobSpec& s) { s.after = {0}; }).starts_with("after is 0"));
   CHECK(error_of([](JobSpec& s) { s.after.clear(), s.after_failure = AfterFailure::run; }) == "after_failure without after");
-  CHECK(error_of([](JobSpec& s) { s.unique_key = "k", s.on_conflict = OnConflict::keep_last; }).starts_with("after, and on_conflict debounce or keep_last"));
+  const std::string both = "after, and on_conflict replace, debounce or keep_last exclude each other: both say when it is due";
+  CHECK(error_of([](JobSpec& s) { s.unique_key = "k", s.on_conflict = OnConflict::keep_last; }) == both);
+  CHECK(error_of([](JobSpec& s) { s.unique_key = "k", s.on_conflict = OnConflict::replace; }) == both);
   ScheduleSpec schedule;
   schedule.name = "s";
   schedule.cron = "* * * * *";
@@ -418,215 +380,91 @@ TEST_CASE_FIXTURE(FollowFixture, "after: random graphs: nobody runs before those
   CHECK(stats().by_state[1] == 0);
 }
 
-// ---- keep_last
-
-TEST_CASE_FIXTURE(FollowFixture, "keep_last: beside a run one job waits, with the latest payload") {
-  const JobId a = add(last("1"));
-  const RunJob run = take_started();
-  const JobId b = add(last("2"));
-  CHECK(b != a);
-  CHECK(add(last("3")) == b);
-  CHECK(add(last("4")) == b);
-  CHECK(get(b).payload == "4");
-  CHECK(gates(b) == "after");
-  CHECK(started.empty());
-  end(run, Outcome::done);
-  const RunJob second = take_started();
-  CHECK(second.id == b);
-  CHECK(second.bytes == "4");
-  // It holds the key now.
-  JobSpec keep = last("5");
-  keep.on_conflict = OnConflict::keep;
-  CHECK(add(keep) == b);
-  const JobId c = add(last("6"));
-  CHECK(c != b);
-  end(second, Outcome::dead, "no");  // however that ended
-  CHECK(take_started().id == c);
+TEST_CASE_FIXTURE(FollowFixture, "after: one that does not complete takes along those in a paused queue, and of a type that nobody runs") {
+  const JobId a = add(spec("nobody"));
+  JobSpec held = after({a});
+  held.queue = "held";
+  ask<Done>(QueuePause{"held"});
+  const JobId b = add(held);
+  held.type = "nobody";
+  const JobId c = add(held);
+  const JobId d = add(after({b, c}, AfterFailure::run));
+  ask<Done>(Cancel{a});
+  CHECK(dead_for(b, a, "is cancelled"));
+  CHECK(dead_for(c, a, "is cancelled"));
+  CHECK(take_started().id == d);
 }
 
-TEST_CASE_FIXTURE(FollowFixture, "keep_last: of one that waits it is a replace") {
-  JobSpec s = last("1");
-  s.delay_ms = 1000;
-  const JobId a = add(s);
-  s.payload = "2";
-  CHECK(add(s) == a);
-  CHECK(get(a).payload == "2");
-  pass(1000);
-  CHECK(take_started().bytes == "2");
+TEST_CASE_FIXTURE(FollowFixture, "after: a long line ends some a turn, and after a kill, too") {
+  ask<Done>(QueuePause{"default"});
+  std::vector<JobId> line{add(spec("x"))};
+  for (int i = 0; i < 700; ++i) line.push_back(add(after({line.back()})));
+  ask<Done>(Cancel{line[0]});
+  const int64_t at_once = stats().by_state[static_cast<int>(State::dead)];
+  CHECK(at_once >= 50);
+  CHECK(at_once < 700);
+  CHECK(wake() == now.boot_ms);
+  crash();  // and nobody runs them now
+  run_for(1000);
+  CHECK(stats().by_state[static_cast<int>(State::dead)] == 700);
+  CHECK(stats().by_state[static_cast<int>(State::pending)] == 0);
 }
 
-TEST_CASE_FIXTURE(FollowFixture, "keep_last: while a result is on its way, and over a kill") {
-  RunnerSpec r;
-  r.sink = "cloud";
-  r.policy.max_attempts = 3;
-  handler("x", r);
-  const JobId a = add(last("1"));
-  end(take_started(), Outcome::done, "result 1");
-  const JobId b = add(last("2"));
-  CHECK(b != a);
-  crash();
-  handler("x", r);
-  CHECK(add(last("3")) == b);
-  CHECK(started.empty());
-  handler("sink:cloud");
+TEST_CASE_FIXTURE(FollowFixture, "after: those that wait no longer are not counted") {
+  const JobId a = add(spec("nobody"));
+  for (int i = 0; i < 2 * HF_AFTER_MAX; ++i) ask<Done>(Cancel{add(after({a}))});
+  const JobId b = add(after({a}));
+  handler("nobody");
   end(take_started(), Outcome::done);
-  const RunJob run = take_started();
-  CHECK(run.id == b);
-  CHECK(run.bytes == "3");
-}
-
-TEST_CASE_FIXTURE(FollowFixture, "keep_last: a run that is put back keeps its payload, and so does the one behind it") {
-  RunnerSpec r;
-  r.policy = hf::test::fixed_policy(1000);
-  handler("x", r);
-  const JobId a = add(last("1"));
-  const RunJob run = take_started();
-  const JobId b = add(last("2"));
-  end(run, Outcome::retry, "again");
-  pass(1000);
-  const RunJob again = take_started();
-  CHECK(again.id == a);
-  CHECK(again.bytes == "1");
-  end(again, Outcome::done);
   CHECK(take_started().id == b);
 }
 
-TEST_CASE_FIXTURE(FollowFixture, "keep_last: what excludes what") {
-  JobSpec s = last("1");
-  s.unique_key.clear();
-  CHECK(refused(Enqueue{{s}}).message == "on_conflict keep_last without unique_key");
-  s = last("1");
-  s.unique_for_ms = 1000;
-  CHECK(refused(Enqueue{{s}}).message == "on_conflict keep_last and unique_for exclude each other: it runs when the one before has ended");
-  s = last("1");
-  s.at_wall_ms = 1790000100000;
-  CHECK(refused(Enqueue{{s}}).message == "on_conflict keep_last and at exclude each other: it runs when the one before has ended");
-}
-
-TEST_CASE_FIXTURE(FollowFixture, "keep_last: the job that waits takes a place, and stands for those of its call and its transaction") {
-  ask<Done>(QueueSet{"default", {.max_pending = 1}});
-  const JobId a = add(last("1"));
-  take_started();
-  const std::vector<JobId> ids = ask<std::vector<JobId>>(Enqueue{{last("2"), last("3")}});
-  CHECK(ids[0] == ids[1]);
-  CHECK(ids[0] != a);
-  CHECK(refused(Enqueue{{spec("x")}}).code == HF_E_FULL);
-  Transact t;
-  t.overdue = [] { return false; };
-  JobId b = 0;
-  t.body = [&](Transaction& transaction) -> Status {
-    const Result<JobId> one = transaction.enqueue(last("4"));
-    if (!one) return one.error();
-    b = *one;
-    return ok_status();
-  };
-  ask<std::vector<JobId>>(std::move(t));
-  CHECK(b == ids[0]);
-  CHECK(get(b).payload == "4");
-}
-
-TEST_CASE_FIXTURE(FollowFixture, "keep_last: a transaction makes the one that waits") {
-  const JobId a = add(last("1"));
-  const RunJob run = take_started();
-  JobId b = 0, c = 0;
-  Transact t;
-  t.overdue = [] { return false; };
-  t.body = [&](Transaction& transaction) -> Status {
-    b = *transaction.enqueue(last("2"));
-    c = *transaction.enqueue(last("3"));
-    return ok_status();
-  };
-  ask<std::vector<JobId>>(std::move(t));
-  CHECK(b != a);
-  CHECK(c == b);
-  end(run, Outcome::done);
-  CHECK(take_started().bytes == "3");
-}
-
-// ---- callbacks that start a job
-
-TEST_CASE_FIXTURE(FollowFixture, "failure_callback job:TYPE: a job is started by the transaction of the death") {
-  handler("clean", {});
-  JobSpec s = spec("x", "what it worked on");
-  s.queue = "work";
-  s.priority = 7;
-  s.failure_callback = "job:clean";
-  const JobId a = add(s);
-  end(take_started(), Outcome::dead, "no");
-  const RunJob clean = take_started();
-  CHECK(clean.type == "clean");
-  CHECK(clean.queue == "work");
-  CHECK(clean.bytes == "{\"type\":\"job.failed\",\"data\":{\"id\":" + std::to_string(a) + "}}");
-  CHECK(get(clean.id).priority == 7);
-  end(clean, Outcome::done);
-  CHECK(started.empty());
-}
-
-TEST_CASE_FIXTURE(FollowFixture, "callback job:TYPE: a chain, which ends") {
-  for (const char* type : {"a", "b"}) {
-    RunnerSpec r;
-    r.callback = std::string("job:") + (*type == 'a' ? "b" : "a");
-    handler(type, r);
-  }
-  add(spec("a"));
-  int runs = 0;
-  for (; !started.empty() && runs < 100; ++runs) end(take_started(), Outcome::done);
-  CHECK(runs == HF_CHAIN_MAX + 1);
-  CHECK(stats().by_state[0] == 0);
-}
-
-TEST_CASE_FIXTURE(FollowFixture, "callback job:TYPE: of a job that expires, and after a kill it is there") {
-  JobSpec s = spec("nobody");
-  s.ttl_ms = 1000;
-  s.failure_callback = "job:clean";
-  add(s);
-  pass(1000);
-  crash();
-  handler("clean", {});
-  CHECK(take_started().type == "clean");
-}
-
-TEST_CASE_FIXTURE(FollowFixture, "callback job:TYPE: what no type can be is refused") {
-  JobSpec s = spec("x");
-  s.callback = "job:";
-  CHECK(refused(Enqueue{{s}}).message == "the callback name is empty");
-  s.callback = "job:sink:x";
-  CHECK(refused(Enqueue{{s}}).message == "callback \"job:sink:x\": names that begin with \"sink:\" are for deliveries");
-  s.callback.clear();
-  s.sink = "job:x";
-  CHECK(refused(Enqueue{{s}}).message == "sink \"job:x\": names that begin with \"job:\" are for callbacks that start a job");
-  RunnerSpec r;
-  r.name = "sink:job:x";
-  CHECK(refused(SetRunner{r}).code == HF_E_INVALID);
-}
-
-// ---- the hook
-
-TEST_CASE_FIXTURE(FollowFixture, "backoff_hook: says when a run that failed is tried again") {
-  RunnerSpec r;
-  r.policy = hf::test::fixed_policy(1000);
-  std::vector<std::string> asked;
-  int64_t answer = 7000;
-  r.backoff_hook = [&](JobId id, int attempt, std::string_view error) {
-    asked.push_back(std::to_string(id) + " " + std::to_string(attempt) + " " + std::string(error));
-    return answer;
-  };
-  handler("x", r);
+TEST_CASE_FIXTURE(FollowFixture, "after: asked for once more when those it waits for are gone, it is the same job") {
   const JobId a = add(spec("x"));
-  end(take_started(), Outcome::retry, "first");
-  CHECK(wake() == now.boot_ms + 7000);
-  pass(7000);
-  answer = -1;  // by the policy
-  end(take_started(), Outcome::retry, "second");
-  CHECK(wake() == now.boot_ms + 1000);
-  pass(1000);
-  RunEnded e = ended(take_started(), Outcome::retry, "third");
-  e.retry_after_ms = 300;  // what the run itself asks for goes before
+  JobSpec s = after({a});
+  s.unique_key = "k";
+  const JobId b = add(s);
+  end(take_started(), Outcome::done);
+  take_started();
+  ask<Done>(Remove{a});
+  CHECK(add(s) == b);
+}
+
+TEST_CASE_FIXTURE(FollowFixture, "after: of a child for which another job stands it waits for that") {
+  JobSpec keyed = spec("nobody");
+  keyed.unique_key = "k";
+  const JobId holder = add(keyed);
+  add(spec("x"));
+  const RunJob run = take_started();
+  const std::vector<JobId> ids = ask<std::vector<JobId>>(ReserveIds{2});
+  RunEnded e = ended(run, Outcome::done);
+  e.children = {{ids[0], keyed}, {ids[1], after({ids[0]})}};
   ask<Done>(e);
-  CHECK(wake() == now.boot_ms + 300);
-  CHECK(asked == std::vector<std::string>{std::to_string(a) + " 1 first", std::to_string(a) + " 2 second"});
-  pass(300);
-  answer = kNever;
-  end(take_started(), Outcome::retry, "fourth");
-  CHECK(get(a).due_wall_ms == now.wall_ms + kBackoffMaxMs);
+  CHECK(started.empty());
+  CHECK(get(ids[1]).after == std::vector<JobId>{holder});
+}
+
+TEST_CASE_FIXTURE(FollowFixture, "after: in a transaction, for a dead job that another one is taken for") {
+  JobSpec keyed = spec("x");
+  keyed.unique_key = "k";
+  keyed.unique_for_ms = 100'000;
+  const JobId dead = add(keyed);
+  end(take_started(), Outcome::dead, "no");
+  Transact t;
+  t.overdue = [] { return false; };
+  t.body = [&](Transaction& transaction) -> Status {
+    CHECK(*transaction.enqueue(keyed) == dead);
+    CHECK(transaction.enqueue(after({dead})).error().code == HF_E_CONFLICT);
+    return ok_status();
+  };
+  ask<std::vector<JobId>>(std::move(t));
+}
+
+TEST_CASE_FIXTURE(FollowFixture, "after: the jobs of one call wait for at most 10,000 in all") {
+  std::vector<JobId> many;
+  for (int i = 0; i < HF_AFTER_MAX; ++i) many.push_back(add(spec("nobody")));
+  const Error e = refused(Enqueue{std::vector<JobSpec>(101, after(many))});
+  CHECK(e.code == HF_E_TOO_LARGE);
+  CHECK(e.message == "job 100: after: the jobs of one call wait for more than 10000 in all");
+  CHECK(ask<std::vector<JobId>>(Enqueue{std::vector<JobSpec>(100, after(many))}).size() == 100);
 }

@@ -124,6 +124,7 @@ TEST_CASE_FIXTURE(FullDisk, "a smaller ballast from now on: what the log owes is
 TEST_CASE_FIXTURE(FullDisk, "few rows a turn, so that they fit into the log: what expires, and what retention deletes") {
   limits.keep_dead_ms = 3600000;
   anew();
+  tick({SetDispatch{true}});  // retention waits for it
   JobSpec s = spec("x", std::string(600, 'p'));
   s.ttl_ms = 1000;
   for (int i = 0; i < 100; ++i) add(s);

@@ -171,7 +171,7 @@ TEST_CASE_FIXTURE(LaneQuota, "what runs and who holds a unique key of the call s
   CHECK(state(runs) == State::running);
 }
 
-TEST_CASE_FIXTURE(LaneQuota, "a transaction's jobs are promised the places of their own lanes, and others leave them these") {
+TEST_CASE_FIXTURE(LaneQuota, "a transaction's jobs take the places of their own lanes, first of their turn") {
   limit(3, WhenFull::coalesce);
   const JobId a1 = add(of("a")), a2 = add(of("a")), b1 = add(of("b"));
   CHECK(refused(op({of("a"), of("a"), of("a")})).code == HF_E_FULL);
@@ -181,16 +181,16 @@ TEST_CASE_FIXTURE(LaneQuota, "a transaction's jobs are promised the places of th
   CHECK(lost() == 0);
   const Ids kept = ask<Ids>(op({of("a"), of("b")}));
   CHECK(displaced() == Ids{a1, b1});
-  // Of "b" there is one, and it is promised.
+  // It goes first; then the one of the same turn takes the place of its newest.
   std::vector<Reply> replies = tick({Enqueue{{of("b")}}, op({of("a"), of("b")})});
-  CHECK(std::get<Error>(replies[0]).code == HF_E_FULL);
+  const JobId b2 = std::get<Ids>(replies[0]).front();
   const Ids kept2 = std::get<Ids>(replies[1]);
-  CHECK(displaced() == Ids{a2, kept[1]});
-  CHECK(waiting() == Ids{kept[0], kept2[0], kept2[1]});
+  CHECK(displaced() == Ids{a2, kept[1], kept2[1]});
+  CHECK(waiting() == Ids{kept[0], kept2[0], b2});
   replies = tick({Enqueue{{of("a")}}, op({of("a"), of("b")})});
   const JobId beside = std::get<Ids>(replies[0]).front();
   const Ids kept3 = std::get<Ids>(replies[1]);
-  CHECK(displaced() == Ids{kept[0], kept2[0], kept2[1]});
+  CHECK(displaced() == Ids{kept[0], b2, kept2[0]});
   CHECK(waiting() == Ids{kept3[0], kept3[1], beside});
   CHECK(pending() == 3);
 }
@@ -267,10 +267,10 @@ TEST_CASE_FIXTURE(LaneQuota, "max_jobs: the same in the file; who has a place by
   limit(1, WhenFull::coalesce, "c");
   ask<Ids>(Enqueue{{of("other", "v", "c"), of("k")}});
   CHECK(displaced() == Ids{k, both[1]});
-  // With a transaction: 2 of "k" are asked for, and one is there.
+  // A transaction's goes first, and the one of the same turn takes its place.
   const std::vector<Reply> replies = tick({Enqueue{{of("k")}}, op({of("k")})});
-  CHECK(std::get<Error>(replies[0]).code == HF_E_FULL);
-  CHECK(std::holds_alternative<Ids>(replies[1]));
+  CHECK(displaced().back() == std::get<Ids>(replies[1]).front());
+  CHECK(std::holds_alternative<Ids>(replies[0]));
   CHECK(stats().by_state[0] == 4);
 }
 

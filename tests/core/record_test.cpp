@@ -34,6 +34,11 @@ JobOpts full_opts() {
   o.unique_until_ms = kTimeMax;
   o.cancel_asked = true;
   o.memo = std::string(kMemoMax, '\0');
+  o.after.assign(HF_AFTER_MAX, kTimeMax);
+  o.after_run = true;
+  o.after_delay_ms = kTimeMax;
+  o.followers.assign(kFollowersMax, 1);
+  o.chain = HF_CHAIN_MAX;
   return o;
 }
 
@@ -43,6 +48,11 @@ TEST_CASE("options come back as they went in; none take no bytes") {
   CHECK(decode_opts(encode_opts(full_opts())) == full_opts());
   CHECK(encode_opts({}).empty());
   CHECK(decode_opts("") == JobOpts{});
+  JobOpts more = full_opts();
+  more.after.push_back(7);
+  more.followers.push_back(7);
+  more.chain = 99;
+  CHECK(decode_opts(encode_opts(more)) == full_opts());  // a damaged row takes no more memory than another
 }
 
 TEST_CASE("the job of a schedule comes back as it went in") {

@@ -368,18 +368,6 @@ TEST_CASE_FIXTURE(QueueRetentionFixture, "what the configuration keeps for longe
   run_for(1000);
   CHECK(there(a));
   CHECK_FALSE(there(b));
-  // It says nothing of queues any more: the next opening need not wait.
-  ask<Done>(SetQueueDefaults{"audit", {}});
-  run_for(1000);
-  CHECK_FALSE(there(a));
-  handler("x");
-  const JobId c = finish("default");
-  leave();
-  now.boot_ms += 2 * kDay;
-  now.wall_ms += 2 * kDay;
-  open_with(options());
-  pass(kMinute);
-  CHECK_FALSE(there(c));
 }
 
 TEST_CASE_FIXTURE(QueueRetentionFixture, "at most 64 queues have a retention that an operator set") {

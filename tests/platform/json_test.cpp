@@ -288,7 +288,7 @@ TEST_CASE("the settings of a queue go in and out under the same names") {
                                       {R"({"max_pending": -1})", "max_pending: found -1, expected a whole number from 0 to 1000000000"}, {R"({"max_pending": 1000000001})", "max_pending: "},
                                       {R"({"when_full": "drop"})", "when_full: found \"drop\", expected \"reject\", \"drop_oldest\", \"drop_lowest\" or \"coalesce\""},
                                       {R"({"enqueue_limit": "fast"})", "enqueue_limit: \"fast\" is no rate"}, {R"({"retry_budget": 60})", "retry_budget: "},
-                                      {R"({"retention_completed": "-1s"})", "retention_completed: "}, {R"({"retention_dead": 5})", "retention_dead: "},
+                                      {R"({"retention_completed": "-1s"})", "retention_completed: "}, {R"({"retention_dead": "5"})", "retention_dead: "},
                                       {R"({"retention_completed_count": 0})", "retention_completed_count: found 0, expected a whole number from 1 to 1000000000"},
                                       {R"({"retention_dead_count": 1000000001})", "retention_dead_count: "}}) {
     const auto refused = parse_queue_settings(body);

@@ -122,7 +122,7 @@ class Workload {
   // ... by somebody who knows of the jobs that are there, and may wait for some.
   JobSpec asked(const Ledger& ledger, int64_t wall_ms) {
     JobSpec s = spec(wall_ms);
-    if (s.at_wall_ms != 0 || s.on_conflict >= OnConflict::debounce || ledger.size() == 0 || !one_in(10)) return s;
+    if (s.at_wall_ms != 0 || (s.on_conflict != OnConflict::keep && s.on_conflict != OnConflict::reject) || ledger.size() == 0 || !one_in(10)) return s;
     for (uint64_t n = below(3) + 1; n > 0; --n) s.after.push_back(any_job(ledger));
     if (one_in(2)) s.after_failure = AfterFailure::run;
     return s;
