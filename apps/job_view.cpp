@@ -24,9 +24,21 @@ std::string moment(const Json& object, const char* name, int64_t now_ms) {
   return ms == 0 ? "" : object.value(name, "") + "  (" + time_in_words(ms, now_ms) + ")";
 }
 
+// "job 3, 4", at most so many.
+std::string after_in_words(const Json& job, size_t most) {
+  if (!job.contains("after")) return "";
+  std::string ids;
+  for (const Json& id : job["after"]) {
+    if (most-- == 0) return ids + ", …";
+    ids += (ids.empty() ? "job " : ", ") + id.dump();
+  }
+  return ids;
+}
+
 // When something happened to it, or will.
 std::string when(const Json& job, int64_t now_ms) {
   const std::string state = job.value("state", "");
+  if (state == "pending" && job.contains("after")) return "after " + after_in_words(job, 2);
   const char* name = state == "pending" ? "due" : job.contains("finished") ? "finished" : "created";
   const int64_t ms = time_of(job, name);
   if (ms == 0) return "";
@@ -176,11 +188,7 @@ std::string job_page(const Json& job, const Terminal& terminal, int64_t now_ms) 
   page.line("finished", moment(job, "finished", now_ms));
   page.line("expires", moment(job, "expires", now_ms));
   page.line("occurrence", moment(job, "occurrence", now_ms));
-  if (job.contains("after")) {
-    std::string ids;
-    for (const Json& id : job["after"]) ids += (ids.empty() ? "job " : ", ") + id.dump();
-    page.line("after", ids);
-  }
+  page.line("after", after_in_words(job, HF_AFTER_MAX));
   for (const char* name :
        {"schedule", "sink", "callback", "failure_callback", "timeout", "tags", "unique_key", "concurrency_key", "key"}) {
     page.line(name, job.value(name, ""));

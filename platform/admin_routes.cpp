@@ -409,7 +409,7 @@ Status show_health(AdminDesk& desk, AdminCall& call) {
   });
   desk.ask(call, GetStats{}, [self = desk.shared_from_this(), deadline](Reply& reply) {
     self->call_off(deadline);
-    const Health health = health_of(std::get<Stats>(reply), self->host.peer_report());
+    const Health health = health_of(std::get<Stats>(reply), self->host.peer_report(), self->host.stuck_runs()->report(boot_ms()));
     return json_response(health_json(health), health.failing() ? 503 : 200);
   });
   return ok_status();

@@ -248,7 +248,8 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
         auto alive = weak.lock();
         return alive ? alive->host->call(std::move(op)) : Error{HF_E_STATE, "the engine is closed"};
       },
-      [raw] { return raw->limits().max_payload; });
+      [raw] { return raw->limits().max_payload; }, raw->stuck_runs());
+  raw->stuck_runs()->set_threads(workers);
   Result<hf_engine*> handle = add(engine);
   if (!handle) {
     close_engine(std::move(engine));

@@ -1,6 +1,7 @@
 #include "platform/function_runner.h"
 
 #include "platform/memory.h"
+#include "platform/clock.h"
 
 namespace hf {
 
@@ -96,9 +97,14 @@ void FunctionRunner::call(const Function& function, const Batch& batch) {
     handles.push_back(made[i].release());
   }
   if (handles.empty()) return;
+  for (FunctionRun* run : begun) {
+    run->function.call = &batch;
+    run->function.at.store(StuckRuns::kInside);
+  }
   ++handlers_here;
   const int outcome = function(handles.data(), handles.size());
   --handlers_here;
+  for (FunctionRun* run : begun) run->ends->stuck->returned(run->function);
   if (outcome == HF_ASYNC) return;  // hf_job_finish frees the handles; it may have done so already
   for (size_t i = 0; i < begun.size(); ++i) {
     begun[i]->finish(outcome);
@@ -125,9 +131,10 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
   } else if (waited) {
     // It waited for a thread all the time: nothing was attempted.
     run->give_up(reason == StopReason::cancel ? Outcome::cancelled : Outcome::handed_back);
-  } else if (reason == StopReason::timeout) {
+  } else {
+    (void)guarded([&] { ends_->stuck->stopped(run->function, id, run->job.type, reason == StopReason::timeout, boot_ms()); });
     // A function cannot be killed: at its timeout the attempt counts as failed, and what it returns later is refused.
-    run->give_up(Outcome::retry);
+    if (reason == StopReason::timeout) run->give_up(Outcome::retry);
   }
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "platform/runner.h"
+#include "platform/stuck_runs.h"
 #include "platform/workers.h"
 
 namespace hf {
@@ -27,8 +28,10 @@ class RunEnds {
   using Send = std::function<void(Op)>;
   using Call = std::function<Reply(Op)>;  // may be called after close(), by a thread that was on its way
   using MaxPayload = std::function<int64_t()>;
-  RunEnds(Send send, Call call, MaxPayload max_payload)
-      : send_(std::move(send)), call_(std::move(call)), max_payload_(std::move(max_payload)) {}
+  RunEnds(Send send, Call call, MaxPayload max_payload, std::shared_ptr<StuckRuns> stuck_runs)
+      : stuck(std::move(stuck_runs)), send_(std::move(send)), call_(std::move(call)), max_payload_(std::move(max_payload)) {}
+
+  const std::shared_ptr<StuckRuns> stuck;  // never null
 
   bool send(Op op);       // false: the engine is closed
   Reply call(Op op);      // HF_E_STATE: the engine is closed
@@ -105,6 +108,7 @@ class FunctionRun {
   const RunJob job;
   const std::shared_ptr<RunEnds> ends;
   std::atomic<bool> canceled{false}, soft_timeout_over{false};
+  StuckRuns::Place function;
   std::mutex mutex;  // of all below
   std::string result, error;
   int64_t retry_after_ms = -1;

@@ -99,6 +99,17 @@ HealthCheck certificates(const PeerReport& report) {
   return check;
 }
 
+// "handlers": functions of the program that do not return.
+HealthCheck functions(const StuckReport& report) {
+  HealthCheck check{"handlers", report.held == 0, report.held >= report.threads, ""};
+  if (check.ok) return check;
+  Shown shown;
+  for (const StuckReport::Run& run : report.runs) shown.add("job " + std::to_string(run.id) + " (" + run.type + ") for " + format_duration_human(run.for_ms));
+  check.why = "functions do not return though their runs are over or were cancelled, and hold " + std::to_string(report.held) + " of " + std::to_string(report.threads) +
+              " worker threads: " + shown.text();
+  return check;
+}
+
 }  // namespace
 
 bool Health::failing() const {
@@ -113,7 +124,7 @@ const char* Health::word() const {
   return ok ? "ok" : "degraded";
 }
 
-Health health_of(const Stats& stats, const PeerReport& peers) {
+Health health_of(const Stats& stats, const PeerReport& peers, const StuckReport& stuck) {
   Health health;
   health.checks.push_back({"engine", true, false, ""});
   health.checks.push_back(
@@ -127,6 +138,7 @@ Health health_of(const Stats& stats, const PeerReport& peers) {
   health.checks.push_back(damage(stats));
   health.checks.push_back(verification(peers));
   health.checks.push_back(certificates(peers));
+  if (stuck.threads > 0) health.checks.push_back(functions(stuck));
   int64_t jobs = 0;
   for (const int64_t count : stats.by_state) jobs += count;
   health.checks.push_back(room("jobs", jobs, stats.max_jobs,

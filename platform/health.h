@@ -7,6 +7,7 @@
 
 #include "core/types.h"
 #include "platform/peer_book.h"
+#include "platform/stuck_runs.h"
 
 namespace hf {
 
@@ -23,7 +24,7 @@ struct Health {
   const char* word() const;  // "ok", "degraded" (one is not ok), "failing"
 };
 
-Health health_of(const Stats& stats, const PeerReport& peers = {});
+Health health_of(const Stats& stats, const PeerReport& peers = {}, const StuckReport& stuck = {});
 Health stuck_health(int64_t silent_ms);  // the engine did not answer for so long
 
 // {"status": "ok", "checks": [{"name": "engine", "ok": true}, ...]}

@@ -24,6 +24,7 @@ Result<std::unique_ptr<Host>> Host::open(const std::string& path, HostOptions op
   state->path = path;
   state->options = std::move(options);
   state->peers = std::make_unique<PeerBook>(state->options.log);
+  state->stuck = std::make_shared<StuckRuns>(state->options.log);
   if (state->options.device.empty()) state->options.device = host_name();
   HF_TRY(check_device(state->options.device));
   state->boot = boot_id();
@@ -351,6 +352,7 @@ void Host::set_clock_word(bool right) {
 }
 
 PeerBook& Host::peers() { return *state_->peers; }
+const std::shared_ptr<StuckRuns>& Host::stuck_runs() const { return state_->stuck; }
 
 CertClock Host::cert_clock() const {
   const bool trusted = state_->wall_trusted.load(std::memory_order_relaxed);

@@ -18,6 +18,7 @@
 #include "platform/loop.h"
 #include "platform/net/tls_config.h"
 #include "platform/peer_book.h"
+#include "platform/stuck_runs.h"
 #include "platform/probe.h"
 #include "platform/runner.h"
 
@@ -103,6 +104,9 @@ class Host {
   // What is known of certificates. Any thread.
   PeerBook& peers();
   PeerReport peer_report() { return peers().report(cert_clock()); }
+
+  // Functions of a program that go on though their runs are over. Any thread.
+  const std::shared_ptr<StuckRuns>& stuck_runs() const;
 
   // ---- the feed. Callbacks on the loop thread, in the order of commit. Returns an id.
   int watch(std::function<void(const Transition&)> on_transition);

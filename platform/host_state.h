@@ -36,6 +36,7 @@ struct Host::State {
   const std::unique_ptr<LinkWatch> link = LinkWatch::create();  // the same; null: there is none
   std::string boot;
   std::unique_ptr<PeerBook> peers;
+  std::shared_ptr<StuckRuns> stuck;
   std::unique_ptr<Loop> loop;
   std::unique_ptr<EngineWait> wait;
   Thread thread;

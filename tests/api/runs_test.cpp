@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include "api_fixture.h"
@@ -109,6 +110,39 @@ TEST_CASE_FIXTURE(Runs, "at its soft timeout a handler reads 2, and what it retu
   CHECK(told == 2);
   CHECK(seen.state == HF_STATE_COMPLETED);
   CHECK(seen.result == "half of it");
+}
+
+TEST_CASE_FIXTURE(Runs, "a function that goes on past its timeout is told of") {
+  close();
+  struct Log {
+    std::mutex mutex;
+    std::string text;
+  } log;
+  hf_options options = HF_OPTIONS_INIT;
+  options.device = "gw";
+  options.log_user = &log;
+  options.log = [](int, const char* line, void* user) {
+    std::lock_guard lock(static_cast<Log*>(user)->mutex);
+    static_cast<Log*>(user)->text += std::string(line) + "\n";
+  };
+  open(&options);
+  Signal go;
+  hf_handler_options opts = HF_HANDLER_OPTIONS_INIT;
+  opts.timeout_ms = 100;
+  opts.max_attempts = 1;
+  on("x", [&](hf_job*) {
+    go.wait();
+    return int{HF_OK};
+  }, &opts);
+  REQUIRE(hf_start(engine) == HF_OK);
+  const hf_job_id id = add("x");
+  CHECK(wait_final(id).state == HF_STATE_DEAD);
+  {
+    std::lock_guard lock(log.mutex);
+    CHECK(log.text.find("handler_goes_on id=" + std::to_string(id) + " type=x") != std::string::npos);
+  }
+  go.set();
+  close();
 }
 
 TEST_CASE_FIXTURE(Runs, "who asks later that it ends goes before the soft timeout") {

@@ -79,6 +79,7 @@ first=$(holdfast add echo first --delay 1h)
 behind=$(holdfast add echo behind --after "$first,$same")
 expect 0 "^  after +not known +waits for the end of job $same .pending., job $first .pending.$" holdfast why "$behind"
 expect 0 "^after +job $same, $first$" holdfast show "$behind"
+expect 0 "scheduled +0/5 +after job $same, $first$" holdfast list --limit 1
 expect 2 'after' holdfast add echo --after x
 expect 3 'after: there is no job 999999' holdfast add echo --after 999999
 expect 2 'after_failure: found "wait", expected "dead" or "run"' holdfast add echo --after "$first" --after-failure wait

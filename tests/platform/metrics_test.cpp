@@ -92,6 +92,49 @@ TEST_CASE("an engine without a queue has no empty metric") {
   CHECK(lint(prometheus_text(Stats(), RunTimes(), ProcessFigures())) == "");
 }
 
+TEST_CASE("health: functions that do not return") {
+  StuckReport report;
+  CHECK(health_json(health_of(some_stats(), {}, report)).find("handlers") == std::string::npos);  // a program without functions
+  report.threads = 2;
+  CHECK(health_json(health_of(some_stats(), {}, report)).find(R"("name":"handlers","ok":true)") != std::string::npos);
+  report.held = 1;
+  report.runs = {{7, "sample", 300000}};
+  const Health one = health_of(some_stats(), {}, report);
+  CHECK(std::string(one.word()) == "degraded");
+  CHECK(health_json(one).find("functions do not return though their runs are over or were cancelled, and hold 1 of 2 worker threads: job 7 (sample) for 5m") != std::string::npos);
+  report.held = 2;
+  CHECK(health_of(some_stats(), {}, report).failing());
+}
+
+TEST_CASE("functions that go on though their runs are over: known until they return, a batch is one thread") {
+  std::string logged;
+  StuckRuns stuck(Logger([&](LogLevel, const std::string& line) { logged += line + "\n"; }, LogLevel::kDebug));
+  stuck.set_threads(3);
+  StuckRuns::Place a, b, c;
+  int call = 0, other = 0;
+  stuck.stopped(a, 1, "x", true, 1000);  // it is not inside
+  CHECK(stuck.report(100000).runs.empty());
+  a.call = b.call = &call;
+  c.call = &other;
+  for (StuckRuns::Place* place : {&a, &b, &c}) place->at.store(StuckRuns::kInside);
+  stuck.stopped(a, 1, "x", true, 1000);
+  stuck.stopped(a, 1, "x", true, 5000);
+  stuck.stopped(b, 2, "x", false, 2000);
+  stuck.stopped(c, 3, "y", false, 1500);
+  CHECK(stuck.report(1000 + kStuckAfterMs - 1).runs.empty());
+  CHECK(stuck.report(1000 + kStuckAfterMs).held == 1);
+  const StuckReport all = stuck.report(20000);
+  CHECK(all.threads == 3);
+  CHECK(all.held == 2);
+  REQUIRE(all.runs.size() == 3);
+  CHECK((all.runs[0].id == 1 && all.runs[1].id == 3 && all.runs[2].id == 2));
+  CHECK(all.runs[0].for_ms == 19000);
+  CHECK(logged.find("handler_goes_on id=1 type=x") != std::string::npos);
+  CHECK(logged.find("id=3") == std::string::npos);  // a cancel is asked for by somebody
+  for (StuckRuns::Place* place : {&a, &b, &c}) stuck.returned(*place);
+  CHECK(stuck.report(20000).runs.empty());
+}
+
 TEST_CASE("certificates: figures and health, by a trusted clock alone") {
   constexpr int64_t kNow = 1795573800000, kDay = 86400000;
   PeerReport report{{true, kNow}, {}};
