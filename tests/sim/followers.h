@@ -26,7 +26,10 @@ class Followers {
   // What a freshly opened engine has. "" if all is well.
   std::string opened(const std::vector<JobInfo>& there) {
     std::map<JobId, const JobInfo*> by_id;
-    for (const JobInfo& job : there) by_id[job.id] = &job;
+    for (const JobInfo& job : there) {
+      by_id[job.id] = &job;
+      if (is_final(job.state)) ended_.insert(job.id);  // maybe in a turn that failed
+    }
     // A power cut takes an end back, too.
     std::erase_if(ended_, [&](JobId id) { return by_id.contains(id) && !is_final(by_id[id]->state); });
     std::map<JobId, Waits> before;
