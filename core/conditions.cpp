@@ -153,7 +153,7 @@ std::vector<Conditions::Closed> Conditions::closed(const std::vector<std::string
     const Condition& c = it->second;
     const std::string who = "condition " + name;
     if (!known(c, now_ms)) {
-      closed.push_back({who + (c.asked != 0 ? " is being asked" : " is asked once nothing else is in the way"), 0, c.asked == 0});
+      closed.push_back({who + (c.asked != 0 ? " is being asked" : " is asked once nothing else is in the way")});
     } else if (!open(c, now_ms)) {
       const int64_t again = looks_again_ms(c, now_ms);
       std::string why = who + " is closed";

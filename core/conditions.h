@@ -63,7 +63,6 @@ class Conditions {
   struct Closed {
     std::string why;           // "condition cool is closed: 81 °C"
     int64_t may_open_ms = 0;   // when it is asked again, or what was said is over; 0: not known
-    bool to_be_asked = false;  // it is not known, and another gate keeps it from being asked
   };
   std::vector<Closed> closed(const std::vector<std::string>& when, int64_t now_ms) const;
   // Result: HF_E_NOT_FOUND. "": all, by name. Wall times by `offset_ms`.

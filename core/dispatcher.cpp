@@ -537,16 +537,14 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
       closed("alone", "job " + std::to_string(alone_) + ", in whose runs the process ended before, runs alone");
     }
   }
-  bool nothing_else = std::all_of(gates.begin(), gates.end(), [](const ClosedGate& g) { return g.gate == "budget"; });  // beside which it waits
   for (const auto* when : {&queue.when(), &runner.spec.when}) {
     for (Conditions::Closed& condition : turn_.conditions.closed(*when, turn_.now_ms)) {
-      nothing_else = nothing_else && condition.to_be_asked;
       closed("condition", std::move(condition.why), condition.may_open_ms == 0 ? 0 : turn_.wall_of(condition.may_open_ms));
     }
   }
   const Batch& batch = runner.spec.batch;
   const int64_t goes_ms = oldest_or(*lane.group, row.job.due_ms) + batch.max_wait_ms;
-  if (nothing_else && batch.max_jobs > 1 && !is_full(*lane.group) && goes_ms > turn_.now_ms) {
+  if (batch.max_jobs > 1 && row.job.due_ms <= turn_.now_ms && !is_full(*lane.group) && goes_ms > turn_.now_ms) {
     closed("batch", runner.spec.name + " waits for more jobs to take together, up to " + format_duration_human(batch.max_wait_ms), turn_.wall_of(goes_ms));
   }
   return gates;

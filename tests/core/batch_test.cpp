@@ -50,6 +50,21 @@ class BatchFixture : public EngineFixture {
 
 // ---- when a batch goes --------------------------------------------------------------------------------------
 
+TEST_CASE_FIXTURE(BatchFixture, "why: a batch that is awaited is a gate beside others, and the last one to open says when") {
+  ask<Done>(SetCondition{{.name = "door", .told = true, .initially = true}});
+  ask<Done>(TellCondition{.name = "door", .for_ms = 2000});
+  ask<Done>(QueueSet{"default", {.when = std::vector<std::string>{"door"}}});
+  batches("x", {3, 0, 5000});
+  add_many(2);
+  CHECK(gates(1) == "condition batch");
+  pass(2000);
+  CHECK(started.empty());
+  CHECK(gates(1) == "batch");
+  CHECK(wake() == now.boot_ms + 3000);
+  pass(3000);
+  CHECK(take_batch().size() == 2);
+}
+
 TEST_CASE_FIXTURE(BatchFixture, "a batch goes when max_jobs are there, and holds no more") {
   batches("x", {3, 0, 5000});
   add_many(2);
