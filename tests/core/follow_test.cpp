@@ -96,6 +96,24 @@ TEST_CASE_FIXTURE(FollowFixture, "after: cancelled, deleted, expired, displaced:
   CHECK(dead_for(f, displaced, "is gone"));
 }
 
+TEST_CASE_FIXTURE(FollowFixture, "after: in a full queue another one gives way, and never the one it waits for") {
+  ask<Done>(QueueSet{"small", {.max_pending = 2, .when_full = WhenFull::drop_oldest}});
+  JobSpec in = spec("nobody");
+  in.queue = "small";
+  const JobId a = add(in), other = add(in);
+  JobSpec s = after({a});
+  s.queue = "small";
+  const JobId b = add(s);
+  CHECK(state(a) == State::pending);
+  CHECK(refused(Get{other}).code == HF_E_NOT_FOUND);
+  CHECK(gates(b) == "after");
+  ask<Done>(QueueSet{"small", {.max_pending = 1, .when_full = WhenFull::drop_oldest}});
+  s.after = {a, b};
+  CHECK(refused(Enqueue{{s}}).code == HF_E_FULL);
+  CHECK(state(a) == State::pending);
+  CHECK(state(b) == State::pending);
+}
+
 TEST_CASE_FIXTURE(FollowFixture, "after: a run that fails and is tried again has not ended") {
   RunnerSpec r;
   r.policy.max_attempts = 2;
