@@ -25,7 +25,7 @@ Status check_sink(const char* field, const std::string& name) {
 Status check_callback(const char* field, const std::string& name) {
   HF_TRY(check_name(field, name));
   if (!starts_job(name)) return ok_status();
-  const std::string type = name.substr(std::string_view(kJobPrefix).size());
+  const std::string type = type_started(name);
   HF_TRY(check_name(field, type));
   if (!is_sink_queue(type)) return ok_status();
   return Error{HF_E_INVALID, std::string(field) + " " + quoted(name) + ": names that begin with \"sink:\" are for deliveries"};
@@ -127,7 +127,7 @@ Status Jobs::put_in(const Callback& callback) {
     return id ? ok_status() : Status(id.error());
   }
   JobSpec spec;
-  spec.type = callback.to.substr(std::string_view(kJobPrefix).size());
+  spec.type = type_started(callback.to);
   spec.queue = callback.queue;
   spec.priority = callback.priority;
   spec.payload = callback.text;

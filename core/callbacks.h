@@ -18,6 +18,8 @@ std::string plain_callback_text(const JobInfo& job);
 const char* callback_event(const JobInfo& job);  // "job.completed", "job.failed"
 
 inline bool starts_job(std::string_view callback) { return callback.starts_with(kJobPrefix); }
+// REQUIRES: starts_job(callback)
+inline std::string type_started(const std::string& callback) { return callback.substr(std::string_view(kJobPrefix).size()); }
 
 // Of a sink: no callback could name it.
 Status check_sink(const char* field, const std::string& name);

@@ -353,7 +353,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
     jobs_.flush();
     jobs_.end_unrun(entry.id, lane, run.opts,
                     late         ? "expired: it was not run within its ttl"
-                    : alone_left ? jobs_.after_text(run.opts, true)
+                    : alone_left ? jobs_.doom_text(run.opts)
                                  : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "): it is not run again",
                     late ? Change::expired : Change::died);
     return Taken::ended;
@@ -442,11 +442,9 @@ int64_t Dispatcher::next_wall_wake_ms() const {
   return wake;
 }
 
-void Dispatcher::due_gates(const Lane& lane, const FullRow& row, std::vector<ClosedGate>* gates) const {
-  const JobOpts opts = lane.delivery() ? JobOpts{} : decode_opts(row.job.opts);
+void Dispatcher::due_gates(const FullRow& row, const JobOpts& opts, std::vector<ClosedGate>* gates) const {
   if (!opts.after.empty()) {
-    const bool due = row.job.due_ms != kNever;
-    gates->push_back({"after", jobs_.after_text(opts, due) + (due ? ": it will not run" : ""), 0});
+    gates->push_back({"after", row.job.due_ms == kNever ? jobs_.after_text(opts) : jobs_.doom_text(opts) + ": it will not run", 0});
   } else if (row.job.at_wall_ms != 0) {
     if (!turn_.wall_trusted) gates->push_back({"clock", "it is due at a wall-clock time, and the clock is not trusted yet", 0});
     gates->push_back({"due", "due at " + format_time(row.job.at_wall_ms), row.job.at_wall_ms});
@@ -463,7 +461,8 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   auto closed = [&](const char* gate, std::string why, int64_t opens_wall_ms = 0) {
     gates.push_back({gate, std::move(why), opens_wall_ms});
   };
-  due_gates(lane, row, &gates);
+  const JobOpts opts = decode_opts(row.job.opts);
+  due_gates(row, opts, &gates);
   if (!on_) closed("engine", "the engine does not claim jobs now: not started, or stopping");
   if (safe_mode_.on()) {
     closed("safe_mode", "the process ended " + std::to_string(safe_mode_.crashes()) + " times in a row while jobs ran: nothing runs for a while; `holdfast end-safe-mode` ends it",
@@ -527,7 +526,6 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
   }
   if (lane.in_key->rates != nullptr) too_fast("concurrency_key " + lane.key, *lane.in_key->rates);
   if (!lane.delivery()) {
-    const JobOpts opts = decode_opts(row.job.opts);
     if (is_suspect(opts)) {
       if (runs() > 0) {
         closed("alone", "the process ended " + std::to_string(opts.crashes + opts.reboots) + " times while it ran: it runs alone, when the " +

@@ -30,7 +30,7 @@ class Dispatcher {
   int64_t next_wall_wake_ms() const;  // a window; 0: once the clock is trusted
 
   // The closed gates of a pending job, in the order in which they are asked.
-  void due_gates(const Lane& lane, const FullRow& row, std::vector<ClosedGate>* gates) const;
+  void due_gates(const FullRow& row, const JobOpts& opts, std::vector<ClosedGate>* gates) const;
   std::vector<ClosedGate> closed_gates(const Lane& lane, const FullRow& row) const;
 
  private:

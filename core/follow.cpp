@@ -34,16 +34,17 @@ Status validate_after(const JobSpec& s) {
 }
 
 namespace {
-bool waits_for(const FullRow& row, JobId id) {
-  if (!row.found || row.job.state != State::pending) return false;
-  const JobOpts opts = decode_opts(row.job.opts);
-  return std::find(opts.after.begin(), opts.after.end(), id) != opts.after.end();
+bool waits_for(const FullRow& row, const JobOpts& opts, JobId id) {
+  return row.found && row.job.state == State::pending && std::find(opts.after.begin(), opts.after.end(), id) != opts.after.end();
 }
 }  // namespace
 
 // Those that wait no longer are forgotten.
 void Jobs::forget_strays(JobId id, JobOpts* opts) {
-  std::erase_if(opts->followers, [&](JobId follower) { return !waits_for(turn_.store.read(follower, false), id); });
+  std::erase_if(opts->followers, [&](JobId follower) {
+    const FullRow row = turn_.store.read(follower, false);
+    return !waits_for(row, decode_opts(row.job.opts), id);
+  });
 }
 
 void Jobs::Following::add(const JobSpec& spec) {
@@ -116,7 +117,8 @@ bool Jobs::follow(JobId id, const std::vector<JobId>& after, JobOpts* of) {
 JobId Jobs::successor(JobId id, const JobOpts& opts) {
   for (const JobId follower : opts.followers) {
     const FullRow row = turn_.store.read(follower, false);
-    if (waits_for(row, id) && decode_opts(row.job.opts).unique_key == opts.unique_key) return follower;
+    const JobOpts its = decode_opts(row.job.opts);
+    if (waits_for(row, its, id) && its.unique_key == opts.unique_key) return follower;
   }
   return 0;
 }
@@ -139,6 +141,10 @@ bool Jobs::take_over(JobId id, JobOpts* opts) {
 // REQUIRES: the row says how it ended, or is about to be deleted.
 void Jobs::ended(JobId id, const Lane& lane, const JobOpts& opts, State end) {
   call_back(id, lane, opts, end);
+  leave(id, opts, end);
+}
+
+void Jobs::leave(JobId id, const JobOpts& opts, State end) {
   for (const JobId follower : opts.followers) left_.push_back({follower, id, end == State::completed});
 }
 
@@ -146,11 +152,10 @@ void Jobs::let_go(const Left& one) {
   const FullRow row = turn_.store.read(one.follower, false);
   if (!row.found || is_final(row.job.state)) return;
   JobOpts opts = decode_opts(row.job.opts);
-  if (!waits_for(row, one.id)) {  // somebody said that it is to run now, or it is to end for another one already
-    if (opts.after.empty() && !opts.unique_key.empty() && holder(opts.unique_key) == 0) turn_.store.set_unique(one.follower, opts.unique_key);
+  if (!waits_for(row, opts, one.id)) {  // somebody said that it is to run now, or it is to end for another one already
+    if (opts.after.empty()) (void)take_unique(one.follower, opts);  // unless another one has its key
     return;
   }
-  Lane& lane = *turn_.lanes.by_id(row.job.lane);
   const bool fails = !one.completed && !opts.after_run;
   if (fails) {
     opts.after = {one.id};
@@ -160,9 +165,7 @@ void Jobs::let_go(const Left& one) {
   const bool goes = fails || (opts.after.empty() && take_over(one.follower, &opts));
   turn_.store.set_opts(one.follower, encode_opts(opts));
   if (!goes) return;
-  const int64_t due_ms = turn_.now_ms + (fails ? 0 : opts.after_delay_ms);
-  turn_.store.make_pending(one.follower, lane.id, row.job.priority, due_ms, 0, row.job.attempts);
-  turn_.lanes.moved(lane, one.follower, {-row.job.priority, due_ms, one.follower}, turn_.now_ms);
+  becomes_due(row, turn_.now_ms + (fails ? 0 : opts.after_delay_ms));
   if (fails) doomed_.push_back(one.follower);
 }
 
@@ -187,7 +190,7 @@ bool Jobs::let_followers_go() {
     if (opts.after.empty()) continue;
     Lane& lane = *turn_.lanes.by_id(row.job.lane);
     turn_.lanes.removed(lane, id);
-    end_unrun(id, lane, opts, after_text(opts, true), Change::died);
+    end_unrun(id, lane, opts, doom_text(opts), Change::died);
   }
 }
 
@@ -208,12 +211,16 @@ void Jobs::save_doomed() {
   doomed_saved_ = std::move(ids);
 }
 
-std::string Jobs::after_text(const JobOpts& opts, bool due) const {
+std::string Jobs::doom_text(const JobOpts& opts) const {
+  const JobId id = opts.after.front();
+  return "job " + std::to_string(id) + ", after which it was to run, " + how(turn_.store.read(id, false));
+}
+
+std::string Jobs::after_text(const JobOpts& opts) const {
   constexpr size_t kNamed = 3;
   std::string text;
   for (size_t i = 0; i < std::min(opts.after.size(), kNamed); ++i) {
     const FullRow row = turn_.store.read(opts.after[i], false);
-    if (due) return "job " + std::to_string(opts.after[i]) + ", after which it was to run, " + how(row);
     text += (i == 0 ? "waits for the end of job " : ", job ") + std::to_string(opts.after[i]) + " (" + (row.found ? state_name(row.job.state) : "gone") + ")";
   }
   if (opts.after.size() > kNamed) text += " and " + std::to_string(opts.after.size() - kNamed) + " more";

@@ -217,7 +217,8 @@ void Jobs::complete(Run& run, RunEnded& how) {
     keep_log(run, "done", "");
     count(State::running, end.state);
   }
-  if (to_sink == nullptr) ended(id, lane, run.opts, State::completed);
+  if (tells) call_back(id, lane, run.opts, State::completed);
+  if (to_sink == nullptr) leave(id, run.opts, State::completed);
   if (removed_at_once) {
     turn_.store.remove(id);
     --turn_.stats.by_state[static_cast<int>(tells ? end.state : State::running)];
@@ -373,6 +374,13 @@ void Jobs::look_at_wall_jobs() {
   if (rows.size() == kWallLook) wall_jobs_wake_ = std::min(wall_jobs_wake_, rows.back().at_wall_ms);
 }
 
+void Jobs::becomes_due(const FullRow& row, int64_t due_ms) {
+  const JobId id = row.job.id;
+  Lane& lane = *turn_.lanes.by_id(row.job.lane);
+  turn_.store.make_pending(id, lane.id, row.job.priority, due_ms, 0, row.job.attempts);
+  turn_.lanes.moved(lane, id, {-row.job.priority, due_ms, id}, turn_.now_ms);
+}
+
 void Jobs::wake_wall_jobs() {
   if (wall_jobs_next_ == 0) {
     flush();
@@ -381,10 +389,7 @@ void Jobs::wake_wall_jobs() {
   if (!turn_.wall_trusted || wall_jobs_next_ > turn_.wall_ms) return;
   flush();
   for (JobId id : turn_.store.wall_due(turn_.wall_ms, turn_.rows(kSweep))) {
-    FullRow row = turn_.store.read(id, false);
-    Lane& lane = *turn_.lanes.by_id(row.job.lane);
-    turn_.store.make_pending(id, lane.id, row.job.priority, turn_.now_ms, 0, row.job.attempts);
-    turn_.lanes.moved(lane, id, {-row.job.priority, turn_.now_ms, id}, turn_.now_ms);
+    becomes_due(turn_.store.read(id, false), turn_.now_ms);
   }
   look_at_wall_jobs();
 }

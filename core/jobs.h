@@ -113,8 +113,8 @@ class Jobs {
   // This end makes the file larger than the few bytes that each has earned: its result is large, it has children, or somebody is
   // told of it. On a full disk it waits in memory, so that the room which is left is there for ends, cancels and deletions.
   bool end_adds(const RunEnded& ended) const;
-  // Of a job that waits for others, or is to end for one of them (`due`).
-  std::string after_text(const JobOpts& opts, bool due) const;
+  std::string after_text(const JobOpts& opts) const;  // of a job that waits for others
+  std::string doom_text(const JobOpts& opts) const;   // ... that is to end for one of them
   void set_handler(const RunnerSpec& spec);  // what it says for its jobs, also after it is gone
   void save_handler_callbacks();             // at the end of a turn, if something changed
   void save_doomed();                        // ... too
@@ -183,6 +183,7 @@ class Jobs {
   bool take_over(JobId id, JobOpts* opts);
   void let_go(const Left& one);
   void ended(JobId id, const Lane& lane, const JobOpts& opts, State end);  // whoever waits for it learns of it, and whom it calls back
+  void leave(JobId id, const JobOpts& opts, State end);                    // ... but for the second
   bool let_followers_go();  // false: there were none. Not while lanes are being looked through
 
   bool calls_back(const Run& run, Outcome outcome) const;
@@ -260,6 +261,7 @@ class Jobs {
   JobId next_id_ = 1;
   JobId reserved_until_ = 1;  // ids below are on the disk as taken
   void look_at_wall_jobs();
+  void becomes_due(const FullRow& row, int64_t due_ms);  // a pending one
   int64_t wall_jobs_next_ = 0;  // no job has an earlier `at`; 0: not known
   int64_t wall_jobs_wake_ = 0;  // ... nor one that cannot wait until then, by the slack of its queue
   int64_t expiry_next_ = 0;

@@ -19,8 +19,7 @@ const std::optional<int64_t>& count_of(const Queue& queue, State state) {
   return state == State::dead ? queue.settings.keep_dead_count : queue.settings.keep_completed_count;
 }
 
-// Those of a minute leave together, unless the age itself is short.
-int64_t wait_of(int64_t age_ms) { return age_ms < 0 ? 60000 : std::clamp<int64_t>(age_ms / 10, 1000, 60000); }
+int64_t wait_of(int64_t age_ms) { return age_ms < 0 ? 60000 : leave_together_ms(age_ms); }
 
 }  // namespace
 
@@ -183,11 +182,15 @@ int64_t QueueRetention::due_ms(const Track& track) const {
   return track.first_ms == kUnknown ? turn_.now_ms : std::min(at, track.first_ms + age_ms + wait_of(age_ms));
 }
 
+int64_t QueueRetention::held_until_ms(const Store::Finished& row) const {
+  return row.has_key ? decode_opts(turn_.store.read(row.id, false).job.opts).unique_until_ms : 0;
+}
+
 // Those whose key is held stay, and are looked at again when the first one is free.
 int64_t QueueRetention::remove_free(Track& track, const std::vector<Store::Finished>& rows) {
   int64_t removed = 0;
   for (const Store::Finished& row : rows) {
-    const int64_t until_ms = row.has_key ? decode_opts(turn_.store.read(row.id, false).job.opts).unique_until_ms : 0;
+    const int64_t until_ms = held_until_ms(row);
     if (until_ms <= turn_.now_ms) {
       remove(track.rule.state, row);
       ++removed;

@@ -6,6 +6,7 @@
 // Jobs of queues without an age have such a place, too, while another queue has an age: what that keeps is not looked at again.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <unordered_map>
@@ -23,6 +24,9 @@ struct FinalPlace {
   FinalPlace just_before() const { return {finished_ms, id - 1}; }
 };
 
+// Those of a minute leave together, unless the age itself is short: so long after they may.
+inline int64_t leave_together_ms(int64_t age_ms) { return std::clamp<int64_t>(age_ms / 10, 1000, 60000); }
+
 class QueueRetention {
  public:
   explicit QueueRetention(Turn& turn) : turn_(turn) {}
@@ -37,6 +41,7 @@ class QueueRetention {
   bool goes_on() const { return goes_on_; }
   int64_t next_wake_ms() const { return next_ms_; }
 
+  int64_t held_until_ms(const Store::Finished& row) const;  // its unique key; 0: it is free
   // Of any queue, whose key is free.
   void remove(State state, const Store::Finished& row);
 

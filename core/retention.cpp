@@ -33,12 +33,9 @@ int64_t Retention::sweep_rule(const Rule& rule, Place& place, int limit) {
         return removed;
       }
       place = {row.finished_ms, row.id};
-      if (row.has_key) {
-        int64_t until = decode_opts(turn_.store.read(row.id, false).job.opts).unique_until_ms;
-        if (until > turn_.now_ms) {
-          held_until_ms_ = std::min(held_until_ms_, until);
-          continue;
-        }
+      if (const int64_t until = queues_.held_until_ms(row); until > turn_.now_ms) {
+        held_until_ms_ = std::min(held_until_ms_, until);
+        continue;
       }
       queues_.remove(rule.state, row);
       ++removed;
@@ -74,7 +71,7 @@ int64_t Retention::look_at(const Rule& rule, int64_t after_ms) const {
   if (rule.keep_ms == kNoAge) return kNever;
   auto first = turn_.store.finished(rule.state, after_ms, kNever, kNever, 1);
   if (first.empty()) return kNever;
-  return first.front().finished_ms + rule.keep_ms + std::clamp<int64_t>(rule.keep_ms / 10, 1000, 60000);
+  return first.front().finished_ms + rule.keep_ms + leave_together_ms(rule.keep_ms);
 }
 
 void Retention::look(size_t i, const Rule& rule) {
