@@ -133,6 +133,12 @@ class EngineFixture {
     s.payload = payload;
     return s;
   }
+  static Transact transaction(std::function<Status(Transaction&)> body) {
+    Transact t;
+    t.body = std::move(body);
+    t.overdue = [] { return false; };
+    return t;
+  }
   JobId add(JobSpec s) { return ask<std::vector<JobId>>(Enqueue{{std::move(s)}}).front(); }
   static RunEnded ended(const RunJob& job, Outcome outcome, const std::string& text = "") {
     RunEnded e;

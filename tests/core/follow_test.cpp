@@ -312,18 +312,15 @@ TEST_CASE_FIXTURE(FollowFixture, "after: a child that waits for nobody there is 
 
 TEST_CASE_FIXTURE(FollowFixture, "after: what a transaction enqueues may wait for what it enqueued before") {
   JobId a = 0, b = 0;
-  Transact t;
-  t.overdue = [] { return false; };
-  t.body = [&](Transaction& transaction) -> Status {
-    const Result<JobId> first = transaction.enqueue(spec("x"));
+  ask<std::vector<JobId>>(transaction([&](Transaction& inside) -> Status {
+    const Result<JobId> first = inside.enqueue(spec("x"));
     if (!first) return first.error();
-    const Result<JobId> second = transaction.enqueue(after({a = *first}));
+    const Result<JobId> second = inside.enqueue(after({a = *first}));
     if (!second) return second.error();
     b = *second;
-    CHECK(transaction.enqueue(after({b + 100})).error().code == HF_E_NOT_FOUND);
+    CHECK(inside.enqueue(after({b + 100})).error().code == HF_E_NOT_FOUND);
     return ok_status();
-  };
-  ask<std::vector<JobId>>(std::move(t));
+  }));
   CHECK(gates(b) == "after");
   const RunJob run = take_started();
   CHECK(run.id == a);
@@ -468,14 +465,11 @@ TEST_CASE_FIXTURE(FollowFixture, "after: in a transaction, for a dead job that a
   keyed.unique_for_ms = 100'000;
   const JobId dead = add(keyed);
   end(take_started(), Outcome::dead, "no");
-  Transact t;
-  t.overdue = [] { return false; };
-  t.body = [&](Transaction& transaction) -> Status {
-    CHECK(*transaction.enqueue(keyed) == dead);
-    CHECK(transaction.enqueue(after({dead})).error().code == HF_E_CONFLICT);
+  ask<std::vector<JobId>>(transaction([&](Transaction& inside) -> Status {
+    CHECK(*inside.enqueue(keyed) == dead);
+    CHECK(inside.enqueue(after({dead})).error().code == HF_E_CONFLICT);
     return ok_status();
-  };
-  ask<std::vector<JobId>>(std::move(t));
+  }));
 }
 
 TEST_CASE_FIXTURE(FollowFixture, "after: the jobs of one call wait for at most 10,000 in all") {

@@ -213,14 +213,11 @@ TEST_CASE_FIXTURE(FollowFixture, "keep_last: in one call and one transaction wit
   CHECK(refused(Enqueue{{keep, spec("x")}}).code == HF_E_FULL);
   ask<Done>(Cancel{ids[1]});
   JobId b = 0;
-  Transact t;
-  t.overdue = [] { return false; };
-  t.body = [&](Transaction& transaction) -> Status {
-    CHECK(*transaction.enqueue(keep) == a);
-    b = *transaction.enqueue(last("3"));
+  ask<std::vector<JobId>>(transaction([&](Transaction& inside) -> Status {
+    CHECK(*inside.enqueue(keep) == a);
+    b = *inside.enqueue(last("3"));
     return ok_status();
-  };
-  ask<std::vector<JobId>>(std::move(t));
+  }));
   CHECK(b != a);
   CHECK(get(b).payload == "3");
 }
@@ -245,16 +242,13 @@ TEST_CASE_FIXTURE(FollowFixture, "keep_last: the job that waits takes a place, a
   CHECK(ids[0] == ids[1]);
   CHECK(ids[0] != a);
   CHECK(refused(Enqueue{{spec("x")}}).code == HF_E_FULL);
-  Transact t;
-  t.overdue = [] { return false; };
   JobId b = 0;
-  t.body = [&](Transaction& transaction) -> Status {
-    const Result<JobId> one = transaction.enqueue(last("4"));
+  ask<std::vector<JobId>>(transaction([&](Transaction& inside) -> Status {
+    const Result<JobId> one = inside.enqueue(last("4"));
     if (!one) return one.error();
     b = *one;
     return ok_status();
-  };
-  ask<std::vector<JobId>>(std::move(t));
+  }));
   CHECK(b == ids[0]);
   CHECK(get(b).payload == "4");
 }
@@ -263,14 +257,11 @@ TEST_CASE_FIXTURE(FollowFixture, "keep_last: a transaction makes the one that wa
   const JobId a = add(last("1"));
   const RunJob run = take_started();
   JobId b = 0, c = 0;
-  Transact t;
-  t.overdue = [] { return false; };
-  t.body = [&](Transaction& transaction) -> Status {
-    b = *transaction.enqueue(last("2"));
-    c = *transaction.enqueue(last("3"));
+  ask<std::vector<JobId>>(transaction([&](Transaction& inside) -> Status {
+    b = *inside.enqueue(last("2"));
+    c = *inside.enqueue(last("3"));
     return ok_status();
-  };
-  ask<std::vector<JobId>>(std::move(t));
+  }));
   CHECK(b != a);
   CHECK(c == b);
   end(run, Outcome::done);

@@ -37,6 +37,15 @@ class QuotaFixture : public EngineFixture {
   JobId add_with(int priority, const std::string& queue = "default") { return add(with_priority(priority, queue)); }
   Ids add_many(size_t n, const JobSpec& like) { return ask<Ids>(Enqueue{std::vector<JobSpec>(n, like)}); }
   Error refused_job(const JobSpec& s) { return refused(Enqueue{{s}}); }
+  // Enqueues these, and ends so.
+  static Transact op(std::vector<JobSpec> specs, Status end = ok_status()) {
+    return transaction([specs = std::move(specs), end = std::move(end)](Transaction& inside) -> Status {
+      for (const JobSpec& s : specs) {
+        if (Result<JobId> id = inside.enqueue(s); !id) return id.error();
+      }
+      return end;
+    });
+  }
   // Of the last turn, in the order of the feed.
   Ids displaced() const {
     Ids ids;

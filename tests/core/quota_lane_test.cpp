@@ -24,17 +24,6 @@ class LaneQuota : public QuotaFixture {
     s.delay_ms = delay_ms;
     return s;
   }
-  static Transact op(std::vector<JobSpec> specs, Status end = ok_status()) {
-    Transact t;
-    t.overdue = [] { return false; };
-    t.body = [specs = std::move(specs), end = std::move(end)](Transaction& inside) -> Status {
-      for (const JobSpec& s : specs) {
-        if (Result<JobId> id = inside.enqueue(s); !id) return id.error();
-      }
-      return end;
-    };
-    return t;
-  }
 };
 
 }  // namespace

@@ -10,17 +10,6 @@ using namespace hf::test;
 
 TEST_CASE_FIXTURE(QuotaFixture, "a transaction's jobs: looked at when they are promised, and others leave them their places") {
   limit(3, WhenFull::reject);
-  const auto op = [](std::vector<JobSpec> specs) {
-    Transact t;
-    t.overdue = [] { return false; };
-    t.body = [specs = std::move(specs)](Transaction& inside) -> Status {
-      for (const JobSpec& s : specs) {
-        if (Result<JobId> id = inside.enqueue(s); !id) return id.error();
-      }
-      return ok_status();
-    };
-    return t;
-  };
   const JobId a = add(spec("t"));
   CHECK(refused(op(std::vector<JobSpec>(3, spec("t")))).code == HF_E_FULL);
   CHECK(waiting() == Ids{a});

@@ -38,18 +38,12 @@ class TransactFixture : public EngineFixture {
  public:
   TransactFixture() { REQUIRE(transact([](Transaction& t) { return did(t.connection, "CREATE TABLE reading(id INTEGER PRIMARY KEY, job INTEGER, v UNIQUE)"); }).ok()); }
 
-  static Transact op(std::function<Status(Transaction&)> body) {
-    Transact t;
-    t.body = std::move(body);
-    t.overdue = [] { return false; };
-    return t;
-  }
   static Status status(const Reply& reply) {
     if (auto* error = std::get_if<Error>(&reply)) return *error;
     REQUIRE(std::holds_alternative<std::vector<JobId>>(reply));
     return ok_status();
   }
-  Status transact(std::function<Status(Transaction&)> body) { return status(tick({op(std::move(body))}).front()); }
+  Status transact(std::function<Status(Transaction&)> body) { return status(tick({transaction(std::move(body))}).front()); }
   Error undone(std::function<Status(Transaction&)> body) {
     const Status done = transact(std::move(body));
     REQUIRE_FALSE(done);
@@ -59,7 +53,7 @@ class TransactFixture : public EngineFixture {
   bool kept(const char* text) { return transact([&](Transaction& t) { return did(t.connection, text); }).ok(); }
   int64_t read(const char* text) {
     int64_t value = 0;
-    Transact t = op([&](Transaction& inside) { return value = number(inside.connection, text), ok_status(); });
+    Transact t = transaction([&](Transaction& inside) { return value = number(inside.connection, text), ok_status(); });
     t.reads_only = true;
     REQUIRE(status(tick({std::move(t)}).front()).ok());
     return value;
@@ -81,7 +75,7 @@ class TransactFixture : public EngineFixture {
 
 TEST_CASE_FIXTURE(TransactFixture, "rows and jobs are there together, also after a kill") {
   JobId first = 0, second = 0;
-  const auto ids = ask<std::vector<JobId>>(op([&](Transaction& t) -> Status {
+  const auto ids = ask<std::vector<JobId>>(transaction([&](Transaction& t) -> Status {
     HF_TRY(both(t, 1, &first));
     return both(t, 2, &second);
   }));
@@ -98,7 +92,7 @@ TEST_CASE_FIXTURE(TransactFixture, "a failure undoes what the function did, and 
   JobId promised = 0;
   std::vector<Op> ops;
   ops.push_back(Enqueue{{spec("before")}});
-  ops.push_back(op([&](Transaction& t) -> Status {
+  ops.push_back(transaction([&](Transaction& t) -> Status {
     HF_TRY(both(t, 1, &promised));
     return Error{42, "no"};
   }));
@@ -122,7 +116,7 @@ TEST_CASE_FIXTURE(TransactFixture, "one of a turn is called; the next is told to
   int calls = 0;
   std::vector<Op> ops;
   for (int v : {1, 2}) {
-    ops.push_back(op([&calls, v](Transaction& t) {
+    ops.push_back(transaction([&calls, v](Transaction& t) {
       ++calls;
       return both(t, v);
     }));
@@ -225,7 +219,7 @@ TEST_CASE_FIXTURE(TransactFixture, "what takes too long is ended and undone; the
     bool went_on = false;
     std::vector<Op> ops;
     ops.push_back(Enqueue{{spec("other")}});
-    Transact t = op([&](Transaction& inside) -> Status {
+    Transact t = transaction([&](Transaction& inside) -> Status {
       (void)both(inside, 1);
       const Status done = did(inside.connection, (std::string(kLong) + tail).c_str());
       went_on = done.ok();
@@ -241,7 +235,7 @@ TEST_CASE_FIXTURE(TransactFixture, "what takes too long is ended and undone; the
     CHECK(rows() == 0);
     CHECK(stats().by_state[0] == before + 1);
   }
-  Transact late = op([](Transaction& t) { return both(t, 1); });
+  Transact late = transaction([](Transaction& t) { return both(t, 1); });
   late.overdue = [] { return true; };  // it slept, say
   CHECK(refused(std::move(late)).code == HF_E_TIMEOUT);
   CHECK(rows() == 0);
@@ -255,7 +249,7 @@ TEST_CASE_FIXTURE(TransactFixture, "a statement that takes back the whole transa
       JobId promised = 0;
       std::vector<Op> ops;
       ops.push_back(Enqueue{{spec("other")}});
-      ops.push_back(op([&](Transaction& t) -> Status {
+      ops.push_back(transaction([&](Transaction& t) -> Status {
         (void)both(t, 5, &promised);
         sqlite3_stmt* before = nullptr;
         sql().prepare_v2(t.connection, "INSERT INTO reading(v) VALUES(6)", -1, &before, nullptr);
@@ -314,7 +308,7 @@ TEST_CASE_FIXTURE(TransactFixture, "jobs are checked when they are enqueued, aga
   const JobId holds = add([] { JobSpec s = spec("upload"); s.unique_key = "held"; return s; }());
   ask<Done>(QueueDrain{"closing"});
   JobId a = 0, b = 0, c = 0;
-  const auto ids = ask<std::vector<JobId>>(op([&](Transaction& t) -> Status {
+  const auto ids = ask<std::vector<JobId>>(transaction([&](Transaction& t) -> Status {
     CHECK(t.enqueue(spec("no such name!")).error().code == HF_E_INVALID);
     JobSpec s = spec("upload", "first");
     s.queue = "closing";
@@ -390,11 +384,11 @@ TEST_CASE_FIXTURE(TransactFixture, "limits, each at its edge") {
 TEST_CASE_FIXTURE(TransactFixture, "what only reads writes nothing, and reads on a full and on a read-only disk") {
   REQUIRE(transact([](Transaction& t) { return both(t, 1); }).ok());
   for (const char* text : {"INSERT INTO reading(v) VALUES(2)", "CREATE TABLE t(x)", "DROP TABLE reading", "DELETE FROM reading"}) {
-    Transact t = op([&](Transaction& inside) { return did(inside.connection, text); });
+    Transact t = transaction([&](Transaction& inside) { return did(inside.connection, text); });
     t.reads_only = true;
     CHECK(refused(std::move(t)).message.find("in a transaction that only reads") != std::string::npos);
   }
-  Transact adds = op([&](Transaction& t) -> Status { return t.enqueue(spec("upload")) ? ok_status() : Status(Error{HF_E_STATE, "not here"}); });
+  Transact adds = transaction([&](Transaction& t) -> Status { return t.enqueue(spec("upload")) ? ok_status() : Status(Error{HF_E_STATE, "not here"}); });
   adds.reads_only = true;
   CHECK(refused(std::move(adds)).code == HF_E_STATE);
   for (Room room : {Room::little, Room::none, Room::read_only}) {
@@ -410,7 +404,7 @@ TEST_CASE_FIXTURE(TransactFixture, "what only reads writes nothing, and reads on
 TEST_CASE_FIXTURE(TransactFixture, "its commit waits for the disk, also of a table alone; or not, if it says so") {
   auto syncs_of = [&](bool durable, const char* text) {
     const int before = disk.syncs;
-    Transact t = op([&](Transaction& inside) { return did(inside.connection, text); });
+    Transact t = transaction([&](Transaction& inside) { return did(inside.connection, text); });
     t.durable = durable;
     REQUIRE(status(tick({std::move(t)}).front()).ok());
     return disk.syncs - before;
@@ -424,7 +418,7 @@ TEST_CASE_FIXTURE(TransactFixture, "its commit waits for the disk, also of a tab
 
 TEST_CASE_FIXTURE(TransactFixture, "an error of the file is the engine's, whatever the function makes of it") {
   disk.fail_writes = true;
-  auto failed = try_tick({op([](Transaction& t) -> Status {
+  auto failed = try_tick({transaction([](Transaction& t) -> Status {
     (void)both(t, 1);
     (void)did(t.connection, "INSERT INTO reading(v) SELECT randomblob(3000) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1000) SELECT i FROM n)");
     return ok_status();
@@ -469,13 +463,13 @@ TEST_CASE_FIXTURE(TransactFixture, "what was promised goes in before all else of
   };
   JobSpec other = s;
   other.payload = "other";
-  std::vector<Reply> replies = tick({Enqueue{{other}}, op(body)});
+  std::vector<Reply> replies = tick({Enqueue{{other}}, transaction(body)});
   CHECK(status(replies[1]).ok());
   CHECK(std::get<std::vector<JobId>>(replies[0]).front() == promised);
   CHECK(get(promised).payload == "guest");
   other.on_conflict = s.on_conflict = OnConflict::replace;
   s.payload = "again";
-  replies = tick({Remove{promised}, op(body)});  // it is replaced, and then removed
+  replies = tick({Remove{promised}, transaction(body)});  // it is replaced, and then removed
   CHECK(status(replies[1]).ok());
   CHECK(stats().by_state[0] == 0);
 }

@@ -146,7 +146,7 @@ BUGS = [
     ("no-timeout", "a run that hangs is not ended", "core/jobs.cpp",
      "while (turn_.running.next_deadline_ms() <= turn_.now_ms) {", "while (turn_.running.next_deadline_ms() <= turn_.now_ms - 86400000) {", (CORE,)),
     ("key-forgotten", "retention deletes a job whose unique key is still held", "core/retention.cpp",
-     "if (until > turn_.now_ms) {", "if (until > turn_.now_ms + 36500LL * 86400000) {", (CORE,)),
+     "until > turn_.now_ms) {", "until > turn_.now_ms + 36500LL * 86400000) {", (CORE,)),
     ("sequence-not-durable", "a number that a power cut takes back is given to another result", "core/dispatcher.cpp",
      "turn_.out->must_sync = true;  // a number that was sent is never given again", "", (SIM, CORE)),
     ("charge-not-durable", "a charge that a power cut takes back is spent twice", "core/dispatcher.cpp",
