@@ -286,6 +286,27 @@ TEST_SUITE("why") {
     opens_in_time(add(spec("x")), "batch");
   }
 
+  TEST_CASE_FIXTURE(WhyFixture, "after") {
+    handler("x");
+    add(spec("x"));
+    const RunJob first_run = take_started();
+    JobSpec s = spec("x");
+    s.after = {first_run.id};
+    const JobId id = add(s);
+    CHECK(gates(id) == "after");
+    opens_with(id, "after", ended(first_run, Outcome::done));
+  }
+
+  TEST_CASE_FIXTURE(WhyFixture, "condition") {
+    handler("x");
+    ask<Done>(SetCondition{{.name = "door", .told = true, .initially = true}});
+    ask<Done>(QueueSet{"default", {.when = std::vector<std::string>{"door"}}});
+    ask<Done>(TellCondition{.name = "door", .for_ms = 5000});
+    opens_in_time(add(spec("x")), "condition");
+    ask<Done>(TellCondition{.name = "door"});
+    opens_with(add(spec("x")), "condition", TellCondition{.name = "door", .open = true});
+  }
+
   TEST_CASE_FIXTURE(WhyFixture, "alone: a suspect waits for the others, and they for it") {
     handler("x");
     const JobId suspect = add(spec("x"));
