@@ -151,12 +151,12 @@ void FileUpload::send(const std::string& sum) {
     request.deadlines.first_byte_ms = kUploadAnswerMs;
     request.deadlines.whole_ms += kUploadAnswerMs + ask_.size / kUploadMinRate * 1000;
   }
-  asking_ = true;
   request_ = shared_.peer.send(std::move(request), [this](const HttpResult& result) {
     request_ = 0;
     asking_ = false;
     step([&] { answered(result); });
   });
+  asking_ = true;  // without memory send() throws, and owes nothing
 }
 
 void FileUpload::answered(const HttpResult& result) {
