@@ -6,7 +6,8 @@
 #   make test       the test suite with ASan and UBSan, and the installed product
 #   make ci         all that must be green: test, tsan, cross, soak (.ci/run)
 #   make cross      armhf and arm64, the tests under qemu, sizes
-#   make bench      rates, syncs, bytes, memory, against bare SQLite (PAGE=docs/performance.md writes the page)
+#   make bench      rates, syncs, bytes, instructions, memory, against bare SQLite, beanstalkd, redis, curl (PAGE=docs/performance.md
+#                   writes the page and its pictures)
 #   make bench-delivery   a thousand results to one nginx, against curl
 #   make soak       simulate, kill, restart, count (SECONDS=60 SEED=n, or KILLS=2000)
 #   make sim        a million simulated jobs, every place of a power cut, a failed disk call and allocation; make cron
@@ -15,7 +16,9 @@
 #   make mutants    bugs planted one at a time, and which test catches each
 #   make fuzz       libFuzzer on every way in (FUZZ_SECONDS=60 each), a table at the end
 #   make install PREFIX=DIR
-#   make sizes      of what is built here (README=1 writes them into README.md)
+#   make sizes      of what is built here (README=1 writes them into README.md), and by component (docs/size.md): PAGE=docs/size.md
+#                   writes them there; SWITCHES=1: what each component costs, which builds each
+#   make minsize    armhf, as small as it gets: all of it as one static file, and the smallest library; then sizes
 #   make tsan docs-check clean
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
@@ -31,7 +34,7 @@ compile = cmake --build --preset $(1) -j $(JOBS)
 check = ctest --preset $(1) -j $(JOBS)
 run_if_there = @test -x $(1) || { echo "$(1) is missing"; exit 1; }; $(1)
 
-.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench bench-delivery soak sim cron damage mutants fuzz install sizes \
+.PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench bench-delivery soak sim cron damage mutants fuzz install sizes minsize \
   docs-check clean
 
 deps:
@@ -74,6 +77,7 @@ ci:
 	.ci/run
 
 bench: build
+	@toolchains/deps.sh bench || echo "going on without"
 	@$(call compile,release) --target bench_programs
 	@tests/bench/run.py build/release $(if $(PAGE),--page $(PAGE))
 
@@ -113,6 +117,15 @@ install: build
 
 sizes:
 	@toolchains/sizes.sh $(if $(README),--readme)
+	@toolchains/sizes.py $(if $(SWITCHES),--switches) $(if $(PAGE),--page $(PAGE))
+
+minsize:
+	@toolchains/deps.sh armhf-small
+	@$(call configure,armhf-minsize)
+	@$(call compile,armhf-minsize) --target product holdfast_static_app
+	@$(call configure,armhf-smallest)
+	@$(call compile,armhf-smallest) --target size_programs
+	@$(MAKE) --no-print-directory sizes PAGE=$(PAGE)
 
 docs-check:
 	$(call run_if_there,docs/check.sh)

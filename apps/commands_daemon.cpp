@@ -68,6 +68,11 @@ struct ShowStats {
                      format_size_human(stats.value("max_bytes", int64_t{0})));
     session.print_fact("commits", grouped(stats.value("commits_total", int64_t{0})) + ", of which " +
                         grouped(stats.value("syncs_total", int64_t{0})) + " waited for the disk");
+    std::string flash = format_size_human(stats.value("flash_day_bytes", int64_t{0})) + " written in the last 24 hours";
+    if (const int64_t budget = stats.value("flash_budget", int64_t{0}); budget > 0) flash += " of " + format_size_human(budget);
+    const int64_t gathered = stats.value("flash_gather_ms", int64_t{0});
+    if (gathered > 0) flash += session.out.paint(", so that grouped jobs are gathered for " + format_duration_human(gathered), Colour::yellow);
+    session.print_fact("flash", flash + "; " + format_size_human(stats.value("flash_total_bytes", int64_t{0})) + " since the file was made");
     session.print_fact("clock",
          stats.value("clock_trusted", false) ? "trusted" : "not trusted: cron and --at wait");
     const int64_t disk = stats.value("disk_full", int64_t{0});
@@ -197,7 +202,7 @@ struct Metrics {
     if (response->ok())
       return session.fail(kUsage,
                           "metrics have a format of their own; `holdfast stats --json` is JSON");
-    (void)session.ask("GET", "/v1/stats");  // says why
+    (void)session.ask("GET", "/metrics");  // says why
   }
 };
 

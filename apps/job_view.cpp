@@ -282,7 +282,7 @@ void JobOptions::describe(CLI::App& app) {
       ->option_text("NAME");
   app.add_option("--concurrency-key", concurrency_key, "of those with this key one at a time, or key_concurrency of its queue")
       ->option_text("KEY");
-  app.add_option("--durability", durability, "sync, grouped or memory [sync]")->option_text("HOW");
+  app.add_option("--durability", durability, "sync, grouped, memory or result [sync]")->option_text("HOW");
   app.add_option("--tags", tags, "free text, shown by list and show")->option_text("TEXT");
 }
 

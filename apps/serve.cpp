@@ -11,6 +11,7 @@
 #include "core/units.h"
 #include "handlers/apply_config.h"
 #include "platform/admin.h"
+#include "platform/code_pages.h"
 #include "platform/host.h"
 #include "platform/sd_notify.h"
 
@@ -104,6 +105,7 @@ class Daemon {
                         {"sinks", config_.sinks.size()},
                         {"schedules", config_.schedules.size()}});
     manager_.ready();
+    let_go_of_code();
     return ok_status();
   }
 
@@ -123,6 +125,7 @@ class Daemon {
                  {{"reason", reloaded.error().message}, {"configuration", "the old one stays"}});
     }
     manager_.ready();
+    let_go_of_code();
   }
 
   Status reload_config() {

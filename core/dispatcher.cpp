@@ -327,55 +327,57 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   Jobs::Fresh* fresh = jobs_.fresh(entry.id);
   RunRow row;
   if (fresh != nullptr) {
-    row = {true, fresh->row.opts, fresh->row.payload, fresh->row.created_ms, fresh->row.expires_ms, fresh->row.attempts};
+    row = {true, fresh->row.opts, {}, fresh->row.created_ms, fresh->row.expires_ms, fresh->row.attempts};
   } else {
     row = turn_.store.read_for_run(entry.id, lane.delivery());
   }
-  if (row.found && static_cast<int64_t>(row.bytes.size()) > bytes_left) return Taken::too_large;
+  const size_t bytes = fresh != nullptr ? fresh->row.payload.size() : row.bytes.size();
+  if (row.found && static_cast<int64_t>(bytes) > bytes_left) return Taken::too_large;
   turn_.lanes.taken(lane, entry.id);
   if (!row.found) return Taken::ended;  // only after an error, which the turn's end finds
-  Run run;
-  run.id = entry.id;
-  run.attempt = row.attempts + 1;
-  run.lane = &lane;
-  run.batch = batch;
-  run.started_ms = turn_.now_ms;
-  run.priority = -entry.nprio;
-  run.due_ms = entry.due_ms;
-  run.opts = decode_opts(row.opts);
-  ResolvedPolicy policy = jobs_.policy_of(lane, run.opts);
+  JobOpts opts = decode_opts(row.opts);
+  const ResolvedPolicy policy = jobs_.policy_of(lane, opts);
 
   bool late = row.expires_ms != 0 && row.expires_ms <= turn_.now_ms && !lane.delivery();
   bool used_up = row.attempts >= policy.max_attempts;
-  const bool alone_left = !run.opts.after.empty();  // due, although it waits: for one that will not complete
+  const bool alone_left = !opts.after.empty();  // due, although it waits: for one that will not complete
   if (late || used_up || alone_left) {
     --give_up_left_;
     jobs_.flush();
-    jobs_.end_unrun(entry.id, lane, run.opts,
+    jobs_.end_unrun(entry.id, lane, opts,
                     late         ? "expired: it was not run within its ttl"
-                    : alone_left ? jobs_.doom_text(run.opts)
+                    : alone_left ? jobs_.doom_text(opts)
                                  : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "): it is not run again",
                     late ? Change::expired : Change::died);
     return Taken::ended;
   }
+  const bool first = start.jobs.empty();
+  Run& run = turn_.running.begin(entry.id, batch);
+  run.attempt = row.attempts + 1;
+  run.lane = &lane;
+  run.started_ms = turn_.now_ms;
+  run.priority = -entry.nprio;
+  run.due_ms = entry.due_ms;
+  run.inlined = !lane.delivery() && bytes <= kBodyInlineMax;
+  run.opts = std::move(opts);
   if (policy.timeout_ms > 0) run.deadline_ms = turn_.now_ms + policy.timeout_ms;
   run.heartbeat_ms = lane.runner->spec.heartbeat_ms;
   if (run.heartbeat_ms > 0) run.beat_by_ms = turn_.now_ms + run.heartbeat_ms;
   const int64_t soft_ms = lane.runner->spec.soft_timeout_ms;
   if (soft_ms > 0 && (policy.timeout_ms <= 0 || soft_ms < policy.timeout_ms)) run.soft_at_ms = turn_.now_ms + soft_ms;
+  turn_.running.watch(run);
 
   if (lane.runner->spec.network) {
-    run.charge = turn_.budgets.charge(turn_.now_ms, static_cast<int64_t>(row.bytes.size()) + (start.jobs.empty() ? kRunBytes : kRunBytesMore));
+    run.charge = turn_.budgets.charge(turn_.now_ms, static_cast<int64_t>(bytes) + (first ? kRunBytes : kRunBytesMore));
     if (run.charge.lasting) turn_.out->must_sync = true;
   }
 
-  RunJob job;
+  RunJob& job = start.jobs.emplace_back();
   job.id = run.id;
   job.attempt = run.attempt;
   job.run = batch;
   job.type = lane.type;
   job.queue = lane.delivery() ? lane.origin->queue->name : lane.queue->name;
-  job.bytes = std::move(row.bytes);
   job.key = turn_.key_of(run.id);
   job.tags = run.opts.tags;
   job.created_wall_ms = turn_.wall_of(row.created_ms);
@@ -391,23 +393,20 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   job.sink = jobs_.sink_of(lane, run.opts);
 
   if (fresh != nullptr) {
-    // Enqueued and claimed in one transaction: the row is written once, as running.
-    fresh->row.state = State::running;
-    fresh->row.attempts = run.attempt;
+    job.bytes = jobs_.write_running(*fresh, run.attempt);
   } else {
+    job.bytes = std::move(row.bytes);
     turn_.store.set_running(run.id, run.attempt);
   }
   --turn_.stats.by_state[static_cast<int>(State::pending)];
   ++turn_.stats.by_state[static_cast<int>(State::running)];
   ++turn_.stats.started;
-  turn_.lanes.run_began(lane, start.jobs.empty());
+  turn_.lanes.run_began(lane, first);
   began(lane.in_key->rates.get());
   turn_.tell(Change::started, run.id, &lane).attempt = run.attempt;
   // Of a batch the longest one: each job of it has a deadline of its own.
-  const bool endless = policy.timeout_ms < 0 || (!start.jobs.empty() && start.timeout_ms < 0);
+  const bool endless = policy.timeout_ms < 0 || (!first && start.timeout_ms < 0);
   start.timeout_ms = endless ? -1 : std::max(start.timeout_ms, policy.timeout_ms);
-  start.jobs.push_back(std::move(job));
-  turn_.running.add(std::move(run));
   return Taken::started;
 }
 

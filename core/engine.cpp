@@ -4,6 +4,7 @@
 
 #include "core/dispatcher.h"
 #include "core/events.h"
+#include "core/flash.h"
 #include "core/jobs.h"
 #include "core/loss_report.h"
 #include "core/names.h"
@@ -32,7 +33,7 @@ Reply reply_of(Result<T> r) {
 
 struct Engine::State {
   explicit State(EngineOptions o, std::unique_ptr<Store> s)
-      : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), sequences(*store), conditions(options.before.told), random(options.seed),
+      : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), flash(*store), sequences(*store), conditions(options.before.told), random(options.seed),
         key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, rates, conditions, random, limits, stats, key_prefix, options.callback_text},
         timekeeper(turn), jobs(turn), events(turn, jobs), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
         scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {
@@ -74,6 +75,7 @@ struct Engine::State {
   Suspects suspects;
   Budgets budgets;
   Losses losses;
+  Flash flash;
   Sequences sequences;
   Conditions conditions;
   Random random;
@@ -91,6 +93,7 @@ struct Engine::State {
   Scheduler scheduler;
   LossReporter loss_reporter;
 
+  size_t actions_before = 0, feed_before = 0;  // of the turn before: there are about as many again
   int64_t grouped_by_boot_ms = kNever;  // a commit that waits for the disk is due then
   int64_t salvaged_at_ms = 0;
   bool log_lost = false;
@@ -144,6 +147,7 @@ Status Engine::State::open() {
   budgets.load();
   conditions.set_link(budgets.link(), turn.now_ms);
   losses.load();
+  flash.load();
   loss_reporter.load();
   // A run's number is never used again, also when the engine was reopened while the old run goes on.
   recorded = options.before.recorded && left == kUnclean;
@@ -212,7 +216,8 @@ Status Engine::close(const Now& now) try {
   s.jobs.flush();
   s.jobs.save_counts();
   s.timekeeper.save();
-  s.store->set_meta("clean", kClean);
+  s.flash.save(s.turn.now_ms);
+  s.store->set_meta("clean", s.running.size() == 0 ? kClean : kUnclean);
   if (!s.store->commit()) return s.store->error();
   return s.store->close(s.turn.room != Room::enough);
 } catch (const std::bad_alloc&) {
@@ -295,10 +300,15 @@ void Engine::State::answer(Request& request) {
 
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
   Tick out;
+  out.actions.reserve(actions_before);
+  out.feed.reserve(feed_before);
   turn.out = &out;
   ++stats.ticks;
   const bool grouped_due = grouped_by_boot_ms <= now.boot_ms && !only_reads(turn.room);
-  bool wait = grouped_due || std::any_of(requests.begin(), requests.end(), [](const Request* r) { return waits_for_disk(*r); });
+  bool wait = grouped_due || std::any_of(requests.begin(), requests.end(), [&](const Request* r) {
+    const auto* ended = std::get_if<RunEnded>(&r->op);
+    return waits_for_disk(*r) || (ended != nullptr && jobs.end_is_synced(*ended));
+  });
   // Backup and Check come after the commit: they do not go into a transaction with others.
   store->begin(wait);
   timekeeper.set_time(now);
@@ -319,6 +329,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   if (!only_reads(turn.room)) work();
   if (!only_reads(turn.room)) timekeeper.save_if_due(!out.feed.empty());
   if (grouped_due && !only_reads(turn.room)) timekeeper.save();  // a commit of nothing would sync nothing
+  if (!only_reads(turn.room)) flash.save_if_due(turn.now_ms);
   bool committed = store->ok() && store->commit();
   // On a full disk the log is emptied each time, so that the next commit finds room in it.
   if (committed && ((out.must_sync && !wait) || turn.room == Room::little)) committed = store->sync_log();
@@ -329,14 +340,19 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     for (Request* request : requests) request->reply = error;
     return error;
   }
+  actions_before = out.actions.size();
+  feed_before = out.feed.size();
+  flash.count(turn.now_ms);
   running.turn_committed();
   conditions.turn_committed();
   const bool grouped = std::exchange(turn.grouped, false);
   if (wait || out.must_sync) grouped_by_boot_ms = kNever;
   else if (grouped) grouped_by_boot_ms = std::min(grouped_by_boot_ms, now.boot_ms + limits.grouped_within_ms);
   if (std::exchange(drains_changed, false)) draining = lanes.draining();
-  out.feed.insert(out.feed.begin(), std::make_move_iterator(opening_feed.begin()), std::make_move_iterator(opening_feed.end()));
-  opening_feed.clear();
+  if (!opening_feed.empty()) {
+    out.feed.insert(out.feed.begin(), std::make_move_iterator(opening_feed.begin()), std::make_move_iterator(opening_feed.end()));
+    opening_feed.clear();
+  }
   for (Request* request : requests) {
     if (auto* backup = std::get_if<Backup>(&request->op)) {
       Status status = store->backup(backup->path, static_cast<uint32_t>(random.next()));
@@ -359,6 +375,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     if (*at != kNever) *at = timekeeper.boot_of(*at);
   }
   if (!only_reads(turn.room)) out.next_wake_boot_ms = std::min(out.next_wake_boot_ms, grouped_by_boot_ms);
+  out.gather_ms = turn.room == Room::enough ? flash.gather_ms(turn.now_ms, limits.flash_budget) : 0;
   out.waits_for_link = dispatcher.waits_for_link();
   out.wall_trusted = turn.wall_trusted;
   out.clock_floor_ms = timekeeper.floor_ms();
@@ -372,6 +389,10 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     asked->next_wake_in_ms = wake_wall == kNever ? -1 : std::max<int64_t>(wake_wall - turn.wall_ms, 0);
     asked->clock = timekeeper.info();
     asked->room = turn.room;
+    asked->flash_day_bytes = flash.day_bytes(turn.now_ms);
+    asked->flash_total_bytes = flash.total_bytes();
+    asked->flash_budget = std::max<int64_t>(limits.flash_budget, 0);
+    asked->flash_gather_ms = out.gather_ms;
     asked->crashes = safe_mode.crashes();
     asked->safe_mode_left_ms = std::max<int64_t>(safe_mode.until_ms() - turn.now_ms, 0);
     if (asked->salvages + asked->log_losses > 0) asked->salvage_age_ms = turn.now_ms - salvaged_at_ms;

@@ -20,6 +20,8 @@ Error held(JobId by, const std::string& key) {
 }  // namespace
 
 Status validate(const Policy& p) {
+  static const Policy kUnset;
+  if (p == kUnset) return ok_status();
   if (p.max_attempts != 0) HF_TRY(check_range("max_attempts", p.max_attempts, 1, HF_ATTEMPTS_MAX));
   if (p.timeout_ms != 0 && p.timeout_ms != -1) HF_TRY(check_range("timeout_ms", p.timeout_ms, 1, kBackoffMaxMs));
   if (p.backoff.kind == BackoffKind::list && p.backoff.list_ms.empty()) return invalid("backoff.list is empty for kind list");
@@ -31,7 +33,9 @@ Status validate(const Policy& p) {
 
 ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
   ResolvedPolicy r{5, 300000, Backoff{}};
+  static const Policy kUnset;
   for (const Policy* p : {&handler, &job}) {
+    if (*p == kUnset) continue;
     if (p->max_attempts != 0) r.max_attempts = p->max_attempts;
     if (p->timeout_ms != 0) r.timeout_ms = p->timeout_ms;
     const BackoffSpec& b = p->backoff;
@@ -51,13 +55,24 @@ ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
   return r;
 }
 
+namespace {
+// Of most jobs: what it is, where it goes and when, and nothing else.
+bool is_plain(const JobSpec& s) {
+  static const Policy kUnset;
+  return s.delay_ms == 0 && s.at_wall_ms == 0 && s.ttl_ms == 0 && !is_unique(s) && s.unique_for_ms == 0 && s.on_conflict == OnConflict::keep && s.debounce_max_ms == 0 &&
+         s.concurrency_key.empty() && s.sink.empty() && s.callback.empty() && s.failure_callback.empty() && s.after.empty() && s.tags.empty() &&
+         s.after_failure == AfterFailure::dead && s.durability != Durability::result && s.policy == kUnset;
+}
+}  // namespace
+
 Status validate(const JobSpec& s) {
   HF_TRY(check_name("job type", s.type));
   if (is_sink_queue(s.type)) return invalid("job type " + quoted(s.type) + ": names that begin with \"sink:\" are for deliveries");
   HF_TRY(check_name("queue", s.queue));
   if (is_sink_queue(s.queue)) return invalid("queue \"" + s.queue + "\": names that begin with \"sink:\" are for deliveries");
-  HF_TRY(check_sinks(s));
   HF_TRY(check_range("priority", s.priority, -HF_PRIORITY_MAX, HF_PRIORITY_MAX));
+  if (is_plain(s)) return ok_status();
+  HF_TRY(check_sinks(s));
   HF_TRY(check_range("delay_ms", s.delay_ms, 0, kMaxDelayMs));
   HF_TRY(check_range("ttl_ms", s.ttl_ms, 0, kMaxDelayMs));
   HF_TRY(check_range("unique_for_ms", s.unique_for_ms, 0, kMaxDelayMs));
@@ -121,7 +136,7 @@ JobId Jobs::next_id() {
 }
 
 void Jobs::save_ids() {
-  turn_.store.set_meta("next_id", reserved_until_);
+  turn_.store.reserve_ids(reserved_until_);
   turn_.out->must_sync = true;  // an id that a power cut takes back could name two jobs
 }
 
@@ -355,7 +370,7 @@ JobId Jobs::insert(const JobSpec& s, Lane& lane, const Origin& origin) {
   return other;
 }
 
-JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
+JobOpts Jobs::opts_of(const JobSpec& s, const Origin& origin) const {
   JobOpts opts;
   opts.policy = s.policy;
   opts.sink = s.sink;
@@ -365,9 +380,17 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
   opts.schedule = origin.schedule;
   opts.occurrence_wall_ms = origin.occurrence_wall_ms;
   opts.chain = origin.chain;
+  opts.synced_end = s.durability == Durability::result;
   opts.unique_key = s.unique_key;
   opts.unique_for_ms = s.unique_for_ms;
   if (s.unique_for_ms != 0) opts.unique_until_ms = turn_.now_ms + s.unique_for_ms;
+  return opts;
+}
+
+JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
+  const bool plain = is_plain(s) && origin.schedule.empty() && origin.chain == 0;
+  JobOpts opts;
+  if (!plain) opts = opts_of(s, origin);
 
   Fresh f;
   JobRow& row = f.row;
@@ -390,7 +413,7 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
   row.due_ms = waits ? kNever : turn_.now_ms + (fails ? 0 : s.delay_ms);
   row.expires_ms = s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0;
   if (runs == 0) row.unique_key = s.unique_key;
-  row.opts = encode_opts(opts);
+  if (!plain) row.opts = encode_opts(opts);
   row.payload = s.payload;
   JobId id = row.id;
   if (row.at_wall_ms != 0) {
@@ -427,6 +450,7 @@ void Jobs::give_to_holder(JobId other, const JobSpec& s) {
   }
   opts.policy = s.policy;
   opts.tags = s.tags;
+  opts.synced_end = s.durability == Durability::result;
   opts.memo.clear();  // what was tried and left was of the payload before
   turn_.store.set_payload(other, s.payload);
   turn_.store.make_pending(other, row.job.lane, s.priority, due, at, 0);
@@ -439,11 +463,21 @@ void Jobs::give_to_holder(JobId other, const JobSpec& s) {
 
 Jobs::Fresh* Jobs::fresh(JobId id) {
   auto it = std::lower_bound(fresh_.begin(), fresh_.end(), id, [](const Fresh& f, JobId v) { return f.row.id < v; });
-  return it != fresh_.end() && it->row.id == id ? &*it : nullptr;
+  return it != fresh_.end() && it->row.id == id && !it->written ? &*it : nullptr;
+}
+
+std::string Jobs::write_running(Fresh& f, int attempt) {
+  f.row.state = State::running;
+  f.row.attempts = attempt;
+  turn_.store.insert(f.row);
+  f.written = true;
+  return std::move(f.row.payload);
 }
 
 void Jobs::flush() {
-  for (const Fresh& f : fresh_) turn_.store.insert(f.row);
+  for (const Fresh& f : fresh_) {
+    if (!f.written) turn_.store.insert(f.row);
+  }
   fresh_.clear();
 }
 

@@ -208,6 +208,7 @@ void Jobs::complete(Run& run, RunEnded& how) {
   t.took_ms = turn_.now_ms - run.started_ms;
   JobId id = run.id;
   int priority = run.priority;
+  const bool inlined = run.inlined;
   const std::optional<int64_t>& own_ms = lane.home().settings.keep_completed_ms;
   const bool kept = own_ms ? *own_ms != 0 : turn_.limits.keep_completed_ms >= 0;
   const bool removed_at_once = to_sink == nullptr && !kept && !end.keep_unique;
@@ -220,7 +221,7 @@ void Jobs::complete(Run& run, RunEnded& how) {
   if (tells) call_back(id, lane, run.opts, State::completed);
   if (to_sink == nullptr) leave(id, run.opts, State::completed);
   if (removed_at_once) {
-    turn_.store.remove(id);
+    turn_.store.remove(id, inlined && !tells);
     --turn_.stats.by_state[static_cast<int>(tells ? end.state : State::running)];
   } else if (to_sink == nullptr) {
     turn_.came_to_end(end.state, lane, id);
@@ -301,6 +302,11 @@ Status Jobs::run_ended(RunEnded& e) {
   }
   let_followers_go();
   return ok_status();
+}
+
+bool Jobs::end_is_synced(const RunEnded& e) const {
+  const Run* run = run_of(e);
+  return run != nullptr && run->opts.synced_end;
 }
 
 bool Jobs::end_adds(const RunEnded& e) const {

@@ -64,6 +64,7 @@ class Jobs {
   std::vector<JobId> keep_promises();
   void break_promises() { promises_ = {}; }
   Status run_ended(RunEnded& ended);
+  bool end_is_synced(const RunEnded& ended) const;  // it asked for that
   void end_waits(const RunEnded& ended);  // for room, and comes again: the run is over, and its timeout no matter any more
   Status progress(const Progress& p);
   Status remember(const Remember& r);
@@ -96,8 +97,11 @@ class Jobs {
   // ---- for the dispatcher
   struct Fresh {  // enqueued in this turn, not written yet
     JobRow row;
+    bool written = false;
   };
   Fresh* fresh(JobId id);
+  // Enqueued and claimed in one transaction: its row is written once, as running. Its payload.
+  std::string write_running(Fresh& fresh, int attempt);
   void flush();  // writes what is held back
   // A pending job, no longer in its lane's window, becomes dead without a run.
   void end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::string& why, Change change);
@@ -197,10 +201,11 @@ class Jobs {
     int chain = 0;              // JobOpts
   };
   JobId insert(const JobSpec& spec, Lane& lane, const Origin& origin);
+  JobOpts opts_of(const JobSpec& spec, const Origin& origin) const;
   JobId insert_new(const JobSpec& spec, Lane& lane, const Origin& origin);
   void give_to_holder(JobId other, const JobSpec& spec);
   JobId next_id();
-  void load_lane_counts(bool clean);
+  int64_t load_lane_counts(bool clean);  // of all pending jobs
   void adopt(const LiveRun& live);
   void recover(JobId id, const Opening& opening);
   void unclaim(const FullRow& row, Lane& lane, const JobOpts& opts);

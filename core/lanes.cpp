@@ -94,8 +94,10 @@ void Lanes::attach(Lane& lane) {
 }
 
 Result<Lane*> Lanes::intern(const std::string& queue, const std::string& type, const std::string& key, Lane* origin) {
+  const auto is_last = [&] { return last_->origin == origin && last_->type == type && last_->queue->name == queue && last_->key == key; };
+  if (last_ != nullptr && is_last()) return last_;  // jobs come in by the series
   auto it = names_.find({queue, type, key, origin != nullptr ? origin->id : 0});
-  if (it != names_.end()) return it->second;
+  if (it != names_.end()) return last_ = it->second;
   HF_TRY(has_room_for(1));
   LaneRow row{static_cast<int>(lanes_.size()) + 1, queue, type, key, origin != nullptr ? origin->id : 0};
   store_.insert_lane(row);
@@ -139,6 +141,7 @@ Queue& Lanes::queue(const std::string& name) {
 }
 
 Queue* Lanes::find_queue(const std::string& name) {
+  if (last_ != nullptr && last_->queue->name == name) return last_->queue;
   auto it = queues_.find(name);
   return it == queues_.end() ? nullptr : it->second.get();
 }

@@ -264,6 +264,7 @@ class Lanes {
   std::map<std::string, std::unique_ptr<Queue>> queues_;
   std::map<std::string, std::unique_ptr<RunnerState>> runners_;
   std::map<LaneName, Lane*> names_;
+  Lane* last_ = nullptr;  // that was looked up
   DueOrder<int> future_;  // lane ids, at their next_due_ms
   std::deque<Queue*> ring_;
   std::vector<RunnerState*> waited_for_;

@@ -31,6 +31,8 @@ Result<Limits> resolve(const Limits& given) {
   if (l.ballast != -1) HF_TRY(check_range("ballast", l.ballast, 256LL << 10, 1LL << 30));
   HF_TRY(check_range("crash_loop", l.crash_loop, -1, 1000));
   HF_TRY(check_duration("grouped_within", l.grouped_within_ms, kGroupedWithinMinMs, kGroupedWithinMaxMs));
+  fill(l.flash_budget, -1);
+  if (l.flash_budget != -1) HF_TRY(check_range("flash_budget", l.flash_budget, kFlashBudgetMin, kFlashBudgetMax));
   return l;
 }
 

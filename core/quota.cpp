@@ -303,8 +303,14 @@ Result<Jobs::Leaving> Jobs::room_for(const std::vector<const JobSpec*>& specs) {
   const auto limited = [this](const JobSpec* s) { return has_max_pending(*s); };
   if (turn_.limits.when_full == WhenFull::reject && std::none_of(specs.begin(), specs.end(), limited)) {
     Arrivals most;  // as if each were new
-    most.jobs = specs;
     for (const JobSpec* s : specs) most.bytes += static_cast<int64_t>(s->payload.size());
+    const auto n = static_cast<int64_t>(specs.size());
+    const int64_t bytes = most.bytes + n * kRowBytesMax;
+    if (total() + promises_.new_jobs + n <= turn_.limits.max_jobs && bytes <= room_bytes_) {  // as it nearly always is
+      room_bytes_ -= bytes;
+      return Leaving();
+    }
+    most.jobs = specs;
     if (Result<Leaving> leave = room_for(most)) return leave;
   }
   return room_for(arrivals(specs));

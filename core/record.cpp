@@ -16,7 +16,7 @@ enum Tag : uint8_t {
   kMaxAttempts = 2, kTimeout = 4, kBackoffKind = 6, kBackoffBase = 8, kBackoffFactor = 10, kBackoffMax = 12,
   kJitterKind = 14, kJitterPercent = 16, kBackoffListEntry = 18, kOccurrence = 20, kUniqueFor = 22,
   kUniqueUntil = 24, kPriority = 26, kTtl = 28, kOnConflict = 30, kDurability = 32, kDelay = 34, kCancelAsked = 36,
-  kCrashes = 38, kReboots = 40, kSequence = 42, kAfter = 44, kAfterRun = 46, kAfterDelay = 48, kFollower = 50, kChain = 52,
+  kCrashes = 38, kReboots = 40, kSequence = 42, kAfter = 44, kAfterRun = 46, kAfterDelay = 48, kFollower = 50, kChain = 52, kSyncedEnd = 54,
   kSink = 1, kTags = 3, kSchedule = 5, kUniqueKey = 7, kType = 9, kQueue = 11, kPayload = 13, kKey = 15, kMemo = 17, kCallback = 19, kFailureCallback = 21,
   // of an attempt; kNumber begins a new one
   kNumber = 2, kDelivery = 4, kStarted = 6, kTook = 8, kOutcome = 1, kError = 3, kLog = 5,
@@ -166,11 +166,13 @@ std::string encode_opts(const JobOpts& o) {
   w.number_if(kAfterDelay, o.after_delay_ms);
   w.ids(kFollower, o.followers);
   w.number_if(kChain, o.chain);
+  w.number_if(kSyncedEnd, o.synced_end);
   return w.take();
 }
 
 JobOpts decode_opts(std::string_view bytes) {
   JobOpts o;
+  if (bytes.empty()) return o;  // of most jobs
   for (Reader r(bytes); r.next();) {
     if (r.policy(o.policy)) continue;
     switch (r.tag()) {
@@ -193,6 +195,7 @@ JobOpts decode_opts(std::string_view bytes) {
       case kAfterDelay: o.after_delay_ms = r.count(); break;
       case kFollower: r.id_of(&o.followers, kFollowersMax); break;
       case kChain: o.chain = static_cast<int>(std::clamp<int64_t>(r.number(), 0, HF_CHAIN_MAX)); break;
+      case kSyncedEnd: o.synced_end = r.number() != 0; break;
       default: break;
     }
   }
@@ -239,7 +242,7 @@ JobSpec decode_spec(std::string_view bytes) {
       case kSink: s.sink = r.bytes(); break;
       case kCallback: s.callback = r.bytes(); break;
       case kFailureCallback: s.failure_callback = r.bytes(); break;
-      case kDurability: s.durability = choice(r.number(), Durability::memory); break;
+      case kDurability: s.durability = choice(r.number(), Durability::result); break;
       case kTags: s.tags = r.bytes(); break;
       default: break;
     }

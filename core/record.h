@@ -35,6 +35,7 @@ struct JobOpts {
   int64_t after_delay_ms = 0;         // due so long after the last of them
   std::vector<JobId> followers = {};  // that wait, or waited, for its end
   int chain = 0;                      // so many callbacks, one of the other, made it
+  bool synced_end = false;            // Durability::result: the ends of its runs wait for the disk
   bool operator==(const JobOpts&) const = default;
 };
 

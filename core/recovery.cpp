@@ -19,18 +19,19 @@ void Jobs::open(const Opening& opening) {
   if (opening.log_lost) next_id_ = std::min(next_id_ + kIdGap, kLargestId);
   reserved_until_ = next_id_;
   // A clean end left its counts; after any other they are counted anew, from indexes.
+  const int64_t waiting = load_lane_counts(opening.clean);
   for (int i = 0; i < kStates; ++i) {
-    int64_t kept = opening.clean ? store.meta(kCounts[i], -1) : -1;
-    turn_.stats.by_state[i] = kept >= 0 ? kept : store.count(static_cast<State>(i));
+    const auto state = static_cast<State>(i);
+    const int64_t kept = opening.clean ? store.meta(kCounts[i], -1) : -1;
+    turn_.stats.by_state[i] = kept >= 0 ? kept : state == State::pending && !opening.clean ? waiting : store.count(state);
   }
-  load_lane_counts(opening.clean);
   turn_.suspects.load(store, turn_.lanes);
   load_handler_callbacks();
   load_doomed();
 
   for (const LiveRun& run : opening.live) adopt(run);
   size_t adopted = turn_.running.size();
-  while (opening.writes && turn_.store.ok()) {
+  while (opening.writes && !opening.clean && turn_.store.ok()) {
     std::vector<JobId> left = turn_.store.left_running(kSweep + static_cast<int>(adopted));
     std::erase_if(left, [&](JobId id) { return turn_.running.find(id) != nullptr; });
     if (left.empty()) break;
@@ -45,11 +46,10 @@ void Jobs::adopt(const LiveRun& live) {
   FullRow row = turn_.store.read(live.id, false);
   // The failed commit may have reached the disk all the same, with the run's end in it, and with a claim of the delivery.
   if (!row.found || row.job.state != State::running || row.job.attempts != live.attempt || row.job.lane != live.lane) return;
-  Run run;
-  run.id = live.id;
+  const int batches = turn_.running.batches();
+  Run& run = turn_.running.begin(live.id, live.run);
   run.attempt = live.attempt;
   run.lane = turn_.lanes.by_id(row.job.lane);
-  run.batch = live.run;
   run.started_ms = live.started_ms;
   run.deadline_ms = live.deadline_ms;
   run.heartbeat_ms = live.heartbeat_ms;
@@ -59,16 +59,15 @@ void Jobs::adopt(const LiveRun& live) {
   run.priority = row.job.priority;
   run.due_ms = row.job.due_ms;
   run.opts = decode_opts(row.job.opts);
+  turn_.running.watch(run);
   if (run.opts.cancel_asked) cancel_again_.push_back(run.id);
-  const int batches = turn_.running.batches();
   Lane& lane = *run.lane;
-  turn_.running.add(std::move(run));
   const bool first = turn_.running.batches() > batches;
   turn_.lanes.run_began(lane, first);
   if (first) ++lane.runner->running;
 }
 
-void Jobs::load_lane_counts(bool clean) {
+int64_t Jobs::load_lane_counts(bool clean) {
   std::string kept = clean ? turn_.store.meta_text("lane_counts") : "";
   std::vector<std::pair<int, int64_t>> counts;
   if (clean) {
@@ -84,12 +83,15 @@ void Jobs::load_lane_counts(bool clean) {
   } else {
     counts = turn_.store.pending_by_lane();
   }
+  int64_t all = 0;
   for (auto [lane, n] : counts) {
     n = std::clamp<int64_t>(n, 0, kTimeMax);
     Lane* l = turn_.lanes.by_id(lane);
     l->pending += n;
     l->queue->pending += n;
+    all += n;
   }
+  return all;
 }
 
 void Jobs::save_counts() {

@@ -226,6 +226,7 @@ struct Limits {
   int64_t ballast = 0;     // bytes that are set aside for a full disk (platform/ballast.h); -1: none
   int64_t crash_loop = 0;  // ends of the process in a row for safe mode (core/safe_mode.h); -1: never
   int64_t grouped_within_ms = 0;  // what is grouped is on the disk so long after it was acknowledged, at the latest
+  int64_t flash_budget = 0;  // bytes a day (core/flash.h); -1: none, which is the default
 };
 struct SetLimits { Limits limits; };
 struct SetQueueDefaults { std::string name; QueueSettings settings; };  // of the configuration
@@ -320,6 +321,7 @@ struct Tick {
   bool waits_for_link = false;         // LinkUp would be of use
   bool wall_trusted = false;
   int64_t clock_floor_ms = 0;          // of ClockInfo
+  int64_t gather_ms = 0;               // what can wait (core/request_kinds.h) is kept so long for more of it, to be written in one commit
   std::string damage;     // what a Check found: drop the engine once the replies are out, as after HF_E_CORRUPT
   bool must_sync = false;  // the engine's own: this commit has to be on the disk before actions are obeyed
 };

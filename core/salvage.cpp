@@ -84,6 +84,7 @@ class Salvage {
     const std::string& key = row.values[0].bytes;
     const Value& value = row.values[1];
     const bool plain = !key.empty() && key.size() <= 64 && std::all_of(key.begin(), key.end(), [](char c) { return is_letter(c) || is_digit(c) || c == '_'; });
+    if (key == "clean") in_use_ = value.number != kClean;  // a copy was made of one
     if (!plain || key == "clean" || key == "min_reader" || key.starts_with("count_") || key == "lane_counts") return;
     if (value.is(Kind::text) && value.bytes.size() <= kMetaTextMax) store_.set_meta_text(key.c_str(), value.bytes);
     if (!value.is(Kind::number)) return;
@@ -124,7 +125,7 @@ class Salvage {
     ++result_.schedules;
   }
 
-  // ---- which jobs there were, by the indexes: each job is in exactly one of three
+  // ---- which jobs there were, by the indexes: each job is in exactly one of three, but for those that ran in a file in use
   static bool fits(Tree tree, int64_t first) { return tree == kPendingTree ? first > 0 : tree == kRunningTree ? first == 1 : in(first, 2, kStates - 1); }
   void read_indexes() {
     int64_t damaged = 0;
@@ -228,13 +229,13 @@ class Salvage {
     for (size_t i = 10; i <= 15; ++i) {
       if (!bytes_or_null(v[i])) return;
     }
-    if (!in(v[1].number, 1, kLanesMax) || !in(v[2].number, 0, kStates - 1)) return;
+    if (!in(v[1].number, 1, kLanesMax) || !in(v[2].number, -1, kStates - 1)) return;
     const JobId id = row.rowid;
     FullRow full;
     JobRow& job = full.job;
     job.id = id;
     job.lane = static_cast<int>(v[1].number);
-    job.state = static_cast<State>(v[2].number);
+    job.state = v[2].number < 0 ? State::running : static_cast<State>(v[2].number);
     job.priority = static_cast<int>(std::clamp<int64_t>(-v[3].number, -HF_PRIORITY_MAX, HF_PRIORITY_MAX));
     job.due_ms = std::max<int64_t>(v[4].number, 0);
     job.attempts = static_cast<int>(std::clamp<int64_t>(v[5].number, 0, std::numeric_limits<int>::max()));
@@ -319,7 +320,8 @@ class Salvage {
     // By the indexes, so many jobs were there that were not read; by the pages, so many rows at least.
     const int64_t unread = static_cast<int64_t>(known_.size()) - found_;
     result_.lost += std::max(unread, damaged_);
-    result_.lost_unknown = !indexes_whole_ && (damaged_ > 0 || copies_ > 0 || image_.broken_links(kJobTree) > 0);
+    const bool some_lost = unread > 0 || damaged_ > 0 || copies_ > 0 || image_.broken_links(kJobTree) > 0;
+    result_.lost_unknown = (!indexes_whole_ || in_use_) && some_lost;
     if (unassigned_) result_.lost_unknown = true;  // pages that are ours or theirs
     if (image_.log().cut_off > 0 || image_.log().foreign) result_.lost_unknown = true;  // there was a log that is not read
     // A time far behind every row is a damaged one: all that waits would be due, all that is kept would go.
@@ -343,6 +345,7 @@ class Salvage {
   std::vector<JobId> waiting_;  // for others
   std::string doomed_;          // of these: kMetaDoomed
   bool indexes_whole_ = false, unassigned_ = false;
+  bool in_use_ = true;
   int64_t found_ = 0, damaged_ = 0, copies_ = 0, rows_ = 0, latest_row_ms_ = 0;
   std::map<int, LaneRow> lanes_;
   std::set<int> lost_lanes_;

@@ -195,8 +195,10 @@ Db::~Db() { close(); }
 void Db::close() {
   begin_.reset();
   commit_.reset();
+  if (db_ == nullptr) return;
+  count_writes(false);
   // Other statements are finalized by their owners; close_v2 lets one that is left linger rather than leak the lock.
-  if (db_ != nullptr) sqlite3_close_v2(db_);
+  sqlite3_close_v2(db_);
   db_ = nullptr;
 }
 

@@ -3,7 +3,7 @@
 // Style of use: the first failure is remembered in the Db and everything after it is a no-op until the
 // transaction is rolled back, so callers read like prose and look at ok() once, before COMMIT. This fits
 // the engine's rule that an error is a crash: nothing is repaired half-way, the engine is reopened.
-// core/sqlite.cpp and core/guest.cpp are the files of core/ that include sqlite3.h.
+// core/sqlite.cpp, core/guest.cpp and core/write_count.cpp are the files of core/ that include sqlite3.h.
 //
 // Thread: whoever owns the Db, one at a time.
 #pragma once
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "core/write_count.h"
 
 struct sqlite3;
 struct sqlite3_file;
@@ -119,6 +120,8 @@ class Db {
   // finds no room for more than that can still move the log into it. HF_E_FULL if not, and nothing is to be committed.
   void reserve(int64_t owed);
   int64_t log_bytes();   // of the file that the log is in
+  void count_writes(bool on);  // to what is open; off at the close (write_count.cpp)
+  int64_t take_written() { return written_.take(); }  // bytes, of the file and its log, since the last time
   // With little room, after a checkpoint: the log's file has `bytes`, and the database kReserveStep behind its end, as far
   // as there is room. These blocks are nobody else's.
   void keep_room(int64_t bytes);
@@ -172,6 +175,7 @@ class Db {
   void fail_read_only();
 
   sqlite3* db_ = nullptr;
+  WriteCount written_;
   std::unique_ptr<Stmt> begin_, commit_;
   std::string path_, vfs_;
   int error_code_ = 0;  // extended SQLite code

@@ -9,6 +9,12 @@ namespace {
 int64_t count_in(const Stmt& s, int col, int64_t max = kTimeMax) { return std::clamp<int64_t>(s.i64(col), 0, max); }
 int64_t due_in(const Stmt& s, int col) { return s.i64(col) == kNever ? kNever : count_in(s, col); }
 int nprio_of(int64_t level) { return static_cast<int>(std::clamp<int64_t>(level, -HF_PRIORITY_MAX, HF_PRIORITY_MAX)); }
+// What a job that runs has in `state` while no index has it.
+constexpr int64_t kRecent = -1;
+State state_in(const Stmt& s, int col) {
+  const int64_t state = s.i64(col);
+  return state == kRecent ? State::running : static_cast<State>(std::clamp<int64_t>(state, 0, kStates - 1));
+}
 int lane_in(const Stmt& s, int col) { return static_cast<int>(count_in(s, col, INT32_MAX)); }
 int attempts_in(const Stmt& s, int col) { return static_cast<int>(count_in(s, col, 1 << 20)); }
 // Where the payload (0) or the result (1) of a job is.
@@ -27,7 +33,10 @@ struct Store::Statements {
           "INSERT OR IGNORE INTO job(id,lane,state,nprio,due,attempts,created,at,expires,ukey,opts,payload,"
           "finished,error,history,result) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)")
   HF_STMT(restore_body, "INSERT OR IGNORE INTO body(id,data) VALUES(?1,?2)")
-  HF_STMT(set_running, "UPDATE job SET state=1, attempts=?2 WHERE id=?1")
+  HF_STMT(set_running, "UPDATE job SET state=?2, attempts=?3 WHERE id=?1")
+  HF_STMT(index_recent, "UPDATE job SET state=1 WHERE id>=?1 AND id<?2 AND state=-1")
+  HF_STMT(recent_running, "SELECT id FROM job WHERE id>=?1 AND id<?2 AND state=-1 ORDER BY id DESC LIMIT ?3")
+  HF_STMT(count_recent, "SELECT count(*) FROM job WHERE id>=?1 AND state=-1")
   HF_STMT(end_plain,
           "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
           " ukey=CASE WHEN ?7 THEN ukey END WHERE id=?1")
@@ -76,7 +85,6 @@ struct Store::Statements {
           " ORDER BY due,id LIMIT ?4")
   HF_STMT(next_due, "SELECT due FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3 ORDER BY due LIMIT 1")
   HF_STMT(pending_of, "SELECT nprio,id FROM job WHERE state=0 AND lane=?1 ORDER BY nprio DESC,due DESC")  // of the index alone
-  HF_STMT(left_running, "SELECT id FROM job WHERE state=1 LIMIT ?1")
   HF_STMT(wall_due, "SELECT id FROM job WHERE at<=?1 AND at IS NOT NULL AND state=0 ORDER BY at,id LIMIT ?2")
   HF_STMT(wall_waiting, "SELECT at,lane FROM job WHERE at IS NOT NULL AND state=0 ORDER BY at LIMIT ?1")
   HF_STMT(expired, "SELECT id FROM job WHERE expires<=?1 AND expires IS NOT NULL AND state=0 ORDER BY expires,id LIMIT ?2")
@@ -118,7 +126,7 @@ Store::~Store() = default;
 
 void Store::resume() {
   sql_ = std::make_unique<Statements>(*db_);  // none is in the middle of its rows
-  db_->rollback();
+  rollback();
   db_->clear_error();
   left_ = kUnclean;
   unsynced_ = false;  // what was read since is said by an engine that acknowledges nothing
@@ -147,8 +155,9 @@ void Store::begin(bool wait_for_disk) {
 bool Store::commit() {
   if (owed_ >= 0) db_->reserve(owed_);
   if (!db_->commit()) return false;
+  recent_committed_ = recent_from_;
   ++commits_;
-  const bool wrote = db_->total_changes() != changes_before_;
+  const bool wrote = this->wrote();
   // SQLite syncs nothing for a transaction that wrote nothing; what it read, and its reply rests on, may have been
   // committed without waiting.
   if (waits_ && !wrote && unsynced_) return sync_log();
@@ -199,8 +208,8 @@ std::string Store::read_body(int64_t body_id) {
 void Store::insert(const JobRow& row) {
   bool apart = write_body(body_id(row.id, 0), row.payload);
   Stmt& s = sql_->insert;
-  s.bind(row.id).bind(row.lane).bind(static_cast<int64_t>(row.state)).bind(-row.priority).bind(row.due_ms);
-  s.bind(row.attempts).bind(row.created_ms).bind_opt(row.at_wall_ms, 0).bind_opt(row.expires_ms, 0);
+  s.bind(row.id).bind(row.lane).bind(row.state == State::running ? running(row.id) : static_cast<int64_t>(row.state));
+  s.bind(-row.priority).bind(row.due_ms).bind(row.attempts).bind(row.created_ms).bind_opt(row.at_wall_ms, 0).bind_opt(row.expires_ms, 0);
   s.bind_opt_text(row.unique_key).bind_opt_blob(row.opts);
   apart ? s.bind_null() : s.bind_blob(row.payload);
   s.run();
@@ -230,7 +239,23 @@ bool Store::has_body(int64_t body_id) {
 
 void Store::remove_bodies_without_job() { db_->exec("DELETE FROM body WHERE id/2 NOT IN (SELECT id FROM job)"); }
 
-void Store::set_running(JobId id, int attempts) { sql_->set_running.bind(id).bind(attempts).run(); }
+int64_t Store::running(JobId id) const { return id >= recent_from_ ? kRecent : static_cast<int64_t>(State::running); }
+
+void Store::set_running(JobId id, int attempts) { sql_->set_running.bind(id).bind(running(id)).bind(attempts).run(); }
+
+void Store::reserve_ids(JobId until) {
+  set_meta("next_id", until);
+  recent_from_ = std::max(recent_from_, until - kRecentIds);
+  // From the last commit on: what was done since may have been taken back.
+  sql_->index_recent.bind(recent_committed_).bind(recent_from_).run();
+}
+
+void Store::look_at_ids() { recent_from_ = recent_committed_ = std::clamp<int64_t>(meta("next_id", 1), kRecentIds + 1, kLargestId) - kRecentIds; }
+
+void Store::rollback() {
+  db_->rollback();
+  recent_from_ = recent_committed_;
+}
 
 void Store::end_run(const EndOfRun& e) {
   bool apart = e.set_result && write_body(body_id(e.id, 1), e.result);
@@ -245,9 +270,9 @@ void Store::end_run(const EndOfRun& e) {
   s.run();
 }
 
-void Store::remove(JobId id) {
+void Store::remove(JobId id, bool inlined) {
   sql_->remove.bind(id).run();
-  sql_->remove_body.bind(body_id(id, 0)).run();
+  if (!inlined) sql_->remove_body.bind(body_id(id, 0)).run();
 }
 
 void Store::make_pending(JobId id, int lane, int priority, int64_t due_ms, int64_t at_wall_ms, int attempts) {
@@ -303,7 +328,7 @@ FullRow Store::read(JobId id, bool with_bodies) {
   row.found = true;
   row.job.id = id;
   row.job.lane = lane_in(s, 0);
-  row.job.state = static_cast<State>(std::clamp<int64_t>(s.i64(1), 0, kStates - 1));
+  row.job.state = state_in(s, 1);
   row.job.priority = -nprio_of(s.i64(2));
   row.job.due_ms = due_in(s, 3);
   row.job.attempts = attempts_in(s, 4);
@@ -431,7 +456,7 @@ void Store::each_pending(int lane, const std::function<bool(int, JobId)>& each) 
   s.reset();
 }
 
-std::vector<JobId> Store::left_running(int limit) { return all_ids(sql_->left_running.bind(limit)); }
+std::vector<JobId> Store::left_running(int limit) { return ids_by_state(State::running, 0, 0, limit); }
 std::vector<JobId> Store::wall_due(int64_t wall_ms, int limit) { return all_ids(sql_->wall_due.bind(wall_ms).bind(limit)); }
 std::vector<Store::WallWaiting> Store::wall_waiting(int limit) {
   std::vector<WallWaiting> rows;
@@ -467,7 +492,15 @@ int64_t Store::latest_time() {
 // ---- listing and counting -----------------------------------------------------------------------------
 
 std::vector<JobId> Store::ids_by_state(State state, int64_t finished_ms, JobId before, int limit) {
-  if (state == State::running) return all_ids(sql_->running_page.bind(before == 0 ? kNever : before).bind(limit));
+  if (state == State::running) {
+    std::vector<JobId> ids = all_ids(sql_->recent_running.bind(recent_from_).bind(before == 0 ? kNever : before).bind(limit));
+    const auto found = static_cast<int>(ids.size());
+    if (found == limit) return ids;
+    const JobId below = before == 0 ? recent_from_ : std::min(before, recent_from_);
+    const std::vector<JobId> indexed = all_ids(sql_->running_page.bind(below).bind(limit - found));
+    ids.insert(ids.end(), indexed.begin(), indexed.end());
+    return ids;
+  }
   return all_ids(sql_->final_page.bind(static_cast<int64_t>(state)).bind(finished_ms).bind(before == 0 ? kNever : before).bind(limit));
 }
 
@@ -477,14 +510,8 @@ std::vector<JobId> Store::ids(JobId before, int limit) {
 
 int64_t Store::count(State state) {
   if (is_final(state)) return first(sql_->count_final.bind(static_cast<int64_t>(state)), 0);
-  return db_->query_i64(state == State::pending ? "SELECT count(*) FROM job WHERE state=0" : "SELECT count(*) FROM job WHERE state=1");
-}
-
-std::vector<std::pair<int, int64_t>> Store::pending_by_lane() {
-  std::vector<std::pair<int, int64_t>> counts;
-  Stmt s(*db_, "SELECT lane, count(*) FROM job WHERE state=0 GROUP BY lane");
-  while (s.step()) counts.emplace_back(lane_in(s, 0), s.i64(1));
-  return counts;
+  if (state == State::pending) return db_->query_i64("SELECT count(*) FROM job WHERE state=0");
+  return db_->query_i64("SELECT count(*) FROM job WHERE state=1") + first(sql_->count_recent.bind(recent_from_), 0);
 }
 
 // ---- names, queues, schedules, meta ---------------------------------------------------------------------
@@ -565,9 +592,5 @@ std::string Store::meta_text(const char* key) {
   return out;
 }
 void Store::set_meta_text(const char* key, std::string_view value) { sql_->put_meta.bind_text(key).bind_text(value).run(); }
-
-// ---- the file ---------------------------------------------------------------------------------------
-
-int64_t Store::used_bytes() { return std::max<int64_t>(db_->page_count() - db_->free_pages(), 0) * page_size_; }
 
 }  // namespace hf

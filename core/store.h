@@ -32,6 +32,7 @@ inline constexpr int64_t kCheckMax = 16LL << 20;       // bytes of a file whose 
 inline constexpr int64_t kQuickCheckMax = 64LL << 20;  // ... is quick: rows that an index lacks are not found
 inline constexpr int64_t kLogKeep = 1 << 20;        // bytes of the log that are kept when it begins anew
 inline constexpr int64_t kIdBlock = 1024;            // ids reserved on the disk at a time
+inline constexpr int64_t kRecentIds = 2 * kIdBlock;  // of which a job that runs is in no index: reserve_ids()
 inline constexpr int64_t kIdGap = 1000000;           // after a loss new ids begin so far above every id that was seen
 inline constexpr int64_t kLargestId = int64_t{1} << 60;  // body ids are twice as large
 
@@ -157,8 +158,10 @@ class Store {
   // survives a kill of the process all the same).
   void begin(bool wait_for_disk);
   bool commit();
-  void rollback() { db_->rollback(); }
+  void rollback();
   Guest guest(GuestRules rules) { return Guest(*db_, std::move(rules)); }
+  bool wrote() const { return db_->total_changes() != changes_before_; }  // the open transaction did
+  int64_t take_written() { return db_->take_written(); }                  // bytes, since the last time; not of a backup
   bool sync_log();  // what was committed without waiting is on the disk when it returns true
   // The halves of the ballast (-1: there is none): so much at most the file owes to what is committed, and so much is the
   // log's. With little room nothing more is owed: the log can always be moved into the file, and begins anew in its blocks.
@@ -170,11 +173,15 @@ class Store {
   Left left() const { return left_; }  // kUnclean too if it says kClean and a log is there
   bool made() const { return made_; }  // the opening made the tables
 
+  // Ids below are taken. A job that runs is in no index while its id is one of the last kRecentIds of them, so that a short life
+  // costs none: whoever looks for such jobs reads these rows. When more ids are taken those that still run are put into theirs.
+  void reserve_ids(JobId until);
+
   // ---- jobs
   void insert(const JobRow& row);
   void set_running(JobId id, int attempts);
   void end_run(const EndOfRun& end);
-  void remove(JobId id);
+  void remove(JobId id, bool inlined = false);  // inlined: it has no row in `body`
   void make_pending(JobId id, int lane, int priority, int64_t due_ms, int64_t at_wall_ms, int attempts);
   void make_final(JobId id, State state, int64_t finished_ms, bool keep_unique);
   void set_error(JobId id, std::string_view error);
@@ -205,7 +212,7 @@ class Store {
   // The pending jobs of a lane, the lowest priority first, until `each` says false.
   void each_pending(int lane, const std::function<bool(int priority, JobId id)>& each);
 
-  std::vector<JobId> left_running(int limit);
+  std::vector<JobId> left_running(int limit);  // the newest
   std::vector<JobId> wall_due(int64_t wall_ms, int limit);  // by `at`, oldest first
   struct WallWaiting {
     int64_t at_wall_ms = 0;
@@ -269,6 +276,8 @@ class Store {
   Status check_unclean();
   Result<std::string> find_damage(const char* check);
   int64_t level_after(int lane, int64_t level);
+  int64_t running(JobId id) const;  // what it has in `state`
+  void look_at_ids();
   bool write_body(int64_t body_id, std::string_view bytes);
   std::string read_body(int64_t body_id);
 
@@ -278,6 +287,7 @@ class Store {
   Left left_ = kClean;
   bool made_ = false;
   int64_t page_size_ = 0;
+  JobId recent_from_ = 1, recent_committed_ = 1;  // reserve_ids()
   int64_t owed_ = -1, log_room_ = 0;  // set_room(); -1: any
   int64_t commits_ = 0, synced_commits_ = 0;
   int64_t changes_before_ = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "core/budget.h"
 #include "core/conditions.h"
+#include "core/free_lists.h"
 #include "core/job_log.h"
 #include "core/lanes.h"
 #include "core/losses.h"
@@ -54,6 +56,7 @@ struct Run {
   std::optional<StopReason> stop;  // asked to end
   bool over = false;     // its end has come, and waits for room
   bool ready = false;    // it ended as a run of a ready world does: for the breaker of its runner
+  bool inlined = false;  // nothing of it lies in a row of its own (kBodyInlineMax)
   int progress = -1;
   std::string note;
   std::shared_ptr<JobLog> log = {};  // null: it has said nothing. It goes on with the run when the engine is reopened
@@ -71,12 +74,17 @@ class Running {
     auto it = runs_.find(id);
     return it == runs_.end() ? nullptr : &it->second;
   }
-  Run& add(Run run) {
-    watch(run);
-    ++batch_left_[run.batch];
-    begun_.insert(run.id);
-    JobId id = run.id;
-    return runs_.emplace(id, std::move(run)).first->second;
+  // To be filled in, and watched once its deadlines are known.
+  Run& begin(JobId id, uint64_t batch) {
+    ++batch_left_[batch];
+    begun_.insert(id);
+    Run& run = runs_[id];
+    run.id = id;
+    run.batch = batch;
+    return run;
+  }
+  void watch(const Run& run) {
+    if (ends_by(run) != kNever) deadlines_.insert({ends_by(run), run.id});
   }
   // True if it was the last one of its batch.
   bool remove(JobId id) {
@@ -106,7 +114,8 @@ class Running {
   JobId first_deadline() const { return deadlines_.begin()->second; }
   size_t size() const { return runs_.size(); }                // jobs
   int batches() const { return static_cast<int>(batch_left_.size()); }  // what the engine's concurrency counts
-  const std::unordered_map<JobId, Run>& all() const { return runs_; }
+  using Runs = std::pmr::unordered_map<JobId, Run>;
+  const Runs& all() const { return runs_; }
 
   // The turn was committed: what it began and ended counts.
   void turn_committed() {
@@ -130,15 +139,13 @@ class Running {
     return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id, r.heartbeat_ms, asked ? kNever : r.soft_at_ms, r.log};
   }
   static int64_t ends_by(const Run& r) { return std::min({r.deadline_ms, r.beat_by_ms, r.soft_asked ? kNever : r.soft_at_ms}); }
-  void watch(const Run& run) {
-    if (ends_by(run) != kNever) deadlines_.insert({ends_by(run), run.id});
-  }
 
-  std::unordered_map<JobId, Run> runs_;
-  std::unordered_map<uint64_t, int> batch_left_;
-  std::set<std::pair<int64_t, JobId>> deadlines_;
+  FreeLists memory_;
+  Runs runs_{&memory_};
+  std::pmr::unordered_map<uint64_t, int> batch_left_{&memory_};
+  std::pmr::set<std::pair<int64_t, JobId>> deadlines_{&memory_};
   uint64_t next_batch_ = 1;
-  std::set<JobId> begun_;        // in this turn, of runs_
+  std::pmr::set<JobId> begun_{&memory_};  // in this turn, of runs_
   std::vector<LiveRun> ended_;   // in this turn, begun before
   std::set<JobId> softened_;     // asked_softly() in this turn
 };

@@ -68,8 +68,10 @@ enum class OnConflict : uint8_t { keep = 0, replace, reject, debounce, keep_last
 enum class AfterFailure : uint8_t { dead = 0, run };
 enum class UniqueBy : uint8_t { key = 0, payload };
 enum class WhenFull : uint8_t { reject = 0, drop_oldest, drop_lowest, coalesce };
-enum class Durability : uint8_t { sync = 0, grouped, memory };
+enum class Durability : uint8_t { sync = 0, grouped, memory, result };
+inline bool waits_for_disk(Durability d) { return d == Durability::sync || d == Durability::result; }
 inline constexpr int64_t kGroupedWithinMs = 5000, kGroupedWithinMinMs = 10, kGroupedWithinMaxMs = 3600000;
+inline constexpr int64_t kFlashBudgetMin = int64_t{1} << 20, kFlashBudgetMax = int64_t{1} << 40;  // bytes a day
 
 // A backoff as written by a person: what is unset (0) comes from the next level down (job, then
 // handler, then the library's default).
@@ -378,6 +380,9 @@ struct Stats {
           expired = 0, started = 0, fired = 0, recovered = 0, quarantined = 0;  // since open
   int64_t ticks = 0, commits = 0, synced_commits = 0;
   int64_t file_bytes = 0, max_jobs = 0, max_bytes = 0;
+  // Written to the file and its log: in the last 24 hours, since it was made; what a day may be, 0: anything; Tick::gather_ms.
+  int64_t flash_day_bytes = 0, flash_total_bytes = 0, flash_budget = 0, flash_gather_ms = 0;
+  bool flash_used_up() const { return flash_budget > 0 && flash_day_bytes >= flash_budget; }
   int64_t clock_steps = 0;        // since the file was made
   int64_t next_wake_wall_ms = 0;  // 0: nothing is due ever
   int64_t next_wake_in_ms = -1;   // -1: the same

@@ -6,32 +6,16 @@
 #include "core/jobs.h"
 #include "core/names.h"
 #include "core/units.h"
-#include "handlers/broker_sink.h"
-#include "handlers/clock_command.h"
 #include "handlers/device_probes.h"
-#include "handlers/exec.h"
-#include "handlers/exec_probe.h"
-#include "handlers/file_sink.h"
-#include "handlers/http.h"
 #include "handlers/link_file.h"
-#include "handlers/outbound.h"
-#include "handlers/sink.h"
-#include "platform/broker/mqtt.h"
-#include "platform/broker/nats_session.h"
+#include "handlers/runners.h"
 #include "platform/function_probe.h"
-#include "platform/memory.h"
-#include "platform/net/proxy_tunnel.h"
-#include "platform/net/tls_context.h"
-#include "platform/net/url.h"
 
 namespace hf {
 namespace {
 
 // Of an upload, unless the configuration says otherwise: a server that answers 503 for hours costs no result.
 constexpr int kSinkAttempts = 100;
-// Messages to a broker without an answer, unless the sink says otherwise.
-constexpr int kBrokerInFlight = 20;
-
 // What `path` of the configuration says is wrong: the engine's words with the place in front.
 Error at(const Config& config, const std::string& path, const Error& error) {
   return Error{error.code, config.file + ": " + path + ": " + error.message};
@@ -55,7 +39,8 @@ Limits limits_of(const Config& now, const Config* before, const Limits& host) {
   limits.concurrency = limit(&Limits::concurrency, now, before, host);
   for (const auto field :
        {&Limits::max_payload, &Limits::max_jobs, &Limits::max_bytes, &Limits::keep_completed_ms,
-        &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count, &Limits::crash_loop, &Limits::ballast, &Limits::grouped_within_ms}) {
+        &Limits::keep_dead_ms, &Limits::keep_completed_count, &Limits::keep_dead_count, &Limits::crash_loop, &Limits::ballast, &Limits::grouped_within_ms,
+        &Limits::flash_budget}) {
     limits.*field = limit(field, now, before, host);
   }
   limits.when_full = now.when_full.value_or(before && before->when_full ? Limits().when_full : host.when_full);
@@ -94,177 +79,10 @@ Status check(const Config& config, const Limits& limits) {
 
 // ---- runners
 
-HttpDeadlines deadlines_of(const DeadlinesConfig& config, const HttpDeadlines& defaults) {
-  HttpDeadlines deadlines = defaults;
-  const auto take = [](int64_t said_ms, int64_t* ms) { *ms = said_ms > 0 ? said_ms : *ms; };
-  take(config.dns_ms, &deadlines.dns_ms);
-  take(config.connect_ms, &deadlines.connect_ms);
-  take(config.tls_ms, &deadlines.tls_ms);
-  take(config.first_byte_ms, &deadlines.first_byte_ms);
-  take(config.progress_ms, &deadlines.progress_ms);
-  return deadlines;
-}
-
-// Null if there is none. load_config has read it.
-std::shared_ptr<const HttpProxy> proxy_of(const HttpConfig& http) {
-  if (http.proxy.empty()) return nullptr;
-  const Url url = *parse_url(http.proxy);
-  return std::make_shared<const HttpProxy>(HttpProxy{url.host, url.port, http.proxy_auth.secret});
-}
-
-HttpTarget target_of(const HttpConfig& http, const HttpDeadlines& defaults) {
-  HttpTarget target;
-  target.url = *parse_url(http.url);  // load_config has read it
-  target.method = http.method;
-  for (const auto& [name, value] : http.headers) target.headers.add(name, value);
-  for (const SecretHeaderConfig& header : http.secret_headers) {
-    if (header.value.secret) target.secret_headers.push_back({header.name, header.prefix, header.value.secret});
-  }
-  target.proxy = proxy_of(http);
-  target.tls = http.tls;
-  target.allow_private = http.allow_private;
-  target.sign = http.sign.keys;
-  target.deadlines = deadlines_of(http.deadlines, defaults);
-  target.redirects = http.redirects;
-  return target;
-}
+// Messages to a broker without an answer, unless the sink says otherwise.
+constexpr int kBrokerInFlight = 20;
 
 bool has_budgets(const Config& config) { return !config.link.budgets.budgets.empty(); }
-
-std::function<Result<std::unique_ptr<BrokerSession>>()> session_of(const SinkConfig& sink, const std::string& device, bool under_tls) {
-  const std::string name = "holdfast-" + device + "-" + sink.name;
-  if (sink.nats) {
-    return [options = NatsOptions{under_tls, name, sink.nats->user, sink.nats->password.secret, sink.nats->token.secret}] {
-      return NatsSession::open(options);
-    };
-  }
-  MqttOptions options;
-  options.client_id = sink.mqtt->client_id.empty() ? name : sink.mqtt->client_id;
-  options.user = sink.mqtt->user;
-  options.password = sink.mqtt->password.secret;
-  options.session_expiry_s = sink.mqtt->session_expiry_ms / 1000;
-  options.max_in_flight = runner_spec(sink).concurrency;
-  return [options] { return make_mqtt_session(options); };
-}
-
-BrokerSinkOptions broker_of(const SinkConfig& sink, Host& host) {
-  BrokerSinkOptions options;
-  options.topic = sink.mqtt ? sink.mqtt->topic : sink.nats->topic;
-  options.device = host.device();
-  BrokerOptions& broker = options.broker;
-  broker.url = parse_broker_url(sink.http.url)->url;  // load_config has read it
-  broker.tls = sink.http.tls;
-  broker.allow_private = sink.http.allow_private;
-  broker.proxy = proxy_of(sink.http);
-  broker.deadlines = deadlines_of(sink.http.deadlines, {});
-  broker.cert_clock = [&host] { return host.cert_clock(); };
-  broker.tls_after_greeting = sink.nats.has_value();
-  broker.make_session = session_of(sink, options.device, broker.url.https);
-  return options;
-}
-
-// Makes the runners of one configuration.
-class Runners {
- public:
-  Runners(Host& host, const Config& config, int64_t max_result)
-      : host_(host),
-        config_(config),
-        max_result_(max_result),
-        client_(std::make_shared<SharedClient>(host.loop(), client_options(host))) {}
-
-  Status set(const HandlerConfig& handler) {
-    host_.peers().drop("handlers." + handler.type);  // it may have been a request
-    return host_.set_runner(runner_spec(handler),
-                            handler.is_exec() ? exec(handler) : http(handler));
-  }
-
-  Status set(const SinkConfig& sink) {
-    host_.peers().drop("sinks." + sink.name);
-    if (!sink.files.root.empty()) return host_.set_runner(runner_spec(sink), files(sink));
-    uv_loop_t* loop = host_.loop().uv();
-    if (sink.is_broker()) {
-      return host_.set_runner(runner_spec(sink), std::make_shared<BrokerSinkRunner>(loop, broker_of(sink, host_), end_run()));
-    }
-    SinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.format, sink.compress, sink.name, host_.log(), sink.http.on_status};
-    return host_.set_runner(runner_spec(sink),
-                            outbound([loop, options, end = end_run()](HttpClient& client) {
-                              return std::make_unique<SinkRunner>(loop, client, options, end);
-                            }));
-  }
-
- private:
-  static HttpClientOptions client_options(Host& host) {
-    HttpClientOptions options;
-    options.cert_clock = [&host] { return host.cert_clock(); };
-    return options;
-  }
-  EndRun end_run() const {
-    return [&host = host_](RunEnded ended) { host.end_run(std::move(ended)); };
-  }
-  // What is not taken, since there is no room or memory, is missing in a log, or costs something at the next attempt.
-  std::function<void(Op)> tell() const {
-    return [&host = host_](Op op) { (void)guarded([&] { (void)host.submit(std::move(op), {}); }); };
-  }
-  std::shared_ptr<Runner> outbound(OutboundRunner::Make make) const {
-    return std::make_shared<OutboundRunner>(host_.loop(), client_, std::move(make));
-  }
-  std::shared_ptr<Runner> exec(const HandlerConfig& handler) const {
-    ExecOptions options;
-    options.argv = handler.exec;
-    options.cwd = handler.cwd;
-    options.env = handler.env;
-    options.socket = config_.socket;
-    options.kill_grace_ms = handler.kill_grace_ms;
-    options.max_result = max_result_;
-    options.on_exit = handler.on_exit;
-    options.limits = handler.limits;
-    options.soft_timeout_ms = handler.soft_timeout_ms;
-    options.log_stderr = handler.log_stderr;
-    options.batch = handler.batch;
-    return std::make_shared<ExecRunner>(host_.loop().uv(), std::move(options), end_run(), tell());
-  }
-  // Makes the peer known, with what its files say.
-  HttpTarget target(const std::string& name, const HttpConfig& config, const HttpDeadlines& defaults) const {
-    HttpTarget target = target_of(config, defaults);
-    if (config_.network.restricted) target.allow_hosts = std::make_shared<const std::vector<HostRule>>(config_.network.allow_hosts);
-    if (!target.url.https) return target;
-    const bool verified = !config.tls || !config.tls->dangerously_skip_verification;
-    host_.peers().put(name, verified);
-    if (!verified) host_.log().warn("tls_unverified", {{"peer", name}});
-    if (config.tls && !(config.tls->ca_file + config.tls->ca_dir + config.tls->cert_file).empty()) {
-      const auto context = TlsContext::load(*config.tls);
-      if (context) host_.peers().learn(name, (*context)->cert_ends(""), host_.cert_clock());
-      if (!context) host_.log().warn("tls_files", {{"peer", name}, {"error", context.error().message}});
-    }
-    target.learn = [&host = host_, name](const CertEnds& ends, CertClock clock) { host.peers().learn(name, ends, clock); };
-    return target;
-  }
-  std::shared_ptr<Runner> files(const SinkConfig& sink) const {
-    FileSinkOptions options{target("sinks." + sink.name, sink.http, {}), sink.files};
-    if (has_budgets(config_)) options.slice = sink.files.chunk;
-    uv_loop_t* loop = host_.loop().uv();
-    const EndRunThen end = [&host = host_](RunEnded ended, std::function<void()> recorded) {
-      recorded ? host.end_run(std::move(ended), std::move(recorded)) : host.end_run(std::move(ended));
-    };
-    return outbound([loop, options, end, tell = tell()](HttpClient& client) {
-      return std::make_unique<FileSinkRunner>(loop, client, options, end, tell);
-    });
-  }
-  std::shared_ptr<Runner> http(const HandlerConfig& handler) const {
-    HttpDeadlines defaults;
-    defaults.first_byte_ms = 0;  // what is asked for may take the job's timeout to be made
-    HttpOptions options{target("handlers." + handler.type, handler.http, defaults), max_result_, handler.http.on_status};
-    uv_loop_t* loop = host_.loop().uv();
-    return outbound([loop, options, end = end_run()](HttpClient& client) {
-      return std::make_unique<HttpRunner>(loop, client, options, end);
-    });
-  }
-
-  Host& host_;
-  const Config& config_;
-  const int64_t max_result_;
-  const std::shared_ptr<SharedClient> client_;
-};
 
 // True if `before` has it just so.
 template <class T>
@@ -272,10 +90,14 @@ bool unchanged(const T& item, const std::vector<T>* before) {
   return before && std::find(before->begin(), before->end(), item) != before->end();
 }
 
+Status set_runner(Host& host, const std::string& place, const RunnerSpec& spec, const Config& now, const Result<std::shared_ptr<Runner>>& runner) {
+  return runner ? host.set_runner(spec, *runner) : Status(at(now, place, runner.error()));
+}
+
 Status set_runners(Host& host, const Config& now, const Config* before,
                    int64_t max_payload_before) {
   const int64_t max_payload = host.limits().max_payload;
-  Runners runners(host, now, max_payload);
+  const RequestRunners requests(host, now, max_payload);
   // What the runners of handlers depend on beside their own lines.
   const bool other_rules = !before || before->network != now.network;
   const bool anew = other_rules || max_payload != max_payload_before || before->socket != now.socket;
@@ -283,11 +105,17 @@ Status set_runners(Host& host, const Config& now, const Config* before,
   for (const SinkConfig& sink : now.sinks) {
     names.insert(runner_name(sink));
     const bool sliced = before && !sink.files.root.empty() && has_budgets(*before) != has_budgets(now);
-    if (other_rules || sliced || !unchanged(sink, before ? &before->sinks : nullptr)) HF_TRY(runners.set(sink));
+    if (!other_rules && !sliced && unchanged(sink, before ? &before->sinks : nullptr)) continue;
+    const std::string place = "sinks." + sink.name;
+    host.peers().drop(place);
+    HF_TRY(set_runner(host, place, runner_spec(sink), now, requests.of(sink)));
   }
   for (const HandlerConfig& handler : now.handlers) {
     names.insert(handler.type);
-    if (anew || !unchanged(handler, &before->handlers)) HF_TRY(runners.set(handler));
+    if (!anew && unchanged(handler, &before->handlers)) continue;
+    const std::string place = "handlers." + handler.type;
+    host.peers().drop(place);  // it may have been a request
+    HF_TRY(set_runner(host, place, runner_spec(handler), now, handler.is_exec() ? exec_runner(host, handler, now.socket, max_payload) : requests.of(handler)));
   }
   if (!before) return ok_status();
   for (const HandlerConfig& handler : before->handlers) {
@@ -322,15 +150,10 @@ std::function<ProbeAnswer()> look_of(const ConditionConfig& c) {
 }
 
 // Null: nobody is asked.
-std::shared_ptr<Probe> probe_of(const ConditionConfig& condition, Host& host, const std::string& socket) {
-  uv_loop_t* loop = host.loop().uv();
-  if (condition.kind == ConditionKind::exec) {
-    ExecOptions exec;
-    exec.socket = socket;
-    return std::make_shared<ExecProbe>(loop, condition.exec, base_environment(exec), condition.timeout_ms);
-  }
+Result<std::shared_ptr<Probe>> probe_of(const ConditionConfig& condition, Host& host, const std::string& socket) {
+  if (condition.kind == ConditionKind::exec) return exec_probe(host, condition, socket);
   auto look = look_of(condition);
-  return look ? std::make_shared<FunctionProbe>(loop, condition.timeout_ms, std::move(look)) : nullptr;
+  return look ? std::make_shared<FunctionProbe>(host.loop().uv(), condition.timeout_ms, std::move(look)) : std::shared_ptr<Probe>();
 }
 
 bool has_condition(const Config& config, const std::string& name) {
@@ -350,8 +173,8 @@ Status set_conditions(Host& host, const Config& now, const Config* before) {
   for (const ConditionConfig& condition : now.conditions) {
     const bool same = unchanged(condition, before ? &before->conditions : nullptr) && (condition.exec.empty() || before->socket == now.socket);
     if (same) continue;
-    auto probe = probe_of(condition, host, now.socket);
-    if (auto ok = host.set_condition(condition.spec, std::move(probe)); !ok) return at(now, "conditions." + condition.spec.name, ok.error());
+    const auto probe = probe_of(condition, host, now.socket);
+    if (auto ok = probe ? host.set_condition(condition.spec, *probe) : probe.error(); !ok) return at(now, "conditions." + condition.spec.name, ok.error());
   }
   return ok_status();
 }
@@ -361,12 +184,7 @@ Status set_conditions(Host& host, const Config& now, const Config* before) {
 Status set_clock(Host& host, const Config& now, const Config* before) {
   if (now.clock == (before ? before->clock : ClockConfig())) return ok_status();
   if (now.clock.command.empty()) return host.set_clock(now.clock.options);
-  ExecOptions exec;
-  exec.socket = now.socket;
-  auto command = std::make_shared<ClockCommand>(host, now.clock.command, base_environment(exec), now.clock.command_every_ms);
-  HF_TRY(host.set_clock(now.clock.options, [command] { command->stop(); }));
-  command->start();
-  return ok_status();
+  return set_clock_command(host, now.clock, now.socket);
 }
 
 // ---- the link

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/budget.h"
+#include "core/left_out.h"
 #include "core/losses.h"
 #include "core/names.h"
 #include "handlers/batch_fields.h"
@@ -219,6 +220,11 @@ constexpr JsonField<BrokerConfig> kNatsFields[] = {
     {"token", "string", [](BrokerConfig& b, const JsonValue& v) { return v.text(&b.token.name); }},
 };
 
+bool read_compress(const JsonValue& v, Encoding* encoding) {
+  if (!v.choice(encoding, kEncodings)) return false;
+  return *encoding == Encoding::none || can_compress() || v.fail(left_out("compression is", "COMPRESSION").message);
+}
+
 constexpr JsonField<SinkConfig> kSinkFields[] = {
     {"files", "object",
      [](SinkConfig& s, const JsonValue& v) { return read_files(v, &s.files); }},
@@ -235,7 +241,7 @@ constexpr JsonField<SinkConfig> kSinkFields[] = {
        return read_fields(v, {{kBatchFields<SinkConfig>, s}});
      }},
     {"format", "choice", [](SinkConfig& s, const JsonValue& v) { return v.choice(&s.format, kFormats); }},
-    {"compress", "choice", [](SinkConfig& s, const JsonValue& v) { return v.choice(&s.compress, kEncodings); }},
+    {"compress", "choice", [](SinkConfig& s, const JsonValue& v) { return read_compress(v, &s.compress); }},
     {"concurrency", "number",
      [](SinkConfig& s, const JsonValue& v) { return v.integer(&s.concurrency, 1, 10000); }},
     {"sequence", "bool", [](SinkConfig& s, const JsonValue& v) { return v.boolean(&s.sequence); }},
@@ -296,6 +302,13 @@ constexpr JsonField<Limits> kLimitFields[] = {
      }},
     {"grouped_within", "duration",
      [](Limits& l, const JsonValue& v) { return v.duration(&l.grouped_within_ms, kGroupedWithinMinMs, kGroupedWithinMaxMs); }},
+    {"flash_budget", "size",
+     [](Limits& l, const JsonValue& v) {
+       if (!v.size(&l.flash_budget, 0, kFlashBudgetMax)) return false;
+       if (l.flash_budget != 0) return v.size(&l.flash_budget, kFlashBudgetMin, kFlashBudgetMax);
+       l.flash_budget = -1;  // none; 0 is what was not said
+       return true;
+     }},
 };
 constexpr JsonField<Config> kFullFields[] = {
     {"when_full", "choice", [](Config& c, const JsonValue& v) { return v.choice(&c.when_full, kWhenFull); }},

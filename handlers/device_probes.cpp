@@ -14,18 +14,17 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <optional>
 #include <vector>
 
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/descriptor.h"
+#include "platform/folder.h"
 
 namespace hf {
 namespace {
 
-namespace fs = std::filesystem;
 
 std::string failed(const std::string& what, int error) { return what + ": " + std::strerror(error); }
 
@@ -53,12 +52,8 @@ std::optional<int64_t> number_in(std::string_view text) {
 
 // By name, so that the same one is named each time. Empty if the folder is not there.
 std::vector<std::string> entries_of(const std::string& folder, std::string_view prefix) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    std::string name = it->path().filename();
-    if (name.starts_with(prefix)) names.push_back(std::move(name));
-  }
+  std::vector<std::string> names = hf::entries_of(folder);
+  std::erase_if(names, [&](const std::string& name) { return !name.starts_with(prefix); });
   std::sort(names.begin(), names.end());
   return names;
 }

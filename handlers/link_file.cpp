@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "core/names.h"
 #include "platform/descriptor.h"
+#include "platform/folder.h"
 #include "platform/memory.h"
 
 namespace hf {
@@ -28,7 +28,7 @@ std::string first_word(const std::string& path) {
 }  // namespace
 
 LinkFile::LinkFile(Host& host, std::string path)
-    : host_(host), path_(std::move(path)), folder_(std::filesystem::path(path_).parent_path()), name_(std::filesystem::path(path_).filename()) {}
+    : host_(host), path_(std::move(path)), folder_(folder_of(path_)), name_(name_of(path_)) {}
 
 void LinkFile::start() {
   host_.loop().post([self = shared_from_this()] { self->open(); });

@@ -113,13 +113,6 @@ bool check_proxy(const JsonValue& object, const HttpConfig& http, const Config& 
 
 }  // namespace
 
-std::optional<JsonValue> member_of(const JsonValue& object, std::string_view name) {
-  for (size_t i = 0; i < object.node().names.size(); ++i) {
-    if (object.node().names[i] == name) return object.member(i);
-  }
-  return std::nullopt;
-}
-
 bool check_target(const JsonValue& object, HttpConfig& http, const Config& config) {
   const auto url_value = member_of(object, "url");
   const auto url = parse_url(http.url);

@@ -1,17 +1,10 @@
 // What a target of the configuration ("url" and what belongs to it) needs of other files, and of "network".
 #pragma once
 
-#include <optional>
-#include <string_view>
-
 #include "handlers/config.h"
 #include "platform/json_fields.h"
 
 namespace hf {
-
-// The value `name` of `object`, which stays where it is as long as the result is used.
-std::optional<JsonValue> member_of(const JsonValue& object, std::string_view name);
-std::optional<JsonValue> member_of(const JsonValue&& object, std::string_view name) = delete;  // what it gives refers to the object
 
 // Checks what `http` says, which was read from `object`, and reads its secrets: what cannot be sent is better known now.
 bool check_target(const JsonValue& object, HttpConfig& http, const Config& config);

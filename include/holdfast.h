@@ -174,8 +174,10 @@ typedef struct hf_options {
   int when_full;         /* hf_when_full: at max_jobs and max_bytes; default: new jobs are refused */
   int64_t grouped_within_ms; /* what is HF_DURABLE_GROUPED is on the disk so long after it was acknowledged, at the latest; 10 ms..1 h,
                                 default 5 s */
+  int64_t flash_budget;  /* bytes a day that the file and its log may be written, 1 MiB..1 TiB; default: no budget. While it runs out,
+                            jobs that are not HF_DURABLE_SYNC are gathered for up to 1 s before they are acknowledged */
 } hf_options;
-#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_OPTIONS_INIT {sizeof(hf_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Opens or makes the queue file and takes it for this process alone. Jobs that a dead process left
  * running are put back. Jobs can be enqueued and read from now on; nothing runs before hf_start.
@@ -260,8 +262,10 @@ enum hf_after_failure {
 enum hf_durability {
   HF_DURABLE_SYNC = 0, /* on the disk when hf_enqueue returns */
   HF_DURABLE_GROUPED,  /* survives the process; on the disk within hf_options.grouped_within_ms, together with others */
-  HF_DURABLE_MEMORY    /* survives the process, and is never itself a reason to wait for the disk: a power cut may take it until something
+  HF_DURABLE_MEMORY,   /* survives the process, and is never itself a reason to wait for the disk: a power cut may take it until something
                           else does, or a clean stop */
+  HF_DURABLE_RESULT    /* as HF_DURABLE_SYNC, and the end of each of its runs is on the disk before anything follows from it: a second
+                          sync, and no power cut makes a run that ended run again */
 };
 
 enum hf_unique_by {

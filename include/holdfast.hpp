@@ -50,6 +50,7 @@ class Engine {
     c.ballast = options.ballast;
     c.when_full = options.when_full;
     c.grouped_within_ms = options.grouped_within.count();
+    c.flash_budget = options.flash_budget;
     c.page_size = options.page_size;
     c.seed = options.seed;
     hf_clock_options clock = HF_CLOCK_OPTIONS_INIT;

@@ -99,8 +99,11 @@ typedef struct hf_stats_info {
   int64_t safe_mode_left_ms; /* so long nothing runs, after repeated crashes (hf_options.crash_loop); 0: it is not on */
   int disk_full;     /* 0: no; 1: nothing is added and nothing but deliveries runs, the rest works; 2: there is no room
                         even for that, and jobs can only be read; 3: the same, as the file system is read-only */
+  int64_t flash_day_bytes, flash_total_bytes; /* written to the file and its log: in the last 24 h (up to 25), since it was made */
+  int64_t flash_budget;    /* hf_options.flash_budget, used up if flash_day_bytes is no less; 0: there is none */
+  int64_t flash_gather_ms; /* so long jobs are gathered, to save it; 0: they are not */
 } hf_stats_info;
-#define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define HF_STATS_INFO_INIT {sizeof(hf_stats_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 HF_API int hf_stats(hf_engine *engine, hf_stats_info *out);
 
 /* Figures as the admin API gives them at /v1/stats, as JSON; release with hf_free. */

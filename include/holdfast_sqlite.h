@@ -33,7 +33,8 @@
 extern "C" {
 #endif
 
-/* SQLite's functions, for SQLITE_EXTENSION_INIT2. Any thread; valid as long as the library is loaded. */
+/* SQLite's functions, for SQLITE_EXTENSION_INIT2. Any thread; valid as long as the library is loaded. NULL in a build without them
+ * (docs/size.md). */
 HF_API const sqlite3_api_routines *hf_sqlite_api(void);
 
 typedef struct hf_transaction hf_transaction; /* valid while the function is called */

@@ -182,6 +182,7 @@ struct Options {
   std::int64_t ballast = 0;
   hf_when_full when_full = HF_FULL_REJECT;  // at max_jobs and max_bytes
   Milliseconds grouped_within{};
+  std::int64_t flash_budget = 0;  // bytes a day
   int page_size = 0;
   std::uint64_t seed = 0;
   ClockOptions clock = {};

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/left_out.h"
 #include "core/names.h"
 #include "core/units.h"
 #include "platform/admin_conditions.h"
@@ -389,6 +390,7 @@ Status confirm_clock(AdminDesk& desk, AdminCall& call) { return change_clock(des
 Status reset_clock(AdminDesk& desk, AdminCall& call) { return change_clock(desk, call, ForgetClockFloor{}); }
 
 Status show_metrics(AdminDesk& desk, AdminCall& call) {
+  if (!has_metrics()) return left_out("figures for Prometheus are", "METRICS");
   desk.ask(call, GetStats{}, [self = desk.shared_from_this()](Reply& reply) {
     ProcessFigures process;
     process.start_wall_ms = self->start_wall_ms;

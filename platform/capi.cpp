@@ -9,7 +9,6 @@
 #include "core/names.h"
 #include "core/rate.h"
 #include "core/units.h"
-#include "platform/json.h"
 
 namespace hf::capi {
 
@@ -145,6 +144,7 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   o.limits.crash_loop = c.crash_loop;
   o.limits.ballast = c.ballast;
   o.limits.grouped_within_ms = c.grouped_within_ms;
+  o.limits.flash_budget = c.flash_budget;
   if (c.when_full < HF_FULL_REJECT || c.when_full > HF_FULL_COALESCE) return Error{HF_E_INVALID, "when_full is no value of hf_when_full"};
   o.limits.when_full = static_cast<WhenFull>(c.when_full);
   if (c.page_size != 0) o.page_size = c.page_size;
@@ -237,13 +237,8 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
   engine->workers = std::make_unique<Workers>(workers);
   Host* raw = engine->host.get();  // until RunEnds::close()
   engine->ends = std::make_shared<RunEnds>(
-      [raw](Op op) {
-        if (auto* ended = std::get_if<RunEnded>(&op)) {
-          raw->end_run(std::move(*ended));
-        } else {
-          (void)raw->submit(std::move(op), [](Request&) {});  // progress, a line of the log: may be lost
-        }
-      },
+      [raw](Op op) { (void)raw->submit(std::move(op), [](Request&) {}); },  // progress, a line of the log: may be lost
+      [raw](RunEnded ended) { raw->end_run(std::move(ended)); },
       [weak = std::weak_ptr(engine)](Op op) -> Reply {
         auto alive = weak.lock();
         return alive ? alive->host->call(std::move(op)) : Error{HF_E_STATE, "the engine is closed"};
@@ -314,9 +309,9 @@ extern "C" int hf_enqueue_many(hf_engine* handle, const hf_job_spec* specs, size
   for (size_t i = 0; i < n; ++i) {
     const void* bytes = reinterpret_cast<const char*>(specs) + i * stride;
     auto* at = static_cast<const hf_job_spec*>(bytes);
-    Result<JobSpec> spec = spec_of(at);
-    if (!spec) return fail(handle, spec.error().code, n > 1 ? "job " + std::to_string(i) + ": " + spec.error().message : spec.error().message);
-    event.specs.push_back(std::move(*spec));
+    if (Status ok = read_spec(at, &event.specs.emplace_back()); !ok) {
+      return fail(handle, ok.error().code, n > 1 ? "job " + std::to_string(i) + ": " + ok.error().message : ok.error().message);
+    }
   }
   std::vector<JobId> ids;
   int code = ask(handle, *engine, std::move(event), &ids);
@@ -329,45 +324,56 @@ extern "C" int hf_enqueue(hf_engine* handle, const hf_job_spec* spec, hf_job_id*
   return hf_enqueue_many(handle, spec, 1, out);
 } HF_NO_THROW(handle)
 
+namespace {
+// All that the answer to a hf_enqueue_async() needs: what was taken is told, also when there is no memory. Closures that hold no more
+// than its address need none.
+struct AsyncCall {
+  int code = HF_OK;
+  hf_job_id id = 0;
+  hf_enqueued_fn done;
+  void* user;
+  LoopPoster poster;
+  std::shared_ptr<HostLoop> host_loop = nullptr;
+  LoopPoster::Prepared task = {};
+
+  static void tell(AsyncCall* raw) {
+    const std::unique_ptr<AsyncCall> call(raw);
+    CallbackScope scope;
+    call->done(call->code, call->id, call->user);
+  }
+  // On the engine thread. Owns itself from here on.
+  void answered(const Request& request) {
+    if (auto* error = std::get_if<Error>(&request.reply)) {
+      code = error->code;
+    } else if (auto* ids = std::get_if<std::vector<JobId>>(&request.reply)) {
+      id = ids->front();
+    }
+    // Each may have told, and freed it, when it returns.
+    const LoopPoster to = std::move(poster);
+    if (const auto host = std::move(host_loop)) {
+      host->post(std::move(task));
+    } else if (!to.post(std::move(task))) {
+      tell(this);  // closing: the loop has ended, the promise has not
+    }
+  }
+};
+}  // namespace
+
 extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_enqueued_fn done, void* user) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (done == nullptr) return fail(handle, HF_E_INVALID, "done is null");
-  Result<JobSpec> spec = spec_of(given);
-  if (!spec) return fail(handle, spec.error());
   Enqueue event;
-  event.specs.push_back(std::move(*spec));
-  std::shared_ptr<HostLoop> host_loop;
+  if (Status ok = read_spec(given, &event.specs.emplace_back()); !ok) return fail(handle, ok.error());
+  auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .poster = engine->host->loop().poster()});
   {
     std::lock_guard lock(engine->mutex);
-    host_loop = engine->host_loop;
+    call->host_loop = engine->host_loop;
   }
-  // Made now: what was taken is told, also when there is no memory.
-  struct Call {
-    int code = HF_OK;
-    hf_job_id id = 0;
-    hf_enqueued_fn done;
-    void* user;
-    void operator()() const {
-      CallbackScope scope;
-      done(code, id, user);
-    }
-  };
-  auto call = std::make_shared<Call>(Call{HF_OK, 0, done, user});
-  auto task = std::make_shared<LoopPoster::Prepared>(LoopPoster::prepare([call] { (*call)(); }));
-  auto deliver = [poster = engine->host->loop().poster(), host_loop, call, task](Request& request) {
-    if (auto* error = std::get_if<Error>(&request.reply)) {
-      call->code = error->code;
-    } else if (auto* ids = std::get_if<std::vector<JobId>>(&request.reply)) {
-      call->id = ids->front();
-    }
-    if (host_loop) {
-      host_loop->post(std::move(*task));
-    } else if (!poster.post(std::move(*task))) {
-      (*call)();  // closing: the loop has ended, the promise has not
-    }
-  };
-  return answer(handle, engine->host->submit(std::move(event), std::move(deliver)));
+  call->task = LoopPoster::prepare([raw = call.get()] { AsyncCall::tell(raw); });
+  const Status taken = engine->host->submit(std::move(event), [raw = call.get()](Request& request) { raw->answered(request); });
+  if (taken) (void)call.release();  // the answer has it
+  return answer(handle, taken);
 } HF_NO_THROW(handle)
 
 // ---- schedules, queues ---------------------------------------------------------------------------------------
@@ -457,21 +463,12 @@ extern "C" int hf_stats(hf_engine* handle, hf_stats_info* out) try {
   c.clock_trusted = s.clock.trusted;
   c.safe_mode_left_ms = s.safe_mode_left_ms;
   c.disk_full = static_cast<int>(s.room);
+  c.flash_day_bytes = s.flash_day_bytes;
+  c.flash_total_bytes = s.flash_total_bytes;
+  c.flash_budget = s.flash_budget;
+  c.flash_gather_ms = s.flash_gather_ms;
   c.struct_size = std::min(out->struct_size, sizeof c);
   std::memcpy(out, &c, c.struct_size);
-  return HF_OK;
-} HF_NO_THROW(handle)
-
-extern "C" int hf_stats_json(hf_engine* handle, char** out) try {
-  if (out == nullptr) return fail(handle, HF_E_INVALID, "out is null");
-  const auto engine = find(handle);
-  if (!engine) return HF_E_STATE;
-  Stats s;
-  if (int code = one(handle, GetStats{}, &s); code != HF_OK) return code;
-  std::string text = stats_json(s, engine->host->peer_report());
-  *out = static_cast<char*>(std::malloc(text.size() + 1));
-  if (*out == nullptr) return fail(handle, HF_E_NO_MEMORY, "no memory for the text");
-  std::memcpy(*out, text.c_str(), text.size() + 1);
   return HF_OK;
 } HF_NO_THROW(handle)
 

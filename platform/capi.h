@@ -101,6 +101,7 @@ Status read_rate(const char* field, const char* text, Result<Rate> (*parse)(std:
   if (*rate) *out = **rate;
   return ok_status();
 }
+Status read_spec(const hf_job_spec* spec, JobSpec* into);  // HF_E_INVALID names the field
 Result<JobSpec> spec_of(const hf_job_spec* spec);
 Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff);
 int info_of(const JobInfo& info, hf_job_info* out);

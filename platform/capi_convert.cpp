@@ -18,6 +18,12 @@ bool import(const void* from, void* to, size_t size, size_t min_size) {
 
 std::string text(const char* s) { return s != nullptr ? s : ""; }
 
+namespace {
+void assign(std::string& to, const char* from) {
+  if (from != nullptr) to = from;
+}
+}  // namespace
+
 std::vector<std::string> names(const char* list) {
   std::vector<std::string> names;
   for (std::string_view rest = list != nullptr ? list : ""; !rest.empty();) {
@@ -42,6 +48,8 @@ Error not_allowed(const char* field, int64_t value, const char* allowed) {
 
 Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& b) {
   Policy p;
+  const bool says_nothing = b.kind == 0 && b.base_ms == 0 && b.factor == 0 && b.max_ms == 0 && b.jitter == 0 && b.jitter_percent == 0 && b.list_len == 0;
+  if (max_attempts == 0 && timeout_ms == 0 && says_nothing) return p;
   p.max_attempts = max_attempts;
   p.timeout_ms = timeout_ms;
   if (b.kind < HF_BACKOFF_DEFAULT || b.kind > HF_BACKOFF_LIST) return not_allowed("backoff.kind", b.kind, "a value of hf_backoff_kind");
@@ -59,7 +67,7 @@ Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff&
   return p;
 }
 
-Result<JobSpec> spec_of(const hf_job_spec* given) {
+Status read_spec(const hf_job_spec* given, JobSpec* into) {
   if (given == nullptr) return Error{HF_E_INVALID, "the job spec is null"};
   hf_job_spec c = HF_JOB_SPEC_INIT;
   if (!import(given, &c, sizeof c, offsetof(hf_job_spec, queue))) return Error{HF_E_INVALID, "struct_size of the job spec is not set; begin with HF_JOB_SPEC_INIT"};
@@ -67,12 +75,12 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   if (c.payload == nullptr && c.payload_len != 0) return Error{HF_E_INVALID, "payload is null and payload_len is not 0"};
   if (c.on_conflict < HF_CONFLICT_KEEP || c.on_conflict > HF_CONFLICT_KEEP_LAST) return not_allowed("on_conflict", c.on_conflict, "a value of hf_on_conflict");
   if (c.unique_by < HF_UNIQUE_BY_KEY || c.unique_by > HF_UNIQUE_BY_PAYLOAD) return not_allowed("unique_by", c.unique_by, "a value of hf_unique_by");
-  if (c.durability < HF_DURABLE_SYNC || c.durability > HF_DURABLE_MEMORY) return not_allowed("durability", c.durability, "a value of hf_durability");
+  if (c.durability < HF_DURABLE_SYNC || c.durability > HF_DURABLE_RESULT) return not_allowed("durability", c.durability, "a value of hf_durability");
   if (c.after_failure < HF_AFTER_DEAD || c.after_failure > HF_AFTER_RUN) return not_allowed("after_failure", c.after_failure, "a value of hf_after_failure");
   if (c.after == nullptr && c.after_len != 0) return Error{HF_E_INVALID, "after is null and after_len is not 0"};
   if (c.after_len > HF_AFTER_MAX) return not_allowed("after_len", static_cast<int64_t>(c.after_len), "up to 100 (HF_AFTER_MAX)");
   if (c.payload_len > (64u << 20)) return Error{HF_E_TOO_LARGE, "payload_len is " + std::to_string(c.payload_len) + " bytes"};
-  JobSpec s;
+  JobSpec& s = *into;
   s.type = c.type;
   if (c.payload_len != 0) s.payload.assign(static_cast<const char*>(c.payload), c.payload_len);
   if (c.queue != nullptr && c.queue[0] != 0) s.queue = c.queue;
@@ -83,20 +91,26 @@ Result<JobSpec> spec_of(const hf_job_spec* given) {
   if (!policy) return policy.error();
   s.policy = std::move(*policy);
   s.ttl_ms = c.ttl_ms;
-  s.unique_key = text(c.unique_key);
+  assign(s.unique_key, c.unique_key);
   s.unique_by = static_cast<UniqueBy>(c.unique_by);
   s.unique_for_ms = c.unique_for_ms;
   s.on_conflict = static_cast<OnConflict>(c.on_conflict);
   s.debounce_max_ms = c.debounce_max_ms;
-  s.concurrency_key = text(c.concurrency_key);
-  s.sink = text(c.sink);
-  s.callback = text(c.callback);
-  s.failure_callback = text(c.failure_callback);
+  assign(s.concurrency_key, c.concurrency_key);
+  assign(s.sink, c.sink);
+  assign(s.callback, c.callback);
+  assign(s.failure_callback, c.failure_callback);
   s.durability = static_cast<Durability>(c.durability);
-  s.tags = text(c.tags);
+  assign(s.tags, c.tags);
   if (c.after_len != 0) s.after.assign(c.after, c.after + c.after_len);
   s.after_failure = static_cast<AfterFailure>(c.after_failure);
-  return s;
+  return ok_status();
+}
+
+Result<JobSpec> spec_of(const hf_job_spec* given) {
+  JobSpec spec;
+  HF_TRY(read_spec(given, &spec));
+  return spec;
 }
 
 int info_of(const JobInfo& i, hf_job_info* out) {

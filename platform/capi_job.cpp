@@ -118,6 +118,6 @@ extern "C" int hf_job_finish(hf_job* job, int outcome) try {
   if (job == nullptr) return bad(HF_E_INVALID, "job is null");
   if (outcome == HF_ASYNC) return bad(HF_E_INVALID, "HF_ASYNC is no outcome of a run");
   std::shared_ptr<FunctionRun> run = job->run;
-  run->release(job);
+  run->release();
   return run->finish(outcome);
 } HF_NO_THROW(nullptr)

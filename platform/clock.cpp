@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <sstream>
+#include <string_view>
 
 namespace hf {
 namespace {
@@ -59,12 +59,18 @@ std::string boot_id() {
 }
 
 std::string boot_offset(const std::string& timens_offsets) {
-  std::istringstream lines(timens_offsets);
-  std::string clock, seconds, ns;
-  while (lines >> clock >> seconds >> ns) {
+  std::string_view rest = timens_offsets;
+  const auto word = [&rest] {
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \t\n"), rest.size()));
+    const std::string_view found = rest.substr(0, rest.find_first_of(" \t\n"));
+    rest.remove_prefix(found.size());
+    return std::string(found);
+  };
+  while (true) {
+    const std::string clock = word(), seconds = word(), ns = word();
+    if (ns.empty()) return "";
     if (clock == "boottime" && (seconds != "0" || ns != "0")) return " " + seconds + " " + ns;
   }
-  return "";
 }
 
 bool clock_synchronised() {

@@ -101,6 +101,8 @@ class Zstd final : public Compressor {
 
 }  // namespace
 
+bool can_compress() { return true; }
+
 const char* encoding_name(Encoding encoding) {
   switch (encoding) {
     case Encoding::gzip: return "gzip";

@@ -10,6 +10,8 @@ namespace hf {
 
 enum class Encoding : uint8_t { none, gzip, zstd };
 
+bool can_compress();  // false in a build without it
+
 // As in Content-Encoding: "gzip", "zstd"; "identity" for none.
 const char* encoding_name(Encoding encoding);
 

@@ -1,12 +1,11 @@
 #include "platform/event_fields.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/events.h"
-#include "platform/json_tree.h"
+#include "platform/json_text.h"
 
 namespace hf {
 namespace {
@@ -17,9 +16,7 @@ std::string number_text(double value) {
   if (value >= -kEnd && value < kEnd && value == static_cast<double>(static_cast<int64_t>(value))) {
     return std::to_string(static_cast<int64_t>(value));
   }
-  char text[32];  // the shortest that reads back as the same number has up to 24 characters
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  return {text, end};
+  return json_text(value);  // not std::to_chars, whose tables are 120 KB
 }
 
 // Goes through the text without keeping it: a payload may be large, and is not ours.

@@ -29,6 +29,13 @@ bool RunEnds::send(Op op) {
   return true;
 }
 
+bool RunEnds::end(RunEnded run) {
+  std::lock_guard lock(mutex_);
+  if (closed_) return false;
+  end_(std::move(run));
+  return true;
+}
+
 Reply RunEnds::call(Op op) {
   Call call;
   {
@@ -52,63 +59,58 @@ void RunEnds::close() {
 
 // ---- FunctionRunner ------------------------------------------------------------------------------------
 
+// One call of the function. What it needs is there before a thread has it.
+struct FunctionRunner::Call {
+  void run();
+
+  Function function;
+  std::vector<std::shared_ptr<FunctionRun>> runs;
+  std::vector<hf_job*> handles;
+};
+
 void FunctionRunner::start(StartRun start) {
-  Batch batch;
-  batch.reserve(start.jobs.size());
-  for (RunJob& job : start.jobs) batch.push_back(std::make_shared<FunctionRun>(std::move(job), ends_, runs_));
+  auto call = std::make_unique<Call>();
+  call->function = function_;
+  call->runs.reserve(start.jobs.size());
+  call->handles.reserve(start.jobs.size());
+  for (RunJob& job : start.jobs) call->runs.push_back(std::make_shared<FunctionRun>(std::move(job), ends_, runs_));
   Status submitted = ok_status();
   if (ends_->ending()) {
-    for (const auto& run : batch) run->give_up(Outcome::handed_back);
+    for (const auto& run : call->runs) run->give_up(Outcome::handed_back);
     return;
   }
   const bool done = guarded([&] {
     {
       std::lock_guard lock(runs_->mutex);
-      for (const auto& run : batch) runs_->by_id[run->job.id] = run;
+      for (const auto& run : call->runs) runs_->by_id[run->job.id] = run;
     }
-    submitted = workers_.submit([batch, function = function_] { call(function, batch); });
+    submitted = workers_.submit([raw = call.get()] { std::unique_ptr<Call>(raw)->run(); });
   });
-  if (done && submitted) return;
+  if (done && submitted) return void(call.release());  // the thread has it, and may have done with it
   // No thread: later, as the world is not ready. The workers have ended: the engine closes.
   const Outcome outcome = done && submitted.error().code == HF_E_STATE ? Outcome::handed_back : Outcome::defer;
-  for (const auto& run : batch) run->give_up(outcome);
+  for (const auto& run : call->runs) run->give_up(outcome);
 }
 
 // With those that were not given up while they waited for the thread. A handle is gone once its job is finished, maybe within the
 // function; the runs stay until it has returned.
-void FunctionRunner::call(const Function& function, const Batch& batch) {
-  std::vector<std::unique_ptr<hf_job>> made;
-  std::vector<hf_job*> handles;
-  std::vector<FunctionRun*> begun;
-  const bool room = guarded([&] {
-    made.reserve(batch.size());
-    handles.reserve(batch.size());
-    begun.reserve(batch.size());
-    for (const auto& run : batch) made.push_back(std::make_unique<hf_job>(hf_job{run}));
-  });
-  for (size_t i = 0; i < batch.size(); ++i) {
-    FunctionRun& run = *batch[i];
-    if (!run.begin()) continue;
-    if (!room) {
-      run.give_up(Outcome::defer);
-      continue;
-    }
-    begun.push_back(&run);
-    handles.push_back(made[i].release());
-  }
-  if (handles.empty()) return;
-  for (FunctionRun* run : begun) {
-    run->function.call = &batch;
-    run->function.at.store(StuckRuns::kInside);
+void FunctionRunner::Call::run() {
+  std::erase_if(runs, [](const auto& one) { return !one->begin(); });
+  if (runs.empty()) return;
+  for (const auto& one : runs) {
+    one->handle.run = one;
+    handles.push_back(&one->handle);
+    one->function.call = this;
+    one->function.at.store(StuckRuns::kInside);
   }
   ++handlers_here;
   const int outcome = function(handles.data(), handles.size());
   --handlers_here;
-  for (FunctionRun* run : begun) run->ends->stuck->returned(run->function);
-  if (outcome == HF_ASYNC) return;  // hf_job_finish frees the handles; it may have done so already
-  for (size_t i = 0; i < begun.size(); ++i) {
-    begun[i]->finish(outcome);
-    begun[i]->release(handles[i]);
+  for (const auto& one : runs) one->ends->stuck->returned(one->function);
+  if (outcome == HF_ASYNC) return;  // hf_job_finish gives the handles up; it may have done so already
+  for (const auto& one : runs) {
+    one->finish(outcome);
+    one->release();
   }
 }
 
@@ -123,7 +125,6 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
   // Also one that waits for a thread: it will see it when it begins.
   if (reason == StopReason::soft_timeout) return run->soft_timeout_over.store(true);
   if (reason == StopReason::shutdown) ends_->drop_waiting();  // before the first handler sees that it should end
-  run->canceled.store(true);
   bool waited = run->drop();
   if (reason == StopReason::shutdown) {
     // The engine has handed it back already, and may run it again under the same attempt: a late end must not reach it.
@@ -133,19 +134,22 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
     run->give_up(reason == StopReason::cancel ? Outcome::cancelled : Outcome::handed_back);
   } else {
     (void)guarded([&] { ends_->stuck->stopped(run->function, id, run->job.type, reason == StopReason::timeout, boot_ms()); });
-    // A function cannot be killed: at its timeout the attempt counts as failed, and what it returns later is refused.
+    // A function cannot be killed: at its timeout the attempt counts as failed, and what it returns from when it sees that is refused.
     if (reason == StopReason::timeout) run->give_up(Outcome::retry);
   }
+  run->canceled.store(true);
 }
 
 void FunctionRunner::shutdown(std::function<void()> closed) {
   // Runs that never end by themselves (HF_ASYNC without hf_job_finish) are let go of here.
-  std::unordered_map<JobId, std::shared_ptr<FunctionRun>> left;
+  std::vector<std::shared_ptr<FunctionRun>> left;
   {
     std::lock_guard lock(runs_->mutex);
-    left.swap(runs_->by_id);
+    patient([&] { left.reserve(runs_->by_id.size()); });
+    for (auto& [id, run] : runs_->by_id) left.push_back(std::move(run));
+    runs_->by_id.clear();
   }
-  for (auto& [id, run] : left) {
+  for (const auto& run : left) {
     run->canceled.store(true);
     if (run->drop()) run->give_up(Outcome::handed_back);
   }
@@ -176,13 +180,14 @@ bool FunctionRun::send(Outcome outcome) {
     end.result = std::move(result);
     end.children = std::move(children);
   }
-  return ends->send(std::move(end));
+  return ends->end(std::move(end));
 }
 
 int FunctionRun::finish(int outcome) { return send(outcome_of(outcome)) ? HF_OK : HF_E_STALE; }
 
-void FunctionRun::release(hf_job* handle) {
-  if (!released_.exchange(true)) delete handle;
+void FunctionRun::release() {
+  if (released_.exchange(true)) return;
+  const std::shared_ptr<FunctionRun> self = std::move(handle.run);  // maybe the last one that keeps it
 }
 
 void FunctionRun::abandon() { (void)end(); }

@@ -13,27 +13,37 @@
 #include <utility>
 #include <vector>
 
+#include "core/free_lists.h"
 #include "platform/runner.h"
 #include "platform/stuck_runs.h"
 #include "platform/workers.h"
 
 namespace hf {
-
 class FunctionRun;
+}
+
+// The opaque handle of holdfast.h: a part of its run, which it keeps while the handler has it.
+struct hf_job {
+  std::shared_ptr<hf::FunctionRun> run;
+};
+
+namespace hf {
 
 // What the runs of one engine share: where their ends go. It outlives the engine as long as a run does, so that a
 // late hf_job_finish is refused and not a crash.
 class RunEnds {
  public:
   using Send = std::function<void(Op)>;
+  using End = std::function<void(RunEnded)>;
   using Call = std::function<Reply(Op)>;  // may be called after close(), by a thread that was on its way
   using MaxPayload = std::function<int64_t()>;
-  RunEnds(Send send, Call call, MaxPayload max_payload, std::shared_ptr<StuckRuns> stuck_runs)
-      : stuck(std::move(stuck_runs)), send_(std::move(send)), call_(std::move(call)), max_payload_(std::move(max_payload)) {}
+  RunEnds(Send send, End end, Call call, MaxPayload max_payload, std::shared_ptr<StuckRuns> stuck_runs)
+      : stuck(std::move(stuck_runs)), send_(std::move(send)), end_(std::move(end)), call_(std::move(call)), max_payload_(std::move(max_payload)) {}
 
   const std::shared_ptr<StuckRuns> stuck;  // never null
 
   bool send(Op op);       // false: the engine is closed
+  bool end(RunEnded run);  // ... too
   Reply call(Op op);      // HF_E_STATE: the engine is closed
   int64_t max_payload();  // kNever: the engine is closed
   void close();           // nothing is sent any more when it returns
@@ -54,6 +64,7 @@ class RunEnds {
   std::mutex mutex_;
   bool closed_ = false;
   Send send_;
+  End end_;
   Call call_;
   MaxPayload max_payload_;
 };
@@ -74,12 +85,12 @@ class FunctionRunner final : public Runner {
  private:
   struct Runs {  // shared with the runs, which take themselves out
     std::mutex mutex;
-    std::unordered_map<JobId, std::shared_ptr<FunctionRun>> by_id;
+    FreeLists memory;
+    std::pmr::unordered_map<JobId, std::shared_ptr<FunctionRun>> by_id{&memory};
   };
   friend class FunctionRun;
 
-  using Batch = std::vector<std::shared_ptr<FunctionRun>>;
-  static void call(const Function& function, const Batch& batch);
+  struct Call;
 
   Function function_;
   Workers& workers_;
@@ -115,8 +126,8 @@ class FunctionRun {
   std::optional<std::string> checkpoint;  // that it left itself
   std::vector<std::pair<JobId, JobSpec>> children;
 
-  // Frees the handle that the handler knows, once.
-  void release(hf_job* handle);
+  hf_job handle;   // the handler's, from the time that its function is called
+  void release();  // the handler has done with it; once
 
  private:
   bool end();  // true the first time
@@ -137,8 +148,3 @@ class FunctionRun {
 bool on_handler_thread();
 
 }  // namespace hf
-
-// The opaque handle of holdfast.h.
-struct hf_job {
-  std::shared_ptr<hf::FunctionRun> run;
-};

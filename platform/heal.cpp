@@ -15,15 +15,10 @@
 #include <optional>
 
 #include "core/salvage.h"
+#include "platform/folder.h"
 
 namespace hf {
 namespace {
-
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }  // npos + 1 is 0
 
 int64_t size_of(const std::string& path) {  // -1: not there
   struct stat info;

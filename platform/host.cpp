@@ -193,9 +193,30 @@ void Host::close() {
 
 // ---- requests ------------------------------------------------------------------------------------------
 
+Host::State::Requests Host::State::new_request() {
+  Requests one;
+  {
+    std::lock_guard lock(mutex);
+    if (!used.empty()) one.splice(one.end(), used, used.begin());
+  }
+  if (one.empty()) one.emplace_back();
+  return one;
+}
+
+void Host::State::use_again(Requests& answered) {
+  for (Request& request : answered) {
+    request.op = Op();
+    request.reply = Reply();
+    request.done = nullptr;
+  }
+  std::lock_guard lock(mutex);
+  used.splice(used.end(), answered);  // set_running_count() keeps it short
+}
+
 Status Host::State::send(Op op, std::function<void(Request&)> done, size_t most) {
-  Requests request;
-  request.push_back({std::move(op), {}, std::move(done)});
+  Requests request = new_request();
+  request.front().op = std::move(op);
+  request.front().done = std::move(done);
   {
     std::lock_guard lock(mutex);
     if (quit) return Error{HF_E_STATE, "it is closed"};
@@ -214,15 +235,31 @@ Status Host::tell(Op op, std::function<void(Request&)> done) {
   return state_->send(std::move(op), std::move(done), SIZE_MAX);
 }
 
+namespace {
+// All that the answer to a request of the loop needs, made before it is sent: what is taken is answered, also when there is no memory.
+// Closures that hold no more than its address need none.
+struct LoopAnswer {
+  std::function<void(Reply)> done;
+  LoopPoster poster;
+  Reply reply = {};
+  LoopPoster::Prepared task = {};
+};
+}  // namespace
+
 Status Host::submit_to_loop(Op op, std::function<void(Reply)> done) {
-  // The answer is posted even while the loop closes down; it is then dropped with its closure.
-  // It is made now: a request that is taken is answered, also when there is no memory.
-  auto reply = std::make_shared<Reply>();
-  auto task = std::make_shared<LoopPoster::Prepared>(LoopPoster::prepare([done = std::move(done), reply] { done(std::move(*reply)); }));
-  return submit(std::move(op), [poster = state_->loop->poster(), reply, task](Request& request) {
-    *reply = std::move(request.reply);
-    poster.post(std::move(*task));
+  auto answer = std::make_unique<LoopAnswer>(LoopAnswer{std::move(done), state_->loop->poster()});
+  answer->task = LoopPoster::prepare([raw = answer.get()] {
+    const std::unique_ptr<LoopAnswer> own(raw);
+    own->done(std::move(own->reply));
   });
+  const Status sent = submit(std::move(op), [raw = answer.get()](Request& request) {
+    raw->reply = std::move(request.reply);
+    const LoopPoster to = std::move(raw->poster);  // once it is posted, the answer may be gone
+    LoopPoster::Prepared task = std::move(raw->task);
+    if (!to.post(std::move(task))) delete raw;  // the loop closes down: it is dropped
+  });
+  if (sent) (void)answer.release();
+  return sent;
 }
 
 Reply Host::call(Op op) {
@@ -265,7 +302,7 @@ void Host::end_run(RunEnded ended, std::function<void()> recorded) noexcept {
 
 void Host::State::end_run(RunEnded ended, std::function<void(Request&)> done) noexcept {
   Requests request;
-  if (!guarded([&] { request.emplace_back(); })) {
+  if (!guarded([&] { request = new_request(); })) {
     std::lock_guard lock(mutex);
     if (!spare.empty()) request.splice(request.end(), spare, spare.begin());
   }

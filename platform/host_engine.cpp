@@ -3,6 +3,7 @@
 #include <set>
 #include <thread>
 
+#include "core/request_kinds.h"
 #include "platform/heal.h"
 #include "platform/host_state.h"
 #include "platform/memory.h"
@@ -12,6 +13,7 @@ namespace hf {
 namespace {
 constexpr int64_t kReopenFirstMs = 1000;  // after an error of the file: at once, then 1 s, 2 s, ... 60 s
 constexpr int64_t kReopenMaxMs = 60000;
+constexpr size_t kHoldMost = 1000;  // requests: a commit of so many fills its pages
 constexpr int kGatherYields = 64;  // without anything new: some ten microseconds when the processors are free
 
 // The end of a run that its runner never had, or could not begin for want of memory.
@@ -61,6 +63,25 @@ void Host::State::gather(Requests& batch, bool& stop) {
   batch.splice(batch.end(), take_inbox(stop));
 }
 
+// While a budget of the flash runs out: what can wait does so for more of its kind, and one commit writes it all. What cannot, and what is
+// due, goes at once and takes along what is there; so does a stop.
+void Host::State::hold(Requests& batch, bool& stop, int64_t next_boot, int64_t next_wall) {
+  if (gather_ms == 0 || engine == nullptr || room != Room::enough || !unanswered.empty()) return;
+  const int64_t until = std::min(boot_ms() + gather_ms, next_boot);
+  bool waits = std::all_of(batch.begin(), batch.end(), can_wait);
+  while (waits && !stop && batch.size() < kHoldMost && boot_ms() < until) {
+    {
+      std::lock_guard lock(mutex);
+      if (phase > Phase::started) return;
+    }
+    if (wait->wait(until, next_wall)) return;
+    engine_pulse.fetch_add(1, std::memory_order_relaxed);
+    Requests more = take_inbox(stop);
+    waits = std::all_of(more.begin(), more.end(), can_wait);
+    batch.splice(batch.end(), more);
+  }
+}
+
 void Host::State::one_transaction(Requests& batch, Requests& rest) {
   auto is_transaction = [](const Request& r) { return std::holds_alternative<Transact>(r.op); };
   auto one = std::find_if(batch.begin(), batch.end(), is_transaction);
@@ -92,6 +113,7 @@ void Host::State::run_engine() {
       }
     } else {
       gather(batch, stop);
+      hold(batch, stop, next_boot, next_wall);
     }
     if (room != Room::enough && look_at_ms <= boot_ms()) look_for_room();
     if (!results_wait) {
@@ -183,6 +205,7 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
     answer_all(told, ticked.error());
     return false;
   }
+  gather_ms = ticked->gather_ms;
   next_boot = ticked->next_wake_boot_ms;
   next_wall = ticked->next_wake_wall_ms;
   int64_t wake = next_wall;
@@ -211,6 +234,8 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
       forget_run(t.id, t.attempt, 0);
     }
   }
+  used_most = std::clamp(2 * batch.size(), kUsedMin, kUsedMax);
+  use_again(batch);
   for (Action& action : ticked->actions) {
     auto* start = std::get_if<StartRun>(&action);
     if (start == nullptr) continue;
@@ -325,28 +350,31 @@ void Host::State::start_run(StartRun&& start) {
     return;
   }
   Requests ends;
-  patient([&] { ends.resize(start.jobs.size()); });
+  while (ends.size() < start.jobs.size()) ends.splice(ends.end(), patient([&] { return new_request(); }));
   for (const RunJob& job : start.jobs) patient([&] { live[job.id] = {job.attempt, job.run, runner}; });
   patient([&] { live_of[runner.get()] += static_cast<int>(start.jobs.size()); });
+  {
+    std::lock_guard lock(mutex);
+    spare.splice(spare.end(), ends);
+  }
+  if (!runner->on_loop()) {
+    if_not.clear();
+    patient([&] { if_not.reserve(start.jobs.size()); });
+    for (const RunJob& job : start.jobs) if_not.push_back(ended_before(job, Outcome::defer));
+    if (guarded([&] { runner->start(std::move(start)); })) return;
+    for (RunEnded& end : if_not) end_run(std::move(end));
+    return;
+  }
   // std::function wants a copyable closure; the run is moved through a shared one.
   auto beginning = patient([] { return std::make_shared<Beginning>(); });
   patient([&] { beginning->if_not.reserve(start.jobs.size()); });
   for (const RunJob& job : start.jobs) beginning->if_not.push_back(ended_before(job, Outcome::defer));
   beginning->runner = std::move(runner);
   beginning->run = std::move(start);
-  {
-    std::lock_guard lock(mutex);
-    spare.splice(spare.end(), ends);
-  }
-  auto begin = [this, beginning] {
+  post([this, beginning] {
     if (guarded([&] { beginning->runner->start(std::move(beginning->run)); })) return;
     for (RunEnded& end : beginning->if_not) end_run(std::move(end));
-  };
-  if (beginning->runner->on_loop()) {
-    post(begin);
-  } else {
-    begin();
-  }
+  });
 }
 
 void Host::State::stop_run(const StopRun& stop) {

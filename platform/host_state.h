@@ -12,13 +12,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/free_lists.h"
 #include "platform/ballast.h"
 #include "platform/engine_wait.h"
-#include "platform/files/sha256.h"
 #include "platform/host.h"
 #include "platform/json.h"
 #include "platform/link_watch.h"
 #include "platform/memory.h"
+#include "platform/payload_digest.h"
 #include "platform/thread.h"
 #include "platform/zones.h"
 
@@ -27,6 +28,7 @@ namespace hf {
 struct Host::State {
   // Lists, because moving a request from one to the other needs no memory.
   using Requests = std::list<Request>;
+  static constexpr size_t kUsedMin = 16, kUsedMax = 256;
   enum class Phase { opened, started, stopped, closing, closed };
 
   // ---- constant after open
@@ -48,6 +50,7 @@ struct Host::State {
   bool quit = false;
   Requests inbox;
   Requests spare;  // at least one for each run in `live`: its end is told also when there is no memory
+  Requests used;   // empty, for the next ones: about as many as there are in a turn
   std::map<std::string, std::shared_ptr<Runner>> runners;  // by name, the present ones
   std::map<std::string, RunnerSpec> specs;                 // to tell a reopened engine
   Limits limits;
@@ -83,10 +86,14 @@ struct Host::State {
     std::shared_ptr<Runner> runner;
   };
   Handover before;                       // of the engine that failed
-  std::unordered_map<JobId, Live> live;  // runs that were started and whose end is not on the disk
+  FreeLists memory;
+  std::pmr::unordered_map<JobId, Live> live{&memory};  // runs that were started and whose end is not on the disk
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;
+  std::vector<RunEnded> if_not;          // start_run()
+  size_t used_most = kUsedMin;           // of `used`
   size_t may_return = 0;  // events that those may send whom the last turn answered or started; see gather()
+  int64_t gather_ms = 0;  // of the last Tick
   int64_t reopen_at_ms = 0, reopen_wait_ms = 0;
   std::string last_error;
   int last_error_code = HF_OK;  // of the turn that failed
@@ -141,6 +148,9 @@ struct Host::State {
     return o;
   }
 
+  // One that is empty: of `used`, or a new one.
+  Requests new_request();
+  void use_again(Requests& answered);
   // HF_E_BUSY if `most` requests are there already, HF_E_STATE once the engine thread ends.
   Status send(Op op, std::function<void(Request&)> done, size_t most);
   void end_run(RunEnded ended, std::function<void(Request&)> done = {}) noexcept;
@@ -148,6 +158,7 @@ struct Host::State {
   void run_engine();
   Requests take_inbox(bool& stop);
   void gather(Requests& batch, bool& stop);
+  void hold(Requests& batch, bool& stop, int64_t next_boot, int64_t next_wall);
   // Moves a second Transact, and what came behind it, to the front of `rest`: there is one a turn.
   static void one_transaction(Requests& batch, Requests& rest);
   void save_results();
@@ -186,7 +197,8 @@ struct Host::State {
   void shut_down(std::shared_ptr<Runner> runner);
   void set_running_count() {
     std::lock_guard lock(mutex);
-    while (spare.size() > live.size()) spare.pop_front();
+    while (spare.size() > live.size()) used.splice(used.end(), spare, spare.begin());
+    while (used.size() > used_most) used.pop_front();
     if (running == live.size()) return;
     running = live.size();
     changed.notify_all();

@@ -411,6 +411,11 @@ std::string stats_json(const Stats& stats, const PeerReport& peers) {
   json["log_losses_total"] = stats.log_losses;
   json["file_bytes"] = stats.file_bytes;
   json["max_bytes"] = stats.max_bytes;
+  json["flash_day_bytes"] = stats.flash_day_bytes;
+  json["flash_total_bytes"] = stats.flash_total_bytes;
+  json["flash_budget"] = stats.flash_budget;
+  json["flash_used_up"] = stats.flash_used_up();
+  json["flash_gather_ms"] = stats.flash_gather_ms;
   json["max_jobs"] = stats.max_jobs;
   put_time(&json, "next_wake", stats.next_wake_wall_ms);
   if (stats.next_wake_in_ms >= 0) json["next_wake_in_ms"] = stats.next_wake_in_ms;

@@ -33,10 +33,11 @@ inline constexpr std::array<JsonChoice<OnConflict>, 5> kConflicts = {{
     {"keep_last", OnConflict::keep_last},
 }};
 inline constexpr std::array<JsonChoice<AfterFailure>, 2> kAfterFailures = {{{"dead", AfterFailure::dead}, {"run", AfterFailure::run}}};
-inline constexpr std::array<JsonChoice<Durability>, 3> kDurabilities = {{
+inline constexpr std::array<JsonChoice<Durability>, 4> kDurabilities = {{
     {"sync", Durability::sync},
     {"grouped", Durability::grouped},
     {"memory", Durability::memory},
+    {"result", Durability::result},
 }};
 inline constexpr std::array<JsonChoice<DstPolicy>, 3> kDstPolicies = {{
     {"vixie", DstPolicy::vixie},

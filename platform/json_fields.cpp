@@ -262,4 +262,11 @@ std::string list_of(std::span<const std::string_view> words, std::string_view la
   return text;
 }
 
+std::optional<JsonValue> member_of(const JsonValue& object, std::string_view name) {
+  for (size_t i = 0; i < object.node().names.size(); ++i) {
+    if (object.node().names[i] == name) return object.member(i);
+  }
+  return std::nullopt;
+}
+
 }  // namespace hf

@@ -157,4 +157,8 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
 // "a, b and c"
 std::string list_of(std::span<const std::string_view> words, std::string_view last = "and");
 
+// The value `name` of `object`, which stays where it is as long as the result is used.
+std::optional<JsonValue> member_of(const JsonValue& object, std::string_view name);
+std::optional<JsonValue> member_of(const JsonValue&& object, std::string_view name) = delete;  // what it gives refers to the object
+
 }  // namespace hf

@@ -10,14 +10,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <string_view>
+
+#include "platform/folder.h"
 
 namespace hf {
 namespace {
 
 constexpr int kBacklog = 128;
+constexpr std::size_t kGroupFileMax = 1 << 20;
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un address{};
@@ -83,10 +86,11 @@ Result<gid_t> group_id(const std::string& name, const char* group_file) {
     return error == std::errc() && end == text.data() + text.size();
   };
   if (parse(name)) return id;
-  std::ifstream file(group_file);
-  for (std::string line; std::getline(file, line);) {
+  const std::string file = read_small(group_file, kGroupFileMax);
+  for (std::string_view rest = file; !rest.empty();) {
     // name:password:number:members
-    const std::string_view text = line;
+    const std::string_view text = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(text.size() + 1, rest.size()));
     const std::size_t first = text.find(':');
     if (first == std::string_view::npos || text.substr(0, first) != name) continue;
     const std::size_t second = text.find(':', first + 1);

@@ -108,6 +108,10 @@ void add_engine(Exposition& out, const Stats& stats) {
   out.one("commits_total", "counter", "Transactions committed.", stats.commits);
   out.one("syncs_total", "counter", "Transactions that waited for the disk.", stats.synced_commits);
   out.one("file_bytes", "gauge", "Size of the queue file.", stats.file_bytes);
+  out.one("flash_written_bytes_total", "counter", "Bytes written to the queue file and its log since it was made.", stats.flash_total_bytes);
+  out.one("flash_day_bytes", "gauge", "Bytes written in the last 24 hours.", stats.flash_day_bytes);
+  out.metric("flash_budget_bytes", "gauge", "What may be written in them before jobs are gathered; +Inf: as much as it takes.");
+  out.sample(stats.flash_budget > 0 ? std::to_string(stats.flash_budget) : "+Inf", {});
   out.one("file_max_bytes", "gauge", "Size at which jobs are refused.", stats.max_bytes);
   out.one("jobs_max", "gauge", "Number of jobs at which more are refused.", stats.max_jobs);
   out.one("clock_trusted", "gauge", "1 while wall-clock work goes on.", stats.clock.trusted ? 1 : 0);
@@ -231,6 +235,8 @@ std::string prometheus_text(const Stats& stats, const RunTimes& times,
   }
   return out.take();
 }
+
+bool has_metrics() { return true; }
 
 std::string escape_label(std::string_view value) {
   std::string text;

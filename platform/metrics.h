@@ -28,6 +28,8 @@ class RunTimes {
   int64_t sum_ms_ = 0;
 };
 
+bool has_metrics();  // false in a build without them
+
 struct ProcessFigures {
   int64_t start_wall_ms = 0;
   int64_t resident_bytes = 0;  // 0: unknown

@@ -5,10 +5,15 @@
 #include <iterator>
 #include <list>
 #include <mutex>
+#include <utility>
 
 #include "platform/thread.h"
 
 namespace hf {
+
+namespace {
+constexpr std::size_t kUsedMax = 64;
+}
 
 struct Workers::State {
   explicit State(int at_most) : most(static_cast<std::size_t>(at_most)) {}
@@ -18,6 +23,7 @@ struct Workers::State {
   std::condition_variable work;
   // all below: guarded by mutex
   std::list<std::function<void()>> tasks;
+  std::list<std::function<void()>> used;  // empty, for the next ones; at most kUsedMax
   std::vector<Thread> threads;
   std::size_t parked = 0;  // threads in wait()
   std::size_t called = 0;    // of these, woken but not yet running
@@ -40,8 +46,9 @@ void Workers::State::body() {
       --parked;
       if (called > 0) --called;
     }
-    auto task = std::move(tasks.front());
-    tasks.pop_front();
+    auto task = std::exchange(tasks.front(), nullptr);
+    if (used.size() < kUsedMax) used.splice(used.end(), tasks, tasks.begin());
+    else tasks.pop_front();
     ++running;
     lock.unlock();
     task();
@@ -86,7 +93,12 @@ Workers::~Workers() { join(); }
 
 Status Workers::submit(std::function<void()> task) {
   std::list<std::function<void()>> one;
-  one.push_back(std::move(task));
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (!state_->used.empty()) one.splice(one.end(), state_->used, state_->used.begin());
+  }
+  if (one.empty()) one.emplace_back();
+  one.front() = std::move(task);
   return state_->submit(std::move(one));
 }
 

@@ -3,7 +3,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include "platform/folder.h"
 
 namespace hf {
 namespace {
@@ -23,9 +23,8 @@ ZoneWatch::~ZoneWatch() { close(fd_); }
 int ZoneWatch::watch(const std::string& folder) const {
   const int there = inotify_add_watch(fd_, folder.c_str(), kWhat);  // the same one again, if it is watched already
   if (there >= 0) return there;
-  std::filesystem::path above = folder;
-  while (above.has_relative_path()) {
-    above = above.parent_path();
+  for (std::string above = folder; above != "/" && above != ".";) {
+    above = folder_of(above);
     if (inotify_add_watch(fd_, above.c_str(), kWhat) >= 0) break;
   }
   return -1;

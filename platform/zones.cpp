@@ -2,23 +2,25 @@
 
 #include <cctz/civil_time.h>
 #include <cctz/time_zone.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <utility>
 
 #include "core/names.h"
 #include "core/zone_rules.h"
+#include "platform/descriptor.h"
+#include "platform/folder.h"
 
 namespace hf {
 namespace {
 
-namespace fs = std::filesystem;
 
 constexpr char kDefaultDirectory[] = "/usr/share/zoneinfo";
 constexpr int kWalkDepth = 2;       // folders below the top: America/Argentina/Ushuaia
@@ -80,12 +82,42 @@ class CctzZone final : public Zone {
 };
 
 // A compiled zone starts with "TZif" (RFC 8536, section 3.1).
-bool is_zone_file(const fs::path& path) {
-  std::error_code failure;
-  if (!fs::is_regular_file(path, failure)) return false;
-  std::ifstream file(path, std::ios::binary);
+bool is_zone_file(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   char magic[4] = {};
-  return file.read(magic, sizeof magic) && std::string_view(magic, sizeof magic) == "TZif";
+  return file.fd >= 0 && read(file.fd, magic, sizeof magic) == sizeof magic && std::string_view(magic, sizeof magic) == "TZif";
+}
+
+// "": it cannot be told.
+std::string absolute_path(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char here[PATH_MAX];
+  return getcwd(here, sizeof here) != nullptr ? std::string(here) + "/" + path : "";
+}
+
+// With all links followed; "": there is nothing.
+std::string canonical_path(const std::string& path) {
+  char found[PATH_MAX];
+  return realpath(path.c_str(), found) != nullptr ? found : "";
+}
+
+// Adds the zones in a folder, as names that begin with `prefix`. Links to folders are not followed.
+void walk(const std::string& folder, const std::string& prefix, int depth, int* count, std::vector<std::string>* found) {
+  for (const std::string& file : entries_of(folder)) {
+    if (++*count > kWalkEntries) return;
+    const std::string path = folder + "/" + file;
+    std::string name = prefix + file;
+    struct stat info {};
+    if (lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+      // Copies of all the others, without and with leap seconds.
+      const bool copies = depth == 0 && (file == "posix" || file == "right");
+      if (!copies && depth < kWalkDepth) walk(path, name + "/", depth + 1, count, found);
+    } else if (check_zone_name(name) && is_zone_file(path)) {
+      found->push_back(std::move(name));
+    }
+  }
 }
 
 std::string default_directory() {
@@ -190,20 +222,17 @@ Result<std::shared_ptr<const Zone>> SystemZones::find(std::string_view name) con
   if (is_utc_name(name)) return utc_only().find(name);
   const std::string path = directory_ + "/" + std::string(name);
   // An absolute path: cctz takes other names for its own ("Fixed/UTC+01:00:00", "localtime").
-  std::error_code failure;
-  const fs::path absolute = fs::absolute(path, failure);
-  if (!failure && watch_ != nullptr) {
-    watch_->add(fs::path(directory_).parent_path().string());  // all of it may be replaced
+  const std::string absolute = absolute_path(path);
+  if (watch_ != nullptr) {
+    watch_->add(folder_of(directory_));  // all of it may be replaced
     watch_->add(directory_);
-    watch_->add(absolute.parent_path().string());
+    watch_->add(folder_of(absolute));
     // A zone may be a link to another, in another folder.
-    std::error_code no_file;
-    const fs::path file = fs::canonical(absolute, no_file);
-    if (!no_file) watch_->add(file.parent_path().string());
+    if (const std::string file = canonical_path(absolute); !file.empty()) watch_->add(folder_of(file));
   }
-  if (!failure && is_zone_file(absolute)) {
-    if (auto zone = read_zones().read(std::string(name), absolute.string())) return zone;
-    return Error{HF_E_CORRUPT, "the time zone file " + absolute.string() + " is damaged"};
+  if (is_zone_file(absolute)) {
+    if (auto zone = read_zones().read(std::string(name), absolute)) return zone;
+    return Error{HF_E_CORRUPT, "the time zone file " + absolute + " is damaged"};
   }
   const std::vector<std::string> known = names();
   if (known.empty()) {
@@ -215,23 +244,8 @@ Result<std::shared_ptr<const Zone>> SystemZones::find(std::string_view name) con
 
 std::vector<std::string> SystemZones::names() const {
   std::vector<std::string> found;
-  std::error_code failure;
-  fs::recursive_directory_iterator entry(directory_, failure);
-  const fs::recursive_directory_iterator end;
-  for (int count = 0; !failure && entry != end && count < kWalkEntries; ++count) {
-    const fs::path& path = entry->path();
-    const std::string file = path.filename().string();
-    std::error_code unknown_type;
-    if (entry->is_directory(unknown_type)) {
-      // Copies of all the others, without and with leap seconds.
-      const bool copies = entry.depth() == 0 && (file == "posix" || file == "right");
-      if (copies || entry.depth() >= kWalkDepth) entry.disable_recursion_pending();
-    } else {
-      std::string name = path.lexically_relative(directory_).generic_string();
-      if (check_zone_name(name) && is_zone_file(path)) found.push_back(std::move(name));
-    }
-    entry.increment(failure);
-  }
+  int count = 0;
+  walk(directory_, "", 0, &count, &found);
   std::sort(found.begin(), found.end());
   return found;
 }

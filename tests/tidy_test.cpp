@@ -225,7 +225,7 @@ TEST_CASE("rooms include only what lies below them") {
   }
 }
 
-TEST_CASE("core/ knows the standard library and, in two files, SQLite") {
+TEST_CASE("core/ knows the standard library and, in three files, SQLite") {
   std::set<std::string> sqlite_users;
   for (const Source& source : sources()) {
     for (size_t i = 0; i < source.text.size(); ++i) {
@@ -240,7 +240,9 @@ TEST_CASE("core/ knows the standard library and, in two files, SQLite") {
     }
   }
   for (const std::string& user : sqlite_users) {
-    if (user != "core/sqlite.cpp" && user != "core/guest.cpp") report(user + ": sqlite3.h belongs in core/sqlite.cpp and core/guest.cpp");
+    if (user != "core/sqlite.cpp" && user != "core/guest.cpp" && user != "core/write_count.cpp") {
+      report(user + ": sqlite3.h belongs in core/sqlite.cpp, core/guest.cpp and core/write_count.cpp");
+    }
   }
 }
 

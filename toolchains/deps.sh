@@ -2,7 +2,9 @@
 # Everything the build needs on a fresh machine: the host's packages, and the pinned libraries from
 # source for each target, in a cache outside the clone. Quick when all is there; two may run at once.
 #
-#   deps.sh [--no-packages] [native|tsan|armhf|arm64|all|fuzz ...]  default: native; fuzz: native, and clang
+#   deps.sh [--no-packages] [native|tsan|armhf|arm64|all|fuzz|bench ...]  default: native; fuzz: native, and clang; bench: native, and
+#                                                                  the queues that make bench compares with
+#                                                                  native-small, armhf-small, arm64-small: deps/small.sh
 #   deps.sh --print-prefix TARGET                                  where its libraries are; tus: where the tus server of the tests is
 #
 #   HOLDFAST_CACHE   the cache (default: $XDG_CACHE_HOME/holdfast or ~/.cache/holdfast)
@@ -24,6 +26,7 @@ PACKAGES_TEST=(curl openssl nginx-light python3 strace faketime util-linux procp
   libuv1-dev mosquitto nats-server valgrind zstd)
 PACKAGES_CROSS=(g++-arm-linux-gnueabihf g++-aarch64-linux-gnu qemu-user)
 PACKAGES_FUZZ=(clang libclang-rt-dev)
+PACKAGES_BENCH=(beanstalkd redis-server)
 
 say() { echo "deps: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -35,7 +38,9 @@ prefix_of() {  # TARGET
     echo "$CACHE/$1-$hash"
     return
   fi
-  hash=$(cat "$LOCK" "$RECIPE/recipe.sh" "$RECIPE/mbedtls_config.h" | sha256sum | cut -c1-12)
+  local small=()
+  [[ $1 == *-small ]] && small=("$RECIPE/small.sh")
+  hash=$(cat "$LOCK" "$RECIPE/recipe.sh" "$RECIPE/mbedtls_config.h" "${small[@]}" | sha256sum | cut -c1-12)
   echo "$CACHE/$1-$hash"
 }
 
@@ -164,31 +169,33 @@ build_target() {  # TARGET
   local target=$1 tool='' package
   PREFIX=$(prefix_of "$target")
   [ -e "$PREFIX/.complete" ] && return 0
-  case $target in
+  local machine=${target%-small}
+  case $machine in
     native | tsan) ;;
     armhf) tool=arm-linux-gnueabihf- ;;
     arm64) tool=aarch64-linux-gnu- ;;
-    *) die "unknown target $target (native, tsan, armhf, arm64, all)" ;;
+    *) die "unknown target $target (native, tsan, armhf, arm64, all; native-small, armhf-small, arm64-small)" ;;
   esac
-  CC=${tool}gcc CXX=${tool}g++ AR=${tool}ar NM=${tool}nm OBJCOPY=${tool}objcopy FLAGS=$(flags_of "$target")
+  CC=${tool}gcc CXX=${tool}g++ AR=${tool}ar NM=${tool}nm OBJCOPY=${tool}objcopy FLAGS=$(flags_of "$machine")
   WORK=$CACHE/work/$target
   rm -rf "$PREFIX" "$WORK" && mkdir -p "$PREFIX/include" "$PREFIX/lib" "$WORK"
   for package in $(lock_packages); do
     say "$target: $package"
-    (set -e; cd "$CACHE/src/$package"; SRC=$PWD; "build_${package//-/_}")
+    (set -e; [ "$machine" = "$target" ] || . "$RECIPE/small.sh"; cd "$CACHE/src/$package"; SRC=$PWD; "build_${package//-/_}")
   done
   cp "$LOCK" "$PREFIX/deps.lock"
   rm -rf "$WORK"
   touch "$PREFIX/.complete"
 }
 
-targets=() packages=1 fuzz=0
+targets=() packages=1 fuzz=0 bench=0
 while [ $# -gt 0 ]; do
   case $1 in
     --print-prefix) prefix_of "${2:?--print-prefix TARGET}"; exit ;;
     --no-packages) packages=0 ;;
     all) targets+=(native tsan armhf arm64) ;;
     fuzz) targets+=(native) fuzz=1 ;;
+    bench) targets+=(native) bench=1 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit ;;
     *) targets+=("$1") ;;
   esac
@@ -203,6 +210,7 @@ if [ $packages = 1 ]; then
   wanted=("${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}")
   [[ " ${targets[*]} " == *" arm"* ]] && wanted+=("${PACKAGES_CROSS[@]}")
   [ $fuzz = 0 ] || wanted+=("${PACKAGES_FUZZ[@]}")
+  [ $bench = 0 ] || wanted+=("${PACKAGES_BENCH[@]}")
   install_packages "${wanted[@]}"
   install_tus_server
 fi

@@ -11,7 +11,7 @@ _holdfast() {
     --state) words="pending ready scheduled running completed dead cancelled" ;;
     --on-conflict) words="keep replace reject debounce keep_last" ;;
     --after-failure) words="dead run" ;;
-    --durability) words="sync grouped memory" ;;
+    --durability) words="sync grouped memory result" ;;
     --catch-up) words="once skip all" ;;
     --dst) words="vixie skip both" ;;
     --overlap) words="skip queue cancel" ;;

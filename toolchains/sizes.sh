@@ -14,11 +14,11 @@ stripped() {  # TOOL FILE
 table() {
 echo "| build | holdfast | libholdfast.so | text | data | bss | libholdfast.a linked whole: text | data | bss |"
 echo "|---|---|---|---|---|---|---|---|---|"
-for build in release minsize armhf arm64; do
+for build in release minsize armhf arm64 armhf-minsize; do
   dir=build/$build
   [ -e "$dir/libholdfast.so" ] || continue
   case $build in
-    armhf) tool=arm-linux-gnueabihf- ;;
+    armhf*) tool=arm-linux-gnueabihf- ;;
     arm64) tool=aarch64-linux-gnu- ;;
     *) tool= ;;
   esac

@@ -1,6 +1,7 @@
 #include "platform/files/sha256.h"
 
 #include "core/names.h"
+#include "platform/payload_digest.h"
 
 namespace hf {
 

@@ -27,7 +27,4 @@ class Sha256 {
   psa_status_t status_;
 };
 
-// 128 bits of it, as hex: EngineOptions::digest. HF_E_NO_MEMORY.
-Result<std::string> payload_digest(std::string_view bytes);
-
 }  // namespace hf

@@ -55,8 +55,9 @@ class ApiFixture {
               return (*static_cast<std::function<int(hf_job*)>*>(user))(job);
             }, &bodies[type], opts) == HF_OK);
   }
-  hf_job_id add(const char* type, const std::string& payload = "") {
+  hf_job_id add(const char* type, const std::string& payload = "", hf_durability durability = HF_DURABLE_SYNC) {
     hf_job_spec spec = HF_JOB_SPEC_INIT;
+    spec.durability = durability;
     spec.type = type;
     spec.payload = payload.data();
     spec.payload_len = payload.size();

@@ -30,7 +30,8 @@
   F(hf_options, clock, 136) \
   F(hf_options, when_full, 144) \
   F(hf_options, grouped_within_ms, 152) \
-  S(hf_options, 160) \
+  F(hf_options, flash_budget, 160) \
+  S(hf_options, 168) \
   F(hf_clock_options, struct_size, 0) \
   F(hf_clock_options, confirmed_only, 8) \
   F(hf_clock_options, ignore_kernel, 12) \
@@ -210,7 +211,11 @@
   F(hf_stats_info, clock_trusted, 120) \
   F(hf_stats_info, safe_mode_left_ms, 128) \
   F(hf_stats_info, disk_full, 136) \
-  S(hf_stats_info, 144) \
+  F(hf_stats_info, flash_day_bytes, 144) \
+  F(hf_stats_info, flash_total_bytes, 152) \
+  F(hf_stats_info, flash_budget, 160) \
+  F(hf_stats_info, flash_gather_ms, 168) \
+  S(hf_stats_info, 176) \
   F(hf_serve_options, struct_size, 0) \
   F(hf_serve_options, group, 8) \
   F(hf_serve_options, max_clients, 16) \
@@ -227,7 +232,7 @@ LAYOUT(ASSERT_F, ASSERT_S)
 #define IS(name, value) typedef char name##_has_another_value[(int)name == value ? 1 : -1];
 IS(HF_OK, 0) IS(HF_E_STATE, -2) IS(HF_E_STALE, -19) IS(HF_E_INTERNAL, -99)
 IS(HF_STATE_PENDING, 0) IS(HF_STATE_CANCELLED, 4)
-IS(HF_BACKOFF_LIST, 4) IS(HF_JITTER_PERCENT, 4) IS(HF_CONFLICT_DEBOUNCE, 3) IS(HF_DURABLE_MEMORY, 2)
+IS(HF_BACKOFF_LIST, 4) IS(HF_JITTER_PERCENT, 4) IS(HF_CONFLICT_DEBOUNCE, 3) IS(HF_DURABLE_RESULT, 3)
 IS(HF_RETRY, 1) IS(HF_DEAD, 2) IS(HF_DEFER, 3) IS(HF_ASYNC, 4)
 IS(HF_CATCH_UP_ALL, 2) IS(HF_OVERLAP_CANCEL, 2) IS(HF_LOG_DEBUG, 3) IS(HF_ORDER_DEFAULT, 0) IS(HF_ORDER_LIFO, 2)
 IS(HF_FULL_REJECT, 0) IS(HF_FULL_DROP_OLDEST, 1) IS(HF_FULL_DROP_LOWEST, 2) IS(HF_FULL_COALESCE, 3) IS(HF_E_RATE, -21)

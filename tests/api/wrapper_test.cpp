@@ -287,10 +287,11 @@ TEST_CASE_FIXTURE(WrapperFixture, "a callback owns what it captured, and is call
 TEST_CASE_FIXTURE(WrapperFixture, "an engine is moved, with its handlers and its log") {
   std::atomic<int> lines{0};
   engine.reset();
-  engine.emplace(path(), holdfast::Options{.log = [&](holdfast::LogLevel, std::string_view) { ++lines; }});
+  engine.emplace(path(), holdfast::Options{.flash_budget = 1 << 20, .log = [&](holdfast::LogLevel, std::string_view) { ++lines; }});
   engine->on("x", [](Job job) { job.result("moved"); });
   Engine moved = std::move(*engine);
   moved.start();
+  CHECK(moved.stats().flash_budget == 1 << 20);
   holdfast::JobId id = moved.enqueue({.type = "x"});
   while (moved.job(id).state != State::completed) {
   }

@@ -8,8 +8,8 @@
 namespace hf::bench {
 
 // Each prints its line. `path` must not exist.
-void bare_insert(const std::string& path, int jobs);              // one durable insert after the other
-void bare_sequential(const std::string& path, int jobs);          // insert, wait for the disk; delete, do not
-void bare_pipeline(const std::string& path, int jobs, int depth); // each commit: `depth` deletes and inserts
+void bare_insert(const std::string& path, int jobs);  // one durable insert after the other
+void bare_sequential(const std::string& path, int jobs, bool durable);  // insert, wait for the disk if durable; delete, do not
+void bare_pipeline(const std::string& path, int jobs, int depth);  // each commit: `depth` deletes and inserts
 
 }  // namespace hf::bench

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """What a job costs does not depend on how many queues, keys and jobs there are beside it: instructions, counted."""
-import os
 import sys
 import tempfile
 
-from run import Bench
+sys.dont_write_bytecode = True
+
+import pending
+from programs import Bench
 
 MOST = 1.3
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        figures = Bench(os.environ["BUILD"], folder).crowded(20000, 200, 200, 1200)
+        figures = pending.in_queues(Bench(sys.argv[1], folder), 20000, 200, 200, 600)
     if not figures:
         return 77  # no valgrind
     print(figures)

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/alloccount.h"
 #include "tests/bench/delaysync.h"
 
 namespace hf::bench {
@@ -70,7 +71,7 @@ class Line {
  public:
   Line& add(const char* name, double value) {
     char text[64];
-    std::snprintf(text, sizeof text, "%s\"%s\": %.6g", text_.empty() ? "" : ", ", name, value);
+    std::snprintf(text, sizeof text, "%s\"%s\": %.9g", text_.empty() ? "" : ", ", name, value);
     text_ += text;
     return *this;
   }
@@ -80,7 +81,14 @@ class Line {
     add("writes", each(c.writes)).add("write_bytes", each(c.write_bytes));
     return add("switches", each(c.switches));
   }
-  void print() const { std::printf("{%s}\n", text_.c_str()); }
+  void print() {
+    if (alloccount_read != nullptr) {
+      alloccount_counts counts;
+      alloccount_read(&counts);
+      add("allocations", static_cast<double>(counts.all)).add("engine_allocations", static_cast<double>(counts.engine));
+    }
+    std::printf("{%s}\n", text_.c_str());
+  }
 
  private:
   std::string text_;

@@ -310,6 +310,23 @@ TEST_CASE_FIXTURE(EngineFixture, "what is grouped is on the disk within grouped_
   CHECK(disk.syncs == before + 1);
 }
 
+TEST_CASE_FIXTURE(EngineFixture, "the end of a run waits for the disk where the job asks for it") {
+  handler("x");
+  for (const auto& [durability, syncs] : {std::pair(Durability::sync, 0), std::pair(Durability::result, 1)}) {
+    add(with(durability));
+    REQUIRE(started.size() == 1);
+    const RunJob job = std::exchange(started, {}).front().jobs.front();
+    const int before = disk.syncs;
+    end(job, Outcome::retry);
+    CHECK(disk.syncs == before + syncs);
+    run_for(60000);
+    REQUIRE(started.size() == 1);
+    const int again = disk.syncs;
+    end(std::exchange(started, {}).front().jobs.front(), Outcome::done, "r");
+    CHECK(disk.syncs == again + syncs);
+  }
+}
+
 TEST_CASE_FIXTURE(EngineFixture, "what syncs meanwhile is enough for what is grouped") {
   add(with(Durability::sync));
   add(with(Durability::grouped));

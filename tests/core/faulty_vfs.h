@@ -34,6 +34,7 @@ class FaultyVfs {
   const std::string& name() const { return name_; }
 
   int syncs = 0, writes = 0;
+  int64_t bytes = 0;  // that were written
   bool fail_writes = false;  // SQLITE_FULL: as on a full disk
   bool fail_pages = false;   // SQLITE_IOERR_WRITE, but not of the log's headers: a frame without its page is left
   int64_t room = INT64_MAX / 2;  // bytes by which files can still grow; what a truncation gives back is added
@@ -86,7 +87,9 @@ class FaultyVfs {
       const int64_t more = at + n - size_of(f);
       if (more > file(f).vfs->room) return SQLITE_FULL;
       if (more > 0) file(f).vfs->room -= more;
-      return real_methods(f)->xWrite(file(f).real(), from, n, at);
+      const int rc = real_methods(f)->xWrite(file(f).real(), from, n, at);
+      if (rc == SQLITE_OK) file(f).vfs->bytes += n;
+      return rc;
     };
     m.xTruncate = [](sqlite3_file* f, sqlite3_int64 size) {
       if (file(f).vfs->refuses(true)) return SQLITE_IOERR_TRUNCATE;

@@ -132,6 +132,8 @@ TEST_CASE_FIXTURE(SafeModeFixture, "an end with nothing under way does not count
     CHECK(stats().crashes == 0);
   }
   SUBCASE("orderly") {
+    ask<Done>(SetDispatch{false});
+    ask<Done>(StopAll{true});
     close_cleanly();
     open();
     CHECK(stats().crashes == 0);

@@ -181,7 +181,8 @@ TEST_CASE_FIXTURE(StoreFixture, "every query of the hot path uses an index") {
                           "SELECT id FROM job WHERE at<=1 AND at IS NOT NULL AND state=0 ORDER BY at,id LIMIT 5",
                           "SELECT id FROM job WHERE expires<=1 AND expires IS NOT NULL AND state=0 ORDER BY expires,id LIMIT 5",
                           "SELECT id,finished FROM job WHERE state>=2 AND state=2 AND (finished,id)>(1,1) AND finished<=5 ORDER BY finished,id LIMIT 5",
-                          "SELECT id FROM job WHERE ukey='k'", "SELECT id FROM job WHERE state=1 LIMIT 5"}) {
+                          "SELECT id FROM job WHERE ukey='k'", "SELECT id FROM job WHERE state=1 AND id<9 ORDER BY id DESC LIMIT 5",
+                          "SELECT id FROM job WHERE id>=5 AND id<9 AND state=-1 ORDER BY id DESC LIMIT 5", "UPDATE job SET state=1 WHERE id>=5 AND id<9 AND state=-1"}) {
     std::string p = plan(sql);
     CHECK_MESSAGE(p.find("SEARCH") != std::string::npos, sql, "\n", p);
     CHECK_MESSAGE(p.find("TEMP B-TREE") == std::string::npos, sql, "\n", p);

@@ -30,7 +30,7 @@ class Damage(Case):
         daemon.start()  # it was closed cleanly: nothing is read, nothing is noticed
         said = daemon.cli("check", status=1)
         self.assertIn(f"the file was damaged: {daemon.database}\n", said)
-        self.assertRegex(said, r"It was healed: \d+ jobs saved, [1-9]\d* lost\.")
+        self.assertRegex(said, r"It was healed: \d+ jobs saved, [1-9]\d* or more lost\.")  # it is in use: what ran would be in no index
         self.assertIn(daemon.database + ".bad-1", said)
         self.assertIn("What to do:", said)
         said = daemon.cli("check")

@@ -72,27 +72,34 @@ class Thousand:
 
     def curl(self):
         """One process, one connection, a POST a result: with the headers of ours and the same bodies."""
+        return self.requests_of(lambda: self.run_curl([self.post(n) for n in range(COUNT)]))
+
+    def curl_each(self, count):
+        """A process for each of so many, as a script would: each has to make its connection."""
+        def go():
+            told = [self.run_curl([self.post(n)]) for n in range(count)]
+            return {name: sum(one[name] for one in told) for name in ("wall", "cpu")}
+        return self.requests_of(go)
+
+    def post(self, n):
+        """For curl -K."""
         cert, key = self.client
-        blocks = []
-        for n in range(COUNT):
-            line = json.dumps({"key": f"e2e-{n}", "id": n, "type": "echo", "queue": "default", "created_at": "2026-11-25T02:30:00Z",
-                               "attempt": 1, "result": result(n)}, separators=(",", ":")) + "\n"
-            path = self.case.path(f"body-{n}")
-            with open(path, "w", encoding="ascii") as file:
-                file.write(line)
-            blocks.append("\n".join([f'url = "{self.nginx.url("/v1/results")}"', f'data-binary = "@{path}"', f'cacert = "{self.ca}"',
-                                     f'cert = "{cert}"', f'key = "{key}"', 'output = "/dev/null"', "silent", "http1.1",
-                                     'header = "Content-Type: application/x-ndjson"', f'header = "Idempotency-Key: e2e-{n}"',
-                                     'header = "Holdfast-Batch: 1"']))
+        path = self.case.path(f"body-{n}")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(json.dumps({"key": f"e2e-{n}", "id": n, "type": "echo", "queue": "default", "created_at": "2026-11-25T02:30:00Z",
+                                   "attempt": 1, "result": result(n)}, separators=(",", ":")) + "\n")
+        return "\n".join([f'url = "{self.nginx.url("/v1/results")}"', f'data-binary = "@{path}"', f'cacert = "{self.ca}"',
+                          f'cert = "{cert}"', f'key = "{key}"', 'output = "/dev/null"', "silent", "http1.1",
+                          'header = "Content-Type: application/x-ndjson"', f'header = "Idempotency-Key: e2e-{n}"',
+                          'header = "Holdfast-Batch: 1"'])
+
+    def run_curl(self, posts):
         config = self.case.path("curl.conf")
         with open(config, "w", encoding="ascii") as file:
-            file.write("\nnext\n".join(blocks) + "\n")
-
-        def go():
-            start = time.time()
-            process = subprocess.Popen(["curl", "-K", config], stdout=subprocess.DEVNULL)
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            self.case.assertEqual(process.returncode, 0)
-            return {"wall": time.time() - start, "cpu": used.ru_utime + used.ru_stime}
-        return self.requests_of(go)
+            file.write("\nnext\n".join(posts) + "\n")
+        start = time.time()
+        process = subprocess.Popen(["curl", "-K", config], stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.case.assertEqual(process.returncode, 0)
+        return {"wall": time.time() - start, "cpu": used.ru_utime + used.ru_stime}

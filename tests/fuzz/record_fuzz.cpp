@@ -36,7 +36,7 @@ HF_FUZZ(input) {
   const std::string spec_written = encode_spec(spec);
   must(encode_spec(decode_spec(spec_written)) == spec_written);
   check_policy(spec.policy);
-  must(spec.on_conflict <= OnConflict::debounce && spec.durability <= Durability::memory);
+  must(spec.on_conflict <= OnConflict::debounce && spec.durability <= Durability::result);
 
   const auto history = decode_history(bytes);
   must(history.size() <= HF_HISTORY_MAX);

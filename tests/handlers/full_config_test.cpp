@@ -121,6 +121,21 @@ TEST_CASE("limits.when_full: what is said goes before the program's own, also `r
   CHECK(program.apply(R"({"limits": {"when_full": "reject"}})") == WhenFull::reject);
 }
 
+TEST_CASE("limits.flash_budget: in force at once, `0B` is none, and its bounds") {
+  Applied host;
+  const auto budget = [&](const std::string& text) {
+    host.apply(text);
+    return std::get<Stats>(host.host->call(GetStats{})).flash_budget;
+  };
+  CHECK(budget("{}") == 0);
+  CHECK(budget(R"({"limits": {"flash_budget": "200MiB"}})") == 200 << 20);
+  CHECK(budget(R"({"limits": {"flash_budget": "1TiB"}})") == int64_t{1} << 40);
+  CHECK(budget(R"({"limits": {"flash_budget": "0B"}})") == 0);
+  CHECK(budget(R"({"limits": {"flash_budget": "1MiB"}})") == 1 << 20);
+  CHECK(budget("{}") == 0);
+  for (const char* bad : {"1023KiB", "1025GiB", "-1"}) CHECK(failure(R"({"limits": {"flash_budget": ")" + std::string(bad) + "\"}}").starts_with("h.json:1: limits.flash_budget: "));
+}
+
 TEST_CASE("a queue's limit is in force at once, and what an operator set goes before it") {
   Applied host;
   host.apply(R"({"queues": {"q": {"max_pending": 5, "when_full": "drop_oldest"}}})");

@@ -84,8 +84,28 @@ TEST_CASE("the text is what Prometheus reads") {
         std::string::npos);
   CHECK(text.find("holdfast_queue_concurrency{queue=\"a\"} "
                   "4\nholdfast_queue_concurrency{queue=\"b\"} +Inf\n") != std::string::npos);
+  CHECK(text.find("holdfast_flash_budget_bytes +Inf\n") != std::string::npos);
   CHECK(text.find("process_start_time_seconds 1795573800\n") != std::string::npos);
   CHECK(text.find("process_resident_memory_bytes 4096\n") != std::string::npos);
+}
+
+TEST_CASE("what was written, and a budget of it") {
+  Stats stats = some_stats();
+  stats.flash_total_bytes = 5000;
+  stats.flash_day_bytes = 1500;
+  CHECK(stats_json(stats, {}).find(R"("flash_budget":0,)") != std::string::npos);
+  CHECK(stats_json(stats, {}).find(R"("flash_used_up":false)") != std::string::npos);
+  stats.flash_budget = 1500;
+  stats.flash_gather_ms = 1000;
+  const std::string json = stats_json(stats, {});
+  for (const char* said : {R"("flash_day_bytes":1500)", R"("flash_total_bytes":5000)", R"("flash_budget":1500)", R"("flash_used_up":true)", R"("flash_gather_ms":1000)"}) {
+    CHECK(json.find(said) != std::string::npos);
+  }
+  const std::string text = prometheus_text(stats, RunTimes(), ProcessFigures());
+  CHECK(lint(text) == "");
+  CHECK(text.find("# TYPE holdfast_flash_written_bytes_total counter\nholdfast_flash_written_bytes_total 5000\n") != std::string::npos);
+  CHECK(text.find("holdfast_flash_day_bytes 1500\n") != std::string::npos);
+  CHECK(text.find("holdfast_flash_budget_bytes 1500\n") != std::string::npos);
 }
 
 TEST_CASE("an engine without a queue has no empty metric") {

@@ -75,12 +75,16 @@ void Ledger::committed(const std::vector<Op>& ops, const std::vector<Reply>& rep
     }
     learn(ops[i], replies[i], tick);
     if (std::holds_alternative<Error>(replies[i])) continue;
+    if (auto* end = std::get_if<RunEnded>(&ops[i])) {
+      auto it = jobs_.find(end->id);
+      waited |= it != jobs_.end() && it->second.synced_end;
+    }
     waited |= std::holds_alternative<Remove>(ops[i]) || std::holds_alternative<Retry>(ops[i]) || std::holds_alternative<Edit>(ops[i]);
     if (const std::vector<JobSpec> specs = added_by(ops[i]); !specs.empty()) {
       auto& ids = std::get<std::vector<JobId>>(replies[i]);
       for (size_t n = 0; n < ids.size(); ++n) {
         bool made = std::any_of(tick.feed.begin(), tick.feed.end(), [&](const Transition& t) { return t.change == Change::enqueued && t.id == ids[n]; });
-        waited |= made && specs[n].durability == Durability::sync;
+        waited |= made && waits_for_disk(specs[n].durability);
       }
     }
   }
@@ -102,7 +106,8 @@ void Ledger::learn(const Op& op, const Reply& reply, const Tick& tick) {
       job.tags.insert(spec.tags);
       job.max_attempts = std::max(job.max_attempts, spec.policy.max_attempts);
       job.expires |= spec.ttl_ms != 0;
-      if (spec.durability == Durability::sync) job.durable = true;
+      if (waits_for_disk(spec.durability)) job.durable = true;
+      if (spec.durability == Durability::result && spec.unique_key.empty() && spec.unique_by == UniqueBy::key) job.synced_end = true;  // else another one may stand for it
     }
   } else if (auto* end = std::get_if<RunEnded>(&op)) {
     for (auto& [id, spec] : end->children) {

@@ -42,6 +42,7 @@ class Ledger {
     bool expires = false;
     bool cancel_asked = false;  // it may be cancelled
     bool cancel_owed = false;   // it must not go on after the process has ended
+    bool synced_end = false;    // each end of a run waits for the disk
     bool callback = false;      // tells how another one ended
     std::string queue;          // in which it came in
   };

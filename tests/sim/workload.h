@@ -156,6 +156,7 @@ class Workload {
     if (one_in(8)) s.callback = "s";
     if (one_in(8)) s.failure_callback = one_in(2) && s.queue != kFullQueue ? kStarts : "s";
     if (one_in(5)) s.durability = Durability::grouped;
+    if (one_in(8)) s.durability = Durability::result;
     return s;
   }
 

@@ -5,6 +5,7 @@
 # HOLDFAST_SYSTEM_DEPS the system's own, where they are new enough.
 option(HOLDFAST_SYSTEM_DEPS "Use the system's libraries in place of the pinned ones" OFF)
 set(HOLDFAST_SANITIZE "" CACHE STRING "Sanitizers: \"address;undefined\" or \"thread\"")
+option(HOLDFAST_SMALL_DEPS "The pinned libraries as toolchains/deps/small.sh has them: smaller, and SQLite slower" OFF)
 option(HOLDFAST_MQTT "Sinks may be MQTT 5 brokers (with the pinned libmosquitto)" OFF)
 find_package(Threads REQUIRED)
 
@@ -72,6 +73,9 @@ else()
   else()
     set(hf_deps_target armhf)
   endif()
+  if(HOLDFAST_SMALL_DEPS)
+    string(APPEND hf_deps_target -small)
+  endif()
   execute_process(COMMAND ${PROJECT_SOURCE_DIR}/toolchains/deps.sh --print-prefix ${hf_deps_target}
     OUTPUT_VARIABLE HOLDFAST_DEPS_PREFIX OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   if(NOT EXISTS "${HOLDFAST_DEPS_PREFIX}/.complete")
@@ -79,7 +83,7 @@ else()
       "`toolchains/deps.sh ${hf_deps_target}` (or `make deps`), or configure with -DHOLDFAST_SYSTEM_DEPS=ON.")
   endif()
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS toolchains/deps/deps.lock
-    toolchains/deps/recipe.sh toolchains/deps/mbedtls_config.h)
+    toolchains/deps/recipe.sh toolchains/deps/mbedtls_config.h toolchains/deps/small.sh)
   set(include "${HOLDFAST_DEPS_PREFIX}/include")
   set(lib "${HOLDFAST_DEPS_PREFIX}/lib")
   hf_imported(sqlite LIBRARY "${lib}/libsqlite3.a" INCLUDE "${include}" LINK Threads::Threads m)

@@ -51,7 +51,7 @@ set(hf_merge_lto)
 if(HOLDFAST_LTO)
   # In a step of its own: in one with the bundled archives the linker took an inline function of theirs for
   # the one of our bytecode, which was then optimised away.
-  set(hf_merge_lto COMMAND ${CMAKE_CXX_COMPILER} -flto=auto -flinker-output=nolto-rel -Os -fno-gnu-unique
+  set(hf_merge_lto COMMAND ${CMAKE_CXX_COMPILER} -flto=auto -flto-partition=none -flinker-output=nolto-rel -Os -fno-gnu-unique
     -ffunction-sections -fdata-sections -r -nostdlib -o libholdfast.lto.o ${hf_objects})
   set(hf_merge_objects libholdfast.lto.o)
 endif()
@@ -98,10 +98,19 @@ function(hf_app)  # hf_app(SOURCE...): called by apps/CMakeLists.txt
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(holdfast_app PRIVATE -Os)
   endif()
+  # The same with libc: one file for a device that has nothing at all (docs/size.md).
+  if(NOT HOLDFAST_SANITIZE AND NOT HOLDFAST_SYSTEM_DEPS)
+    add_executable(holdfast_static_app EXCLUDE_FROM_ALL $<TARGET_OBJECTS:holdfast_app>)
+    set_target_properties(holdfast_static_app PROPERTIES OUTPUT_NAME holdfast-static LINKER_LANGUAGE CXX)
+    target_link_libraries(holdfast_static_app PRIVATE hf_handlers hf_platform hf_core hf::cli11)
+    target_link_options(holdfast_static_app PRIVATE -static -Wl,-Map=${PROJECT_BINARY_DIR}/holdfast-static.map)
+  endif()
   add_dependencies(product holdfast_app)
   install(TARGETS holdfast_app RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
-add_subdirectory(apps)
+if(HOLDFAST_WITH_PROGRAM)
+  add_subdirectory(apps)
+endif()
 
 # ---- installing ----------------------------------------------------------------------------------
 
