@@ -19,7 +19,7 @@ int let_go(dl_phdr_info* info, size_t, void*) {
     const uintptr_t end = info->dlpi_addr + segment.p_vaddr + segment.p_memsz;
     (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // not possible: they stay
   }
-  return 1;  // the first one is the program
+  return 0;
 }
 }  // namespace
 

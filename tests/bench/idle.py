@@ -2,8 +2,8 @@
 import glob
 import json
 import os
+import socket
 import subprocess
-import sys
 import time
 
 SETTLE_S = 1  # what the start set going is done
@@ -18,18 +18,20 @@ def program(bench, name):
 
 
 def daemon(bench, binary):
-    """With a sink, too. It is idle once it answers."""
-    config, socket = bench.path(), bench.path()
+    """With a sink, too. It is idle once it is ready, as a service manager hears it."""
+    config, control = bench.path(), bench.path()
     with open(config, "w") as file:
-        json.dump({"database": f"{config}.queue.db", "socket": socket, "log": {"level": "error"},
+        json.dump({"database": f"{config}.queue.db", "socket": control, "log": {"level": "error"},
                    "handlers": {"report": {"exec": ["/bin/true"], "sink": "cloud"}},
                    "sinks": {"cloud": {"url": "https://localhost:1/", "allow_private": True}},
                    "schedules": {"yearly": {"cron": "0 0 1 1 *", "type": "report"}}}, file)
-    child = subprocess.Popen([binary, "serve", "--config", config])
-    while subprocess.run([binary, "health", "--socket", socket], capture_output=True).returncode != 0:
-        if child.poll() is not None:
-            sys.exit("the daemon ended")
-        time.sleep(0.05)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        name = bench.path()
+        manager.bind(name)
+        manager.settimeout(30)
+        child = subprocess.Popen([binary, "serve", "--config", config], env=dict(os.environ, NOTIFY_SOCKET=name))
+        while b"READY=1" not in manager.recv(4096):
+            pass
     return child
 
 
