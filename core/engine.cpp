@@ -213,11 +213,18 @@ Status Engine::close(const Now& now) try {
   if (s.turn.room == Room::none) return s.store->close(true);
   s.store->begin(true);
   (void)s.timekeeper.observe(now);
+  if (s.running.size() != 0) {  // whoever was to hand them back could not reach the file
+    s.jobs.stop_all(true);
+    while (s.jobs.follow_up()) continue;
+    s.jobs.save_doomed();
+    s.suspects.save(*s.store);
+    s.sequences.save();
+  }
   s.jobs.flush();
   s.jobs.save_counts();
   s.timekeeper.save();
   s.flash.save(s.turn.now_ms);
-  s.store->set_meta("clean", s.running.size() == 0 ? kClean : kUnclean);
+  s.store->set_meta("clean", kClean);
   if (!s.store->commit()) return s.store->error();
   return s.store->close(s.turn.room != Room::enough);
 } catch (const std::bad_alloc&) {

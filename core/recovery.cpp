@@ -31,7 +31,7 @@ void Jobs::open(const Opening& opening) {
 
   for (const LiveRun& run : opening.live) adopt(run);
   size_t adopted = turn_.running.size();
-  while (opening.writes && !opening.clean && turn_.store.ok()) {
+  while (opening.writes && turn_.store.ok()) {
     std::vector<JobId> left = turn_.store.left_running(kSweep + static_cast<int>(adopted));
     std::erase_if(left, [&](JobId id) { return turn_.running.find(id) != nullptr; });
     if (left.empty()) break;

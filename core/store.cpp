@@ -1,6 +1,7 @@
 #include "core/store.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace hf {
 
@@ -128,6 +129,7 @@ void Store::resume() {
   sql_ = std::make_unique<Statements>(*db_);  // none is in the middle of its rows
   rollback();
   db_->clear_error();
+  look_at_ids();  // the commit that failed may have been written
   left_ = kUnclean;
   unsynced_ = false;  // what was read since is said by an engine that acknowledges nothing
 }
@@ -456,7 +458,10 @@ void Store::each_pending(int lane, const std::function<bool(int, JobId)>& each) 
   s.reset();
 }
 
-std::vector<JobId> Store::left_running(int limit) { return ids_by_state(State::running, 0, 0, limit); }
+// A file that was closed has none out of the index.
+std::vector<JobId> Store::left_running(int limit) {
+  return left_ == kClean ? all_ids(sql_->running_page.bind(kNever).bind(limit)) : ids_by_state(State::running, 0, 0, limit);
+}
 std::vector<JobId> Store::wall_due(int64_t wall_ms, int limit) { return all_ids(sql_->wall_due.bind(wall_ms).bind(limit)); }
 std::vector<Store::WallWaiting> Store::wall_waiting(int limit) {
   std::vector<WallWaiting> rows;
@@ -493,12 +498,11 @@ int64_t Store::latest_time() {
 
 std::vector<JobId> Store::ids_by_state(State state, int64_t finished_ms, JobId before, int limit) {
   if (state == State::running) {
-    std::vector<JobId> ids = all_ids(sql_->recent_running.bind(recent_from_).bind(before == 0 ? kNever : before).bind(limit));
-    const auto found = static_cast<int>(ids.size());
-    if (found == limit) return ids;
-    const JobId below = before == 0 ? recent_from_ : std::min(before, recent_from_);
-    const std::vector<JobId> indexed = all_ids(sql_->running_page.bind(below).bind(limit - found));
-    ids.insert(ids.end(), indexed.begin(), indexed.end());
+    const JobId below = before == 0 ? kNever : before;
+    const std::vector<JobId> indexed = all_ids(sql_->running_page.bind(below).bind(limit)), recent = all_ids(sql_->recent_running.bind(recent_from_).bind(below).bind(limit));
+    std::vector<JobId> ids(indexed.size() + recent.size());
+    std::merge(indexed.begin(), indexed.end(), recent.begin(), recent.end(), ids.begin(), std::greater<>());
+    ids.resize(std::min(ids.size(), static_cast<size_t>(limit)));
     return ids;
   }
   return all_ids(sql_->final_page.bind(static_cast<int64_t>(state)).bind(finished_ms).bind(before == 0 ? kNever : before).bind(limit));

@@ -59,6 +59,8 @@ Status Store::create(const Options& options) {
   if (!db.commit()) return db.error();
   file_id_ = static_cast<uint32_t>(meta("file_id", 0));
   look_at_ids();
+  // Without the log that was moved into it, what the file says of ids may be newer than its rows.
+  if (left_ == kUnclean && options.log == LogFile::absent) recent_from_ = recent_committed_ = 1;
   db.page_count();
   page_size_ = db.page_size();
   if (!db.ok()) return db.error();

@@ -19,10 +19,10 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOOLS = {"armhf": "arm-linux-gnueabihf-", "arm64": "aarch64-linux-gnu-", "native": ""}
 LIBRARIES = ["sqlite3", "uv", "mbedtls", "llhttp", "cctz", "z", "zstd", "mosquitto"]
-HEADERS = {"nlohmann::": "json"}  # libraries that are headers: told by their names
+HEADERS = {"nlohmann::": "json", "CLI::": "cli11"}  # libraries that are headers: told by their names
 ROOMS = ["core", "platform", "handlers", "apps"]
 SHARED = "holdfast: constants, and what the linker cannot tell apart"
-ORDER = ROOMS + [SHARED] + ["json"] + LIBRARIES + ["libstdc++, libgcc", "libc"]
+ORDER = ROOMS + [SHARED] + list(HEADERS.values()) + LIBRARIES + ["libstdc++, libgcc", "libc"]
 KEPT = re.compile(r"\.(text|rodata|data|tdata|ARM\.ex|init|fini|got|eh_frame|gcc_except|preinit|ctors|__libc|plt|iplt|rel)")
 
 

@@ -76,6 +76,23 @@ TEST_CASE_FIXTURE(RecentFixture, "a job that ran at the kill is found, in an ind
   check_file();
 }
 
+TEST_CASE_FIXTURE(RecentFixture, "a close hands back what still runs, whether an index has it or not") {
+  const JobId early = add(spec("runs"));
+  others(3072);
+  const JobId late = add(spec("runs"));
+  CHECK(state_of(early) == 1);
+  CHECK(state_of(late) == -1);
+  close_cleanly();
+  started.clear();
+  open();
+  CHECK(running().empty());
+  CHECK(stats().recovered == 0);
+  CHECK(stats().by_state[0] == 3074);
+  CHECK(get(early).attempts == 0);
+  handler("runs");
+  CHECK(running() == std::vector<JobId>{late, early});
+}
+
 TEST_CASE_FIXTURE(RecentFixture, "one that waited behind so many is put into the index at once") {
   ask<Done>(RemoveRunner{"runs"});
   const JobId old = add(spec("runs"));
