@@ -13,6 +13,10 @@ namespace {
 constexpr int64_t kMaxDelayMs = 3660LL * 86400 * 1000;  // ten years and a bit
 
 Error invalid(const std::string& text) { return Error{HF_E_INVALID, text}; }
+bool says_nothing(const Policy& policy) {
+  static const Policy kUnset;
+  return policy == kUnset;
+}
 Error held(JobId by, const std::string& key) {
   return Error{HF_E_CONFLICT, "job " + std::to_string(by) + " holds unique_key " + quoted(key)};
 }
@@ -20,8 +24,7 @@ Error held(JobId by, const std::string& key) {
 }  // namespace
 
 Status validate(const Policy& p) {
-  static const Policy kUnset;
-  if (p == kUnset) return ok_status();
+  if (says_nothing(p)) return ok_status();
   if (p.max_attempts != 0) HF_TRY(check_range("max_attempts", p.max_attempts, 1, HF_ATTEMPTS_MAX));
   if (p.timeout_ms != 0 && p.timeout_ms != -1) HF_TRY(check_range("timeout_ms", p.timeout_ms, 1, kBackoffMaxMs));
   if (p.backoff.kind == BackoffKind::list && p.backoff.list_ms.empty()) return invalid("backoff.list is empty for kind list");
@@ -33,9 +36,8 @@ Status validate(const Policy& p) {
 
 ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
   ResolvedPolicy r{5, 300000, Backoff{}};
-  static const Policy kUnset;
   for (const Policy* p : {&handler, &job}) {
-    if (*p == kUnset) continue;
+    if (says_nothing(*p)) continue;
     if (p->max_attempts != 0) r.max_attempts = p->max_attempts;
     if (p->timeout_ms != 0) r.timeout_ms = p->timeout_ms;
     const BackoffSpec& b = p->backoff;
@@ -58,10 +60,9 @@ ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
 namespace {
 // Of most jobs: what it is, where it goes and when, and nothing else.
 bool is_plain(const JobSpec& s) {
-  static const Policy kUnset;
   return s.delay_ms == 0 && s.at_wall_ms == 0 && s.ttl_ms == 0 && !is_unique(s) && s.unique_for_ms == 0 && s.on_conflict == OnConflict::keep && s.debounce_max_ms == 0 &&
          s.concurrency_key.empty() && s.sink.empty() && s.callback.empty() && s.failure_callback.empty() && s.after.empty() && s.tags.empty() &&
-         s.after_failure == AfterFailure::dead && s.durability != Durability::result && s.policy == kUnset;
+         s.after_failure == AfterFailure::dead && s.durability != Durability::result && says_nothing(s.policy);
 }
 }  // namespace
 

@@ -3,7 +3,6 @@
 #include "handlers/exec.h"
 #include "handlers/exec_probe.h"
 #include "handlers/runners.h"
-#include "platform/memory.h"
 
 namespace hf {
 namespace {
@@ -30,9 +29,7 @@ Result<std::shared_ptr<Runner>> exec_runner(Host& host, const HandlerConfig& han
   options.log_stderr = handler.log_stderr;
   options.batch = handler.batch;
   const auto end = [&host](RunEnded ended) { host.end_run(std::move(ended)); };
-  // A line of the log that is not taken, since there is no room or memory, is missing in it.
-  const auto tell = [&host](Op op) { (void)guarded([&] { (void)host.submit(std::move(op), {}); }); };
-  return std::shared_ptr<Runner>(std::make_shared<ExecRunner>(host.loop().uv(), std::move(options), end, tell));
+  return std::shared_ptr<Runner>(std::make_shared<ExecRunner>(host.loop().uv(), std::move(options), end, teller(host)));
 }
 
 Result<std::shared_ptr<Probe>> exec_probe(Host& host, const ConditionConfig& condition, const std::string& socket) {

@@ -8,7 +8,6 @@
 #include "handlers/sink.h"
 #include "platform/broker/mqtt.h"
 #include "platform/broker/nats_session.h"
-#include "platform/memory.h"
 #include "platform/net/proxy_tunnel.h"
 #include "platform/net/tls_context.h"
 #include "platform/net/url.h"
@@ -122,10 +121,6 @@ class RequestRunners::Maker {
   EndRun end_run() const {
     return [&host = host_](RunEnded ended) { host.end_run(std::move(ended)); };
   }
-  // What is not taken, since there is no room or memory, is missing in a log, or costs something at the next attempt.
-  std::function<void(Op)> tell() const {
-    return [&host = host_](Op op) { (void)guarded([&] { (void)host.submit(std::move(op), {}); }); };
-  }
   std::shared_ptr<Runner> outbound(OutboundRunner::Make make) const {
     return std::make_shared<OutboundRunner>(host_.loop(), client_, std::move(make));
   }
@@ -152,7 +147,7 @@ class RequestRunners::Maker {
     const EndRunThen end = [&host = host_](RunEnded ended, std::function<void()> recorded) {
       recorded ? host.end_run(std::move(ended), std::move(recorded)) : host.end_run(std::move(ended));
     };
-    return outbound([loop, options, end, tell = tell()](HttpClient& client) {
+    return outbound([loop, options, end, tell = teller(host_)](HttpClient& client) {
       return std::make_unique<FileSinkRunner>(loop, client, options, end, tell);
     });
   }

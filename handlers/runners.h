@@ -8,10 +8,17 @@
 #include "core/result.h"
 #include "handlers/config.h"
 #include "platform/host.h"
+#include "platform/memory.h"
 #include "platform/probe.h"
 #include "platform/runner.h"
 
 namespace hf {
+
+// Says of a run what may be lost: what is not taken, since there is no room or memory, is missing in a log, or costs something at the
+// next attempt.
+inline std::function<void(Op)> teller(Host& host) {
+  return [&host](Op op) { (void)guarded([&] { (void)host.submit(std::move(op), {}); }); };
+}
 
 // ---- programs: exec_runners.cpp
 

@@ -20,10 +20,6 @@
 namespace hf {
 namespace {
 
-int64_t size_of(const std::string& path) {  // -1: not there
-  struct stat info;
-  return stat(path.c_str(), &info) == 0 ? static_cast<int64_t>(info.st_size) : -1;
-}
 bool exists(const std::string& path) { return size_of(path) >= 0; }
 ino_t inode_of(const std::string& path) {
   struct stat info;

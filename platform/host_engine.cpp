@@ -357,24 +357,18 @@ void Host::State::start_run(StartRun&& start) {
     std::lock_guard lock(mutex);
     spare.splice(spare.end(), ends);
   }
-  if (!runner->on_loop()) {
-    if_not.clear();
-    patient([&] { if_not.reserve(start.jobs.size()); });
-    for (const RunJob& job : start.jobs) if_not.push_back(ended_before(job, Outcome::defer));
-    if (guarded([&] { runner->start(std::move(start)); })) return;
-    for (RunEnded& end : if_not) end_run(std::move(end));
-    return;
-  }
+  if_not.clear();
+  patient([&] { if_not.reserve(start.jobs.size()); });
+  for (const RunJob& job : start.jobs) if_not.push_back(ended_before(job, Outcome::defer));
+  const auto begin = [this](Runner& of, StartRun& run, std::vector<RunEnded>& ends_if_not) {
+    if (guarded([&] { of.start(std::move(run)); })) return;
+    for (RunEnded& end : ends_if_not) end_run(std::move(end));
+  };
+  if (!runner->on_loop()) return begin(*runner, start, if_not);
   // std::function wants a copyable closure; the run is moved through a shared one.
   auto beginning = patient([] { return std::make_shared<Beginning>(); });
-  patient([&] { beginning->if_not.reserve(start.jobs.size()); });
-  for (const RunJob& job : start.jobs) beginning->if_not.push_back(ended_before(job, Outcome::defer));
-  beginning->runner = std::move(runner);
-  beginning->run = std::move(start);
-  post([this, beginning] {
-    if (guarded([&] { beginning->runner->start(std::move(beginning->run)); })) return;
-    for (RunEnded& end : beginning->if_not) end_run(std::move(end));
-  });
+  *beginning = {std::move(runner), std::move(start), std::move(if_not)};
+  post([begin, beginning] { begin(*beginning->runner, beginning->run, beginning->if_not); });
 }
 
 void Host::State::stop_run(const StopRun& stop) {

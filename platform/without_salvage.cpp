@@ -1,16 +1,10 @@
 // In place of heal.cpp: a file that is damaged is refused, and left as it is.
-#include <sys/stat.h>
-
 #include "core/left_out.h"
+#include "platform/folder.h"
 #include "platform/heal.h"
 
 namespace hf {
 namespace {
-
-int64_t size_of(const std::string& path) {  // -1: not there
-  struct stat info;
-  return stat(path.c_str(), &info) == 0 ? static_cast<int64_t>(info.st_size) : -1;
-}
 
 Error damaged(const std::string& what) {
   return Error{HF_E_CORRUPT, what + "; it was left untouched: " + left_out("salvage is", "SALVAGE").message};

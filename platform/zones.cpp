@@ -21,7 +21,6 @@
 namespace hf {
 namespace {
 
-
 constexpr char kDefaultDirectory[] = "/usr/share/zoneinfo";
 constexpr int kWalkDepth = 2;       // folders below the top: America/Argentina/Ushuaia
 constexpr int kWalkEntries = 4096;  // a full database has about 600 zones, three times over
