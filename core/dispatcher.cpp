@@ -1,6 +1,7 @@
 #include "core/dispatcher.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -325,21 +326,24 @@ bool Dispatcher::claim_batch(Lane& first) {
 
 Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun& start, uint64_t batch, int64_t bytes_left) {
   Jobs::Fresh* fresh = jobs_.fresh(entry.id);
-  RunRow row;
-  if (fresh != nullptr) {
-    row = {true, fresh->row.opts, {}, fresh->row.created_ms, fresh->row.expires_ms, fresh->row.attempts};
-  } else {
-    row = turn_.store.read_for_run(entry.id, lane.delivery());
-  }
-  const size_t bytes = fresh != nullptr ? fresh->row.payload.size() : row.bytes.size();
-  if (row.found && static_cast<int64_t>(bytes) > bytes_left) return Taken::too_large;
+  RunRow read;
+  if (fresh == nullptr) read = turn_.store.read_for_run(entry.id, lane.delivery());
+  const bool found = fresh != nullptr || read.found;
+  const size_t bytes = fresh != nullptr ? fresh->row.payload.size() : read.bytes.size();
+  if (found && static_cast<int64_t>(bytes) > bytes_left) return Taken::too_large;
   turn_.lanes.taken(lane, entry.id);
-  if (!row.found) return Taken::ended;  // only after an error, which the turn's end finds
-  JobOpts opts = decode_opts(row.opts);
+  if (!found) return Taken::ended;  // only after an error, which the turn's end finds
+  const std::string& encoded = fresh != nullptr ? fresh->row.opts : read.opts;
+  const int64_t expires_ms = fresh != nullptr ? fresh->row.expires_ms : read.expires_ms;
+  const int attempts = fresh != nullptr ? fresh->row.attempts : read.attempts;
+  std::optional<JobOpts> rare;
+  if (!encoded.empty()) rare = decode_opts(encoded);
+  static const JobOpts kNone;
+  const JobOpts& opts = rare ? *rare : kNone;
   const ResolvedPolicy policy = jobs_.policy_of(lane, opts);
 
-  bool late = row.expires_ms != 0 && row.expires_ms <= turn_.now_ms && !lane.delivery();
-  bool used_up = row.attempts >= policy.max_attempts;
+  bool late = expires_ms != 0 && expires_ms <= turn_.now_ms && !lane.delivery();
+  bool used_up = attempts >= policy.max_attempts;
   const bool alone_left = !opts.after.empty();  // due, although it waits: for one that will not complete
   if (late || used_up || alone_left) {
     --give_up_left_;
@@ -347,19 +351,19 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
     jobs_.end_unrun(entry.id, lane, opts,
                     late         ? "expired: it was not run within its ttl"
                     : alone_left ? jobs_.doom_text(opts)
-                                 : "attempts used up (" + std::to_string(row.attempts) + " of " + std::to_string(policy.max_attempts) + "): it is not run again",
+                                 : "attempts used up (" + std::to_string(attempts) + " of " + std::to_string(policy.max_attempts) + "): it is not run again",
                     late ? Change::expired : Change::died);
     return Taken::ended;
   }
   const bool first = start.jobs.empty();
   Run& run = turn_.running.begin(entry.id, batch);
-  run.attempt = row.attempts + 1;
+  run.attempt = attempts + 1;
   run.lane = &lane;
   run.started_ms = turn_.now_ms;
   run.priority = -entry.nprio;
   run.due_ms = entry.due_ms;
   run.inlined = !lane.delivery() && bytes <= kBodyInlineMax;
-  run.opts = std::move(opts);
+  if (rare) run.opts = std::move(*rare);
   if (policy.timeout_ms > 0) run.deadline_ms = turn_.now_ms + policy.timeout_ms;
   run.heartbeat_ms = lane.runner->spec.heartbeat_ms;
   if (run.heartbeat_ms > 0) run.beat_by_ms = turn_.now_ms + run.heartbeat_ms;
@@ -380,7 +384,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   job.queue = lane.delivery() ? lane.origin->queue->name : lane.queue->name;
   job.key = turn_.key_of(run.id);
   job.tags = run.opts.tags;
-  job.created_wall_ms = turn_.wall_of(row.created_ms);
+  job.created_wall_ms = turn_.wall_of(fresh != nullptr ? fresh->row.created_ms : read.created_ms);
   job.occurrence_wall_ms = run.opts.occurrence_wall_ms;
   job.schedule = run.opts.schedule;
   if (lane.delivery() && run.opts.sequence != 0) {
@@ -395,7 +399,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   if (fresh != nullptr) {
     job.bytes = jobs_.write_running(*fresh, run.attempt);
   } else {
-    job.bytes = std::move(row.bytes);
+    job.bytes = std::move(read.bytes);
     turn_.store.set_running(run.id, run.attempt);
   }
   --turn_.stats.by_state[static_cast<int>(State::pending)];

@@ -339,7 +339,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
   if (!only_reads(turn.room)) flash.save_if_due(turn.now_ms);
   bool committed = store->ok() && store->commit();
   // On a full disk the log is emptied each time, so that the next commit finds room in it.
-  if (committed && ((out.must_sync && !wait) || turn.room == Room::little)) committed = store->sync_log();
+  if (committed) committed = turn.room == Room::little ? store->checkpoint() : wait || !out.must_sync || store->sync_log();
   if (committed && turn.room == Room::little) store->keep_room();
   if (!committed) {
     Error error = store->ok() ? Error{HF_E_IO, "the commit failed"} : store->error();

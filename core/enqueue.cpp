@@ -189,11 +189,13 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std:
   for (size_t i = 0; i < specs.size(); ++i) {
     if (Status ok = let_in(intake, specs[i]); !ok) return where(i, ok.error());
   }
-  std::vector<const JobSpec*> all;
+  std::vector<const JobSpec*>& all = arriving_;
+  all.clear();
   for (const JobSpec& s : specs) all.push_back(&s);
   const Result<Leaving> leave = room_for(all);
   if (!leave) return leave.error();
-  std::vector<Lane*> lanes;
+  std::vector<Lane*>& lanes = arriving_at_;
+  lanes.clear();
   for (const JobSpec& s : specs) {
     Result<Lane*> lane = turn_.lanes.intern(s.queue, s.type, s.concurrency_key, nullptr);
     if (!lane) return where(lanes.size(), lane.error());

@@ -246,6 +246,8 @@ class Jobs {
 
   Turn& turn_;
   std::vector<Fresh> fresh_;  // ids ascending
+  std::vector<const JobSpec*> arriving_;  // enqueue()'s own
+  std::vector<Lane*> arriving_at_;        // ... their lanes
   struct Promise {
     JobSpec spec;
     JobId id;

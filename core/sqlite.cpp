@@ -76,6 +76,7 @@ Stmt& Stmt::bind_blob(std::string_view v) {
 
 bool Stmt::step() {
   if (!db_.ok()) return false;
+  if (!stepping_ && db_.owes_) db_.settle();
   if (stmt_ == nullptr && !prepare()) return false;
   stepping_ = true;
   int rc = sqlite3_step(stmt_);
@@ -229,6 +230,7 @@ void Db::damaged(std::string_view what) {
 Error Db::error() const { return Error{error_code_of_sqlite(error_code_), error_text_}; }
 
 void Db::exec(const char* sql) {
+  settle();
   if (!ok()) return;
   int rc = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
   if (rc != SQLITE_OK) fail(rc, sql);
@@ -262,7 +264,7 @@ void Db::begin() {
 bool Db::commit() {
   if (!commit_) commit_ = std::make_unique<Stmt>(*this, "COMMIT");
   commit_->run();
-  if (ok() && wait_for_disk_ && total_changes() != changes_before_) sync_wal();
+  if (ok() && wait_for_disk_ && total_changes() != changes_before_) sync_log();
   if (ok()) return true;
   rollback();
   return false;
@@ -290,7 +292,7 @@ void Db::fail_beside(int code, const char* end) {
 
 // What synchronous=FULL does at the end of a commit. Here, since to change that setting for each transaction is to
 // parse a PRAGMA each time.
-void Db::sync_wal() {
+void Db::sync_log() {
   sqlite3_file* log = file(SQLITE_FCNTL_JOURNAL_POINTER);
   const int rc = log == nullptr ? SQLITE_ERROR : log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
   if (rc != SQLITE_OK) return fail_beside(rc, "-wal");
@@ -435,7 +437,7 @@ Status Db::try_write() {
   begin();
   touch();
   if (ok()) commit();
-  if (ok()) sync_wal();
+  if (ok()) sync_log();
   rollback();
   sqlite3_wal_hook(db_, on_commit, this);
   log_safe_ = safe;

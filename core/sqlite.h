@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -108,12 +109,20 @@ class Db {
   std::string query_text(const char* sql);
   std::vector<std::string> query_all_text(const char* sql, size_t limit);
 
+  // `write` is called before the next statement begins, whenever something is owed: what was gathered for it. Empty: nobody gathers.
+  void write_before(std::function<void()> write) { write_owed_ = std::move(write); }
+  void owe() { owes_ = true; }
+  void settle() {
+    if (std::exchange(owes_, false) && write_owed_) write_owed_();
+  }
+
   void begin();
   bool commit();    // false: failed, and rolled back
   void rollback();  // clears nothing: the error stays for the reader
   // How the next commits that changed rows reach the disk: full waits for it, otherwise only checkpoints do.
   void set_synchronous(bool full);
 
+  void sync_log();  // what was committed without waiting is on the disk then
   // Syncs the log, moves its pages to the database and syncs that.
   void checkpoint();
   // Before a commit: the file itself has blocks for all of its pages but for `owed` bytes, so that a checkpoint which
@@ -165,7 +174,6 @@ class Db {
   // All that is in the log is on the disk.
   void log_is_safe(int64_t frames);
   void find_log();  // ... which another process left
-  void sync_wal();
   // SQLITE_FCNTL_FILE_POINTER: of the database, ..._JOURNAL_POINTER: of its log. Null if there is none.
   sqlite3_file* file(int which);
   int64_t pages_at_most() const;
@@ -180,6 +188,8 @@ class Db {
   std::string path_, vfs_;
   int error_code_ = 0;  // extended SQLite code
   std::string error_text_;
+  std::function<void()> write_owed_;
+  bool owes_ = false;
   bool wait_for_disk_ = true;
   int64_t changes_before_ = 0, schema_changes_ = 0;
   Guest* guest_ = nullptr;  // core/guest.cpp, as what follows

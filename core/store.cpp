@@ -48,7 +48,6 @@ struct Store::Statements {
   HF_STMT(end_failure,
           "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
           " ukey=CASE WHEN ?7 THEN ukey END, error=?8, history=?9 WHERE id=?1")
-  HF_STMT(remove, "DELETE FROM job WHERE id=?1")
   HF_STMT(remove_body, "DELETE FROM body WHERE id BETWEEN ?1 AND ?1+1")
   HF_STMT(make_pending,
           "UPDATE job SET lane=?2, state=0, nprio=?3, due=?4, at=?5, attempts=?6, finished=NULL WHERE id=?1")
@@ -119,6 +118,7 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options) {
   std::unique_ptr<Store> store(new Store);
   store->db_ = std::move(*db);
   store->sql_ = std::make_unique<Statements>(*store->db_);
+  store->gathered_ = std::make_unique<GatheredRows>(*store->db_);
   HF_TRY(store->create(options));
   return store;
 }
@@ -127,6 +127,8 @@ Store::~Store() = default;
 
 void Store::resume() {
   sql_ = std::make_unique<Statements>(*db_);  // none is in the middle of its rows
+  gathered_.reset();
+  gathered_ = std::make_unique<GatheredRows>(*db_);
   rollback();
   db_->clear_error();
   look_at_ids();  // the commit that failed may have been written
@@ -136,6 +138,7 @@ void Store::resume() {
 
 Status Store::close(bool keep_log) {
   sql_.reset();
+  gathered_.reset();
   db_->set_synchronous(true);
   if (keep_log) {
     db_->checkpoint();
@@ -154,7 +157,10 @@ void Store::begin(bool wait_for_disk) {
   db_->begin();
 }
 
+bool Store::wrote() const { return !gathered_->empty() || db_->total_changes() != changes_before_; }
+
 bool Store::commit() {
+  gathered_->write();  // before it is known how much room it takes
   if (owed_ >= 0) db_->reserve(owed_);
   if (!db_->commit()) return false;
   recent_committed_ = recent_from_;
@@ -166,30 +172,6 @@ bool Store::commit() {
   if (waits_) ++synced_commits_;
   unsynced_ = !waits_ && (unsynced_ || wrote);
   return true;
-}
-
-void Store::set_room(Room room, int64_t ballast) {
-  owed_ = only_reads(room) || ballast <= 0 ? -1 : room == Room::enough ? ballast / 2 : 0;
-  log_room_ = std::min(std::max<int64_t>(ballast, 0) / 2, kLogKeep);
-}
-
-void Store::shrink_log() {
-  if (db_->log_bytes() > kLogKeep) {
-    db_->truncate_log();
-    // A log without a header cannot keep room: one page is written as it is.
-    if (db_->log_bytes() == 0) db_->touch();
-  }
-  db_->checkpoint();
-  keep_room();
-}
-
-void Store::keep_room() { db_->keep_room(log_room_); }
-
-bool Store::sync_log() {
-  db_->checkpoint();
-  ++synced_commits_;
-  unsynced_ = false;
-  return db_->ok();
 }
 
 // ---- jobs -----------------------------------------------------------------------------------------
@@ -208,9 +190,11 @@ std::string Store::read_body(int64_t body_id) {
 }
 
 void Store::insert(const JobRow& row) {
+  const int64_t state = row.state == State::running ? running(row.id) : static_cast<int64_t>(row.state);
+  if (gathered_->insert(row, state)) return;
   bool apart = write_body(body_id(row.id, 0), row.payload);
   Stmt& s = sql_->insert;
-  s.bind(row.id).bind(row.lane).bind(row.state == State::running ? running(row.id) : static_cast<int64_t>(row.state));
+  s.bind(row.id).bind(row.lane).bind(state);
   s.bind(-row.priority).bind(row.due_ms).bind(row.attempts).bind(row.created_ms).bind_opt(row.at_wall_ms, 0).bind_opt(row.expires_ms, 0);
   s.bind_opt_text(row.unique_key).bind_opt_blob(row.opts);
   apart ? s.bind_null() : s.bind_blob(row.payload);
@@ -255,6 +239,7 @@ void Store::reserve_ids(JobId until) {
 void Store::look_at_ids() { recent_from_ = recent_committed_ = std::clamp<int64_t>(meta("next_id", 1), kRecentIds + 1, kLargestId) - kRecentIds; }
 
 void Store::rollback() {
+  gathered_->drop();
   db_->rollback();
   recent_from_ = recent_committed_;
 }
@@ -273,7 +258,7 @@ void Store::end_run(const EndOfRun& e) {
 }
 
 void Store::remove(JobId id, bool inlined) {
-  sql_->remove.bind(id).run();
+  gathered_->remove(id);
   if (!inlined) sql_->remove_body.bind(body_id(id, 0)).run();
 }
 

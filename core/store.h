@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/gathered_rows.h"
 #include "core/guest.h"
 #include "core/record.h"
 #include "core/sqlite.h"
@@ -160,9 +161,10 @@ class Store {
   bool commit();
   void rollback();
   Guest guest(GuestRules rules) { return Guest(*db_, std::move(rules)); }
-  bool wrote() const { return db_->total_changes() != changes_before_; }  // the open transaction did
+  bool wrote() const;  // the open transaction did
   int64_t take_written() { return db_->take_written(); }                  // bytes, since the last time; not of a backup
   bool sync_log();  // what was committed without waiting is on the disk when it returns true
+  bool checkpoint();  // ... and moved into the file, so that the log begins anew
   // The halves of the ballast (-1: there is none): so much at most the file owes to what is committed, and so much is the
   // log's. With little room nothing more is owed: the log can always be moved into the file, and begins anew in its blocks.
   void set_room(Room room, int64_t ballast);
@@ -283,6 +285,7 @@ class Store {
 
   std::unique_ptr<Db> db_;
   std::unique_ptr<Statements> sql_;
+  std::unique_ptr<GatheredRows> gathered_;
   uint32_t file_id_ = 0;
   Left left_ = kClean;
   bool made_ = false;

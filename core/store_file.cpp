@@ -1,4 +1,4 @@
-// The file as a whole: made, verified and checked at the opening, copied. The rows are in store.cpp.
+// The file as a whole: made, verified and checked at the opening, kept with room, copied. The rows are in store.cpp.
 #include <algorithm>
 #include <cstdlib>
 
@@ -159,6 +159,37 @@ std::vector<std::pair<int, int64_t>> Store::pending_by_lane() {
     next.reset();
   }
   return counts;
+}
+
+void Store::set_room(Room room, int64_t ballast) {
+  owed_ = only_reads(room) || ballast <= 0 ? -1 : room == Room::enough ? ballast / 2 : 0;
+  log_room_ = std::min(std::max<int64_t>(ballast, 0) / 2, kLogKeep);
+}
+
+void Store::shrink_log() {
+  if (db_->log_bytes() > kLogKeep) {
+    db_->truncate_log();
+    // A log without a header cannot keep room: one page is written as it is.
+    if (db_->log_bytes() == 0) db_->touch();
+  }
+  db_->checkpoint();
+  keep_room();
+}
+
+void Store::keep_room() { db_->keep_room(log_room_); }
+
+bool Store::sync_log() {
+  db_->sync_log();
+  ++synced_commits_;
+  unsynced_ = false;
+  return db_->ok();
+}
+
+bool Store::checkpoint() {
+  db_->checkpoint();
+  ++synced_commits_;
+  unsynced_ = false;
+  return db_->ok();
 }
 
 int64_t Store::used_bytes() { return std::max<int64_t>(db_->page_count() - db_->free_pages(), 0) * page_size_; }

@@ -16,7 +16,9 @@
  *  6. Times: `..._ms` is milliseconds. Durations go by elapsed time (suspend counted, clock steps not);
  *     `..._unix_ms` is wall-clock time, milliseconds since 1970-01-01 UTC. 0 means "not set" where a
  *     field is optional, -1 means "never" or "no limit" where a field says so.
- *  7. The library never exits, never prints, installs no signal handler and throws nothing across this
+ *  7. What the engine does for a call that waits for the disk it does on the calling thread, unless it is at work already: such a call,
+ *     hf_start and hf_work need 64 KiB of stack. So does a worker at the end of a run, and hf_log_fn and backoff_fn may be called there.
+ *  8. The library never exits, never prints, installs no signal handler and throws nothing across this
  *     boundary. A handle that was closed is recognised: HF_E_STATE.
  */
 #ifndef HOLDFAST_H
@@ -120,7 +122,7 @@ HF_API void hf_free(void *memory);
 
 enum hf_log_level { HF_LOG_ERROR = 0, HF_LOG_WARN = 1, HF_LOG_INFO = 2, HF_LOG_DEBUG = 3 };
 
-/* Called from any of the library's threads, one call at a time; must return soon and must not call
+/* Called from any thread, the library's or one that calls it, one call at a time; must return soon and must not call
  * the library. `line` is "event key=value ..." without time, level or newline. */
 typedef void (*hf_log_fn)(int level, const char *line, void *user);
 
@@ -147,10 +149,11 @@ enum hf_when_full {
                            none of these waits */
 };
 
+#define HF_NO_WORKERS (-1)
 typedef struct hf_options {
   size_t struct_size;
   const char *device;    /* this device's name, part of every idempotency key; default: the host name */
-  int workers;           /* threads for C handlers, 1..256; default 4; they start when needed */
+  int workers;           /* threads for C handlers, 1..256; default 4; they start when needed. HF_NO_WORKERS: none, see hf_work */
   int concurrency;       /* runs at once in the whole engine, 1..10000; default 64 */
   int64_t max_payload;   /* bytes, 1..16 MiB; default HF_DEFAULT_MAX_PAYLOAD */
   int64_t max_jobs;      /* default HF_DEFAULT_MAX_JOBS */
@@ -428,7 +431,7 @@ typedef struct hf_handler_options {
   int64_t batch_max_bytes; /* ... and so many bytes of payload, 1..64 MiB; the first job goes however large it is; default: no limit of its own */
   int64_t batch_max_wait_ms; /* ... the oldest waits so long for company, 0..1 d; default 0 */
   /* How long a job whose attempt-th run failed waits for the next one, up to 30 d, in place of `backoff`; -1: as that says. What the run asks
-   * for (hf_job_retry_after) goes before. Called on the engine's thread, within its turn: it returns at once and calls no other hf_ function. `backoff_user` lives until
+   * for (hf_job_retry_after) goes before. Called within the engine's turn (see 7.): it returns at once and calls no other hf_ function. `backoff_user` lives until
    * hf_close. Registered again, the new one is asked, of earlier runs, too. */
   int64_t (*backoff_fn)(hf_job_id id, int attempt, const char *error, void *user);
   void *backoff_user;
@@ -448,6 +451,17 @@ typedef int (*hf_batch_fn)(hf_job *const *jobs, size_t n, void *user);
  * the timeout of its jobs; each job has its own attempts. */
 HF_API int hf_register_batch(hf_engine *engine, const char *type, hf_batch_fn handler, void *user,
                              const hf_handler_options *opts);
+
+/* Handlers on a thread of the program's own: for one that has no other thread, or whose handlers touch what only that thread may. With
+ * `workers` HF_NO_WORKERS this is where all of them run; otherwise the thread helps those of the library. Waits up to timeout_ms
+ * (0..HF_WORK_MAX_MS; 0: not at all) for a run, or batch, and calls its handler; the end is recorded before it returns, as far as nobody
+ * else is at that. HF_E_TIMEOUT: none came. Several threads may. What waits for a thread is a claimed job: its timeout runs, and at
+ * that it is handed back, no attempt spent; so does hf_stop. HF_E_STATE once hf_close began. Not in a handler or callback (HF_E_THREAD). */
+#define HF_WORK_MAX_MS 86400000
+HF_API int hf_work(hf_engine *engine, int64_t timeout_ms);
+/* For a program with a loop (poll, epoll, libuv, GLib): *fd is readable while a run waits for hf_work(engine, 0). Only to be polled; the
+ * library's until hf_close. HF_E_IO: no descriptors left. */
+HF_API int hf_work_fd(hf_engine *engine, int *fd);
 
 /* The functions below take the hf_job of a handler, on any thread, while it lives. */
 HF_API const void *hf_job_payload(hf_job *job, size_t *len);

@@ -100,6 +100,18 @@ class Engine {
     check(hf_register_batch(engine_, type.c_str(), &run_batch<F>, keep(std::move(handler)), options_of(options).get()));
   }
 
+  // hf_work: false if no run came within `timeout`. hf_work_fd.
+  bool work(Milliseconds timeout) {
+    const int code = hf_work(engine_, timeout.count());
+    if (code != HF_E_TIMEOUT) check(code);
+    return code == HF_OK;
+  }
+  int work_fd() {
+    int fd = -1;
+    check(hf_work_fd(engine_, &fd));
+    return fd;
+  }
+
   // ---- jobs
 
   JobId enqueue(const JobSpec& spec) {

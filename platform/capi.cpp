@@ -131,8 +131,8 @@ Result<HostOptions> options_of(const hf_options* given, int& workers) {
   }
   HostOptions o;
   if (c.device != nullptr) o.device = c.device;
-  workers = c.workers == 0 ? 4 : c.workers;
-  HF_TRY(check_range("workers", workers, 1, 256));
+  workers = c.workers == 0 ? 4 : c.workers == HF_NO_WORKERS ? 0 : c.workers;
+  if (workers < 0 || workers > 256) return not_allowed("workers", c.workers, "1 to 256, or HF_NO_WORKERS (-1)");
   o.limits.concurrency = c.concurrency;
   o.limits.max_payload = c.max_payload;
   o.limits.max_jobs = c.max_jobs;
@@ -238,13 +238,13 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
   Host* raw = engine->host.get();  // until RunEnds::close()
   engine->ends = std::make_shared<RunEnds>(
       [raw](Op op) { (void)raw->submit(std::move(op), [](Request&) {}); },  // progress, a line of the log: may be lost
-      [raw](RunEnded ended) { raw->end_run(std::move(ended)); },
+      [raw](RunEnded&& ended) { raw->end_run(std::move(ended)); }, [raw](RunEnded&& ended) { raw->end_run_here(std::move(ended)); },
       [weak = std::weak_ptr(engine)](Op op) -> Reply {
         auto alive = weak.lock();
         return alive ? alive->host->call(std::move(op)) : Error{HF_E_STATE, "the engine is closed"};
       },
       [raw] { return raw->limits().max_payload; }, raw->stuck_runs());
-  raw->stuck_runs()->set_threads(workers);
+  raw->stuck_runs()->set_threads(std::max(workers, 1));
   Result<hf_engine*> handle = add(engine);
   if (!handle) {
     close_engine(std::move(engine));
@@ -283,7 +283,13 @@ extern "C" int hf_stop(hf_engine* handle, int64_t grace_ms) try {
   if (!engine) return HF_E_STATE;
   if (on_handler_thread()) return fail(handle, HF_E_THREAD, "hf_stop waits for the handlers; it cannot be called from one");
   if (grace_ms < 0) return fail(handle, HF_E_INVALID, "grace_ms is " + std::to_string(grace_ms) + "; allowed is 0 and more");
-  return answer(handle, engine->host->stop(grace_ms));
+  return answer(handle, engine->host->stop(grace_ms, [&] {
+    if (engine->workers->has_threads()) return;
+    // Nobody need come for what waits for hf_work(): it is not waited for.
+    engine->ends->drop_waiting();
+    while (engine->workers->run_one(0)) {
+    }
+  }));
 } HF_NO_THROW(handle)
 
 extern "C" int hf_close(hf_engine* handle) try {

@@ -87,3 +87,23 @@ extern "C" int hf_register_batch(hf_engine* handle, const char* type, hf_batch_f
   const auto many = [function, user](hf_job* const* jobs, size_t n) { return function(jobs, n, user); };
   return register_function(handle, type, function != nullptr, true, opts, many);
 } HF_NO_THROW(handle)
+
+extern "C" int hf_work(hf_engine* handle, int64_t timeout_ms) try {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  static constexpr const char* kWhyNot = "hf_work runs handlers; it cannot be called in a handler or a callback";
+  if (on_handler_thread() || in_callback()) return fail(handle, HF_E_THREAD, kWhyNot);
+  if (int code = may_configure(handle, *engine); code != HF_OK) return fail(handle, code, kWhyNot);
+  if (timeout_ms < 0 || timeout_ms > HF_WORK_MAX_MS) return fail(handle, not_allowed("timeout_ms", timeout_ms, "0 to 1 d (HF_WORK_MAX_MS)"));
+  return answer(handle, engine->workers->run_one(timeout_ms));
+} HF_NO_THROW(handle)
+
+extern "C" int hf_work_fd(hf_engine* handle, int* fd) try {
+  auto engine = find(handle);
+  if (!engine) return HF_E_STATE;
+  if (fd == nullptr) return fail(handle, HF_E_INVALID, "fd is null");
+  Result<int> ready = engine->workers->fd();
+  if (!ready) return fail(handle, ready.error());
+  *fd = *ready;
+  return HF_OK;
+} HF_NO_THROW(handle)

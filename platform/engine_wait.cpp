@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "core/types.h"
 
@@ -41,7 +42,7 @@ void EngineWait::wake() {
   (void)!write(event_, &one, sizeof one);
 }
 
-bool EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
+bool EngineWait::set(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
   if (armed_ms == at_ms) return false;
   armed_ms = at_ms;
   itimerspec spec{};
@@ -55,11 +56,22 @@ bool EngineWait::arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms) {
   return true;
 }
 
-bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
-  (void)arm(boot_timer_, TFD_TIMER_ABSTIME, boot_armed_, boot_ms);
-  const bool stepped = arm(wall_timer_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, wall_armed_, wall_ms == kNever ? kFarWallMs : wall_ms);
+void EngineWait::set_both(int64_t boot_ms, int64_t wall_ms) {
+  (void)set(boot_timer_, TFD_TIMER_ABSTIME, boot_armed_, boot_ms);
+  stepped_ |= set(wall_timer_, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, wall_armed_, wall_ms == kNever ? kFarWallMs : wall_ms);
+}
+
+void EngineWait::arm(int64_t boot_ms, int64_t wall_ms) {
+  if (boot_armed_ != kNotArmed) boot_ms = std::min(boot_ms, boot_armed_);
+  if (wall_armed_ != kNotArmed) wall_ms = std::min(wall_ms, wall_armed_);
+  set_both(boot_ms, wall_ms);
+  if (stepped_) wake();
+}
+
+bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms, std::unique_lock<std::mutex>* let_go) {
+  set_both(boot_ms, wall_ms);
   for (Other& other : others_) other.readable = false;
-  if (stepped) return true;
+  if (std::exchange(stepped_, false)) return true;
   int awake = kAwake;
   if (!state_.compare_exchange_strong(awake, kAsleep)) {
     state_.store(kAwake);
@@ -67,9 +79,11 @@ bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
   }
   pollfd fds[3 + kOthers] = {{event_, POLLIN, 0}, {boot_timer_, POLLIN, 0}, {wall_timer_, POLLIN, 0}};
   for (size_t i = 0; i < kOthers; ++i) fds[3 + i] = {others_[i].fd, POLLIN, 0};  // -1 is passed over
+  if (let_go != nullptr) let_go->unlock();
   while (poll(fds, std::size(fds), -1) < 0 && errno == EINTR) {
   }
   state_.store(kAwake);
+  if (let_go != nullptr) let_go->lock();
   uint64_t count;
   if (fds[0].revents != 0) (void)!read(event_, &count, sizeof count);
   if (fds[1].revents != 0) {
@@ -80,7 +94,7 @@ bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms) {
     (void)!read(wall_timer_, &count, sizeof count);  // ECANCELED: the clock was set
     wall_armed_ = kNotArmed;
   }
-  bool more = fds[1].revents != 0 || fds[2].revents != 0;
+  bool more = fds[1].revents != 0 || fds[2].revents != 0 || std::exchange(stepped_, false);
   for (size_t i = 0; i < kOthers; ++i) more |= others_[i].readable = fds[3 + i].revents != 0;
   return more;
 }

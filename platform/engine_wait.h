@@ -8,12 +8,13 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "core/result.h"
 
 namespace hf {
 
-// Owner: the Host. wait(): the engine thread; wake(): any thread.
+// Owner: the Host. wait(): the engine thread; arm(): any, but one at a time, as what has the engine's lock; wake(): any thread.
 class EngineWait {
  public:
   static Result<std::unique_ptr<EngineWait>> create();  // HF_E_IO: no descriptors
@@ -26,8 +27,11 @@ class EngineWait {
 
   // Sleeps until wake(), or boot_ms, or wall_ms by the wall clock (kNever: not by that), or a step of the wall clock, or another descriptor.
   // Returns at once if wake() was called since the last wait returned. False if it was only woken. Look for work after
-  // each return.
-  bool wait(int64_t boot_ms, int64_t wall_ms);
+  // each return. `let_go`: the lock under which arm() is called, open while it sleeps.
+  bool wait(int64_t boot_ms, int64_t wall_ms, std::unique_lock<std::mutex>* let_go = nullptr);
+  // For a thread that sleeps already: not longer than until then. It is left to wake for what was armed before, as a system call
+  // now, at each turn, would cost more.
+  void arm(int64_t boot_ms, int64_t wall_ms);
   void wake();
   // Of the last wait: one that also_wake_on() was told of.
   bool readable(int fd) const;
@@ -35,7 +39,8 @@ class EngineWait {
  private:
   EngineWait() = default;
   // True if the clock was set since the timer was armed last: the kernel says so but once, here or in a read.
-  bool arm(int fd, int flags, int64_t& armed_ms, int64_t at_ms);
+  bool set(int fd, int flags, int64_t& armed_ms, int64_t at_ms);
+  void set_both(int64_t boot_ms, int64_t wall_ms);
 
   static constexpr size_t kOthers = 2;
   struct Other {
@@ -48,6 +53,7 @@ class EngineWait {
   size_t other_count_ = 0;
   static constexpr int64_t kNotArmed = -1;
   int64_t boot_armed_ = kNotArmed, wall_armed_ = kNotArmed;
+  bool stepped_ = false;  // the wall clock was set, and no wait() has told it yet
   enum : int { kAwake, kSignalled, kAsleep };
   std::atomic<int> state_{kAwake};
 };

@@ -1,7 +1,12 @@
 #include "platform/function_runner.h"
 
-#include "platform/memory.h"
+#include <array>
+#include <iterator>
+#include <memory_resource>
+
 #include "platform/clock.h"
+#include "platform/memory.h"
+#include "platform/shared_free_lists.h"
 
 namespace hf {
 
@@ -29,7 +34,7 @@ bool RunEnds::send(Op op) {
   return true;
 }
 
-bool RunEnds::end(RunEnded run) {
+bool RunEnds::end(RunEnded&& run) {
   std::lock_guard lock(mutex_);
   if (closed_) return false;
   end_(std::move(run));
@@ -59,59 +64,95 @@ void RunEnds::close() {
 
 // ---- FunctionRunner ------------------------------------------------------------------------------------
 
-// One call of the function. What it needs is there before a thread has it.
-struct FunctionRunner::Call {
-  void run();
+namespace {
+// Calls it as the thread's handler, with all of `runs`, which are inside meanwhile.
+template <class All>
+int call_function(const FunctionRunner::Function& function, const All& runs, hf_job* const* handles, const void* call) {
+  for (const auto& one : runs) {
+    one->function.call = call;
+    one->function.at.store(StuckRuns::kInside);
+  }
+  ++handlers_here;
+  const int outcome = function(handles, std::size(runs));
+  --handlers_here;
+  for (const auto& one : runs) one->ends->stuck->returned(one->function);
+  return outcome;
+}
+}  // namespace
 
-  Function function;
+// One call for several jobs. What it needs is there before a thread has it.
+struct FunctionRunner::Batch {
+  void call();
+
+  std::shared_ptr<const Function> function;
   std::vector<std::shared_ptr<FunctionRun>> runs;
   std::vector<hf_job*> handles;
 };
 
-void FunctionRunner::start(StartRun start) {
-  auto call = std::make_unique<Call>();
-  call->function = function_;
-  call->runs.reserve(start.jobs.size());
-  call->handles.reserve(start.jobs.size());
-  for (RunJob& job : start.jobs) call->runs.push_back(std::make_shared<FunctionRun>(std::move(job), ends_, runs_));
-  Status submitted = ok_status();
-  if (ends_->ending()) {
-    for (const auto& run : call->runs) run->give_up(Outcome::handed_back);
-    return;
+template <class All, class Submit>
+bool FunctionRunner::begin(const All& runs, Submit submit) {
+  Outcome not_begun = Outcome::handed_back;
+  if (!ends_->ending()) {
+    Status submitted = ok_status();
+    const bool done = guarded([&] {
+      {
+        std::lock_guard lock(runs_->mutex);
+        for (const auto& run : runs) runs_->by_id[run->job.id] = run;
+      }
+      submitted = submit();
+    });
+    if (done && submitted) return true;  // the thread has it, and may have done with it
+    // No thread: later, as the world is not ready. The workers have ended: the engine closes.
+    if (!done || submitted.error().code != HF_E_STATE) not_begun = Outcome::defer;
   }
-  const bool done = guarded([&] {
-    {
-      std::lock_guard lock(runs_->mutex);
-      for (const auto& run : call->runs) runs_->by_id[run->job.id] = run;
-    }
-    submitted = workers_.submit([raw = call.get()] { std::unique_ptr<Call>(raw)->run(); });
-  });
-  if (done && submitted) return void(call.release());  // the thread has it, and may have done with it
-  // No thread: later, as the world is not ready. The workers have ended: the engine closes.
-  const Outcome outcome = done && submitted.error().code == HF_E_STATE ? Outcome::handed_back : Outcome::defer;
-  for (const auto& run : call->runs) run->give_up(outcome);
+  for (const auto& run : runs) run->give_up(not_begun);
+  return false;
 }
 
-// With those that were not given up while they waited for the thread. A handle is gone once its job is finished, maybe within the
-// function; the runs stay until it has returned.
-void FunctionRunner::Call::run() {
+void FunctionRunner::start(StartRun start) {
+  const auto make = [this](RunJob& job) {
+    return std::allocate_shared<FunctionRun>(std::pmr::polymorphic_allocator<FunctionRun>(&SharedFreeLists::get()), std::move(job), ends_, runs_);
+  };
+  if (start.jobs.size() == 1) {
+    const std::array<std::shared_ptr<FunctionRun>, 1> run = {make(start.jobs.front())};
+    run[0]->code = function_;
+    run[0]->handle.run = run[0];  // until its thread has done with it
+    if (!begin(run, [&] { return workers_.submit([raw = run[0].get()] { raw->call(); }); })) run[0]->release();
+    return;
+  }
+  auto batch = std::make_unique<Batch>();
+  batch->function = function_;
+  batch->runs.reserve(start.jobs.size());
+  batch->handles.reserve(start.jobs.size());
+  for (RunJob& job : start.jobs) batch->runs.push_back(make(job));
+  if (begin(batch->runs, [&] { return workers_.submit([raw = batch.get()] { std::unique_ptr<Batch>(raw)->call(); }); })) (void)batch.release();
+}
+
+// With those that were not given up while they waited for the thread, and are not now. A handle is gone once its job is finished, maybe
+// within the function; the runs stay until it has returned.
+void FunctionRunner::Batch::call() {
   std::erase_if(runs, [](const auto& one) { return !one->begin(); });
   if (runs.empty()) return;
   for (const auto& one : runs) {
     one->handle.run = one;
     handles.push_back(&one->handle);
-    one->function.call = this;
-    one->function.at.store(StuckRuns::kInside);
   }
-  ++handlers_here;
-  const int outcome = function(handles.data(), handles.size());
-  --handlers_here;
-  for (const auto& one : runs) one->ends->stuck->returned(one->function);
+  const int outcome = call_function(*function, runs, handles.data(), this);
   if (outcome == HF_ASYNC) return;  // hf_job_finish gives the handles up; it may have done so already
-  for (const auto& one : runs) {
+  for (const auto& one : runs) {  // their ends share a commit
     one->finish(outcome);
     one->release();
   }
+}
+
+void FunctionRun::call() {
+  const std::array<std::shared_ptr<FunctionRun>, 1> self = {handle.run};
+  if (!begin()) return release();
+  hf_job* const handles[] = {&handle};
+  const int outcome = call_function(*code, self, handles, this);
+  if (outcome == HF_ASYNC) return;
+  if (end()) ends->end_here(ended(outcome_of(outcome)));
+  release();
 }
 
 void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
@@ -158,6 +199,12 @@ void FunctionRunner::shutdown(std::function<void()> closed) {
 
 // ---- FunctionRun ---------------------------------------------------------------------------------------
 
+bool FunctionRun::begin() {
+  if (era_ == ends->era() && set_place(Place::begun)) return true;
+  give_up(Outcome::handed_back);  // unless the engine knows
+  return false;
+}
+
 bool FunctionRun::end() {
   if (ended_.exchange(true)) return false;
   std::lock_guard lock(runs_->mutex);
@@ -166,8 +213,7 @@ bool FunctionRun::end() {
   return true;
 }
 
-bool FunctionRun::send(Outcome outcome) {
-  if (!end()) return false;
+RunEnded FunctionRun::ended(Outcome outcome) {
   RunEnded end;
   end.id = job.id;
   end.attempt = job.attempt;
@@ -180,8 +226,10 @@ bool FunctionRun::send(Outcome outcome) {
     end.result = std::move(result);
     end.children = std::move(children);
   }
-  return ends->end(std::move(end));
+  return end;
 }
+
+bool FunctionRun::send(Outcome outcome) { return end() && ends->end(ended(outcome)); }
 
 int FunctionRun::finish(int outcome) { return send(outcome_of(outcome)) ? HF_OK : HF_E_STALE; }
 

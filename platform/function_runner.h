@@ -34,16 +34,23 @@ namespace hf {
 class RunEnds {
  public:
   using Send = std::function<void(Op)>;
-  using End = std::function<void(RunEnded)>;
+  using End = std::function<void(RunEnded&&)>;
   using Call = std::function<Reply(Op)>;  // may be called after close(), by a thread that was on its way
   using MaxPayload = std::function<int64_t()>;
-  RunEnds(Send send, End end, Call call, MaxPayload max_payload, std::shared_ptr<StuckRuns> stuck_runs)
-      : stuck(std::move(stuck_runs)), send_(std::move(send)), end_(std::move(end)), call_(std::move(call)), max_payload_(std::move(max_payload)) {}
+  RunEnds(Send send, End end, End end_here, Call call, MaxPayload max_payload, std::shared_ptr<StuckRuns> stuck_runs)
+      : stuck(std::move(stuck_runs)),
+        send_(std::move(send)),
+        end_(std::move(end)),
+        end_here_(std::move(end_here)),
+        call_(std::move(call)),
+        max_payload_(std::move(max_payload)) {}
 
   const std::shared_ptr<StuckRuns> stuck;  // never null
 
   bool send(Op op);       // false: the engine is closed
-  bool end(RunEnded run);  // ... too
+  bool end(RunEnded&& run);  // ... too
+  // On a worker's thread, outside of the function: what is to be done with the end is done there if nobody else is at it.
+  void end_here(RunEnded&& run) { end_here_(std::move(run)); }
   Reply call(Op op);      // HF_E_STATE: the engine is closed
   int64_t max_payload();  // kNever: the engine is closed
   void close();           // nothing is sent any more when it returns
@@ -65,6 +72,7 @@ class RunEnds {
   bool closed_ = false;
   Send send_;
   End end_;
+  const End end_here_;  // without the lock: the engine closes once the workers have ended
   Call call_;
   MaxPayload max_payload_;
 };
@@ -75,7 +83,7 @@ class FunctionRunner final : public Runner {
   // hf_handler_fn or hf_batch_fn, with its `user`: the outcome of the jobs that were not finished meanwhile.
   using Function = std::function<int(hf_job* const* jobs, size_t n)>;
   FunctionRunner(Function function, Workers& workers, std::shared_ptr<RunEnds> ends)
-      : function_(std::move(function)), workers_(workers), ends_(std::move(ends)) {}
+      : function_(std::make_shared<const Function>(std::move(function))), workers_(workers), ends_(std::move(ends)) {}
 
   bool on_loop() const override { return false; }
   void start(StartRun run) override;
@@ -90,9 +98,12 @@ class FunctionRunner final : public Runner {
   };
   friend class FunctionRun;
 
-  struct Call;
+  struct Batch;
+  // `submit` gives them to a thread, which lets them go if it is told to.
+  template <class All, class Submit>
+  bool begin(const All& runs, Submit submit);
 
-  Function function_;
+  std::shared_ptr<const Function> function_;
   Workers& workers_;
   std::shared_ptr<RunEnds> ends_;
   std::shared_ptr<Runs> runs_ = std::make_shared<Runs>();
@@ -101,11 +112,15 @@ class FunctionRunner final : public Runner {
 // One run: what a hf_job is. Thread: its fields are the handler's, but for the flags.
 class FunctionRun {
  public:
-  FunctionRun(RunJob run_job, std::shared_ptr<RunEnds> run_ends, std::shared_ptr<FunctionRunner::Runs> runs)
-      : job(std::move(run_job)), ends(std::move(run_ends)), runs_(std::move(runs)) {}
+  FunctionRun(RunJob&& run_job, const std::shared_ptr<RunEnds>& run_ends, const std::shared_ptr<FunctionRunner::Runs>& runs)
+      : job(std::move(run_job)), ends(run_ends), runs_(runs) {}
 
-  // Before the function is called: false if the run was dropped, and the function is not to be called.
-  bool begin() { return era_ == ends->era() && set_place(Place::begun); }
+  // Alone on its thread: what `code` returns is its outcome. REQUIRES: handle.run is set
+  void call();
+  std::shared_ptr<const FunctionRunner::Function> code;  // of one that is called alone
+
+  // Before the function is called: false if the run was dropped, or is now, and the function is not to be called.
+  bool begin();
   // True if it waited for a thread still; it will not begin.
   bool drop() { return set_place(Place::dropped); }
 
@@ -132,6 +147,7 @@ class FunctionRun {
  private:
   bool end();  // true the first time
   bool send(Outcome outcome);
+  RunEnded ended(Outcome outcome);
   enum class Place { waiting, begun, dropped };
   bool set_place(Place to) {
     Place waiting = Place::waiting;

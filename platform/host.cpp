@@ -87,10 +87,10 @@ Status Host::start() {
   return told;
 }
 
-Status Host::stop(int64_t grace_ms) {
+Status Host::stop(int64_t grace_ms, const std::function<void()>& before_waiting) {
   State& s = *state_;
   if (s.loop->on_loop_thread()) return Error{HF_E_THREAD, "stop waits for the runs, and the loop thread must not wait"};
-  if (s.thread.is_current()) return Error{HF_E_THREAD, "stop waits for the runs, and this is the engine's thread"};
+  if (s.in_turn()) return Error{HF_E_THREAD, "stop waits for the runs, and this is the engine's thread"};
   {
     std::lock_guard lock(s.mutex);
     if (s.phase != State::Phase::started) return Error{HF_E_STATE, "it is not started"};
@@ -98,6 +98,7 @@ Status Host::stop(int64_t grace_ms) {
     s.dispatching = false;
   }
   patient([&] { (void)call(SetDispatch{false}); });  // after its answer no further run begins
+  if (before_waiting) before_waiting();
   {
     std::unique_lock lock(s.mutex);
     auto grace = std::chrono::milliseconds(std::clamp<int64_t>(grace_ms, 0, 86400000));
@@ -180,12 +181,14 @@ void Host::close() {
   }
   s.wait->wake();
   s.thread.join();
+  std::unique_lock turns(s.turning);  // nobody begins another one
   // Replaced ones whose runs the engine could not hand back, because the file was away.
   for (auto& [raw, runner] : std::exchange(s.retired, {})) s.shut_down(runner);
   if (s.engine) {
     if (Status ok = s.engine->close(s.now()); !ok) s.options.log.error("close_failed", {{"error", ok.error().message}});
     s.engine.reset();
   }
+  turns.unlock();
   s.loop->stop();
   std::lock_guard lock(s.mutex);
   s.phase = State::Phase::closed;
@@ -213,22 +216,29 @@ void Host::State::use_again(Requests& answered) {
   used.splice(used.end(), answered);  // set_running_count() keeps it short
 }
 
-Status Host::State::send(Op op, std::function<void(Request&)> done, size_t most) {
-  Requests request = new_request();
-  request.front().op = std::move(op);
-  request.front().done = std::move(done);
+Status Host::State::send(Op&& op, std::function<void(Request&)> done, size_t most, Where where) {
+  if (where == Where::here) {
+    if (const auto turns = take_turn(op)) {
+      turn_here(std::move(op), std::move(done));
+      return ok_status();
+    }
+  }
   {
     std::lock_guard lock(mutex);
     if (quit) return Error{HF_E_STATE, "it is closed"};
     if (inbox.size() >= most) return Error{HF_E_BUSY, std::to_string(most) + " requests wait for the disk already"};
-    inbox.splice(inbox.end(), request);
+    if (used.empty()) used.emplace_back();
+    Request& request = used.front();
+    request.op = std::move(op);
+    request.done = std::move(done);
+    inbox.splice(inbox.end(), used, used.begin());
     inbox_size.store(inbox.size(), std::memory_order_relaxed);
   }
   wait->wake();
   return ok_status();
 }
 
-Status Host::submit(Op op, std::function<void(Request&)> done) { return state_->send(std::move(op), std::move(done), kInboxMax); }
+Status Host::submit(Op&& op, std::function<void(Request&)> done) { return state_->send(std::move(op), std::move(done), kInboxMax); }
 
 // What the program says about the engine itself comes through even when the inbox is full of jobs.
 Status Host::tell(Op op, std::function<void(Request&)> done) {
@@ -262,24 +272,36 @@ Status Host::submit_to_loop(Op op, std::function<void(Reply)> done) {
   return sent;
 }
 
-Reply Host::call(Op op) {
-  if (state_->loop->on_loop_thread()) return Error{HF_E_THREAD, "this call waits for the disk, and the loop thread must not wait"};
-  if (state_->thread.is_current()) return Error{HF_E_THREAD, "this call waits for the engine, and it is the engine's thread"};
+namespace {
+// Somebody who waits for an answer.
+struct Asked {
   std::mutex mutex;
   std::condition_variable answered;
   bool done = false;
-  Reply reply;
-  bool of_engine = std::holds_alternative<SetDispatch>(op) || std::holds_alternative<StopAll>(op);
-  Status sent = state_->send(std::move(op), [&](Request& request) {
+  Reply reply = {};
+
+  void take(Request& request) {
     std::lock_guard lock(mutex);
     reply = std::move(request.reply);
     done = true;
     answered.notify_one();
-  }, of_engine ? SIZE_MAX : kInboxMax);
-  if (!sent) return sent.error();
-  std::unique_lock lock(mutex);
-  answered.wait(lock, [&] { return done; });
-  return reply;
+  }
+  Reply wait() {
+    std::unique_lock lock(mutex);
+    answered.wait(lock, [&] { return done; });
+    return std::move(reply);
+  }
+};
+}  // namespace
+
+Reply Host::call(Op op) {
+  if (state_->loop->on_loop_thread()) return Error{HF_E_THREAD, "this call waits for the disk, and the loop thread must not wait"};
+  if (state_->in_turn()) return Error{HF_E_THREAD, "this call waits for the engine, and it is the engine's thread"};
+  Asked asked;
+  const auto done = [&asked](Request& request) { asked.take(request); };
+  const bool of_engine = std::holds_alternative<SetDispatch>(op) || std::holds_alternative<StopAll>(op);
+  if (Status sent = state_->send(std::move(op), done, of_engine ? SIZE_MAX : kInboxMax, State::Where::here); !sent) return sent.error();
+  return asked.wait();
 }
 
 Reply Host::call_guarded(Op op) noexcept {
@@ -288,8 +310,9 @@ Reply Host::call_guarded(Op op) noexcept {
   return reply;
 }
 
-void Host::end_run(RunEnded ended) noexcept { state_->end_run(std::move(ended)); }
-void Host::end_run(RunEnded ended, std::function<void()> recorded) noexcept {
+void Host::end_run(RunEnded&& ended) noexcept { state_->end_run(std::move(ended)); }
+void Host::end_run_here(RunEnded&& ended) noexcept { state_->end_run(std::move(ended), {}, State::Where::here); }
+void Host::end_run(RunEnded&& ended, std::function<void()> recorded) noexcept {
   std::function<void(Request&)> done;
   (void)guarded([&] {
     auto task = std::make_shared<LoopPoster::Prepared>(LoopPoster::prepare(std::move(recorded)));
@@ -300,20 +323,32 @@ void Host::end_run(RunEnded ended, std::function<void()> recorded) noexcept {
   state_->end_run(std::move(ended), std::move(done));
 }
 
-void Host::State::end_run(RunEnded ended, std::function<void(Request&)> done) noexcept {
-  Requests request;
-  if (!guarded([&] { request = new_request(); })) {
-    std::lock_guard lock(mutex);
-    if (!spare.empty()) request.splice(request.end(), spare, spare.begin());
+void Host::State::end_run(RunEnded&& ended, std::function<void(Request&)> done, Where where) noexcept {
+  Op op = std::move(ended);
+  if (where == Where::here) {
+    bool made = false;
+    const bool tried = guarded([&] {
+      const auto turns = take_turn(op);
+      if (turns) turn_here(std::move(op), std::move(done));
+      made = turns.owns_lock();
+    });
+    if (tried && made) return;
   }
-  // None there: this is the second report of a run.
-  if (request.empty()) patient([&] { request.emplace_back(); });
-  request.front().op = std::move(ended);
-  request.front().done = std::move(done);
-  {
+  // A request that is there, else a new one, else the one that was set aside for this end, which has none only as a run's second report.
+  const auto put_in = [&](Requests& from) {
     std::lock_guard lock(mutex);
-    inbox.splice(inbox.end(), request);
+    if (from.empty()) return false;
+    from.front().op = std::move(op);
+    from.front().done = std::move(done);
+    inbox.splice(inbox.end(), from, from.begin());
     inbox_size.store(inbox.size(), std::memory_order_relaxed);
+    return true;
+  };
+  Requests own;
+  const auto make = [&] { own.emplace_back(); };
+  if (!put_in(used) && !(guarded(make) && put_in(own)) && !put_in(spare)) {
+    patient(make);
+    put_in(own);
   }
   wait->wake();
 }
@@ -452,7 +487,7 @@ void Host::unwatch(int id) {
 }
 
 Loop& Host::loop() { return *state_->loop; }
-bool Host::on_engine_thread() const { return state_->thread.is_current(); }
+bool Host::on_engine_thread() const { return state_->in_turn(); }
 const Logger& Host::log() const { return state_->options.log; }
 const std::string& Host::device() const { return state_->options.device; }
 const std::string& Host::path() const { return state_->path; }

@@ -1,7 +1,8 @@
 // The Host: one engine with its threads. Everything that a program does with a queue passes here: the
 // C API, the admin socket and the daemon are three faces of it.
 //
-//   engine thread  takes the inbox, ticks the engine (one transaction), then obeys the actions
+//   engine thread  takes the inbox, ticks the engine (one transaction), then obeys the actions. Whoever waits for an answer, or is
+//                  a worker at the end of a run, does so himself for what he asks, if nobody else is at it
 //   loop thread    libuv: the one timer, runners of processes and requests, the admin socket
 //   worker threads C handlers
 #pragma once
@@ -55,7 +56,8 @@ class Host {
   Status start();
   // No more claims; waits up to grace_ms for the runs, then hands the rest back. Not on the loop thread. An error of the file:
   // they go on, and are handed back once it can be written, unless start() comes first.
-  Status stop(int64_t grace_ms);
+  // `before_waiting` is called once no further run begins.
+  Status stop(int64_t grace_ms, const std::function<void()>& before_waiting = {});
   // The first half of close(): no more claims, runs are handed back at once (a stop() that waits returns), start() and
   // set_runner() are refused. Requests are still taken.
   void begin_close();
@@ -66,15 +68,17 @@ class Host {
 
   // `done` runs on the engine thread after COMMIT and must not block; it is always called, once, unless
   // submit itself fails (HF_E_BUSY: inbox full; HF_E_STATE: closing).
-  Status submit(Op op, std::function<void(Request&)> done);
+  Status submit(Op&& op, std::function<void(Request&)> done);
   // The same, but `done` runs on the loop thread.
   Status submit_to_loop(Op op, std::function<void(Reply)> done);
-  // Waits for the answer. HF_E_THREAD on the loop thread.
+  // Waits for the answer; the turn is made on this thread if nobody else is at one. HF_E_THREAD on the loop thread and in a turn.
   Reply call(Op op);
   // A run ended; never refused for lack of room or memory.
-  void end_run(RunEnded ended) noexcept;
-  // The same; `recorded` is called on the loop thread once it is in the file: not if it was stale, nor without memory for it.
-  void end_run(RunEnded ended, std::function<void()> recorded) noexcept;
+  void end_run(RunEnded&& ended) noexcept;
+  // The same, on a thread that has nothing else to do: it records the end itself if nobody else is at work. Not in a turn.
+  void end_run_here(RunEnded&& ended) noexcept;
+  // As the first; `recorded` is called on the loop thread once it is in the file: not if it was stale, nor without memory for it.
+  void end_run(RunEnded&& ended, std::function<void()> recorded) noexcept;
 
   // ---- runners. Any thread. Replaces one of the same name: the old one is shut down after its runs.
   Status set_runner(RunnerSpec spec, std::shared_ptr<Runner> runner);
@@ -113,7 +117,7 @@ class Host {
   void unwatch(int id);
 
   Loop& loop();
-  bool on_engine_thread() const;
+  bool on_engine_thread() const;  // or in a turn that another thread makes
   const Logger& log() const;
   const std::string& device() const;
   const std::string& path() const;

@@ -1,4 +1,6 @@
 // The engine thread: takes the inbox, ticks, obeys. What it does when the file fails is here too.
+#include <pthread.h>
+
 #include <algorithm>
 #include <set>
 #include <thread>
@@ -17,7 +19,8 @@ constexpr size_t kHoldMost = 1000;  // requests: a commit of so many fills its p
 constexpr int kGatherYields = 64;  // without anything new: some ten microseconds when the processors are free
 
 // The end of a run that its runner never had, or could not begin for want of memory.
-RunEnded ended_before(const RunJob& job, Outcome outcome) {
+template <class Job>
+RunEnded ended_before(const Job& job, Outcome outcome) {
   RunEnded end;
   end.id = job.id;
   end.attempt = job.attempt;
@@ -27,14 +30,20 @@ RunEnded ended_before(const RunJob& job, Outcome outcome) {
   return end;
 }
 
-bool may_take_minutes(const Request& r) {
-  return std::holds_alternative<Check>(r.op) || std::holds_alternative<Backup>(r.op) || std::holds_alternative<Prune>(r.op);
+bool may_take_minutes(const Op& op) {
+  return std::holds_alternative<Check>(op) || std::holds_alternative<Backup>(op) || std::holds_alternative<Prune>(op);
 }
 
+// What the thread that asks for it may do itself: not what takes long, what calls the program's own code, or what begins and ends it all.
+bool may_be_here(const Op& op) {
+  return !may_take_minutes(op) && !std::holds_alternative<Transact>(op) && !std::holds_alternative<SetDispatch>(op) && !std::holds_alternative<StopAll>(op);
+}
+
+template <class Begun>
 struct Beginning {
   std::shared_ptr<Runner> runner;
   StartRun run;
-  std::vector<RunEnded> if_not;
+  std::vector<Begun> begun;
 };
 }  // namespace
 
@@ -65,7 +74,7 @@ void Host::State::gather(Requests& batch, bool& stop) {
 
 // While a budget of the flash runs out: what can wait does so for more of its kind, and one commit writes it all. What cannot, and what is
 // due, goes at once and takes along what is there; so does a stop.
-void Host::State::hold(Requests& batch, bool& stop, int64_t next_boot, int64_t next_wall) {
+void Host::State::hold(Requests& batch, bool& stop) {
   if (gather_ms == 0 || engine == nullptr || room != Room::enough || !unanswered.empty()) return;
   const int64_t until = std::min(boot_ms() + gather_ms, next_boot);
   bool waits = std::all_of(batch.begin(), batch.end(), can_wait);
@@ -90,7 +99,7 @@ void Host::State::one_transaction(Requests& batch, Requests& rest) {
 }
 
 void Host::State::run_engine() {
-  int64_t next_boot = 0, next_wall = kNever;  // 0: at once, to arm the first timer
+  std::unique_lock turns(turning);
   while (true) {
     bool stop = false;
     Requests batch = take_inbox(stop);
@@ -105,7 +114,7 @@ void Host::State::run_engine() {
       if (room != Room::enough) wake_at = std::min(wake_at, look_at_ms);
       bool due = wake_at <= boot_ms() || (!away && next_wall <= wall_ms());
       // A turn without events is how time acts. Whoever only woke the thread has left work, or wanted its pulse.
-      if (!due && !wait->wait(wake_at, away ? kNever : next_wall)) continue;
+      if (!due && !wait->wait(wake_at, away ? kNever : next_wall, &turns)) continue;
       if (!due && wait->readable(zones.watch_fd())) zones.look();
       if (!due && link && wait->readable(link->fd()) && link->look()) {
         options.log.info("link_up", {});
@@ -113,7 +122,7 @@ void Host::State::run_engine() {
       }
     } else {
       gather(batch, stop);
-      hold(batch, stop, next_boot, next_wall);
+      hold(batch, stop);
     }
     if (room != Room::enough && look_at_ms <= boot_ms()) look_for_room();
     if (!results_wait) {
@@ -138,7 +147,7 @@ void Host::State::run_engine() {
       inbox.splice(inbox.begin(), rest);
       inbox_size.store(inbox.size(), std::memory_order_relaxed);
     }
-    if (turn(batch, next_boot, next_wall)) reopen_wait_ms = 0;
+    if (turn(batch)) reopen_wait_ms = 0;
   }
 }
 
@@ -152,8 +161,7 @@ void Host::State::save_results() {
       Requests batch = std::exchange(unanswered, {});
       few_at_once(batch, unanswered);
       one_transaction(batch, unanswered);
-      int64_t ignored_boot = 0, ignored_wall = 0;
-      going = turn(batch, ignored_boot, ignored_wall);
+      going = turn(batch);
     }
   }
 }
@@ -185,10 +193,10 @@ void Host::State::answer_all(Requests& batch, const Error& error) {
   batch.clear();
 }
 
-bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) {
+bool Host::State::turn(Requests& batch) {
   std::vector<Request*> events;
   patient([&] { events.reserve(batch.size()); });
-  const LongWork long_work(*this, std::any_of(batch.begin(), batch.end(), may_take_minutes));
+  const LongWork long_work(*this, std::any_of(batch.begin(), batch.end(), [](const Request& r) { return may_take_minutes(r.op); }));
   for (Request& request : batch) {
     // What holds by now: start() and stop() on two threads may have sent theirs in either order.
     if (auto* dispatch = std::get_if<SetDispatch>(&request.op)) {
@@ -248,6 +256,55 @@ bool Host::State::turn(Requests& batch, int64_t& next_boot, int64_t& next_wall) 
   if (ticked->damage.empty()) return true;
   (void)failed(patient([&] { return Error{HF_E_CORRUPT, "a check found damage: " + ticked->damage}; }));
   return false;
+}
+
+namespace {
+thread_local const void* turning_here = nullptr;  // whose turn this thread, which is not its own, makes
+
+// A turn is not to be left half-way: whoever cancels the thread waits.
+class TurnHere {
+ public:
+  explicit TurnHere(const void* of) {
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_before_);
+    turning_here = of;
+  }
+  ~TurnHere() {
+    turning_here = nullptr;
+    pthread_setcancelstate(cancel_before_, nullptr);
+  }
+  TurnHere(const TurnHere&) = delete;
+  TurnHere& operator=(const TurnHere&) = delete;
+
+ private:
+  int cancel_before_ = PTHREAD_CANCEL_ENABLE;
+};
+}  // namespace
+
+bool Host::State::in_turn() const { return thread.is_current() || turning_here == this; }
+
+std::unique_lock<std::mutex> Host::State::take_turn(const Op& op) {
+  if (turning_here != nullptr || inbox_size.load(std::memory_order_relaxed) > 0 || !may_be_here(op)) return {};
+  std::unique_lock turns(turning, std::try_to_lock);
+  // Those who come together share a commit, which gather() and hold() see to; what is wrong has its own thread.
+  if (!turns || engine == nullptr || room != Room::enough || !unanswered.empty() || may_return > 0 || gather_ms > 0) return {};
+  std::lock_guard lock(mutex);
+  if (quit || !inbox.empty()) return {};
+  return turns;
+}
+
+// REQUIRES: take_turn() gave it
+void Host::State::turn_here(Op&& op, std::function<void(Request&)>&& done) {
+  Requests request = new_request();
+  request.front().op = std::move(op);
+  request.front().done = std::move(done);
+  const TurnHere here(this);
+  engine_pulse.fetch_add(1, std::memory_order_relaxed);
+  if (turn(request)) {
+    reopen_wait_ms = 0;
+    wait->arm(next_boot, next_wall);
+  } else {
+    wait->wake();
+  }
 }
 
 int Host::State::failed(const Error& error) {
@@ -333,8 +390,7 @@ bool Host::State::reopen(const Requests& batch) {
   engine = std::move(*opened);
   last_error_code = HF_OK;
   options.log.warn("engine_reopened", {{"runs_kept", kept}});
-  int64_t ignored_boot = 0, ignored_wall = 0;  // the turn that follows says it anew
-  return turn(setup, ignored_boot, ignored_wall);
+  return turn(setup);
 }
 
 void Host::State::start_run(StartRun&& start) {
@@ -343,32 +399,30 @@ void Host::State::start_run(StartRun&& start) {
     std::lock_guard lock(mutex);
     auto it = runners.find(start.runner);
     if (it != runners.end()) runner = it->second;
+    for (size_t n = 0; runner && n < start.jobs.size(); ++n) {
+      if (used.empty()) patient([&] { used.emplace_back(); });
+      spare.splice(spare.end(), used, used.begin());
+    }
   }
   if (!runner) {
     // Removed between the claim and now: back it goes, no attempt spent.
     for (const RunJob& job : start.jobs) end_run(ended_before(job, Outcome::handed_back));
     return;
   }
-  Requests ends;
-  while (ends.size() < start.jobs.size()) ends.splice(ends.end(), patient([&] { return new_request(); }));
   for (const RunJob& job : start.jobs) patient([&] { live[job.id] = {job.attempt, job.run, runner}; });
   patient([&] { live_of[runner.get()] += static_cast<int>(start.jobs.size()); });
-  {
-    std::lock_guard lock(mutex);
-    spare.splice(spare.end(), ends);
-  }
-  if_not.clear();
-  patient([&] { if_not.reserve(start.jobs.size()); });
-  for (const RunJob& job : start.jobs) if_not.push_back(ended_before(job, Outcome::defer));
-  const auto begin = [this](Runner& of, StartRun& run, std::vector<RunEnded>& ends_if_not) {
+  begun.clear();
+  patient([&] { begun.reserve(start.jobs.size()); });
+  for (const RunJob& job : start.jobs) begun.push_back({job.id, job.attempt, job.run});
+  const auto begin = [this](Runner& of, StartRun& run, const std::vector<Begun>& jobs) {
     if (guarded([&] { of.start(std::move(run)); })) return;
-    for (RunEnded& end : ends_if_not) end_run(std::move(end));
+    for (const Begun& job : jobs) end_run(ended_before(job, Outcome::defer));
   };
-  if (!runner->on_loop()) return begin(*runner, start, if_not);
+  if (!runner->on_loop()) return begin(*runner, start, begun);
   // std::function wants a copyable closure; the run is moved through a shared one.
-  auto beginning = patient([] { return std::make_shared<Beginning>(); });
-  *beginning = {std::move(runner), std::move(start), std::move(if_not)};
-  post([begin, beginning] { begin(*beginning->runner, beginning->run, beginning->if_not); });
+  auto beginning = patient([] { return std::make_shared<Beginning<Begun>>(); });
+  *beginning = {std::move(runner), std::move(start), std::move(begun)};
+  post([begin, beginning] { begin(*beginning->runner, beginning->run, beginning->begun); });
 }
 
 void Host::State::stop_run(const StopRun& stop) {

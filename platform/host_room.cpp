@@ -75,8 +75,7 @@ void Host::State::set_room(Room to) {
   }
   Requests one;
   patient([&] { one.push_back({SetRoom{to}, {}, {}}); });
-  int64_t ignored_boot = 0, ignored_wall = 0;  // the turn that follows says it anew
-  turn(one, ignored_boot, ignored_wall);
+  turn(one);
 }
 
 Result<std::unique_ptr<Engine>> Host::State::open_engine(EngineOptions o, int met) {

@@ -72,7 +72,9 @@ struct Host::State {
   bool dispatching = false;
   bool stop_owed = false;  // a StopAll that the file's state refused: for the next engine, unless dispatching
 
-  // ---- owned by the engine thread
+  // ---- owned by whoever makes a turn, under `turning`: the engine thread, or one that asked for something when nobody else did (turn_here)
+  std::mutex turning;  // before `mutex`
+  int64_t next_boot = 0, next_wall = kNever;  // of the last Tick; 0: at once, to arm the first timer
   std::unique_ptr<Engine> engine;
   Requests unanswered;  // results that wait for the file to come back
   std::unique_ptr<Ballast> ballast;                  // host_room.cpp, as what follows
@@ -90,7 +92,12 @@ struct Host::State {
   std::pmr::unordered_map<JobId, Live> live{&memory};  // runs that were started and whose end is not on the disk
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;
-  std::vector<RunEnded> if_not;          // start_run()
+  struct Begun {
+    JobId id;
+    int attempt;
+    uint64_t run;
+  };
+  std::vector<Begun> begun;              // start_run()
   size_t used_most = kUsedMin;           // of `used`
   size_t may_return = 0;  // events that those may send whom the last turn answered or started; see gather()
   int64_t gather_ms = 0;  // of the last Tick
@@ -151,20 +158,26 @@ struct Host::State {
   // One that is empty: of `used`, or a new one.
   Requests new_request();
   void use_again(Requests& answered);
+  enum class Where { engine_thread, here };  // who makes its turn: `here`, if take_turn() lets him
   // HF_E_BUSY if `most` requests are there already, HF_E_STATE once the engine thread ends.
-  Status send(Op op, std::function<void(Request&)> done, size_t most);
-  void end_run(RunEnded ended, std::function<void(Request&)> done = {}) noexcept;
+  Status send(Op&& op, std::function<void(Request&)> done, size_t most, Where where = Where::engine_thread);
+  void end_run(RunEnded&& ended, std::function<void(Request&)> done = {}, Where where = Where::engine_thread) noexcept;
 
   void run_engine();
   Requests take_inbox(bool& stop);
   void gather(Requests& batch, bool& stop);
-  void hold(Requests& batch, bool& stop, int64_t next_boot, int64_t next_wall);
+  void hold(Requests& batch, bool& stop);
   // Moves a second Transact, and what came behind it, to the front of `rest`: there is one a turn.
   static void one_transaction(Requests& batch, Requests& rest);
   void save_results();
   void answer_rest();
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
-  bool turn(Requests& batch, int64_t& next_boot, int64_t& next_wall);
+  bool turn(Requests& batch);
+  // Whoever asks for `op` may make its turn on his own thread, which is spared a sleep, and the engine's thread a wake-up. Not locked
+  // unless nobody else is at one, nobody else waits and nothing is wrong.
+  std::unique_lock<std::mutex> take_turn(const Op& op);
+  void turn_here(Op&& op, std::function<void(Request&)>&& done);
+  bool in_turn() const;  // this thread is the engine's, or makes a turn
   int failed(const Error& error);  // the code by which to go on
   void drop_engine();
   void keep_ballast();                  // as the limits say, while there is room

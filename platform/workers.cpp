@@ -1,6 +1,10 @@
 #include "platform/workers.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <iterator>
 #include <list>
@@ -29,11 +33,44 @@ struct Workers::State {
   std::size_t called = 0;    // of these, woken but not yet running
   std::size_t starting = 0;  // threads made that do not run yet
   std::size_t running = 0;
+  std::size_t visitors = 0;  // threads in run_one()
+  std::condition_variable left;  // ... fewer
+  int ready = -1;            // fd(): an eventfd that is not 0 while there are tasks; -1: nobody asked for it
   bool joining = false;
 
-  Status submit(std::list<std::function<void()>> added);
+  ~State() {
+    if (ready >= 0) close(ready);
+  }
+  // Under `lock`, which it opens.
+  Status submit(std::unique_lock<std::mutex> lock, std::list<std::function<void()>>& added);
   void body();
+  // Under `lock`, as they find and leave it.
+  template <class Wait>
+  void park(Wait wait) {
+    ++parked;
+    wait();
+    --parked;
+    if (called > 0) --called;
+  }
+  void run_first(std::unique_lock<std::mutex>& lock);
+  void set_ready(bool is) const {
+    uint64_t count = 1;
+    if (ready >= 0) (void)!(is ? write(ready, &count, sizeof count) : read(ready, &count, sizeof count));
+  }
 };
+
+void Workers::State::run_first(std::unique_lock<std::mutex>& lock) {
+  auto task = std::exchange(tasks.front(), nullptr);
+  if (used.size() < kUsedMax) used.splice(used.end(), tasks, tasks.begin());
+  else tasks.pop_front();
+  if (tasks.empty()) set_ready(false);
+  ++running;
+  lock.unlock();
+  task();
+  task = nullptr;  // what it holds is released outside of the lock
+  lock.lock();
+  --running;
+}
 
 void Workers::State::body() {
   std::unique_lock lock(mutex);
@@ -41,80 +78,105 @@ void Workers::State::body() {
   for (;;) {
     while (tasks.empty()) {
       if (joining) return;
-      ++parked;
-      work.wait(lock);
-      --parked;
-      if (called > 0) --called;
+      park([&] { work.wait(lock); });
     }
-    auto task = std::exchange(tasks.front(), nullptr);
-    if (used.size() < kUsedMax) used.splice(used.end(), tasks, tasks.begin());
-    else tasks.pop_front();
-    ++running;
-    lock.unlock();
-    task();
-    task = nullptr;  // what it holds is released outside of the lock
-    lock.lock();
-    --running;
+    run_first(lock);
   }
 }
 
-Status Workers::State::submit(std::list<std::function<void()>> added) {
+Status Workers::State::submit(std::unique_lock<std::mutex> lock, std::list<std::function<void()>>& added) {
   std::size_t calls = 0;
-  {
-    const std::lock_guard lock(mutex);
-    if (joining) return Error{HF_E_STATE, "the workers have ended"};
-    // Each waiting task has a thread of its own on the way to it, while there are threads.
-    const std::size_t wanted = tasks.size() + added.size();
-    std::size_t coming = called + starting;
-    calls = std::min(parked - std::min(called, parked), wanted - std::min(coming, wanted));
-    coming += calls;
-    while (coming < wanted && threads.size() < most) {
-      threads.reserve(threads.size() + 1);  // what throws does so before there is a thread
-      auto thread = Thread::start("hf-worker", [this] { body(); });
-      if (!thread) {
-        if (threads.empty()) return thread.error();
-        break;  // the others do it
-      }
-      threads.push_back(std::move(thread).value());
-      ++starting;
-      ++coming;
+  if (joining) return Error{HF_E_STATE, "the workers have ended"};
+  // Each waiting task has a thread of its own on the way to it, while there are threads.
+  const std::size_t wanted = tasks.size() + added.size();
+  std::size_t coming = called + starting;
+  calls = std::min(parked - std::min(called, parked), wanted - std::min(coming, wanted));
+  coming += calls;
+  while (coming < wanted && threads.size() < most) {
+    threads.reserve(threads.size() + 1);  // what throws does so before there is a thread
+    auto thread = Thread::start("hf-worker", [this] { body(); });
+    if (!thread) {
+      if (threads.empty() && visitors == 0) return thread.error();
+      break;  // the others do it
     }
-    tasks.splice(tasks.end(), added);
-    called += calls;
+    threads.push_back(std::move(thread).value());
+    ++starting;
+    ++coming;
   }
+  if (tasks.empty() && !added.empty()) set_ready(true);
+  tasks.splice(tasks.end(), added);
+  called += calls;
+  lock.unlock();
   // Outside of the lock, so that the woken thread does not run into it.
   for (; calls > 0; --calls) work.notify_one();
   return ok_status();
 }
 
-Workers::Workers(int threads) : state_(std::make_unique<State>(std::clamp(threads, 1, 256))) {}
+Workers::Workers(int threads) : state_(std::make_unique<State>(std::clamp(threads, 0, 256))) {}
 
 Workers::~Workers() { join(); }
 
 Status Workers::submit(std::function<void()> task) {
+  std::unique_lock lock(state_->mutex);
   std::list<std::function<void()>> one;
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (!state_->used.empty()) one.splice(one.end(), state_->used, state_->used.begin());
-  }
-  if (one.empty()) one.emplace_back();
+  if (state_->used.empty()) one.emplace_back();
+  else one.splice(one.end(), state_->used, state_->used.begin());
   one.front() = std::move(task);
-  return state_->submit(std::move(one));
+  return state_->submit(std::move(lock), one);
 }
 
 Status Workers::submit(std::vector<std::function<void()>> tasks) {
-  return state_->submit({std::make_move_iterator(tasks.begin()), std::make_move_iterator(tasks.end())});
+  std::list<std::function<void()>> all(std::make_move_iterator(tasks.begin()), std::make_move_iterator(tasks.end()));
+  return state_->submit(std::unique_lock(state_->mutex), all);
 }
 
+Status Workers::run_one(int64_t timeout_ms) {
+  State& s = *state_;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  std::unique_lock lock(s.mutex);
+  Status ran = Error{HF_E_STATE, "the workers have ended"};
+  if (s.joining) return ran;
+  ++s.visitors;
+  bool in_time = timeout_ms > 0;
+  while (s.tasks.empty() && !s.joining && in_time) {
+    s.park([&] { in_time = s.work.wait_until(lock, until) == std::cv_status::no_timeout; });
+  }
+  if (!s.tasks.empty()) {
+    s.run_first(lock);
+    ran = ok_status();
+  } else if (!s.joining) {
+    ran = Error{HF_E_TIMEOUT, "nothing came to run in " + std::to_string(timeout_ms) + " ms"};
+  }
+  --s.visitors;
+  if (s.joining) s.left.notify_all();
+  return ran;
+}
+
+Result<int> Workers::fd() {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->ready < 0) {
+    state_->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (state_->ready < 0) return Error{HF_E_IO, "no descriptors left"};
+    if (!state_->tasks.empty()) state_->set_ready(true);
+  }
+  return state_->ready;
+}
+
+bool Workers::has_threads() const { return state_->most > 0; }
+
 void Workers::join() {
+  State& s = *state_;
   std::vector<Thread> threads;
   {
-    const std::lock_guard lock(state_->mutex);
-    state_->joining = true;
-    threads.swap(state_->threads);
+    const std::lock_guard lock(s.mutex);
+    s.joining = true;
+    threads.swap(s.threads);
   }
-  state_->work.notify_all();
+  s.work.notify_all();
   for (Thread& thread : threads) thread.join();
+  std::unique_lock lock(s.mutex);
+  while (!s.tasks.empty()) s.run_first(lock);
+  s.left.wait(lock, [&] { return s.visitors == 0; });
 }
 
 std::size_t Workers::unfinished() const {

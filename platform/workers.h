@@ -10,13 +10,14 @@
 namespace hf {
 
 // A pool of up to `threads` threads, started when there is work for them and then kept, parked on a
-// condition variable: an idle pool makes no system call. Tasks begin in the order of submission.
+// condition variable: an idle pool makes no system call. Tasks begin in the order of submission, also in threads that
+// come by (run_one), which are all there are in a pool of none.
 // Not bounded itself: the dispatcher claims no more runs than there are slots.
 //
-// Owner: the C handlers' runner. Thread: any; join() and destruction on none of its own.
+// Owner: the C handlers' runner. Thread: any; join() and destruction not in a task.
 class Workers {
  public:
-  // threads: 1..256. Starts none yet.
+  // threads: 0..256. Starts none yet.
   explicit Workers(int threads);
   ~Workers();  // join()
   Workers(const Workers&) = delete;
@@ -27,8 +28,16 @@ class Workers {
   Status submit(std::function<void()> task);
   Status submit(std::vector<std::function<void()>> tasks);
 
-  // Refuses further tasks, runs all that were submitted, ends the threads. A task that blocks for ever
-  // blocks this for ever.
+  // Runs one task on this thread: waits for it for up to timeout_ms (0: takes what is there). HF_E_TIMEOUT if none came,
+  // HF_E_STATE once join() began. Not in a task.
+  Status run_one(int64_t timeout_ms);
+  // Readable (poll) while a task waits for a thread; not to be read, written or closed. From the first call on it costs a system call
+  // when the first task waits and when the last one goes. HF_E_IO: no descriptors left.
+  Result<int> fd();
+  bool has_threads() const;
+
+  // Refuses further tasks, runs all that were submitted (here, if there is no thread), ends the threads and lets those in run_one() go. A
+  // task that blocks for ever blocks this for ever.
   void join();
 
   // Tasks waiting and running, for tests and figures.

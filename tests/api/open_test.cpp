@@ -115,7 +115,7 @@ TEST_CASE_FIXTURE(Opening, "each option has its bounds") {
   CHECK(with([](hf_options& o) { o.device = "a b"; }) == HF_E_INVALID);
   std::string long_name(HF_NAME_MAX + 1, 'x');
   CHECK(with([&](hf_options& o) { o.device = long_name.c_str(); }) == HF_E_INVALID);
-  CHECK(with([](hf_options& o) { o.workers = -1; }) == HF_E_INVALID);
+  CHECK(with([](hf_options& o) { o.workers = -2; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.workers = 257; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.concurrency = 10001; }) == HF_E_INVALID);
   CHECK(with([](hf_options& o) { o.max_payload = (16 << 20) + 1; }) == HF_E_INVALID);
@@ -142,6 +142,7 @@ TEST_CASE_FIXTURE(Opening, "each option has its bounds") {
   CHECK(with_clock([](hf_clock_options& c) { c.floor_unix_ms = -1; }) == HF_E_INVALID);
   CHECK(with_clock([](hf_clock_options& c) { c.floor_unix_ms = 2, c.ceiling_unix_ms = 1; }) == HF_E_INVALID);
   CHECK(with_clock([](hf_clock_options& c) { c.confirmed_only = c.ignore_kernel = 1, c.sync_file = "/none", c.holdover_ms = -1; }) == HF_OK);
+  CHECK(with([](hf_options& o) { o.workers = HF_NO_WORKERS; }) == HF_OK);
   CHECK(with([](hf_options& o) { o.page_size = 4096, o.workers = 256, o.seed = 1; }) == HF_OK);
 }
 

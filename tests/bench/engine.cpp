@@ -73,6 +73,19 @@ void engine_sequential(const std::string& path, int jobs, bool keep, hf_durabili
   Line().add(meter.cost(), jobs).add("looks", static_cast<double>(looks) / jobs).print();
 }
 
+void engine_own_thread(const std::string& path, int jobs, hf_durability durability) {
+  int ran = 0;
+  Engine engine(path, false, durability, HF_NO_WORKERS);
+  engine.start([](hf_job*, void* user) -> int { return ++*static_cast<int*>(user), HF_OK; }, &ran);
+  Meter meter;
+  for (int i = 0; i < jobs; ++i) {
+    engine.enqueue();
+    check(hf_work(engine.engine, 60000), "hf_work", engine.engine);
+  }
+  Line().add(meter.cost(), jobs).print();
+  if (ran != jobs || engine.figures().running != 0) std::exit(1);
+}
+
 void engine_looks(const std::string& path, int looks, bool there) {
   Engine engine(path);
   check(hf_start(engine.engine), "hf_start", engine.engine);

@@ -12,6 +12,8 @@ namespace hf::bench {
 void engine_insert(const std::string& path, int jobs);  // durable enqueues, nothing runs
 void engine_sequential(const std::string& path, int jobs, bool keep, hf_durability durability);  // enqueue, run, completed; one after the other
 // By which the one above knows that a job is completed: what they cost, of one that is not and of one that is.
+// The same, and the program's one thread runs the handlers (hf_work).
+void engine_own_thread(const std::string& path, int jobs, hf_durability durability);
 void engine_looks(const std::string& path, int looks, bool there);
 void engine_pipeline(const std::string& path, int jobs, int depth);  // `depth` jobs between enqueue and end of run
 void engine_soak(const std::string& path, int jobs, int warm);       // the same: memory after the first `warm`, and after `jobs` more

@@ -38,9 +38,10 @@ class Semaphore {
 
 class Engine {
  public:
-  explicit Engine(const std::string& path, bool keep = false, hf_durability durability = HF_DURABLE_SYNC) : payload_(kPayloadBytes, 'p') {
+  explicit Engine(const std::string& path, bool keep = false, hf_durability durability = HF_DURABLE_SYNC, int workers = 0) : payload_(kPayloadBytes, 'p') {
     hf_options options = HF_OPTIONS_INIT;
     options.device = "bench";
+    options.workers = workers;
     if (!keep) options.keep_completed_ms = -1;
     check(hf_open(path.c_str(), &options, &engine), "hf_open");
     spec_.type = "job";

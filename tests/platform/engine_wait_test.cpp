@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <mutex>
 #include <thread>
 
 #include "core/types.h"
@@ -75,4 +76,33 @@ TEST_CASE("engine wait: a step of the clock between two waits is told by the nex
     REQUIRE(clock_settime(CLOCK_REALTIME, &now) == 0);
     CHECK(wait->wait(boot_ms() + kLongMs, wall + later));
   }
+}
+
+TEST_CASE("engine wait: another thread shortens the sleep, under the lock that is open meanwhile") {
+  const auto wait = *EngineWait::create();
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  int64_t at = 0;
+  std::thread other([&] {
+    const std::lock_guard open(mutex);  // only once it sleeps
+    at = boot_ms() + 20;
+    wait->arm(at, kNever);
+  });
+  CHECK(wait->wait(boot_ms() + kLongMs, kNever, &lock));
+  CHECK(lock.owns_lock());
+  CHECK(boot_ms() >= at);
+  CHECK(at > 0);
+  lock.unlock();
+  other.join();
+}
+
+TEST_CASE("engine wait: a later time is left for the next sleep") {
+  const auto wait = *EngineWait::create();
+  wait->wake();
+  CHECK_FALSE(wait->wait(boot_ms() + 30, kNever));  // armed
+  wait->arm(boot_ms() + kLongMs, kNever);
+  const int64_t begin = boot_ms();
+  CHECK(wait->wait(boot_ms() + 60, kNever));
+  CHECK(boot_ms() - begin >= 60);
+  CHECK(boot_ms() - begin < kLongMs);
 }

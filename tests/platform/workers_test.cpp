@@ -1,6 +1,7 @@
 #include "platform/workers.h"
 
 #include <doctest/doctest.h>
+#include <poll.h>
 
 #include <atomic>
 #include <barrier>
@@ -100,4 +101,67 @@ TEST_CASE("workers: many short tasks from many threads") {
     for (auto& submitter : submitters) submitter.join();
   }
   CHECK(ran == 6000);
+}
+
+TEST_CASE("workers: in a pool without threads tasks wait for those who come by, one each time") {
+  Workers workers(0);
+  CHECK_FALSE(workers.has_threads());
+  CHECK(workers.run_one(0).error().code == HF_E_TIMEOUT);
+  std::vector<int> order;
+  for (int i = 0; i < 3; ++i) REQUIRE(workers.submit([&, i] { order.push_back(i); }).ok());
+  CHECK(workers.unfinished() == 3);
+  CHECK(workers.run_one(0).ok());
+  CHECK(workers.run_one(60000).ok());
+  CHECK(order == std::vector<int>{0, 1});
+  std::thread late([&] { CHECK(workers.submit([&] { order.push_back(3); }).ok()); });
+  CHECK(workers.run_one(60000).ok());
+  CHECK(workers.run_one(60000).ok());
+  late.join();
+  CHECK(order == std::vector<int>{0, 1, 2, 3});
+  CHECK(workers.run_one(1).error().code == HF_E_TIMEOUT);
+}
+
+TEST_CASE("workers: join runs what nobody came for, and waits for who is in a task") {
+  Workers workers(0);
+  std::promise<void> inside, gate;
+  std::atomic<int> ran = 0;
+  REQUIRE(workers.submit([&] {
+    inside.set_value();
+    gate.get_future().wait();
+    ++ran;
+  }).ok());
+  std::thread visitor([&] { CHECK(workers.run_one(0).ok()); });
+  inside.get_future().wait();
+  REQUIRE(workers.submit([&] { ++ran; }).ok());
+  std::promise<void> waits;
+  std::thread idle([&] {
+    waits.set_value();
+    while (workers.run_one(60000)) continue;  // takes the second task, or join() does
+    CHECK(workers.run_one(60000).error().code == HF_E_STATE);
+  });
+  waits.get_future().wait();
+  std::thread opener([&] { gate.set_value(); });
+  workers.join();
+  CHECK(ran == 2);
+  CHECK(workers.run_one(0).error().code == HF_E_STATE);
+  visitor.join();
+  idle.join();
+  opener.join();
+}
+
+TEST_CASE("workers: a descriptor that says that a task waits") {
+  Workers workers(0);
+  const auto readable = [&] {
+    pollfd one = {*workers.fd(), POLLIN, 0};
+    return poll(&one, 1, 0) == 1;
+  };
+  REQUIRE(workers.submit([] {}).ok());
+  CHECK(readable());  // asked for when it waited already
+  REQUIRE(workers.submit([] {}).ok());
+  CHECK(workers.run_one(0).ok());
+  CHECK(readable());
+  CHECK(workers.run_one(0).ok());
+  CHECK_FALSE(readable());
+  REQUIRE(workers.submit([] {}).ok());
+  CHECK(readable());
 }

@@ -21,6 +21,10 @@ both() {  # NAME [pkg-config modules]: runs what was built as NAME_shared and NA
   build embed_flags "${c[@]}" "$examples/embed.c" $(pkg-config --static --cflags --libs holdfast)
   run "$work/embed_flags" "$work/flags.db"
 
+  build one_thread_shared "${c[@]}" "$examples/one_thread.c" $(shared)
+  build one_thread_static "${c[@]}" "$examples/one_thread.c" $(static)
+  both one_thread
+
   build rows_shared "${c[@]}" "$examples/rows.c" $(shared)
   build rows_static "${c[@]}" "$examples/rows.c" $(static)
   both rows

@@ -1,0 +1,56 @@
+// Rows of `job` that come and go in a turn, gathered so that one statement writes several.
+//
+// SQLite opens a table with its seven trees anew for each statement, which is half of the work of a row. So plain jobs, of which
+// each has eight values, are inserted eight at a time, and jobs that leave with neighbours are deleted as a range of ids.
+//
+// Nobody sees that they are not there yet: the Db writes what was gathered before any other statement begins, a commit too.
+//
+// Owner and thread: the Store's.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "core/sqlite.h"
+#include "core/types.h"
+
+namespace hf {
+
+struct JobRow;
+
+class GatheredRows {
+ public:
+  explicit GatheredRows(Db& db);
+  ~GatheredRows() { db_.write_before({}); }
+  GatheredRows(const GatheredRows&) = delete;
+  GatheredRows& operator=(const GatheredRows&) = delete;
+
+  // False: it has more than a plain one, and is not taken. `state`: as in the file. Bytes up to kBodyInlineMax.
+  bool insert(const JobRow& row, int64_t state);
+  void remove(JobId id);
+  void write() { db_.settle(); }
+  void drop() { inserts_ = 0, removes_.clear(); }  // the transaction is taken back
+  bool empty() const { return inserts_ == 0 && removes_.empty(); }
+
+ private:
+  static constexpr size_t kRows = 8;          // of one INSERT
+  static constexpr size_t kRemovesMax = 1000;
+  struct Row {
+    JobId id = 0;
+    int64_t lane = 0, state = 0, nprio = 0, due_ms = 0, attempts = 0, created_ms = 0;
+    std::string payload;
+  };
+  static void bind(Stmt& statement, const Row& row);
+  void write_all();
+  void write_inserts();
+  void write_removes();
+
+  Db& db_;
+  std::array<Row, kRows> rows_;  // the first inserts_ of them
+  size_t inserts_ = 0;
+  std::vector<JobId> removes_;
+  Stmt insert_one_, insert_many_, remove_one_, remove_range_;
+};
+
+}  // namespace hf
