@@ -104,6 +104,7 @@ TEST_CASE_FIXTURE(WorkFixture, "hf_work: beside the library's threads it takes w
   CHECK(here);
   CHECK(get(id).state == HF_STATE_COMPLETED);
   release.set();
+  close();
 }
 
 TEST_CASE_FIXTURE(WorkFixture, "hf_work: several threads, each job once") {
