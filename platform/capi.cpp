@@ -338,7 +338,7 @@ struct AsyncCall {
   hf_job_id id = 0;
   hf_enqueued_fn done;
   void* user;
-  LoopPoster poster;
+  Host* to;
   std::shared_ptr<HostLoop> host_loop = nullptr;
   LoopPoster::Prepared task = {};
 
@@ -354,12 +354,10 @@ struct AsyncCall {
     } else if (auto* ids = std::get_if<std::vector<JobId>>(&request.reply)) {
       id = ids->front();
     }
-    // Each may have told, and freed it, when it returns.
-    const LoopPoster to = std::move(poster);
     if (const auto host = std::move(host_loop)) {
-      host->post(std::move(task));
-    } else if (!to.post(std::move(task))) {
-      tell(this);  // closing: the loop has ended, the promise has not
+      host->post(std::move(task));  // may have told, and freed it, when it returns
+    } else {
+      to->answer_on_loop(std::move(task));
     }
   }
 };
@@ -371,7 +369,7 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
   if (done == nullptr) return fail(handle, HF_E_INVALID, "done is null");
   Enqueue event;
   if (Status ok = read_spec(given, &event.specs.emplace_back()); !ok) return fail(handle, ok.error());
-  auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .poster = engine->host->loop().poster()});
+  auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .to = engine->host.get()});
   {
     std::lock_guard lock(engine->mutex);
     call->host_loop = engine->host_loop;

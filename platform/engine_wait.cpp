@@ -83,7 +83,11 @@ bool EngineWait::wait(int64_t boot_ms, int64_t wall_ms, std::unique_lock<std::mu
   while (poll(fds, std::size(fds), -1) < 0 && errno == EINTR) {
   }
   state_.store(kAwake);
-  if (let_go != nullptr) let_go->lock();
+  if (let_go != nullptr) {
+    returning_.store(true, std::memory_order_relaxed);
+    let_go->lock();
+    returning_.store(false, std::memory_order_relaxed);
+  }
   uint64_t count;
   if (fds[0].revents != 0) (void)!read(event_, &count, sizeof count);
   if (fds[1].revents != 0) {

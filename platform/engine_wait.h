@@ -33,6 +33,8 @@ class EngineWait {
   // now, at each turn, would cost more.
   void arm(int64_t boot_ms, int64_t wall_ms);
   void wake();
+  // It has slept, and waits for its lock: whoever could take that first, again and again, leaves it to it. Any thread.
+  bool returning() const { return returning_.load(std::memory_order_relaxed); }
   // Of the last wait: one that also_wake_on() was told of.
   bool readable(int fd) const;
 
@@ -56,6 +58,7 @@ class EngineWait {
   bool stepped_ = false;  // the wall clock was set, and no wait() has told it yet
   enum : int { kAwake, kSignalled, kAsleep };
   std::atomic<int> state_{kAwake};
+  std::atomic<bool> returning_{false};
 };
 
 }  // namespace hf

@@ -117,7 +117,7 @@ void FunctionRunner::start(StartRun start) {
     const std::array<std::shared_ptr<FunctionRun>, 1> run = {make(start.jobs.front())};
     run[0]->code = function_;
     run[0]->handle.run = run[0];  // until its thread has done with it
-    if (!begin(run, [&] { return workers_.submit([raw = run[0].get()] { raw->call(); }); })) run[0]->release();
+    if (!begin(run, [&] { return workers_.submit_one_of_many([raw = run[0].get()] { raw->call(); }); })) run[0]->release();
     return;
   }
   auto batch = std::make_unique<Batch>();
@@ -125,7 +125,7 @@ void FunctionRunner::start(StartRun start) {
   batch->runs.reserve(start.jobs.size());
   batch->handles.reserve(start.jobs.size());
   for (RunJob& job : start.jobs) batch->runs.push_back(make(job));
-  if (begin(batch->runs, [&] { return workers_.submit([raw = batch.get()] { std::unique_ptr<Batch>(raw)->call(); }); })) (void)batch.release();
+  if (begin(batch->runs, [&] { return workers_.submit_one_of_many([raw = batch.get()] { std::unique_ptr<Batch>(raw)->call(); }); })) (void)batch.release();
 }
 
 // With those that were not given up while they waited for the thread, and are not now. A handle is gone once its job is finished, maybe

@@ -87,6 +87,7 @@ class FunctionRunner final : public Runner {
 
   bool on_loop() const override { return false; }
   void start(StartRun run) override;
+  void started() override { workers_.wake(); }
   void stop(JobId id, int attempt, StopReason reason) override;
   void shutdown(std::function<void()> closed) override;
 

@@ -249,27 +249,32 @@ namespace {
 // All that the answer to a request of the loop needs, made before it is sent: what is taken is answered, also when there is no memory.
 // Closures that hold no more than its address need none.
 struct LoopAnswer {
+  Host* host;
   std::function<void(Reply)> done;
-  LoopPoster poster;
   Reply reply = {};
   LoopPoster::Prepared task = {};
 };
 }  // namespace
 
 Status Host::submit_to_loop(Op op, std::function<void(Reply)> done) {
-  auto answer = std::make_unique<LoopAnswer>(LoopAnswer{std::move(done), state_->loop->poster()});
+  auto answer = std::make_unique<LoopAnswer>(LoopAnswer{this, std::move(done)});
   answer->task = LoopPoster::prepare([raw = answer.get()] {
     const std::unique_ptr<LoopAnswer> own(raw);
     own->done(std::move(own->reply));
   });
   const Status sent = submit(std::move(op), [raw = answer.get()](Request& request) {
     raw->reply = std::move(request.reply);
-    const LoopPoster to = std::move(raw->poster);  // once it is posted, the answer may be gone
-    LoopPoster::Prepared task = std::move(raw->task);
-    if (!to.post(std::move(task))) delete raw;  // the loop closes down: it is dropped
+    raw->host->answer_on_loop(std::move(raw->task));
   });
   if (sent) (void)answer.release();
   return sent;
+}
+
+void Host::answer_on_loop(LoopPoster::Prepared task) { state_->for_loop.splice(state_->for_loop.end(), task); }
+
+// The loop is stopped after the engine thread.
+void Host::State::tell_loop() {
+  if (!for_loop.empty()) (void)loop->poster().post(std::exchange(for_loop, {}));
 }
 
 namespace {

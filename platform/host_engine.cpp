@@ -17,6 +17,7 @@ constexpr int64_t kReopenFirstMs = 1000;  // after an error of the file: at once
 constexpr int64_t kReopenMaxMs = 60000;
 constexpr size_t kHoldMost = 1000;  // requests: a commit of so many fills its pages
 constexpr int kGatherYields = 64;  // without anything new: some ten microseconds when the processors are free
+constexpr int kGatherYieldsSynced = 256;  // ... before a wait for the disk, which is much longer
 
 // The end of a run that its runner never had, or could not begin for want of memory.
 template <class Job>
@@ -62,7 +63,9 @@ Host::State::Requests Host::State::take_inbox(bool& stop) {
 // that they share one commit and not the first of them takes one for himself. Who is alone is not waited for.
 void Host::State::gather(Requests& batch, bool& stop) {
   size_t arrived = batch.size();
-  for (int quiet = 0; arrived < may_return && quiet < kGatherYields; ++quiet) {
+  if (arrived >= may_return) return;
+  const int most = std::any_of(batch.begin(), batch.end(), [](const Request& r) { return waits_for_disk(r); }) ? kGatherYieldsSynced : kGatherYields;
+  for (int quiet = 0; arrived < may_return && quiet < most; ++quiet) {
     std::this_thread::yield();
     size_t now_there = batch.size() + inbox_size.load(std::memory_order_relaxed);
     if (now_there != arrived) quiet = 0;
@@ -191,6 +194,7 @@ void Host::State::answer_all(Requests& batch, const Error& error) {
     if (request->done) request->done(*request);
   }
   batch.clear();
+  tell_loop();
 }
 
 bool Host::State::turn(Requests& batch) {
@@ -235,6 +239,7 @@ bool Host::State::turn(Requests& batch) {
     request.done(request);
     ++answered;
   }
+  tell_loop();
   // Ended without the runner's word, by StopAll. Before the starts: what was handed back may run again in this
   // turn, with the same attempt.
   for (const Transition& t : ticked->feed) {
@@ -250,6 +255,8 @@ bool Host::State::turn(Requests& batch) {
     start_run(std::move(*start));
     ++started;
   }
+  for (const std::shared_ptr<Runner>& runner : begin_together) runner->started();
+  begin_together.clear();
   may_return = answered > 1 || started > 1 ? answered + started : 0;
   set_running_count();
   publish(std::move(ticked->feed));
@@ -283,7 +290,7 @@ class TurnHere {
 bool Host::State::in_turn() const { return thread.is_current() || turning_here == this; }
 
 std::unique_lock<std::mutex> Host::State::take_turn(const Op& op) {
-  if (turning_here != nullptr || inbox_size.load(std::memory_order_relaxed) > 0 || !may_be_here(op)) return {};
+  if (turning_here != nullptr || inbox_size.load(std::memory_order_relaxed) > 0 || wait->returning() || !may_be_here(op)) return {};
   std::unique_lock turns(turning, std::try_to_lock);
   // Those who come together share a commit, which gather() and hold() see to; what is wrong has its own thread.
   if (!turns || engine == nullptr || room != Room::enough || !unanswered.empty() || may_return > 0 || gather_ms > 0) return {};
@@ -418,7 +425,11 @@ void Host::State::start_run(StartRun&& start) {
     if (guarded([&] { of.start(std::move(run)); })) return;
     for (const Begun& job : jobs) end_run(ended_before(job, Outcome::defer));
   };
-  if (!runner->on_loop()) return begin(*runner, start, begun);
+  if (!runner->on_loop()) {
+    begin(*runner, start, begun);
+    if (std::find(begin_together.begin(), begin_together.end(), runner) == begin_together.end()) patient([&] { begin_together.push_back(runner); });
+    return;
+  }
   // std::function wants a copyable closure; the run is moved through a shared one.
   auto beginning = patient([] { return std::make_shared<Beginning<Begun>>(); });
   *beginning = {std::move(runner), std::move(start), std::move(begun)};

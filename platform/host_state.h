@@ -97,7 +97,9 @@ struct Host::State {
     int attempt;
     uint64_t run;
   };
+  LoopPoster::Prepared for_loop;         // what answers ask of it
   std::vector<Begun> begun;              // start_run()
+  std::vector<std::shared_ptr<Runner>> begin_together;  // of this turn, those not on the loop; each once
   size_t used_most = kUsedMin;           // of `used`
   size_t may_return = 0;  // events that those may send whom the last turn answered or started; see gather()
   int64_t gather_ms = 0;  // of the last Tick
@@ -192,6 +194,7 @@ struct Host::State {
   void set_reopen_time();
   bool reopen(const Requests& batch);  // what is to be asked next
   void answer_all(Requests& batch, const Error& error);
+  void tell_loop();
   void start_run(StartRun&& start);
   // To the loop; patient.
   template <class F>

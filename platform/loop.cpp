@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <string>
@@ -70,9 +71,9 @@ class Mailbox {
   bool post(LoopPoster::Prepared& task) {
     const std::lock_guard lock(mutex_);
     if (closed_) return false;
+    // Under the lock, so that the handle cannot be closed meanwhile. Once is enough until they are taken.
+    if (tasks_.empty()) uv_async_send(wake_);
     tasks_.splice(tasks_.end(), task);
-    // Under the lock, so that the handle cannot be closed meanwhile. libuv coalesces what follows.
-    if (tasks_.size() == 1) uv_async_send(wake_);
     return true;
   }
 
@@ -94,15 +95,10 @@ class Mailbox {
   }
 
   void set_thread() {
-    const std::lock_guard lock(mutex_);
     thread_ = pthread_self();
-    has_thread_ = true;
+    has_thread_.store(true, std::memory_order_release);
   }
-
-  bool on_thread() {
-    const std::lock_guard lock(mutex_);
-    return has_thread_ && pthread_equal(thread_, pthread_self());
-  }
+  bool on_thread() const { return has_thread_.load(std::memory_order_acquire) && pthread_equal(thread_, pthread_self()); }
 
  private:
   std::mutex mutex_;
@@ -110,8 +106,8 @@ class Mailbox {
   LoopPoster::Prepared tasks_;  // the rest is guarded by mutex_
   bool stopping_ = false;
   bool closed_ = false;
-  bool has_thread_ = false;
-  pthread_t thread_{};
+  std::atomic<bool> has_thread_{false};
+  pthread_t thread_{};  // not changed any more then
 };
 
 LoopPoster::Prepared LoopPoster::prepare(std::function<void()> task) {

@@ -27,7 +27,7 @@ class LoopPoster {
   // and now, once the loop stops. Not bounded: who posts is bounded by what it has in flight.
   bool post(std::function<void()> task) const { return post(prepare(std::move(task))); }
   // The same in two halves: the second needs no memory.
-  using Prepared = std::list<std::function<void()>>;  // of one
+  using Prepared = std::list<std::function<void()>>;  // one, or several
   static Prepared prepare(std::function<void()> task);
   bool post(Prepared task) const noexcept;
   bool on_loop_thread() const;

@@ -21,6 +21,9 @@ class Runner {
   // Begins the run; must not block. `run.jobs` has one job unless the RunnerSpec asked for batches.
   virtual void start(StartRun run) = 0;
 
+  // All runs of one turn were begun: what is better done once for all of them. On the engine thread, of a runner that is not on the loop.
+  virtual void started() {}
+
   // The engine wants this run to end: it was cancelled, its timeout is over, or the engine stops. The
   // runner ends it as soon as it can and reports what came of it. A run in a batch is ended alone
   // if that is possible, else with its batch. soft_timeout: it is only told, and may go on as it likes.

@@ -41,8 +41,14 @@ struct Workers::State {
   ~State() {
     if (ready >= 0) close(ready);
   }
-  // Under `lock`, which it opens.
-  Status submit(std::unique_lock<std::mutex> lock, std::list<std::function<void()>>& added);
+  // Under the lock. Threads are started and `calls` is set to how many are to be woken, so that `wanted` are on their way.
+  Status call(std::size_t wanted, std::size_t& calls);
+  // Opens the lock first, so that the woken thread does not run into it.
+  void wake(std::unique_lock<std::mutex> lock, std::size_t calls);
+  void add(std::list<std::function<void()>>& added) {
+    if (tasks.empty() && !added.empty()) set_ready(true);
+    tasks.splice(tasks.end(), added);
+  }
   void body();
   // Under `lock`, as they find and leave it.
   template <class Wait>
@@ -84,11 +90,7 @@ void Workers::State::body() {
   }
 }
 
-Status Workers::State::submit(std::unique_lock<std::mutex> lock, std::list<std::function<void()>>& added) {
-  std::size_t calls = 0;
-  if (joining) return Error{HF_E_STATE, "the workers have ended"};
-  // Each waiting task has a thread of its own on the way to it, while there are threads.
-  const std::size_t wanted = tasks.size() + added.size();
+Status Workers::State::call(std::size_t wanted, std::size_t& calls) {
   std::size_t coming = called + starting;
   calls = std::min(parked - std::min(called, parked), wanted - std::min(coming, wanted));
   coming += calls;
@@ -103,31 +105,53 @@ Status Workers::State::submit(std::unique_lock<std::mutex> lock, std::list<std::
     ++starting;
     ++coming;
   }
-  if (tasks.empty() && !added.empty()) set_ready(true);
-  tasks.splice(tasks.end(), added);
   called += calls;
-  lock.unlock();
-  // Outside of the lock, so that the woken thread does not run into it.
-  for (; calls > 0; --calls) work.notify_one();
   return ok_status();
+}
+
+void Workers::State::wake(std::unique_lock<std::mutex> lock, std::size_t calls) {
+  lock.unlock();
+  for (; calls > 0; --calls) work.notify_one();
 }
 
 Workers::Workers(int threads) : state_(std::make_unique<State>(std::clamp(threads, 0, 256))) {}
 
 Workers::~Workers() { join(); }
 
-Status Workers::submit(std::function<void()> task) {
-  std::unique_lock lock(state_->mutex);
-  std::list<std::function<void()>> one;
-  if (state_->used.empty()) one.emplace_back();
-  else one.splice(one.end(), state_->used, state_->used.begin());
+Status Workers::submit(std::function<void()> task, Wake wake) {
+  State& s = *state_;
+  std::list<std::function<void()>> one;  // outlives the lock
+  std::unique_lock lock(s.mutex);
+  if (s.joining) return Error{HF_E_STATE, "the workers have ended"};
+  if (s.used.empty()) one.emplace_back();
+  else one.splice(one.end(), s.used, s.used.begin());
   one.front() = std::move(task);
-  return state_->submit(std::move(lock), one);
+  const bool some_awake = s.called + s.starting + s.running > 0;
+  std::size_t calls = 0;
+  HF_TRY(s.call(wake == Wake::now ? s.tasks.size() + 1 : some_awake ? 0 : 1, calls));
+  s.add(one);
+  s.wake(std::move(lock), calls);
+  return ok_status();
 }
 
 Status Workers::submit(std::vector<std::function<void()>> tasks) {
+  State& s = *state_;
   std::list<std::function<void()>> all(std::make_move_iterator(tasks.begin()), std::make_move_iterator(tasks.end()));
-  return state_->submit(std::unique_lock(state_->mutex), all);
+  std::unique_lock lock(s.mutex);
+  if (s.joining) return Error{HF_E_STATE, "the workers have ended"};
+  std::size_t calls = 0;
+  HF_TRY(s.call(s.tasks.size() + all.size(), calls));  // each waiting task has a thread of its own on the way to it, while there are threads
+  s.add(all);
+  s.wake(std::move(lock), calls);
+  return ok_status();
+}
+
+void Workers::wake() {
+  State& s = *state_;
+  std::unique_lock lock(s.mutex);
+  std::size_t calls = 0;
+  (void)s.call(s.tasks.size(), calls);  // one thread is there: submit_one_of_many() has seen to it
+  s.wake(std::move(lock), calls);
 }
 
 Status Workers::run_one(int64_t timeout_ms) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -25,8 +26,12 @@ class Workers {
 
   // Wakes as many threads as the new tasks need, no more. HF_E_STATE after join() began;
   // HF_E_NO_MEMORY if not one thread could be started (the tasks are dropped).
-  Status submit(std::function<void()> task);
+  Status submit(std::function<void()> task) { return submit(std::move(task), Wake::now); }
   Status submit(std::vector<std::function<void()>> tasks);
+  // One of several that come at once: if no thread is awake, one is woken, which may do all of them if they are short. For the
+  // others wake() has to be called when the last one is there.
+  Status submit_one_of_many(std::function<void()> task) { return submit(std::move(task), Wake::one); }
+  void wake();
 
   // Runs one task on this thread: waits for it for up to timeout_ms (0: takes what is there). HF_E_TIMEOUT if none came,
   // HF_E_STATE once join() began. Not in a task.
@@ -45,6 +50,8 @@ class Workers {
 
  private:
   struct State;
+  enum class Wake { now, one };
+  Status submit(std::function<void()> task, Wake wake);
   std::unique_ptr<State> state_;
 };
 

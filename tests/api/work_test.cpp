@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <thread>
 
@@ -131,6 +132,26 @@ TEST_CASE_FIXTURE(WorkFixture, "hf_work: several threads, each job once") {
   CHECK(stats.completed == kJobs);
   CHECK(stats.completed_total == kJobs);
   CHECK(stats.running == 0);
+}
+
+TEST_CASE_FIXTURE(WorkFixture, "runs that begin together may wait for each other, with as many threads") {
+  reopen(3);
+  std::barrier together(3);
+  std::atomic<int> runs{0};
+  on("x", [&](hf_job*) {
+    together.arrive_and_wait();
+    return ++runs, HF_OK;
+  });
+  for (int round = 0; round < 5; ++round) {
+    hf_job_spec specs[3] = {HF_JOB_SPEC_INIT, HF_JOB_SPEC_INIT, HF_JOB_SPEC_INIT};
+    for (hf_job_spec& spec : specs) spec.type = "x";
+    hf_job_id ids[3] = {};
+    REQUIRE(hf_enqueue_many(engine, specs, 3, ids) == HF_OK);
+    if (round == 0) REQUIRE(hf_start(engine) == HF_OK);
+    for (const hf_job_id id : ids) CHECK(wait_final(id).state == HF_STATE_COMPLETED);
+  }
+  close();
+  CHECK(runs == 15);
 }
 
 TEST_CASE_FIXTURE(WorkFixture, "hf_work: where and how it may not be called") {

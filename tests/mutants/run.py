@@ -23,6 +23,7 @@ SIM = ("sim/sim", "--seeds", "400")
 ROWS = ("sim/sim", "rows", "--seeds", "40", "--jobs", "200")
 CUTS = ("sim/sim", "cuts", "--jobs", "40", "--every", "3")
 PLATFORM = ("platform/platform_tests",)
+API = ("api/api_tests",)
 HANDLERS = ("handlers/handlers_tests",)
 
 # name, what is wrong, file, text, what stands there in its place, who may catch it
@@ -39,6 +40,16 @@ BUGS = [
      "  sql_->index_recent.bind(recent_committed_).bind(recent_from_).run();", "  sql_->index_recent.bind(recent_committed_).bind(recent_from_).run();\n  recent_committed_ = recent_from_;", (CORE,)),
     ("recent-not-recovered", "a job that ran at a kill, and is in no index, is not put back", "core/store.cpp",
      "kRecentIds + 1, kLargestId) - kRecentIds; }", "kRecentIds + 1, kLargestId); }", (CORE, SIM)),
+    ("gathered-unseen", "rows that were gathered are not written before another statement looks for them", "core/sqlite.cpp",
+     "  if (!stepping_ && db_.owes_) db_.settle();\n", "", (CORE,)),
+    ("neighbours-leave-too", "a range of ids is deleted across a gap", "core/gathered_rows.cpp",
+     "removes_[next] - removes_[next - 1] <= 1", "removes_[next] - removes_[next - 1] <= 2", (CORE, SIM)),
+    ("gathered-kept", "rows of a transaction that was taken back come with the next one", "core/store.cpp",
+     "  gathered_->drop();\n", "", (CORE, SIM)),
+    ("sleep-not-shortened", "the engine thread does not learn when a turn on another thread wants it", "platform/host_engine.cpp",
+     "    wait->arm(next_boot, next_wall);\n", "", (API,)),
+    ("one-thread-for-all", "of the runs of a turn all wait for one thread", "platform/host_engine.cpp",
+     "  for (const std::shared_ptr<Runner>& runner : begin_together) runner->started();\n", "", (API,)),
     ("long-payload-stays", "the payload of a job that is deleted at its end stays", "core/dispatcher.cpp",
      "run.inlined = !lane.delivery() && bytes <= kBodyInlineMax;", "run.inlined = true;", (CORE,)),
     ("cancel-not-durable", "a cancel does not wait for the disk", "core/request_kinds.cpp",

@@ -165,3 +165,26 @@ TEST_CASE("workers: a descriptor that says that a task waits") {
   REQUIRE(workers.submit([] {}).ok());
   CHECK(readable());
 }
+
+TEST_CASE("workers: of many that come at once one thread begins, and the others come when they are called") {
+  Workers workers(3);
+  std::barrier together(3);
+  std::atomic<int> ran = 0;
+  const auto meet = [&] {
+    for (int i = 0; i < 3; ++i) {
+      REQUIRE(workers.submit_one_of_many([&] {
+        together.arrive_and_wait();  // for ever, without a thread for each
+        ++ran;
+      }).ok());
+    }
+    workers.wake();
+  };
+  meet();  // no thread is there yet
+  while (workers.unfinished() > 0) std::this_thread::yield();
+  meet();  // three are parked
+  while (workers.unfinished() > 0) std::this_thread::yield();
+  workers.wake();  // for nothing
+  for (int i = 0; i < 50; ++i) REQUIRE(workers.submit_one_of_many([&] { ++ran; }).ok());
+  workers.join();
+  CHECK(ran == 56);
+}
