@@ -75,8 +75,8 @@ Stmt& Stmt::bind_blob(std::string_view v) {
 }
 
 bool Stmt::step() {
-  if (!db_.ok()) return false;
-  if (!stepping_ && db_.owes_) db_.settle();
+  if (!stepping_) db_.settle();
+  if (!db_.ok()) return false;  // what failed may have ended the transaction
   if (stmt_ == nullptr && !prepare()) return false;
   stepping_ = true;
   int rc = sqlite3_step(stmt_);

@@ -150,7 +150,7 @@ class Store {
   ~Store();
   // After an error, in place of an opening: the file is what was committed.
   void resume();
-  Status try_write() { return db_->try_write(); }
+  Status try_write();
 
   bool ok() const { return db_->ok(); }
   Error error() const { return db_->error(); }

@@ -192,6 +192,11 @@ bool Store::checkpoint() {
   return db_->ok();
 }
 
+Status Store::try_write() {
+  gathered_->drop();  // of a turn that failed
+  return db_->try_write();
+}
+
 int64_t Store::used_bytes() { return std::max<int64_t>(db_->page_count() - db_->free_pages(), 0) * page_size_; }
 
 Status Store::backup(const std::string& path, uint32_t copy_id) {

@@ -123,7 +123,7 @@ HF_API void hf_free(void *memory);
 enum hf_log_level { HF_LOG_ERROR = 0, HF_LOG_WARN = 1, HF_LOG_INFO = 2, HF_LOG_DEBUG = 3 };
 
 /* Called from any thread, the library's or one that calls it, one call at a time; must return soon and must not call
- * the library. `line` is "event key=value ..." without time, level or newline. */
+ * the library, nor take a lock that is held around a call of it. `line` is "event key=value ..." without time, level or newline. */
 typedef void (*hf_log_fn)(int level, const char *line, void *user);
 
 /* When the wall clock is trusted, that is, when cron lines, run_at and windows go on: docs/reference.md, "The clock". */
@@ -455,7 +455,7 @@ HF_API int hf_register_batch(hf_engine *engine, const char *type, hf_batch_fn ha
 /* Handlers on a thread of the program's own: for one that has no other thread, or whose handlers touch what only that thread may. With
  * `workers` HF_NO_WORKERS this is where all of them run; otherwise the thread helps those of the library. Waits up to timeout_ms
  * (0..HF_WORK_MAX_MS; 0: not at all) for a run, or batch, and calls its handler; the end is recorded before it returns, as far as nobody
- * else is at that. HF_E_TIMEOUT: none came. Several threads may. What waits for a thread is a claimed job: its timeout runs, and at
+ * else is at that. HF_OK: one was taken. HF_E_TIMEOUT: none came. Several threads may. What waits for a thread is a claimed job: its timeout runs, and at
  * that it is handed back, no attempt spent; so does hf_stop. HF_E_STATE once hf_close began. Not in a handler or callback (HF_E_THREAD). */
 #define HF_WORK_MAX_MS 86400000
 HF_API int hf_work(hf_engine *engine, int64_t timeout_ms);

@@ -287,8 +287,7 @@ extern "C" int hf_stop(hf_engine* handle, int64_t grace_ms) try {
     if (engine->workers->has_threads()) return;
     // Nobody need come for what waits for hf_work(): it is not waited for.
     engine->ends->drop_waiting();
-    while (engine->workers->run_one(0)) {
-    }
+    engine->workers->run_waiting();
   }));
 } HF_NO_THROW(handle)
 

@@ -87,6 +87,7 @@ struct FunctionRunner::Batch {
   std::shared_ptr<const Function> function;
   std::vector<std::shared_ptr<FunctionRun>> runs;
   std::vector<hf_job*> handles;
+  size_t waiting = 0;  // not dropped yet; the engine's
 };
 
 template <class All, class Submit>
@@ -117,15 +118,27 @@ void FunctionRunner::start(StartRun start) {
     const std::array<std::shared_ptr<FunctionRun>, 1> run = {make(start.jobs.front())};
     run[0]->code = function_;
     run[0]->handle.run = run[0];  // until its thread has done with it
-    if (!begin(run, [&] { return workers_.submit_one_of_many([raw = run[0].get()] { raw->call(); }); })) run[0]->release();
+    if (!begin(run, [&] { return workers_.submit_one_of_many([raw = run[0].get()] { raw->call(); }, run[0].get()); })) run[0]->release();
     return;
   }
-  auto batch = std::make_unique<Batch>();
+  auto batch = std::make_shared<Batch>();
   batch->function = function_;
+  batch->waiting = start.jobs.size();
   batch->runs.reserve(start.jobs.size());
   batch->handles.reserve(start.jobs.size());
-  for (RunJob& job : start.jobs) batch->runs.push_back(make(job));
-  if (begin(batch->runs, [&] { return workers_.submit_one_of_many([raw = batch.get()] { std::unique_ptr<Batch>(raw)->call(); }); })) (void)batch.release();
+  for (RunJob& job : start.jobs) {
+    batch->runs.push_back(make(job));
+    batch->runs.back()->batch = batch;
+  }
+  (void)begin(batch->runs, [&] { return workers_.submit_one_of_many([batch] { batch->call(); }, batch.get()); });
+}
+
+void FunctionRunner::forget(FunctionRun& run) {
+  if (!run.code) {
+    if (const auto of = run.batch.lock(); of && --of->waiting == 0) workers_.forget(of.get());
+  } else if (workers_.forget(&run)) {
+    run.release();
+  }
 }
 
 // With those that were not given up while they waited for the thread, and are not now. A handle is gone once its job is finished, maybe
@@ -166,7 +179,7 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
   // Also one that waits for a thread: it will see it when it begins.
   if (reason == StopReason::soft_timeout) return run->soft_timeout_over.store(true);
   if (reason == StopReason::shutdown) ends_->drop_waiting();  // before the first handler sees that it should end
-  bool waited = run->drop();
+  const bool waited = run->drop();
   if (reason == StopReason::shutdown) {
     // The engine has handed it back already, and may run it again under the same attempt: a late end must not reach it.
     run->abandon();
@@ -179,6 +192,7 @@ void FunctionRunner::stop(JobId id, int attempt, StopReason reason) {
     if (reason == StopReason::timeout) run->give_up(Outcome::retry);
   }
   run->canceled.store(true);
+  if (waited) forget(*run);
 }
 
 void FunctionRunner::shutdown(std::function<void()> closed) {

@@ -100,6 +100,7 @@ class FunctionRunner final : public Runner {
   friend class FunctionRun;
 
   struct Batch;
+  void forget(FunctionRun& run);  // that was dropped: nobody need come for it
   // `submit` gives them to a thread, which lets them go if it is told to.
   template <class All, class Submit>
   bool begin(const All& runs, Submit submit);
@@ -119,6 +120,7 @@ class FunctionRun {
   // Alone on its thread: what `code` returns is its outcome. REQUIRES: handle.run is set
   void call();
   std::shared_ptr<const FunctionRunner::Function> code;  // of one that is called alone
+  std::weak_ptr<FunctionRunner::Batch> batch;            // of one that is not
 
   // Before the function is called: false if the run was dropped, or is now, and the function is not to be called.
   bool begin();

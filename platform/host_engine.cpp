@@ -1,5 +1,6 @@
 // The engine thread: takes the inbox, ticks, obeys. What it does when the file fails is here too.
 #include <pthread.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <set>
@@ -255,7 +256,8 @@ bool Host::State::turn(Requests& batch) {
     start_run(std::move(*start));
     ++started;
   }
-  for (const std::shared_ptr<Runner>& runner : begin_together) runner->started();
+  // Without memory for another thread those that are there do it.
+  for (const std::shared_ptr<Runner>& runner : begin_together) (void)guarded([&] { runner->started(); });
   begin_together.clear();
   may_return = answered > 1 || started > 1 ? answered + started : 0;
   set_running_count();
@@ -268,22 +270,34 @@ bool Host::State::turn(Requests& batch) {
 namespace {
 thread_local const void* turning_here = nullptr;  // whose turn this thread, which is not its own, makes
 
-// A turn is not to be left half-way: whoever cancels the thread waits.
+// A turn is not to be left half-way, on a thread that is not ours: whoever cancels it waits, and so does what signals call.
 class TurnHere {
  public:
   explicit TurnHere(const void* of) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_before_);
+    pthread_sigmask(SIG_BLOCK, &Thread::signals_left_alone(), &signals_before_);
     turning_here = of;
   }
   ~TurnHere() {
     turning_here = nullptr;
+    pthread_sigmask(SIG_SETMASK, &signals_before_, nullptr);
     pthread_setcancelstate(cancel_before_, nullptr);
   }
   TurnHere(const TurnHere&) = delete;
   TurnHere& operator=(const TurnHere&) = delete;
 
+  // A write that met the process's limit of a file's size has its error; the signal would end the process.
+  void failed() const {
+    sigset_t too_large;
+    sigemptyset(&too_large);
+    sigaddset(&too_large, SIGXFSZ);
+    const timespec at_once{};
+    if (!sigismember(&signals_before_, SIGXFSZ)) (void)sigtimedwait(&too_large, nullptr, &at_once);
+  }
+
  private:
   int cancel_before_ = PTHREAD_CANCEL_ENABLE;
+  sigset_t signals_before_{};
 };
 }  // namespace
 
@@ -310,6 +324,7 @@ void Host::State::turn_here(Op&& op, std::function<void(Request&)>&& done) {
     reopen_wait_ms = 0;
     wait->arm(next_boot, next_wall);
   } else {
+    here.failed();
     wait->wake();
   }
 }

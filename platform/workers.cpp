@@ -21,36 +21,56 @@ constexpr std::size_t kUsedMax = 64;
 
 struct Workers::State {
   explicit State(int at_most) : most(static_cast<std::size_t>(at_most)) {}
-
-  const std::size_t most;
-  mutable std::mutex mutex;
-  std::condition_variable work;
-  // all below: guarded by mutex
-  std::list<std::function<void()>> tasks;
-  std::list<std::function<void()>> used;  // empty, for the next ones; at most kUsedMax
-  std::vector<Thread> threads;
-  std::size_t parked = 0;  // threads in wait()
-  std::size_t called = 0;    // of these, woken but not yet running
-  std::size_t starting = 0;  // threads made that do not run yet
-  std::size_t running = 0;
-  std::size_t visitors = 0;  // threads in run_one()
-  std::condition_variable left;  // ... fewer
-  int ready = -1;            // fd(): an eventfd that is not 0 while there are tasks; -1: nobody asked for it
-  bool joining = false;
-
   ~State() {
     if (ready >= 0) close(ready);
   }
-  // Under the lock. Threads are started and `calls` is set to how many are to be woken, so that `wanted` are on their way.
+
+  struct Task {
+    std::function<void()> run;
+    const void* name = nullptr;
+  };
+  using Tasks = std::list<Task>;
+  using Lock = std::unique_lock<std::mutex>;
+
+  const std::size_t most;
+  const ThreadKind kind = ThreadKind::of_this_thread();
+  mutable std::mutex mutex;
+  std::condition_variable work;
+  std::condition_variable left;  // visitors
+  // all below: guarded by mutex
+  Tasks tasks;
+  Tasks used;  // empty, for the next ones; at most kUsedMax
+  std::vector<Thread> threads;
+  std::size_t parked = 0;    // threads that wait for a task, visitors too
+  std::size_t called = 0;    // of these, woken but not yet running
+  std::size_t starting = 0;  // threads made that do not run yet
+  std::size_t running = 0;   // tasks
+  std::size_t visitors = 0;  // threads in run_one() and run_waiting()
+  std::size_t visiting = 0;  // ... in a task
+  int ready = -1;            // fd(): an eventfd that is not 0 while there are tasks; -1: nobody asked for it
+  bool joining = false;
+
+  // Threads are started, and `calls` is set to how many are to be woken, so that `wanted` are on their way.
   Status call(std::size_t wanted, std::size_t& calls);
-  // Opens the lock first, so that the woken thread does not run into it.
-  void wake(std::unique_lock<std::mutex> lock, std::size_t calls);
-  void add(std::list<std::function<void()>>& added) {
+  void add(Tasks& added) {
     if (tasks.empty() && !added.empty()) set_ready(true);
     tasks.splice(tasks.end(), added);
   }
-  void body();
-  // Under `lock`, as they find and leave it.
+  // Takes it out: what it holds is to be released outside of the lock.
+  std::function<void()> take(Tasks::iterator task) {
+    std::function<void()> run = std::exchange(task->run, nullptr);
+    task->name = nullptr;
+    if (used.size() < kUsedMax) used.splice(used.end(), tasks, task);
+    else tasks.erase(task);
+    if (tasks.empty()) set_ready(false);
+    return run;
+  }
+  void set_ready(bool is) const {
+    uint64_t count = 1;
+    if (ready >= 0) (void)!(is ? write(ready, &count, sizeof count) : read(ready, &count, sizeof count));
+  }
+
+  // These find the lock closed and leave it so.
   template <class Wait>
   void park(Wait wait) {
     ++parked;
@@ -58,28 +78,22 @@ struct Workers::State {
     --parked;
     if (called > 0) --called;
   }
-  void run_first(std::unique_lock<std::mutex>& lock);
-  void set_ready(bool is) const {
-    uint64_t count = 1;
-    if (ready >= 0) (void)!(is ? write(ready, &count, sizeof count) : read(ready, &count, sizeof count));
-  }
+  void run_first(Lock& lock) noexcept;  // a function that throws ends the process, on whichever thread
+  void body();
 };
 
-void Workers::State::run_first(std::unique_lock<std::mutex>& lock) {
-  auto task = std::exchange(tasks.front(), nullptr);
-  if (used.size() < kUsedMax) used.splice(used.end(), tasks, tasks.begin());
-  else tasks.pop_front();
-  if (tasks.empty()) set_ready(false);
+void Workers::State::run_first(Lock& lock) noexcept {
+  std::function<void()> run = take(tasks.begin());
   ++running;
   lock.unlock();
-  task();
-  task = nullptr;  // what it holds is released outside of the lock
+  run();
+  run = nullptr;
   lock.lock();
   --running;
 }
 
 void Workers::State::body() {
-  std::unique_lock lock(mutex);
+  Lock lock(mutex);
   --starting;
   for (;;) {
     while (tasks.empty()) {
@@ -96,9 +110,9 @@ Status Workers::State::call(std::size_t wanted, std::size_t& calls) {
   coming += calls;
   while (coming < wanted && threads.size() < most) {
     threads.reserve(threads.size() + 1);  // what throws does so before there is a thread
-    auto thread = Thread::start("hf-worker", [this] { body(); });
+    auto thread = Thread::start("hf-worker", [this] { body(); }, &kind);
     if (!thread) {
-      if (threads.empty() && visitors == 0) return thread.error();
+      if (threads.empty() && visitors == visiting) return thread.error();
       break;  // the others do it
     }
     threads.push_back(std::move(thread).value());
@@ -109,71 +123,103 @@ Status Workers::State::call(std::size_t wanted, std::size_t& calls) {
   return ok_status();
 }
 
-void Workers::State::wake(std::unique_lock<std::mutex> lock, std::size_t calls) {
-  lock.unlock();
-  for (; calls > 0; --calls) work.notify_one();
-}
-
 Workers::Workers(int threads) : state_(std::make_unique<State>(std::clamp(threads, 0, 256))) {}
 
 Workers::~Workers() { join(); }
 
-Status Workers::submit(std::function<void()> task, Wake wake) {
+namespace {
+// Outside of the lock, so that the woken thread does not run into it.
+void wake_threads(std::unique_lock<std::mutex> lock, std::condition_variable& work, std::size_t calls) {
+  lock.unlock();
+  for (; calls > 0; --calls) work.notify_one();
+}
+const char* const kEnded = "the workers have ended";
+}  // namespace
+
+Status Workers::submit(std::function<void()> task, Wake wake, const void* name) {
   State& s = *state_;
-  std::list<std::function<void()>> one;  // outlives the lock
-  std::unique_lock lock(s.mutex);
-  if (s.joining) return Error{HF_E_STATE, "the workers have ended"};
+  State::Tasks one;  // outlives the lock
+  State::Lock lock(s.mutex);
+  if (s.joining) return Error{HF_E_STATE, kEnded};
   if (s.used.empty()) one.emplace_back();
   else one.splice(one.end(), s.used, s.used.begin());
-  one.front() = std::move(task);
-  const bool some_awake = s.called + s.starting + s.running > 0;
+  one.front().run = std::move(task);
+  one.front().name = name;
+  const bool some_awake = s.called + s.starting + (s.running - s.visiting) > 0;
   std::size_t calls = 0;
   HF_TRY(s.call(wake == Wake::now ? s.tasks.size() + 1 : some_awake ? 0 : 1, calls));
   s.add(one);
-  s.wake(std::move(lock), calls);
+  wake_threads(std::move(lock), s.work, calls);
   return ok_status();
 }
 
 Status Workers::submit(std::vector<std::function<void()>> tasks) {
   State& s = *state_;
-  std::list<std::function<void()>> all(std::make_move_iterator(tasks.begin()), std::make_move_iterator(tasks.end()));
-  std::unique_lock lock(s.mutex);
-  if (s.joining) return Error{HF_E_STATE, "the workers have ended"};
+  State::Tasks all;
+  for (std::function<void()>& task : tasks) all.push_back({std::move(task)});
+  State::Lock lock(s.mutex);
+  if (s.joining) return Error{HF_E_STATE, kEnded};
   std::size_t calls = 0;
   HF_TRY(s.call(s.tasks.size() + all.size(), calls));  // each waiting task has a thread of its own on the way to it, while there are threads
   s.add(all);
-  s.wake(std::move(lock), calls);
+  wake_threads(std::move(lock), s.work, calls);
   return ok_status();
 }
 
 void Workers::wake() {
   State& s = *state_;
-  std::unique_lock lock(s.mutex);
+  State::Lock lock(s.mutex);
+  if (s.joining) return;
   std::size_t calls = 0;
   (void)s.call(s.tasks.size(), calls);  // one thread is there: submit_one_of_many() has seen to it
-  s.wake(std::move(lock), calls);
+  wake_threads(std::move(lock), s.work, calls);
+}
+
+bool Workers::forget(const void* name) {
+  State& s = *state_;
+  std::function<void()> task;  // outlives the lock
+  const std::lock_guard lock(s.mutex);
+  const auto found = std::find_if(s.tasks.begin(), s.tasks.end(), [&](const State::Task& one) { return one.name == name; });
+  if (found == s.tasks.end()) return false;
+  task = s.take(found);
+  return true;
 }
 
 Status Workers::run_one(int64_t timeout_ms) {
   State& s = *state_;
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
-  std::unique_lock lock(s.mutex);
-  Status ran = Error{HF_E_STATE, "the workers have ended"};
-  if (s.joining) return ran;
+  bool ran = false;
+  bool ended = false;
+  {
+    State::Lock lock(s.mutex);
+    ++s.visitors;
+    bool in_time = timeout_ms > 0;
+    while (s.tasks.empty() && !s.joining && in_time) {
+      s.park([&] { in_time = s.work.wait_until(lock, until) == std::cv_status::no_timeout; });
+    }
+    ran = !s.tasks.empty() && !s.joining;
+    ended = s.joining;
+    if (ran) {
+      ++s.visiting;
+      s.run_first(lock);
+      --s.visiting;
+    }
+    --s.visitors;
+    if (s.joining) s.left.notify_all();
+  }
+  if (ran) return ok_status();
+  return ended ? Error{HF_E_STATE, kEnded} : Error{HF_E_TIMEOUT, "nothing came to run in " + std::to_string(timeout_ms) + " ms"};
+}
+
+void Workers::run_waiting() {
+  State& s = *state_;
+  State::Lock lock(s.mutex);
   ++s.visitors;
-  bool in_time = timeout_ms > 0;
-  while (s.tasks.empty() && !s.joining && in_time) {
-    s.park([&] { in_time = s.work.wait_until(lock, until) == std::cv_status::no_timeout; });
-  }
-  if (!s.tasks.empty()) {
-    s.run_first(lock);
-    ran = ok_status();
-  } else if (!s.joining) {
-    ran = Error{HF_E_TIMEOUT, "nothing came to run in " + std::to_string(timeout_ms) + " ms"};
-  }
+  ++s.visiting;
+  for (std::size_t waiting = s.tasks.size(); waiting > 0 && !s.tasks.empty(); --waiting) s.run_first(lock);
+  --s.visiting;
   --s.visitors;
   if (s.joining) s.left.notify_all();
-  return ran;
 }
 
 Result<int> Workers::fd() {
@@ -198,7 +244,7 @@ void Workers::join() {
   }
   s.work.notify_all();
   for (Thread& thread : threads) thread.join();
-  std::unique_lock lock(s.mutex);
+  State::Lock lock(s.mutex);
   while (!s.tasks.empty()) s.run_first(lock);
   s.left.wait(lock, [&] { return s.visitors == 0; });
 }

@@ -18,7 +18,7 @@ namespace hf {
 // Owner: the C handlers' runner. Thread: any; join() and destruction not in a task.
 class Workers {
  public:
-  // threads: 0..256. Starts none yet.
+  // threads: 0..256. Starts none yet; they will be as the thread that makes this, whoever has work for them first.
   explicit Workers(int threads);
   ~Workers();  // join()
   Workers(const Workers&) = delete;
@@ -26,12 +26,17 @@ class Workers {
 
   // Wakes as many threads as the new tasks need, no more. HF_E_STATE after join() began;
   // HF_E_NO_MEMORY if not one thread could be started (the tasks are dropped).
-  Status submit(std::function<void()> task) { return submit(std::move(task), Wake::now); }
+  Status submit(std::function<void()> task) { return submit(std::move(task), Wake::now, nullptr); }
   Status submit(std::vector<std::function<void()>> tasks);
   // One of several that come at once: if no thread is awake, one is woken, which may do all of them if they are short. For the
   // others wake() has to be called when the last one is there.
-  Status submit_one_of_many(std::function<void()> task) { return submit(std::move(task), Wake::one); }
+  // `name`: by which forget() knows it.
+  Status submit_one_of_many(std::function<void()> task, const void* name = nullptr) { return submit(std::move(task), Wake::one, name); }
   void wake();
+  // A task that still waits is not run; it is destroyed here. False: there is none of that name, or a thread has it.
+  bool forget(const void* name);
+  // Runs those that wait by now, on this thread.
+  void run_waiting();
 
   // Runs one task on this thread: waits for it for up to timeout_ms (0: takes what is there). HF_E_TIMEOUT if none came,
   // HF_E_STATE once join() began. Not in a task.
@@ -51,7 +56,7 @@ class Workers {
  private:
   struct State;
   enum class Wake { now, one };
-  Status submit(std::function<void()> task, Wake wake);
+  Status submit(std::function<void()> task, Wake wake, const void* name);
   std::unique_ptr<State> state_;
 };
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <barrier>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "tests/api/api_fixture.h"
@@ -234,6 +235,38 @@ TEST_CASE_FIXTURE(WorkFixture, "hf_stop hands back at once what waits for hf_wor
   CHECK(done(work()));
   CHECK(get(id).attempts == 1);
   CHECK(get(id).state == HF_STATE_COMPLETED);
+}
+
+TEST_CASE_FIXTURE(WorkFixture, "jobs whose time is over while they wait for hf_work are not kept twice, and lose no attempt") {
+  close();
+  Count handed_back;
+  hf_options options = HF_OPTIONS_INIT;
+  options.workers = HF_NO_WORKERS;
+  options.log_user = &handed_back;
+  options.log = [](int, const char* line, void* user) {
+    if (std::strncmp(line, "job_handed_back", 15) == 0) static_cast<Count*>(user)->add();
+  };
+  open(&options);
+  int runs = 0;
+  size_t batch = 0;
+  hf_handler_options handler = HF_HANDLER_OPTIONS_INIT;
+  handler.timeout_ms = 100;
+  handler.max_attempts = 1;
+  on("x", [&](hf_job*) { return ++runs, HF_OK; }, &handler);
+  handler.batch_max_jobs = 3;
+  REQUIRE(hf_register_batch(engine, "many", [](hf_job* const*, size_t n, void* user) { return *static_cast<size_t*>(user) += n, int{HF_OK}; }, &batch, &handler) == HF_OK);
+  const hf_job_id id = add("x");
+  std::vector<hf_job_id> ids = {add("many"), add("many"), add("many")};
+  REQUIRE(hf_start(engine) == HF_OK);
+  handed_back.wait(12);  // each three times
+  // One call for each of both, and nothing of what is over.
+  while (runs == 0 || batch < 3) CHECK(done(work()));
+  CHECK(runs == 1);
+  CHECK(batch == 3);
+  CHECK(wait_final(id).attempts == 1);
+  for (const hf_job_id one : ids) CHECK(wait_final(one).attempts == 1);
+  CHECK(work(0) == HF_E_TIMEOUT);
+  close();
 }
 
 TEST_CASE_FIXTURE(WorkFixture, "hf_close lets go of a thread in hf_work, and gives back what waits for one") {

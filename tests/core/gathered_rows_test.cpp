@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "core/schema.h"
 #include "core/store.h"
 #include "faulty_vfs.h"
 #include "raw_db.h"
@@ -180,4 +181,30 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: they are in the file once it is committe
   std::filesystem::copy_file(path, copy);
   std::filesystem::copy_file(path + "-wal", copy + "-wal");
   CHECK(RawDb(copy).number("SELECT count(*) FROM job WHERE payload='payload of '||id OR CAST(payload AS TEXT)='payload of '||id") == 11);
+}
+
+TEST_CASE_FIXTURE(Rows, "gathered rows: where they cannot be written, what follows does nothing") {
+  auto db = Db::open({.path = home.path() + "/small.db", .vfs = ""}).value();
+  db->set_page_size(1024);
+  db->exec(kSchema);
+  GatheredRows rows(*db);
+  db->begin();
+  CHECK(rows.insert(row(1), 0));
+  CHECK(db->commit());
+  db->exec(("PRAGMA max_page_count=" + std::to_string(db->page_count())).c_str());
+  db->begin();
+  for (JobId id = 2; id <= 8; ++id) {
+    JobRow large = row(id);
+    large.payload = std::string(kBodyInlineMax, 'x');
+    CHECK(rows.insert(large, 0));
+  }
+  CHECK(db->ok());
+  // SQLite ends the transaction for want of room: this one would be committed by itself.
+  Stmt(*db, "UPDATE job SET error='it ran' WHERE id=1").run();
+  CHECK_FALSE(db->ok());
+  CHECK(db->error().code == HF_E_FULL);
+  db->rollback();
+  db->clear_error();
+  CHECK(db->query_i64("SELECT count(*) FROM job") == 1);
+  CHECK(db->query_i64("SELECT count(*) FROM job WHERE error IS NOT NULL") == 0);
 }

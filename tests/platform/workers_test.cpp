@@ -6,6 +6,7 @@
 #include <atomic>
 #include <barrier>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -187,4 +188,35 @@ TEST_CASE("workers: of many that come at once one thread begins, and the others 
   for (int i = 0; i < 50; ++i) REQUIRE(workers.submit_one_of_many([&] { ++ran; }).ok());
   workers.join();
   CHECK(ran == 56);
+}
+
+TEST_CASE("workers: a task that nobody needs is forgotten while it waits") {
+  Workers workers(0);
+  std::vector<int> ran;
+  const int a = 1, b = 2, none = 0;
+  REQUIRE(workers.submit_one_of_many([&] { ran.push_back(a); }, &a).ok());
+  const auto kept = std::make_shared<int>(3);
+  REQUIRE(workers.submit_one_of_many([&ran, kept] { ran.push_back(*kept); }, &b).ok());
+  REQUIRE(workers.submit_one_of_many([&] { ran.push_back(4); }).ok());
+  CHECK(workers.forget(&b));
+  CHECK(kept.use_count() == 1);
+  CHECK_FALSE(workers.forget(&b));
+  CHECK_FALSE(workers.forget(&none));
+  CHECK(workers.unfinished() == 2);
+  workers.run_waiting();
+  CHECK(ran == std::vector<int>{1, 4});
+  CHECK_FALSE(workers.forget(&a));
+}
+
+TEST_CASE("workers: run_waiting runs what is there, and not what comes of it") {
+  Workers workers(0);
+  int ran = 0;
+  REQUIRE(workers.submit([&] {
+    ++ran;
+    CHECK(workers.submit([&] { ++ran; }).ok());
+  }).ok());
+  workers.run_waiting();
+  CHECK(ran == 1);
+  workers.run_waiting();
+  CHECK(ran == 2);
 }
