@@ -2,11 +2,9 @@
 
 #include <array>
 #include <iterator>
-#include <memory_resource>
 
 #include "platform/clock.h"
 #include "platform/memory.h"
-#include "platform/shared_free_lists.h"
 
 namespace hf {
 
@@ -112,7 +110,7 @@ bool FunctionRunner::begin(const All& runs, Submit submit) {
 
 void FunctionRunner::start(StartRun start) {
   const auto make = [this](RunJob& job) {
-    return std::allocate_shared<FunctionRun>(std::pmr::polymorphic_allocator<FunctionRun>(&SharedFreeLists::get()), std::move(job), ends_, runs_);
+    return std::allocate_shared<FunctionRun>(FromSharedLists<FunctionRun>(memory_), std::move(job), ends_, runs_);
   };
   if (start.jobs.size() == 1) {
     const std::array<std::shared_ptr<FunctionRun>, 1> run = {make(start.jobs.front())};

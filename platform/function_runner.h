@@ -15,6 +15,7 @@
 
 #include "core/free_lists.h"
 #include "platform/runner.h"
+#include "platform/shared_free_lists.h"
 #include "platform/stuck_runs.h"
 #include "platform/workers.h"
 
@@ -109,6 +110,7 @@ class FunctionRunner final : public Runner {
   Workers& workers_;
   std::shared_ptr<RunEnds> ends_;
   std::shared_ptr<Runs> runs_ = std::make_shared<Runs>();
+  std::shared_ptr<SharedFreeLists> memory_ = std::make_shared<SharedFreeLists>();
 };
 
 // One run: what a hf_job is. Thread: its fields are the handler's, but for the flags.

@@ -2,34 +2,48 @@
 // keeps blocks for the thread that frees them, where those who ask next do not find them.
 #pragma once
 
-#include <memory_resource>
+#include <memory>
 #include <mutex>
 
 #include "core/free_lists.h"
 
 namespace hf {
 
-class SharedFreeLists final : public std::pmr::memory_resource {
+class SharedFreeLists {
  public:
-  // The process's. It is never destroyed: a run may be kept by its handler for longer than its engine.
-  static SharedFreeLists& get() {
-    static auto* const lists = new SharedFreeLists;
-    return *lists;
-  }
-
- private:
-  void* do_allocate(size_t bytes, size_t align) override {
+  void* allocate(size_t bytes, size_t align) {
     const std::lock_guard lock(mutex_);
     return lists_.allocate(bytes, align);
   }
-  void do_deallocate(void* at, size_t bytes, size_t align) override {
+  void deallocate(void* at, size_t bytes, size_t align) {
     const std::lock_guard lock(mutex_);
     lists_.deallocate(at, bytes, align);
   }
-  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 
+ private:
   std::mutex mutex_;
   FreeLists lists_;
+};
+
+// For std::allocate_shared: the lists live as long as anything that came from them.
+template <class T>
+class FromSharedLists {
+ public:
+  using value_type = T;
+  explicit FromSharedLists(std::shared_ptr<SharedFreeLists> lists) : lists_(std::move(lists)) {}
+  template <class U>
+  FromSharedLists(const FromSharedLists<U>& other) : lists_(other.lists()) {}
+
+  T* allocate(size_t n) { return static_cast<T*>(lists_->allocate(n * sizeof(T), alignof(T))); }
+  void deallocate(T* at, size_t n) { lists_->deallocate(at, n * sizeof(T), alignof(T)); }
+  const std::shared_ptr<SharedFreeLists>& lists() const { return lists_; }
+  template <class U>
+  bool operator==(const FromSharedLists<U>& other) const {
+    return lists_ == other.lists();
+  }
+
+ private:
+  std::shared_ptr<SharedFreeLists> lists_;
 };
 
 }  // namespace hf

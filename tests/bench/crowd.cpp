@@ -1,8 +1,6 @@
 // Pending jobs beside those that run.
 #include <unistd.h>
 
-#include <atomic>
-
 #include "tests/bench/engine.h"
 #include "tests/bench/host.h"
 
@@ -28,62 +26,36 @@ void engine_crowd(const std::string& path, int jobs, int queues) {
 }
 
 void engine_beside(const std::string& path, int jobs) {
-  struct Ran {
-    Semaphore ran;
-    std::atomic<int64_t> at_ns{0};
-  } next;
-  Semaphore held;
-  Engine engine(path);
+  Engine engine(path, false, HF_DURABLE_SYNC, HF_NO_WORKERS);
   hf_handler_options one = HF_HANDLER_OPTIONS_INIT;
   one.concurrency = 1;
-  const auto hold = [](hf_job*, void* user) -> int {
-    static_cast<Semaphore*>(user)->add();
-    for (;;) pause();
-  };
-  const auto run = [](hf_job*, void* user) -> int {
-    auto* n = static_cast<Ran*>(user);
-    n->at_ns = now_ns();
-    n->ran.add();
-    return HF_OK;
-  };
-  check(hf_register(engine.engine, "held", hold, &held, &one), "hf_register", engine.engine);
-  engine.start(run, &next);
-  if (engine.figures().pending > 0) held.take();
+  check(hf_register(engine.engine, "held", [](hf_job*, void*) -> int { return HF_ASYNC; }, nullptr, &one), "hf_register", engine.engine);
+  int64_t ran_at_ns = 0;
+  engine.start([](hf_job*, void* user) -> int { return *static_cast<int64_t*>(user) = now_ns(), HF_OK; }, &ran_at_ns);
+  if (engine.figures().pending > 0) engine.work();  // it holds the slot of its kind from here on
   std::vector<int64_t> took;
-  int64_t looks = 0;
   hf_job_spec more = engine.spec();
   more.type = "held";
   for (int i = 0; i < jobs; ++i) {
     // What a cycle costs depends on how full the last page is, to a quarter: one more that waits moves it on.
     if (i % 20 == 0) check(hf_enqueue(engine.engine, &more, nullptr), "hf_enqueue", engine.engine);
     const int64_t begin = now_ns();
-    const hf_job_id id = engine.enqueue();
-    next.ran.take();
-    took.push_back(next.at_ns - begin);
-    do ++looks;
-    while (!engine.final(id));
+    engine.enqueue();
+    engine.work();
+    took.push_back(ran_at_ns - begin);
   }
-  Line().add("jobs", jobs).add("looks", static_cast<double>(looks) / jobs).add("to_run_p50_us", median(took) / 1000).print();
+  Line().add("jobs", jobs).add("to_run_p50_us", median(took) / 1000).print();
   std::fflush(stdout);
-  _exit(0);  // one runs for ever
+  _exit(0);
 }
 
 void engine_drain(const std::string& path, int jobs) {
-  struct Left {
-    std::atomic<int> jobs;
-    Semaphore none{};
-  } left{jobs};
-  Engine engine(path);
-  const auto run = [](hf_job*, void* user) -> int {
-    auto* l = static_cast<Left*>(user);
-    if (l->jobs.fetch_sub(1) == 1) l->none.add();
-    return HF_OK;
-  };
+  Engine engine(path, false, HF_DURABLE_SYNC, HF_NO_WORKERS);
   hf_handler_options one = HF_HANDLER_OPTIONS_INIT;
-  one.concurrency = 1;  // each end is a turn: else it depends on the threads how many share one
-  check(hf_register(engine.engine, "held", run, &left, &one), "hf_register", engine.engine);
+  one.concurrency = 1;  // each end is a turn
+  check(hf_register(engine.engine, "held", [](hf_job*, void*) -> int { return HF_OK; }, nullptr, &one), "hf_register", engine.engine);
   check(hf_start(engine.engine), "hf_start", engine.engine);
-  left.none.take();
+  for (int i = 0; i < jobs; ++i) engine.work();
   Line().add("jobs", jobs).print();
   std::fflush(stdout);
   _exit(0);

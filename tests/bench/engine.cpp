@@ -62,15 +62,14 @@ void engine_sequential(const std::string& path, int jobs, bool keep, hf_durabili
   Semaphore ran;
   Engine engine(path, keep, durability);
   engine.start([](hf_job*, void* user) -> int { return static_cast<Semaphore*>(user)->add(), HF_OK; }, &ran);
-  int64_t looks = 0;
   Meter meter;
   for (int i = 0; i < jobs; ++i) {
     hf_job_id id = engine.enqueue();
     ran.take();
-    do ++looks;  // each is a turn of the engine
-    while (!engine.final(id));
+    while (!engine.final(id)) {  // each look is a turn of the engine
+    }
   }
-  Line().add(meter.cost(), jobs).add("looks", static_cast<double>(looks) / jobs).print();
+  Line().add(meter.cost(), jobs).print();
 }
 
 void engine_own_thread(const std::string& path, int jobs, hf_durability durability) {
@@ -80,18 +79,10 @@ void engine_own_thread(const std::string& path, int jobs, hf_durability durabili
   Meter meter;
   for (int i = 0; i < jobs; ++i) {
     engine.enqueue();
-    check(hf_work(engine.engine, 60000), "hf_work", engine.engine);
+    engine.work();
   }
   Line().add(meter.cost(), jobs).print();
   if (ran != jobs || engine.figures().running != 0) std::exit(1);
-}
-
-void engine_looks(const std::string& path, int looks, bool there) {
-  Engine engine(path);
-  check(hf_start(engine.engine), "hf_start", engine.engine);
-  const hf_job_id id = engine.enqueue() + (there ? 0 : 1);
-  for (int i = 0; i < looks; ++i) (void)engine.final(id);
-  Line().add("looks", looks).print();
 }
 
 void engine_pipeline(const std::string& path, int jobs, int depth) {

@@ -14,7 +14,6 @@ void engine_sequential(const std::string& path, int jobs, bool keep, hf_durabili
 // By which the one above knows that a job is completed: what they cost, of one that is not and of one that is.
 // The same, and the program's one thread runs the handlers (hf_work).
 void engine_own_thread(const std::string& path, int jobs, hf_durability durability);
-void engine_looks(const std::string& path, int looks, bool there);
 void engine_pipeline(const std::string& path, int jobs, int depth);  // `depth` jobs between enqueue and end of run
 void engine_soak(const std::string& path, int jobs, int warm);       // the same: memory after the first `warm`, and after `jobs` more
 void engine_socket(const std::string& path, int jobs, int clients);  // each client adds a job through the admin socket, then the next

@@ -63,6 +63,7 @@ class Engine {
     check(hf_enqueue(engine, &spec_, &id), "hf_enqueue", engine);
     return id;
   }
+  void work() const { check(hf_work(engine, 60000), "hf_work", engine); }  // one run, on this thread
   void enqueue_async(hf_enqueued_fn done, void* user) const {
     check(hf_enqueue_async(engine, &spec_, done, user), "hf_enqueue_async", engine);
   }

@@ -29,8 +29,6 @@ int main(int argc, char** argv) {
   else if (scenario == "sequential_memory") engine_sequential(path, jobs, false, HF_DURABLE_MEMORY);
   else if (scenario == "own_thread") engine_own_thread(path, jobs, HF_DURABLE_SYNC);
   else if (scenario == "own_thread_memory") engine_own_thread(path, jobs, HF_DURABLE_MEMORY);
-  else if (scenario == "looks") engine_looks(path, jobs, true);
-  else if (scenario == "looks_gone") engine_looks(path, jobs, false);
   else if (scenario == "pipeline") engine_pipeline(path, jobs, more);
   else if (scenario == "soak") engine_soak(path, jobs, more);
   else if (scenario == "socket") engine_socket(path, jobs, more);

@@ -8,15 +8,16 @@ Each is the median of the rounds; a ratio is taken within one round. 100-byte pa
 sync takes 1 ms in place of what the disk takes (`tests/bench/delaysync.c`), for the other queues too.
 
 - *Bare SQLite* is `tests/bench/bare.cpp`: the same rows with the same levers, one thread, no queue.
-- *Sequential*: enqueue, wait for the run, wait until it is recorded, then the next. *Safe from a kill alone*: durability `memory`
-  against `synchronous=NORMAL`, a commit for the insert and one for the delete.
+- *Sequential*: enqueue, wait for the run, wait until it is recorded, then the next; *on one thread*, where the program's thread runs the
+  handler (`hf_work`), or with the library's worker threads. *Safe from a kill alone*: durability `memory` against `synchronous=NORMAL`, a
+  commit for the insert and one for the delete.
 - *50 in flight*: each run puts the next job in; the bare pipeline deletes 50 rows and inserts 50 a commit. On the Unix socket 50
   clients, all on one thread of the same process, send `POST /v1/jobs` on a connection each, the next as soon as the answer is there.
 - *beanstalkd* and *redis* are Debian's, on a Unix socket, with 50 clients: put, reserve, delete; `LPUSH`, `LMOVE`, `LREM`
   (`tests/bench/peers.cpp`).
 - *Written* is what the process handed to `pwrite`.
-- *Instructions* are counted by callgrind over the whole process, its threads and the benchmark's own work included, but for the looks
-  by which it knows that a job is recorded; *allocations* are calls of `malloc` and its like (`tests/bench/alloccount.c`).
+- *Instructions* are counted by callgrind over the whole process, its threads and the benchmark's own work included;
+  *allocations* are calls of `malloc` and its like (`tests/bench/alloccount.c`).
 - *Beside* others: these wait for the only slot of their handler. The time to the run is from the call of `hf_enqueue` to the handler's first
   line, with syncs that take no time.
 - *Context switches* of an idle process are those of all its threads, voluntary or not.

@@ -10,7 +10,7 @@ import sys
 DELAY_US = 1000
 
 # Scenarios of which a job's cost is counted: jobs of the shorter and of the longer run, and how many are in flight.
-COSTS = [("sequential", 200, 700), ("pipeline", 1000, 6000, 50)]
+COSTS = [("own_thread", 200, 700), ("pipeline", 1000, 6000, 50)]
 BARE_COSTS = [("bare_sequential", 200, 700), ("bare_pipeline", 1000, 6000, 50)]
 
 
@@ -61,28 +61,11 @@ class Bench:
         """None without valgrind."""
         if shutil.which("valgrind") is None:
             return None
-        return self.cycle("callgrind", scenario, few, many, *rest, copy_of=copy_of)["instructions"]
+        return self.difference("callgrind", scenario, few, many, *rest, copy_of=copy_of)["instructions"]
 
     def allocations(self, scenario, few, many, *rest):
-        """{"allocations": of the whole process, "engine_allocations": of these, on the engine's thread}"""
-        return self.cycle("heap", scenario, few, many, *rest)
-
-    def cycle(self, counter, scenario, few, many, *rest, copy_of=None):
-        """Of a job, without the looks by which some scenarios know that it is completed: there are more or fewer of them each time."""
-        counts = self.difference(counter, scenario, few, many, *rest, copy_of=copy_of)
-        looks = counts.pop("looks", None)
-        if looks is None:
-            return counts
-        there, gone = self.looks(counter)
-        return {name: count - gone[name] - (looks - 1) * there[name] for name, count in counts.items()}
-
-    @functools.cache
-    def looks(self, counter):
-        """What a look at a job costs that is not completed, and at one that is, and gone."""
-        costs = [self.difference(counter, scenario, 100, 500) for scenario in ("looks", "looks_gone")]
-        for cost in costs:
-            del cost["looks"]
-        return costs
+        """{"allocations": of the whole process, "engine_allocations": of these, on the engine's thread, where it does the work}"""
+        return self.difference("heap", scenario, few, many, *rest)
 
     def difference(self, counter, scenario, few, many, *rest, copy_of=None):
         """A job, from the difference of two runs, so that opening and closing do not count. Each on a copy of that file."""
@@ -98,8 +81,6 @@ class Bench:
             counts = {"instructions": collected(log)}
         else:
             told = self.run(scenario, jobs, *rest, path=path, program="bench_allocations")
-            counts = {name: told[name] for name in ("allocations", "engine_allocations")}
+            counts = {name: told[name] for name in ("allocations", "engine_allocations") if name != "engine_allocations" or scenario != "own_thread"}
         self.remove(path)
-        if "looks" in told:
-            counts["looks"] = told["looks"] * jobs
         return counts

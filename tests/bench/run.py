@@ -36,7 +36,8 @@ WARM = 20000  # jobs before a soak begins
 
 def rounds_of(bench, jobs, count):
     scenarios = [("bare_insert", jobs), ("insert", jobs), ("bare_sequential", jobs), ("sequential", jobs), ("sequential_keep", jobs), ("sequential_result", jobs),
-                 ("bare_sequential_normal", jobs * 10), ("sequential_memory", jobs * 10),
+                 ("own_thread", jobs),
+                 ("bare_sequential_normal", jobs * 10), ("sequential_memory", jobs * 10), ("own_thread_memory", jobs * 10),
                  ("bare_pipeline", jobs * 50, DEPTH), ("pipeline", jobs * 50, DEPTH), ("socket", jobs * 50, DEPTH)]
     rounds = []
     for _ in range(count):
