@@ -417,19 +417,22 @@ bool Host::State::reopen(const Requests& batch) {
 
 void Host::State::start_run(StartRun&& start) {
   std::shared_ptr<Runner> runner;
+  size_t ends = 0;  // requests for them that are to be made
   {
     std::lock_guard lock(mutex);
     auto it = runners.find(start.runner);
     if (it != runners.end()) runner = it->second;
-    for (size_t n = 0; runner && n < start.jobs.size(); ++n) {
-      if (used.empty()) patient([&] { used.emplace_back(); });
-      spare.splice(spare.end(), used, used.begin());
-    }
+    for (ends = runner ? start.jobs.size() : 0; ends > 0 && !used.empty(); --ends) spare.splice(spare.end(), used, used.begin());
   }
   if (!runner) {
     // Removed between the claim and now: back it goes, no attempt spent.
     for (const RunJob& job : start.jobs) end_run(ended_before(job, Outcome::handed_back));
     return;
+  }
+  if (ends > 0) {
+    Requests made = patient([&] { return Requests(ends); });
+    std::lock_guard lock(mutex);
+    spare.splice(spare.end(), made);
   }
   for (const RunJob& job : start.jobs) patient([&] { live[job.id] = {job.attempt, job.run, runner}; });
   patient([&] { live_of[runner.get()] += static_cast<int>(start.jobs.size()); });

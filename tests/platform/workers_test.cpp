@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <barrier>
@@ -219,4 +221,22 @@ TEST_CASE("workers: run_waiting runs what is there, and not what comes of it") {
   CHECK(ran == 1);
   workers.run_waiting();
   CHECK(ran == 2);
+}
+
+TEST_CASE("workers: threads are as who made the pool, whoever has work first") {
+  cpu_set_t mine, theirs;
+  REQUIRE(pthread_getaffinity_np(pthread_self(), sizeof mine, &mine) == 0);
+  Workers workers(1);
+  std::thread pinned([&] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+      if (CPU_ISSET(cpu, &mine)) CPU_SET(cpu, &one);
+    }
+    CHECK(pthread_setaffinity_np(pthread_self(), sizeof one, &one) == 0);
+    CHECK(workers.submit([&] { CHECK(pthread_getaffinity_np(pthread_self(), sizeof theirs, &theirs) == 0); }).ok());
+  });
+  pinned.join();
+  workers.join();
+  CHECK(CPU_EQUAL(&mine, &theirs));
 }
