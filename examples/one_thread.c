@@ -3,6 +3,7 @@
  *   cc -std=c99 one_thread.c $(pkg-config --cflags --libs holdfast) -o one_thread && ./one_thread /tmp/one_thread.db
  */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
 #include <holdfast.h>
 #include <poll.h>
 #include <stdio.h>
@@ -10,13 +11,16 @@
 
 enum { kReadings = 5 };
 
-static int sent; /* of the loop's thread alone */
+static int sent, failed; /* of the loop's thread alone */
 
 static int send_reading(hf_job *job, void *user) {
   size_t len;
   const char *reading = hf_job_payload(job, &len);
   (void)user;
-  if (hf_job_attempt(job) == 1 && sent == 2) return HF_RETRY; /* the third one fails once */
+  if (sent == 2 && !failed) { /* the third one fails once */
+    failed = 1;
+    return HF_RETRY;
+  }
   printf("sent %.*s, attempt %d\n", (int)len, reading, hf_job_attempt(job));
   ++sent;
   return HF_OK;
@@ -55,7 +59,10 @@ int main(int argc, char **argv) {
       code = hf_enqueue(engine, &job, NULL);
       if (code != HF_OK) return fail("hf_enqueue", code, engine);
     }
-    if (poll(&work, 1, taken < kReadings ? 10 : 10000) < 0) break;
+    if (poll(&work, 1, taken < kReadings ? 10 : 10000) < 0) {
+      if (errno != EINTR) break;
+      continue;
+    }
     if (work.revents == 0) continue;
     code = hf_work(engine, 0); /* one handler; the end is recorded when it returns */
     if (code != HF_OK && code != HF_E_TIMEOUT) return fail("hf_work", code, engine);

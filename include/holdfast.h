@@ -12,12 +12,14 @@
  *     Pointers passed in are copied before the function returns.
  *  5. "Any thread" means any thread of the process, also a handler's. Unless said otherwise a function
  *     may be called from any thread but a callback that runs on the library's loop thread
- *     (hf_enqueued_fn under hf_start), where a call that waits for the disk returns HF_E_THREAD.
+ *     (hf_enqueued_fn under hf_start), where a call that waits for the disk returns HF_E_THREAD; so it does in what
+ *     the engine calls while it works (hf_transact_fn, hf_log_fn, backoff_fn).
  *  6. Times: `..._ms` is milliseconds. Durations go by elapsed time (suspend counted, clock steps not);
  *     `..._unix_ms` is wall-clock time, milliseconds since 1970-01-01 UTC. 0 means "not set" where a
  *     field is optional, -1 means "never" or "no limit" where a field says so.
- *  7. What the engine does for a call that waits for the disk it does on the calling thread, unless it is at work already: such a call,
- *     hf_start and hf_work need 64 KiB of stack. So does a worker at the end of a run, and hf_log_fn and backoff_fn may be called there.
+ *  7. What the engine does for a call that waits for the disk it does on the calling thread, unless it is at work already. So such a call,
+ *     hf_open and hf_work need 64 KiB of stack, hf_log_fn and backoff_fn may be called there, and signals and the thread's cancellation
+ *     wait until it is done. It must not be cancelled in hf_work.
  *  8. The library never exits, never prints, installs no signal handler and throws nothing across this
  *     boundary. A handle that was closed is recognised: HF_E_STATE.
  */
@@ -189,7 +191,8 @@ typedef struct hf_options {
  * HF_E_READ_ONLY, HF_E_IO, HF_E_INVALID, HF_E_FULL (HF_ENGINES_MAX). */
 HF_API int hf_open(const char *path, const hf_options *opts, hf_engine **out);
 
-/* Starts running jobs, on threads of the library's own. HF_E_STATE if it is started or stopped. */
+/* Starts running jobs, on threads of the library's own (handlers: see hf_work, too), which are as the one that called hf_open.
+ * HF_E_STATE if it is started or stopped. */
 HF_API int hf_start(hf_engine *engine);
 
 /* The same, for a host with a libuv loop (1.x, `uv_loop` is its uv_loop_t *): hf_enqueued_fn callbacks
@@ -405,9 +408,9 @@ enum hf_outcome {
   HF_ASYNC = 4  /* not finished: hf_job_finish follows, from any thread */
 };
 
-/* Runs on a worker thread. `job` lives until it returns, or, after HF_ASYNC, until hf_job_finish, which is
+/* Runs on a worker thread, or in hf_work. `job` lives until it returns, or, after HF_ASYNC, until hf_job_finish, which is
  * called once, even when the run no longer counts or the engine is closed. It must not be left by a C++
- * exception or longjmp. Waiting for a free thread is no part of the run's timeout. */
+ * exception or longjmp. The timeout begins when the job is claimed: one that then still waits for a thread is handed back, no attempt spent. */
 typedef int (*hf_handler_fn)(hf_job *job, void *user);
 
 typedef struct hf_handler_options {
@@ -444,8 +447,8 @@ typedef struct hf_handler_options {
 HF_API int hf_register(hf_engine *engine, const char *type, hf_handler_fn handler, void *user,
                        const hf_handler_options *opts);
 
-/* Jobs of one type that are run together. Runs on a worker thread. Each may be ended by hf_job_finish, within the function or later; what
- * it returns is the outcome of those that were not (HF_ASYNC: they will be). `jobs` lives until it returns. */
+/* Jobs of one type that are run together. Runs on a worker thread, or in hf_work. Each may be ended by hf_job_finish, within the
+ * function or later; what it returns is the outcome of those that were not (HF_ASYNC: they will be). `jobs` lives until it returns. */
 typedef int (*hf_batch_fn)(hf_job *const *jobs, size_t n, void *user);
 /* As hf_register, for a function that takes up to batch_max_jobs at once. A batch is one run for `concurrency` and for rates, and has
  * the timeout of its jobs; each job has its own attempts. */
@@ -454,13 +457,14 @@ HF_API int hf_register_batch(hf_engine *engine, const char *type, hf_batch_fn ha
 
 /* Handlers on a thread of the program's own: for one that has no other thread, or whose handlers touch what only that thread may. With
  * `workers` HF_NO_WORKERS this is where all of them run; otherwise the thread helps those of the library. Waits up to timeout_ms
- * (0..HF_WORK_MAX_MS; 0: not at all) for a run, or batch, and calls its handler; the end is recorded before it returns, as far as nobody
- * else is at that. HF_OK: one was taken. HF_E_TIMEOUT: none came. Several threads may. What waits for a thread is a claimed job: its timeout runs, and at
- * that it is handed back, no attempt spent; so does hf_stop. HF_E_STATE once hf_close began. Not in a handler or callback (HF_E_THREAD). */
+ * (0..HF_WORK_MAX_MS; 0: not at all; suspend is not counted) for a run, or batch, and calls its handler. The end of a run is recorded
+ * before it returns, as far as nobody else is at that; that of a batch soon after. HF_OK: one was taken. HF_E_TIMEOUT: none came.
+ * HF_E_STATE once hf_close began. Several threads may; not in a handler or callback (HF_E_THREAD).
+ * What waits for a thread is a claimed job: its timeout runs, and at that it is handed back, no attempt spent; so does hf_stop. */
 #define HF_WORK_MAX_MS 86400000
 HF_API int hf_work(hf_engine *engine, int64_t timeout_ms);
-/* For a program with a loop (poll, epoll, libuv, GLib): *fd is readable while a run waits for hf_work(engine, 0). Only to be polled; the
- * library's until hf_close. HF_E_IO: no descriptors left. */
+/* For a program with a loop (poll, epoll, libuv, GLib): *fd is readable while a run waits: then hf_work(engine, 0), until HF_E_TIMEOUT
+ * where the poll is edge-triggered. Only to be polled; the library's until hf_close. HF_E_IO: no descriptors left. */
 HF_API int hf_work_fd(hf_engine *engine, int *fd);
 
 /* The functions below take the hf_job of a handler, on any thread, while it lives. */

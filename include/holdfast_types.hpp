@@ -114,7 +114,7 @@ struct HandlerOptions {
   int batch_max_jobs = 0;
   std::int64_t batch_max_bytes = 0;
   Milliseconds batch_max_wait{};
-  // How long a job whose attempt-th run failed waits for the next one; empty: as `backoff` says. On the engine's thread: it returns at once.
+  // How long a job whose attempt-th run failed waits for the next one; empty: as `backoff` says. Within the engine's turn (holdfast.h, 7.): it returns at once.
   std::function<std::optional<Milliseconds>(JobId id, int attempt, std::string_view error)> backoff_fn = {};
 };
 

@@ -244,7 +244,7 @@ extern "C" int hf_open(const char* path, const hf_options* opts, hf_engine** out
         return alive ? alive->host->call(std::move(op)) : Error{HF_E_STATE, "the engine is closed"};
       },
       [raw] { return raw->limits().max_payload; }, raw->stuck_runs());
-  raw->stuck_runs()->set_threads(std::max(workers, 1));
+  raw->stuck_runs()->set_threads(workers);  // none: how many there are of the program's is not known
   Result<hf_engine*> handle = add(engine);
   if (!handle) {
     close_engine(std::move(engine));

@@ -76,7 +76,9 @@ Result<Thread> Thread::start(const char* name, std::function<void()> body, const
   sigset_t before;
   pthread_sigmask(SIG_BLOCK, &signals_left_alone(), &before);
   Thread thread;
-  const int error = pthread_create(&thread.id_, attributes.get(), run, start.get());
+  int error = pthread_create(&thread.id_, attributes.get(), run, start.get());
+  // What it is to be like may be no more: rights that were given up, a processor that is away.
+  if (error != 0 && attributes.get() != nullptr) error = pthread_create(&thread.id_, nullptr, run, start.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return Error{HF_E_NO_MEMORY, "cannot start thread " + start->name};
   start.release();

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <utility>
 
+#include "platform/memory.h"
 #include "platform/thread.h"
 
 namespace hf {
@@ -109,10 +110,13 @@ Status Workers::State::call(std::size_t wanted, std::size_t& calls) {
   calls = std::min(parked - std::min(called, parked), wanted - std::min(coming, wanted));
   coming += calls;
   while (coming < wanted && threads.size() < most) {
-    threads.reserve(threads.size() + 1);  // what throws does so before there is a thread
-    auto thread = Thread::start("hf-worker", [this] { body(); }, &kind);
-    if (!thread) {
-      if (threads.empty() && visitors == visiting) return thread.error();
+    Result<Thread> thread = Error{HF_E_NO_MEMORY, {}};
+    const bool tried = guarded([&] {
+      threads.reserve(threads.size() + 1);  // what throws does so before there is a thread
+      thread = Thread::start("hf-worker", [this] { body(); }, &kind);
+    });
+    if (!tried || !thread) {
+      if (threads.empty()) return thread.error();
       break;  // the others do it
     }
     threads.push_back(std::move(thread).value());
