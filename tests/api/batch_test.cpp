@@ -189,6 +189,7 @@ TEST_CASE_FIXTURE(BatchFixture, "a cancel tells that job's handle alone; the oth
 TEST_CASE_FIXTURE(BatchFixture, "at its timeout a job has failed, what is said of it later is refused, and the others go on") {
   std::atomic<int> late{0};
   on_batch("x", [&](const Jobs& jobs) {
+    if (jobs.size() != 2) return int{HF_DEFER};  // it waited so long for its thread that one was handed back
     while (hf_job_canceled(jobs[0]) == 0) std::this_thread::yield();
     CHECK(hf_job_canceled(jobs[1]) == 0);
     late = hf_job_finish(jobs[0], HF_OK);
@@ -196,14 +197,14 @@ TEST_CASE_FIXTURE(BatchFixture, "at its timeout a job has failed, what is said o
   }, limits(2));
   hf_job_spec specs[2] = {HF_JOB_SPEC_INIT, HF_JOB_SPEC_INIT};
   specs[0].type = specs[1].type = "x";
-  specs[0].timeout_ms = 20;
+  specs[0].timeout_ms = 500;
   specs[0].max_attempts = 1;
   hf_job_id ids[2];
   REQUIRE(hf_enqueue_many(engine, specs, 2, ids) == HF_OK);
   REQUIRE(hf_start(engine) == HF_OK);
   const Seen seen = wait_final(ids[0]);
   CHECK(seen.state == HF_STATE_DEAD);
-  CHECK(seen.error.starts_with("timed out after 20ms"));
+  CHECK(seen.error.starts_with("timed out after 500ms"));
   CHECK(wait_final(ids[1]).state == HF_STATE_COMPLETED);
   CHECK(late == HF_E_STALE);
 }
