@@ -332,12 +332,12 @@ void Host::State::end_run(RunEnded&& ended, std::function<void(Request&)> done, 
   Op op = std::move(ended);
   if (where == Where::here) {
     bool made = false;
-    const bool tried = guarded([&] {
+    (void)guarded([&] {
       const auto turns = take_turn(op);
       if (turns) turn_here(std::move(op), std::move(done));
       made = turns.owns_lock();
     });
-    if (tried && made) return;
+    if (made) return;
   }
   // A request that is there, else a new one, else the one that was set aside for this end, which has none only as a run's second report.
   const auto put_in = [&](Requests& from) {

@@ -21,8 +21,7 @@ constexpr int kGatherYields = 64;  // without anything new: some ten microsecond
 constexpr int kGatherYieldsSynced = 256;  // ... before a wait for the disk, which is much longer
 
 // The end of a run that its runner never had, or could not begin for want of memory.
-template <class Job>
-RunEnded ended_before(const Job& job, Outcome outcome) {
+RunEnded ended_before(const BegunRun& job, Outcome outcome) {
   RunEnded end;
   end.id = job.id;
   end.attempt = job.attempt;
@@ -41,11 +40,10 @@ bool may_be_here(const Op& op) {
   return !may_take_minutes(op) && !std::holds_alternative<Transact>(op) && !std::holds_alternative<SetDispatch>(op) && !std::holds_alternative<StopAll>(op);
 }
 
-template <class Begun>
 struct Beginning {
   std::shared_ptr<Runner> runner;
   StartRun run;
-  std::vector<Begun> begun;
+  std::vector<BegunRun> begun;
 };
 }  // namespace
 
@@ -426,7 +424,7 @@ void Host::State::start_run(StartRun&& start) {
   }
   if (!runner) {
     // Removed between the claim and now: back it goes, no attempt spent.
-    for (const RunJob& job : start.jobs) end_run(ended_before(job, Outcome::handed_back));
+    for (const RunJob& job : start.jobs) end_run(ended_before({job.id, job.attempt, job.run}, Outcome::handed_back));
     return;
   }
   if (ends > 0) {
@@ -439,9 +437,9 @@ void Host::State::start_run(StartRun&& start) {
   begun.clear();
   patient([&] { begun.reserve(start.jobs.size()); });
   for (const RunJob& job : start.jobs) begun.push_back({job.id, job.attempt, job.run});
-  const auto begin = [this](Runner& of, StartRun& run, const std::vector<Begun>& jobs) {
+  const auto begin = [this](Runner& of, StartRun& run, const std::vector<BegunRun>& jobs) {
     if (guarded([&] { of.start(std::move(run)); })) return;
-    for (const Begun& job : jobs) end_run(ended_before(job, Outcome::defer));
+    for (const BegunRun& job : jobs) end_run(ended_before(job, Outcome::defer));
   };
   if (!runner->on_loop()) {
     begin(*runner, start, begun);
@@ -449,7 +447,7 @@ void Host::State::start_run(StartRun&& start) {
     return;
   }
   // std::function wants a copyable closure; the run is moved through a shared one.
-  auto beginning = patient([] { return std::make_shared<Beginning<Begun>>(); });
+  auto beginning = patient([] { return std::make_shared<Beginning>(); });
   *beginning = {std::move(runner), std::move(start), std::move(begun)};
   post([begin, beginning] { begin(*beginning->runner, beginning->run, beginning->begun); });
 }

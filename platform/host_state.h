@@ -25,6 +25,12 @@
 
 namespace hf {
 
+struct BegunRun {
+  JobId id;
+  int attempt;
+  uint64_t run;
+};
+
 struct Host::State {
   // Lists, because moving a request from one to the other needs no memory.
   using Requests = std::list<Request>;
@@ -92,13 +98,8 @@ struct Host::State {
   std::pmr::unordered_map<JobId, Live> live{&memory};  // runs that were started and whose end is not on the disk
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;
-  struct Begun {
-    JobId id;
-    int attempt;
-    uint64_t run;
-  };
   LoopPoster::Prepared for_loop;         // what answers ask of it
-  std::vector<Begun> begun;              // start_run()
+  std::vector<BegunRun> begun;           // start_run()
   std::vector<std::shared_ptr<Runner>> begin_together;  // of this turn, those not on the loop; each once
   size_t used_most = kUsedMin;           // of `used`
   size_t may_return = 0;  // events that those may send whom the last turn answered or started; see gather()

@@ -53,10 +53,8 @@ struct Workers::State {
 
   // Threads are started, and `calls` is set to how many are to be woken, so that `wanted` are on their way.
   Status call(std::size_t wanted, std::size_t& calls);
-  void add(Tasks& added) {
-    if (tasks.empty() && !added.empty()) set_ready(true);
-    tasks.splice(tasks.end(), added);
-  }
+  // `added` wait from then on. Opens the lock, under which `wanted` was found. HF_E_STATE, or as call().
+  Status put(Lock lock, Tasks& added, std::size_t wanted);
   // Takes it out: what it holds is to be released outside of the lock.
   std::function<void()> take(Tasks::iterator task) {
     std::function<void()> run = std::exchange(task->run, nullptr);
@@ -140,21 +138,26 @@ void wake_threads(std::unique_lock<std::mutex> lock, std::condition_variable& wo
 const char* const kEnded = "the workers have ended";
 }  // namespace
 
+Status Workers::State::put(Lock lock, Tasks& added, std::size_t wanted) {
+  if (joining) return Error{HF_E_STATE, kEnded};
+  std::size_t calls = 0;
+  HF_TRY(call(wanted, calls));
+  if (tasks.empty() && !added.empty()) set_ready(true);
+  tasks.splice(tasks.end(), added);
+  wake_threads(std::move(lock), work, calls);
+  return ok_status();
+}
+
 Status Workers::submit(std::function<void()> task, Wake wake, const void* name) {
   State& s = *state_;
   State::Tasks one;  // outlives the lock
   State::Lock lock(s.mutex);
-  if (s.joining) return Error{HF_E_STATE, kEnded};
   if (s.used.empty()) one.emplace_back();
   else one.splice(one.end(), s.used, s.used.begin());
   one.front().run = std::move(task);
   one.front().name = name;
   const bool some_awake = s.called + s.starting + (s.running - s.visiting) > 0;
-  std::size_t calls = 0;
-  HF_TRY(s.call(wake == Wake::now ? s.tasks.size() + 1 : some_awake ? 0 : 1, calls));
-  s.add(one);
-  wake_threads(std::move(lock), s.work, calls);
-  return ok_status();
+  return s.put(std::move(lock), one, wake == Wake::now ? s.tasks.size() + 1 : some_awake ? 0 : 1);
 }
 
 Status Workers::submit(std::vector<std::function<void()>> tasks) {
@@ -162,12 +165,8 @@ Status Workers::submit(std::vector<std::function<void()>> tasks) {
   State::Tasks all;
   for (std::function<void()>& task : tasks) all.push_back({std::move(task)});
   State::Lock lock(s.mutex);
-  if (s.joining) return Error{HF_E_STATE, kEnded};
-  std::size_t calls = 0;
-  HF_TRY(s.call(s.tasks.size() + all.size(), calls));  // each waiting task has a thread of its own on the way to it, while there are threads
-  s.add(all);
-  wake_threads(std::move(lock), s.work, calls);
-  return ok_status();
+  const std::size_t wanted = s.tasks.size() + all.size();  // each waiting task has a thread of its own on the way to it, while there are threads
+  return s.put(std::move(lock), all, wanted);
 }
 
 void Workers::wake() {

@@ -81,6 +81,7 @@ class Bench:
             counts = {"instructions": collected(log)}
         else:
             told = self.run(scenario, jobs, *rest, path=path, program="bench_allocations")
-            counts = {name: told[name] for name in ("allocations", "engine_allocations") if name != "engine_allocations" or scenario != "own_thread"}
+            names = ("allocations",) if scenario == "own_thread" else ("allocations", "engine_allocations")
+            counts = {name: told[name] for name in names}
         self.remove(path)
         return counts
