@@ -2,9 +2,11 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <chrono>
+#include <climits>
 #include <cstring>
 #include <thread>
 
@@ -329,7 +331,7 @@ TEST_CASE_FIXTURE(ApiFixture, "a thread with a small stack may call what waits f
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   constexpr size_t kStack = 1 << 20;
 #else
-  constexpr size_t kStack = 64 * 1024;
+  const size_t kStack = std::max<size_t>(64 * 1024, PTHREAD_STACK_MIN);  // which arm64 says is 128 KiB
 #endif
   on("x", [](hf_job* job) { return hf_job_attempt(job) < 3 ? int{HF_RETRY} : int{HF_OK}; });
   REQUIRE(hf_start(engine) == HF_OK);
