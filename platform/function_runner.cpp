@@ -88,47 +88,60 @@ struct FunctionRunner::Batch {
   size_t waiting = 0;  // not dropped yet; the engine's
 };
 
-template <class All, class Submit>
-bool FunctionRunner::begin(const All& runs, Submit submit) {
+bool FunctionRunner::begin(Workers::Tasks& tasks) {
   Outcome not_begun = Outcome::handed_back;
   if (!ends_->ending()) {
     Status submitted = ok_status();
     const bool done = guarded([&] {
       {
         std::lock_guard lock(runs_->mutex);
-        for (const auto& run : runs) runs_->by_id[run->job.id] = run;
+        for (const auto& run : begun_) runs_->by_id[run->job.id] = run;
       }
-      submitted = submit();
+      submitted = workers_.submit(tasks);
     });
-    if (done && submitted) return true;  // the thread has it, and may have done with it
+    if (done && submitted) return true;  // threads have them, and may have done with them
     // No thread: later, as the world is not ready. The workers have ended: the engine closes.
     if (!done || submitted.error().code != HF_E_STATE) not_begun = Outcome::defer;
   }
-  for (const auto& run : runs) run->give_up(not_begun);
+  for (const auto& run : begun_) run->give_up(not_begun);
   return false;
 }
 
-void FunctionRunner::start(StartRun start) {
-  const auto make = [this](RunJob& job) {
-    return std::allocate_shared<FunctionRun>(FromSharedLists<FunctionRun>(memory_), std::move(job), ends_, runs_);
+void FunctionRunner::start_together(std::span<StartRun> starts) {
+  begun_.clear();
+  const auto make = [this](RunJob& job) -> const std::shared_ptr<FunctionRun>& {
+    return begun_.emplace_back(std::allocate_shared<FunctionRun>(FromSharedLists<FunctionRun>(memory_), std::move(job), ends_, runs_));
   };
-  if (start.jobs.size() == 1) {
-    const std::array<std::shared_ptr<FunctionRun>, 1> run = {make(start.jobs.front())};
-    run[0]->code = function_;
-    run[0]->handle.run = run[0];  // until its thread has done with it
-    if (!begin(run, [&] { return workers_.submit_one_of_many([raw = run[0].get()] { raw->call(); }, run[0].get()); })) run[0]->release();
-    return;
+  Workers::Tasks tasks = workers_.make(starts.size());
+  auto task = tasks.begin();
+  for (StartRun& start : starts) {
+    if (start.jobs.size() == 1) {
+      FunctionRun* run = make(start.jobs.front()).get();
+      run->code = function_;
+      *task++ = {[run] { run->call(); }, run};
+      continue;
+    }
+    auto batch = std::make_shared<Batch>();
+    batch->function = function_;
+    batch->waiting = start.jobs.size();
+    batch->runs.reserve(start.jobs.size());
+    batch->handles.reserve(start.jobs.size());
+    for (RunJob& job : start.jobs) {
+      batch->runs.push_back(make(job));
+      batch->runs.back()->batch = batch;
+    }
+    *task++ = {[batch] { batch->call(); }, batch.get()};
   }
-  auto batch = std::make_shared<Batch>();
-  batch->function = function_;
-  batch->waiting = start.jobs.size();
-  batch->runs.reserve(start.jobs.size());
-  batch->handles.reserve(start.jobs.size());
-  for (RunJob& job : start.jobs) {
-    batch->runs.push_back(make(job));
-    batch->runs.back()->batch = batch;
+  // Nothing throws any more. One that is called alone is kept by its own handle until its thread has done with it.
+  for (const auto& run : begun_) {
+    if (run->code) run->handle.run = run;
   }
-  (void)begin(batch->runs, [&] { return workers_.submit_one_of_many([batch] { batch->call(); }, batch.get()); });
+  if (!begin(tasks)) {
+    for (const auto& run : begun_) {
+      if (run->code) run->release();
+    }
+  }
+  begun_.clear();
 }
 
 void FunctionRunner::forget(FunctionRun& run) {

@@ -87,7 +87,8 @@ class FunctionRunner final : public Runner {
       : function_(std::make_shared<const Function>(std::move(function))), workers_(workers), ends_(std::move(ends)) {}
 
   bool on_loop() const override { return false; }
-  void start(StartRun run) override;
+  void start(StartRun run) override { start_together({&run, 1}); }
+  void start_together(std::span<StartRun> starts) override;
   void started() override { workers_.wake(); }
   void stop(JobId id, int attempt, StopReason reason) override;
   void shutdown(std::function<void()> closed) override;
@@ -102,15 +103,15 @@ class FunctionRunner final : public Runner {
 
   struct Batch;
   void forget(FunctionRun& run);  // that was dropped: nobody need come for it
-  // `submit` gives them to a thread, which lets them go if it is told to.
-  template <class All, class Submit>
-  bool begin(const All& runs, Submit submit);
+  // False: no thread has them, and each was given up.
+  bool begin(Workers::Tasks& tasks);
 
   std::shared_ptr<const Function> function_;
   Workers& workers_;
   std::shared_ptr<RunEnds> ends_;
   std::shared_ptr<Runs> runs_ = std::make_shared<Runs>();
   std::shared_ptr<SharedFreeLists> memory_ = std::make_shared<SharedFreeLists>();
+  std::vector<std::shared_ptr<FunctionRun>> begun_;  // of start_together()
 };
 
 // One run: what a hf_job is. Thread: its fields are the handler's, but for the flags.

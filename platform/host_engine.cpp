@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <thread>
 
 #include "core/request_kinds.h"
@@ -18,7 +19,9 @@ constexpr int64_t kReopenFirstMs = 1000;  // after an error of the file: at once
 constexpr int64_t kReopenMaxMs = 60000;
 constexpr size_t kHoldMost = 1000;  // requests: a commit of so many fills its pages
 constexpr int kGatherYields = 64;  // without anything new: some ten microseconds when the processors are free
-constexpr int kGatherYieldsSynced = 256;  // ... before a wait for the disk, which is much longer
+constexpr int kGatherYieldsLong = 256;  // ... before a wait for the disk, or a sleep, which are much longer
+constexpr int kOthersAfterYields = 64;   // one thread alone has that long with what was begun together
+constexpr size_t kTogether = 16;         // runs: while the first so many begin, the next are made ready
 
 // The end of a run that its runner never had, or could not begin for want of memory.
 RunEnded ended_before(const BegunRun& job, Outcome outcome) {
@@ -62,16 +65,16 @@ Host::State::Requests Host::State::take_inbox(bool& stop) {
 // that they share one commit and not the first of them takes one for himself. Who is alone is not waited for.
 void Host::State::gather(Requests& batch, bool& stop) {
   size_t arrived = batch.size();
-  if (arrived >= may_return) return;
-  const int most = std::any_of(batch.begin(), batch.end(), [](const Request& r) { return waits_for_disk(r); }) ? kGatherYieldsSynced : kGatherYields;
-  for (int quiet = 0; arrived < may_return && quiet < most; ++quiet) {
+  const bool wait_long = batch.empty() || std::any_of(batch.begin(), batch.end(), [](const Request& r) { return waits_for_disk(r); });
+  for (int quiet = 0, yields = 0; arrived < may_return && quiet < (wait_long ? kGatherYieldsLong : kGatherYields); ++quiet, ++yields) {
+    if (yields == kOthersAfterYields) call_others();
     std::this_thread::yield();
-    size_t now_there = batch.size() + inbox_size.load(std::memory_order_relaxed);
+    const size_t now_there = batch.size() + inbox_size.load(std::memory_order_relaxed);
     if (now_there != arrived) quiet = 0;
     arrived = now_there;
   }
-  if (arrived == batch.size()) return;
-  batch.splice(batch.end(), take_inbox(stop));
+  call_others();
+  if (arrived > batch.size()) batch.splice(batch.end(), take_inbox(stop));
 }
 
 // While a budget of the flash runs out: what can wait does so for more of its kind, and one commit writes it all. What cannot, and what is
@@ -106,6 +109,7 @@ void Host::State::run_engine() {
     bool stop = false;
     Requests batch = take_inbox(stop);
     engine_pulse.fetch_add(1, std::memory_order_relaxed);
+    gather(batch, stop);
     if (batch.empty()) {
       if (stop) {
         save_results();
@@ -123,7 +127,6 @@ void Host::State::run_engine() {
         patient([&] { batch.push_back({LinkUp{}, {}, {}}); });
       }
     } else {
-      gather(batch, stop);
       hold(batch, stop);
     }
     if (room != Room::enough && look_at_ms <= boot_ms()) look_for_room();
@@ -197,6 +200,7 @@ void Host::State::answer_all(Requests& batch, const Error& error) {
 }
 
 bool Host::State::turn(Requests& batch) {
+  call_others();  // of one before, if nobody waited in between
   std::vector<Request*> events;
   patient([&] { events.reserve(batch.size()); });
   const LongWork long_work(*this, std::any_of(batch.begin(), batch.end(), [](const Request& r) { return may_take_minutes(r.op); }));
@@ -231,6 +235,10 @@ bool Host::State::turn(Requests& batch) {
     if (auto* ask = std::get_if<AskCondition>(&action)) patient([&] { ask_condition(*ask); });
   }
   size_t answered = 0, started = 0;
+  const auto start_those = [this] {
+    start_runs(together);
+    together.clear();
+  };
   keep_refused_results(batch);
   for (Request& request : batch) {
     if (auto* ended = std::get_if<RunEnded>(&request.op)) forget_run(ended->id, ended->attempt, ended->run);
@@ -251,12 +259,12 @@ bool Host::State::turn(Requests& batch) {
   for (Action& action : ticked->actions) {
     auto* start = std::get_if<StartRun>(&action);
     if (start == nullptr) continue;
-    start_run(std::move(*start));
+    if (!together.empty() && (together.front().runner != start->runner || together.size() == kTogether)) start_those();
+    patient([&] { together.reserve(kTogether); });
+    together.push_back(std::move(*start));
     ++started;
   }
-  // Without memory for another thread those that are there do it.
-  for (const std::shared_ptr<Runner>& runner : begin_together) (void)guarded([&] { runner->started(); });
-  begin_together.clear();
+  if (!together.empty()) start_those();
   may_return = answered > 1 || started > 1 ? answered + started : 0;
   set_running_count();
   publish(std::move(ticked->feed));
@@ -320,6 +328,7 @@ void Host::State::turn_here(Op&& op, std::function<void(Request&)>&& done) {
   engine_pulse.fetch_add(1, std::memory_order_relaxed);
   if (turn(request)) {
     reopen_wait_ms = 0;
+    call_others();
     wait->arm(next_boot, next_wall);
   } else {
     here.failed();
@@ -413,18 +422,26 @@ bool Host::State::reopen(const Requests& batch) {
   return turn(setup);
 }
 
-void Host::State::start_run(StartRun&& start) {
+// REQUIRES: all of one runner
+void Host::State::start_runs(std::span<StartRun> starts) {
   std::shared_ptr<Runner> runner;
+  size_t jobs = 0;
+  for (const StartRun& start : starts) jobs += start.jobs.size();
   size_t ends = 0;  // requests for them that are to be made
   {
     std::lock_guard lock(mutex);
-    auto it = runners.find(start.runner);
+    auto it = runners.find(starts.front().runner);
     if (it != runners.end()) runner = it->second;
-    for (ends = runner ? start.jobs.size() : 0; ends > 0 && !used.empty(); --ends) spare.splice(spare.end(), used, used.begin());
+    for (ends = runner ? jobs : 0; ends > 0 && !used.empty(); --ends) spare.splice(spare.end(), used, used.begin());
+  }
+  begun.clear();
+  patient([&] { begun.reserve(jobs); });
+  for (const StartRun& start : starts) {
+    for (const RunJob& job : start.jobs) begun.push_back({job.id, job.attempt, job.run});
   }
   if (!runner) {
-    // Removed between the claim and now: back it goes, no attempt spent.
-    for (const RunJob& job : start.jobs) end_run(ended_before({job.id, job.attempt, job.run}, Outcome::handed_back));
+    // Removed between the claim and now: back they go, no attempt spent.
+    for (const BegunRun& job : begun) end_run(ended_before(job, Outcome::handed_back));
     return;
   }
   if (ends > 0) {
@@ -432,24 +449,33 @@ void Host::State::start_run(StartRun&& start) {
     std::lock_guard lock(mutex);
     spare.splice(spare.end(), made);
   }
-  for (const RunJob& job : start.jobs) patient([&] { live[job.id] = {job.attempt, job.run, runner}; });
-  patient([&] { live_of[runner.get()] += static_cast<int>(start.jobs.size()); });
-  begun.clear();
-  patient([&] { begun.reserve(start.jobs.size()); });
-  for (const RunJob& job : start.jobs) begun.push_back({job.id, job.attempt, job.run});
-  const auto begin = [this](Runner& of, StartRun& run, const std::vector<BegunRun>& jobs) {
-    if (guarded([&] { of.start(std::move(run)); })) return;
-    for (const BegunRun& job : jobs) end_run(ended_before(job, Outcome::defer));
+  for (const BegunRun& job : begun) patient([&] { live[job.id] = {job.attempt, job.run, runner}; });
+  patient([&] { live_of[runner.get()] += static_cast<int>(jobs); });
+  const auto begin = [this](Runner& of, std::span<StartRun> runs, std::span<const BegunRun> its_jobs) {
+    if (guarded([&] { of.on_loop() ? of.start(std::move(runs.front())) : of.start_together(runs); })) return;
+    for (const BegunRun& job : its_jobs) end_run(ended_before(job, Outcome::defer));
   };
   if (!runner->on_loop()) {
-    begin(*runner, start, begun);
+    begin(*runner, starts, begun);
     if (std::find(begin_together.begin(), begin_together.end(), runner) == begin_together.end()) patient([&] { begin_together.push_back(runner); });
     return;
   }
-  // std::function wants a copyable closure; the run is moved through a shared one.
-  auto beginning = patient([] { return std::make_shared<Beginning>(); });
-  *beginning = {std::move(runner), std::move(start), std::move(begun)};
-  post([begin, beginning] { begin(*beginning->runner, beginning->run, beginning->begun); });
+  auto its_jobs = begun.begin();
+  for (StartRun& start : starts) {
+    // std::function wants a copyable closure; the run is moved through a shared one.
+    const auto end = std::next(its_jobs, static_cast<std::ptrdiff_t>(start.jobs.size()));
+    auto beginning = patient([&] { return std::make_shared<Beginning>(Beginning{runner, {}, {its_jobs, end}}); });
+    beginning->run = std::move(start);
+    post([begin, beginning] { begin(*beginning->runner, {&beginning->run, 1}, beginning->begun); });
+    its_jobs = end;
+  }
+}
+
+// Of the runs of a turn one thread began. The others come now, if it has not done with them all.
+void Host::State::call_others() {
+  // Without memory for another thread those that are there do it.
+  for (const std::shared_ptr<Runner>& runner : begin_together) (void)guarded([&] { runner->started(); });
+  begin_together.clear();
 }
 
 void Host::State::stop_run(const StopRun& stop) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -99,8 +100,9 @@ struct Host::State {
   std::unordered_map<Runner*, int> live_of;
   std::map<Runner*, std::shared_ptr<Runner>> retired;
   LoopPoster::Prepared for_loop;         // what answers ask of it
-  std::vector<BegunRun> begun;           // start_run()
-  std::vector<std::shared_ptr<Runner>> begin_together;  // of this turn, those not on the loop; each once
+  std::vector<StartRun> together;        // turn(): for start_runs()
+  std::vector<BegunRun> begun;           // start_runs()
+  std::vector<std::shared_ptr<Runner>> begin_together;  // those not on the loop, for call_others(); each once
   size_t used_most = kUsedMin;           // of `used`
   size_t may_return = 0;  // events that those may send whom the last turn answered or started; see gather()
   int64_t gather_ms = 0;  // of the last Tick
@@ -196,7 +198,8 @@ struct Host::State {
   bool reopen(const Requests& batch);  // what is to be asked next
   void answer_all(Requests& batch, const Error& error);
   void tell_loop();
-  void start_run(StartRun&& start);
+  void start_runs(std::span<StartRun> starts);
+  void call_others();
   // To the loop; patient.
   template <class F>
   void post(const F& task) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <span>
+#include <utility>
 
 #include "core/requests.h"
 
@@ -21,7 +23,11 @@ class Runner {
   // Begins the run; must not block. `run.jobs` has one job unless the RunnerSpec asked for batches.
   virtual void start(StartRun run) = 0;
 
-  // All runs of one turn were begun: what is better done once for all of them. On the engine thread, of a runner that is not on the loop.
+  // The same for several of one turn, where the runner is not on the loop. If it throws none of them was begun.
+  virtual void start_together(std::span<StartRun> runs) {
+    for (StartRun& run : runs) start(std::move(run));
+  }
+  // ... soon afterwards: what can wait until it is known how quickly the first of them end. As start(), or by whoever made the turn.
   virtual void started() {}
 
   // The engine wants this run to end: it was cancelled, its timeout is over, or the engine stops. The

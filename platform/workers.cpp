@@ -26,11 +26,6 @@ struct Workers::State {
     if (ready >= 0) close(ready);
   }
 
-  struct Task {
-    std::function<void()> run;
-    const void* name = nullptr;
-  };
-  using Tasks = std::list<Task>;
   using Lock = std::unique_lock<std::mutex>;
 
   const std::size_t most;
@@ -148,25 +143,32 @@ Status Workers::State::put(Lock lock, Tasks& added, std::size_t wanted) {
   return ok_status();
 }
 
-Status Workers::submit(std::function<void()> task, Wake wake, const void* name) {
+Workers::Tasks Workers::make(std::size_t n) {
   State& s = *state_;
-  State::Tasks one;  // outlives the lock
-  State::Lock lock(s.mutex);
-  if (s.used.empty()) one.emplace_back();
-  else one.splice(one.end(), s.used, s.used.begin());
-  one.front().run = std::move(task);
-  one.front().name = name;
-  const bool some_awake = s.called + s.starting + (s.running - s.visiting) > 0;
-  return s.put(std::move(lock), one, wake == Wake::now ? s.tasks.size() + 1 : some_awake ? 0 : 1);
+  Tasks made;
+  {
+    const State::Lock lock(s.mutex);
+    const auto end = std::next(s.used.begin(), static_cast<std::ptrdiff_t>(std::min(n, s.used.size())));
+    made.splice(made.end(), s.used, s.used.begin(), end);
+  }
+  while (made.size() < n) made.emplace_back();
+  return made;
 }
 
-Status Workers::submit(std::vector<std::function<void()>> tasks) {
+Status Workers::submit(std::function<void()> task) {
   State& s = *state_;
-  State::Tasks all;
-  for (std::function<void()>& task : tasks) all.push_back({std::move(task)});
+  Tasks one = make(1);  // outlives the lock
+  one.front().run = std::move(task);
   State::Lock lock(s.mutex);
-  const std::size_t wanted = s.tasks.size() + all.size();  // each waiting task has a thread of its own on the way to it, while there are threads
-  return s.put(std::move(lock), all, wanted);
+  const std::size_t wanted = s.tasks.size() + 1;
+  return s.put(std::move(lock), one, wanted);
+}
+
+Status Workers::submit(Tasks& tasks) {
+  State& s = *state_;
+  State::Lock lock(s.mutex);
+  const bool some_awake = s.called + s.starting + (s.running - s.visiting) > 0;
+  return s.put(std::move(lock), tasks, some_awake ? 0 : 1);
 }
 
 void Workers::wake() {
@@ -174,7 +176,7 @@ void Workers::wake() {
   State::Lock lock(s.mutex);
   if (s.joining) return;
   std::size_t calls = 0;
-  (void)s.call(s.tasks.size(), calls);  // one thread is there: submit_one_of_many() has seen to it
+  (void)s.call(s.tasks.size(), calls);  // one thread is there: submit() has seen to it
   wake_threads(std::move(lock), s.work, calls);
 }
 
@@ -182,7 +184,7 @@ bool Workers::forget(const void* name) {
   State& s = *state_;
   std::function<void()> task;  // outlives the lock
   const std::lock_guard lock(s.mutex);
-  const auto found = std::find_if(s.tasks.begin(), s.tasks.end(), [&](const State::Task& one) { return one.name == name; });
+  const auto found = std::find_if(s.tasks.begin(), s.tasks.end(), [&](const Task& one) { return one.name == name; });
   if (found == s.tasks.end()) return false;
   task = s.take(found);
   return true;

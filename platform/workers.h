@@ -1,10 +1,10 @@
 // Threads for C handlers, which may block as long as they like.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <list>
 #include <memory>
-#include <utility>
-#include <vector>
 
 #include "core/result.h"
 
@@ -24,14 +24,20 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  // Wakes as many threads as the new tasks need, no more. HF_E_STATE after join() began;
-  // HF_E_NO_MEMORY if not one thread could be started (the tasks are dropped).
-  Status submit(std::function<void()> task) { return submit(std::move(task), Wake::now, nullptr); }
-  Status submit(std::vector<std::function<void()>> tasks);
-  // One of several that come at once: if no thread is awake, one is woken, which may do all of them if they are short. For the
-  // others wake() has to be called when the last one is there.
-  // `name`: by which forget() knows it.
-  Status submit_one_of_many(std::function<void()> task, const void* name = nullptr) { return submit(std::move(task), Wake::one, name); }
+  struct Task {
+    std::function<void()> run;
+    const void* name = nullptr;  // by which forget() knows it
+  };
+  using Tasks = std::list<Task>;
+
+  // Wakes as many threads as there are tasks for, no more. HF_E_STATE after join() began;
+  // HF_E_NO_MEMORY if not one thread could be started (the task is dropped).
+  Status submit(std::function<void()> task);
+  // So many that do nothing yet, for submit(): what an earlier one was kept in is used again.
+  Tasks make(std::size_t n);
+  // Several that come at once, all of them or none, which stay in `tasks` then: if no thread is awake, one is woken, which may do all of them
+  // if they are short. For the others wake() has to be called, soon.
+  Status submit(Tasks& tasks);
   void wake();
   // A task that still waits is not run; it is destroyed here. False: there is none of that name, or a thread has it.
   bool forget(const void* name);
@@ -55,8 +61,6 @@ class Workers {
 
  private:
   struct State;
-  enum class Wake { now, one };
-  Status submit(std::function<void()> task, Wake wake, const void* name);
   std::unique_ptr<State> state_;
 };
 

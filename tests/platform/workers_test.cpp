@@ -38,14 +38,22 @@ TEST_CASE("workers: a batch needs no more threads than tasks, and no more than a
   Workers workers(2);
   std::mutex mutex;
   std::set<std::thread::id> threads;
-  std::vector<std::function<void()>> batch;
-  for (int i = 0; i < 50; ++i)
-    batch.push_back([&] {
+  Workers::Tasks batch = workers.make(50);
+  CHECK(batch.size() == 50);
+  for (Workers::Task& task : batch)
+    task.run = [&] {
       const std::lock_guard lock(mutex);
       threads.insert(std::this_thread::get_id());
-    });
-  REQUIRE(workers.submit(std::move(batch)).ok());
+    };
+  REQUIRE(workers.submit(batch).ok());
+  CHECK(batch.empty());
+  workers.wake();
   workers.join();
+  REQUIRE(workers.make(3).size() == 3);  // of those that were used
+  Workers::Tasks late = workers.make(2);
+  late.front().run = late.back().run = [] {};
+  CHECK(workers.submit(late).error().code == HF_E_STATE);
+  CHECK(late.size() == 2);
   CHECK(threads.size() <= 2);
   CHECK_FALSE(threads.empty());
 }
@@ -174,12 +182,14 @@ TEST_CASE("workers: of many that come at once one thread begins, and the others 
   std::barrier together(3);
   std::atomic<int> ran = 0;
   const auto meet = [&] {
-    for (int i = 0; i < 3; ++i) {
-      REQUIRE(workers.submit_one_of_many([&] {
+    Workers::Tasks tasks = workers.make(3);
+    for (Workers::Task& task : tasks) {
+      task.run = [&] {
         together.arrive_and_wait();  // for ever, without a thread for each
         ++ran;
-      }).ok());
+      };
     }
+    REQUIRE(workers.submit(tasks).ok());
     workers.wake();
   };
   meet();  // no thread is there yet
@@ -187,7 +197,11 @@ TEST_CASE("workers: of many that come at once one thread begins, and the others 
   meet();  // three are parked
   while (workers.unfinished() > 0) std::this_thread::yield();
   workers.wake();  // for nothing
-  for (int i = 0; i < 50; ++i) REQUIRE(workers.submit_one_of_many([&] { ++ran; }).ok());
+  for (int i = 0; i < 50; ++i) {
+    Workers::Tasks one = workers.make(1);
+    one.front().run = [&] { ++ran; };
+    REQUIRE(workers.submit(one).ok());
+  }
   workers.join();
   CHECK(ran == 56);
 }
@@ -196,10 +210,12 @@ TEST_CASE("workers: a task that nobody needs is forgotten while it waits") {
   Workers workers(0);
   std::vector<int> ran;
   const int a = 1, b = 2, none = 0;
-  REQUIRE(workers.submit_one_of_many([&] { ran.push_back(a); }, &a).ok());
+  Workers::Tasks tasks;
+  tasks.push_back({[&] { ran.push_back(a); }, &a});
   const auto kept = std::make_shared<int>(3);
-  REQUIRE(workers.submit_one_of_many([&ran, kept] { ran.push_back(*kept); }, &b).ok());
-  REQUIRE(workers.submit_one_of_many([&] { ran.push_back(4); }).ok());
+  tasks.push_back({[&ran, kept] { ran.push_back(*kept); }, &b});
+  tasks.push_back({[&] { ran.push_back(4); }});
+  REQUIRE(workers.submit(tasks).ok());
   CHECK(workers.forget(&b));
   CHECK(kept.use_count() == 1);
   CHECK_FALSE(workers.forget(&b));
