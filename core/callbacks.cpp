@@ -97,7 +97,7 @@ void Jobs::call_back(JobId id, const Lane& lane, const JobOpts& opts, State end)
   const bool starts = starts_job(to);
   FullRow row = turn_.store.read(id, false);
   if (row.result_size > 0 && row.result_size <= kCallbackResultMax) row.result = turn_.store.read_for_run(id, true).bytes;
-  if (starts && row.payload_size > 0 && row.payload_size <= kCallbackResultMax) row.job.payload = turn_.store.read_for_run(id, false).bytes;
+  if (starts && row.payload_size > 0 && row.payload_size <= kCallbackResultMax) row.payload = turn_.store.read_for_run(id, false).bytes;
   JobInfo job = job_info(turn_, *this, row);
   if (!starts) forget_logs(&job.history);  // they stay on the device
   callbacks_.push_back({to, job.queue, turn_.callback_text(job), row.job.priority, opts.chain + 1});

@@ -297,6 +297,10 @@ bool Dispatcher::claim_batch(Lane& first) {
   StartRun start;
   start.runner = runner.spec.name;
   start.timeout_ms = -1;
+  if (!used_.empty()) {
+    start.jobs = std::move(used_.back());
+    used_.pop_back();
+  }
   uint64_t number = turn_.running.new_batch();
   int64_t bytes = 0;
   // Half-open, it is probed with one job, not with a batch.
@@ -309,7 +313,8 @@ bool Dispatcher::claim_batch(Lane& first) {
     if (how == Taken::too_large) break;
     taken = true;
     if (how == Taken::started) {
-      bytes += static_cast<int64_t>(start.jobs.back().bytes.size());
+      const RunJob& job = start.jobs.back();
+      bytes += static_cast<int64_t>((job.lent != nullptr ? *job.lent : job.bytes).size());
       if (start.jobs.size() == 1) began(*lane);
     }
     if (max_jobs == 1 && !start.jobs.empty()) break;
@@ -321,6 +326,7 @@ bool Dispatcher::claim_batch(Lane& first) {
   turn_.lanes.next_order(runner);
   group.waiting_bytes = lane == nullptr ? 0 : std::max<int64_t>(group.waiting_bytes - bytes, 0);
   if (!start.jobs.empty()) turn_.out->actions.push_back(std::move(start));
+  else use_again(std::move(start.jobs));
   return taken;
 }
 
@@ -329,7 +335,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   RunRow read;
   if (fresh == nullptr) read = turn_.store.read_for_run(entry.id, lane.delivery());
   const bool found = fresh != nullptr || read.found;
-  const size_t bytes = fresh != nullptr ? fresh->row.payload.size() : read.bytes.size();
+  const size_t bytes = fresh != nullptr ? fresh->payload().size() : read.bytes.size();
   if (found && static_cast<int64_t>(bytes) > bytes_left) return Taken::too_large;
   turn_.lanes.taken(lane, entry.id);
   if (!found) return Taken::ended;  // only after an error, which the turn's end finds
@@ -356,7 +362,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
     return Taken::ended;
   }
   const bool first = start.jobs.empty();
-  Run& run = turn_.running.begin(entry.id, batch);
+  Run& run = turn_.running.begin(entry.id, batch, first);
   run.attempt = attempts + 1;
   run.lane = &lane;
   run.started_ms = turn_.now_ms;
@@ -397,7 +403,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   job.sink = jobs_.sink_of(lane, run.opts);
 
   if (fresh != nullptr) {
-    job.bytes = jobs_.write_running(*fresh, run.attempt);
+    jobs_.write_running(*fresh, job);
   } else {
     job.bytes = std::move(read.bytes);
     turn_.store.set_running(run.id, run.attempt);
@@ -412,6 +418,11 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   const bool endless = policy.timeout_ms < 0 || (!first && start.timeout_ms < 0);
   start.timeout_ms = endless ? -1 : std::max(start.timeout_ms, policy.timeout_ms);
   return Taken::started;
+}
+
+void Dispatcher::use_again(std::vector<RunJob>&& jobs) noexcept {
+  jobs.clear();
+  if (used_.size() < kUsedMax && jobs.capacity() <= kUsedJobsMax) used_.push_back(std::move(jobs));
 }
 
 void Dispatcher::link_up() {

@@ -13,7 +13,7 @@ namespace hf {
 
 class Dispatcher {
  public:
-  Dispatcher(Turn& turn, Jobs& jobs, const SafeMode& safe_mode) : turn_(turn), jobs_(jobs), safe_mode_(safe_mode) {}
+  Dispatcher(Turn& turn, Jobs& jobs, const SafeMode& safe_mode) : turn_(turn), jobs_(jobs), safe_mode_(safe_mode) { used_.reserve(kUsedMax); }
 
   void set_on(bool on) { on_ = on; }
   bool on() const { return on_; }
@@ -24,6 +24,7 @@ class Dispatcher {
   // Claims what may run now and adds the StartRun actions. The attempt is counted in the claim. What is late or has used its
   // attempts up ends here, and who is to be told of it is.
   void claim();
+  void use_again(std::vector<RunJob>&& jobs) noexcept;  // their memory, for a StartRun to come
   void link_up();
   bool waits_for_link() const;
   int64_t next_wake_ms() const;       // elapsed: when a gate opens by time alone
@@ -84,6 +85,8 @@ class Dispatcher {
   int64_t alone_wake_ms_ = kNever;
   int64_t alone_asked_ms_ = 0;  // since when a suspect waits for the others; 0: none does
   JobId alone_ = 0;             // for whom the others wait
+  static constexpr size_t kUsedMax = 64, kUsedJobsMax = 4;
+  std::vector<std::vector<RunJob>> used_;  // empty
 };
 
 }  // namespace hf

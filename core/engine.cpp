@@ -1,108 +1,18 @@
-#include "core/engine.h"
-
 #include <algorithm>
 
-#include "core/dispatcher.h"
-#include "core/events.h"
-#include "core/flash.h"
-#include "core/jobs.h"
-#include "core/loss_report.h"
-#include "core/names.h"
-#include "core/queries.h"
-#include "core/request_kinds.h"
-#include "core/retention.h"
-#include "core/scheduler.h"
-#include "core/timekeeper.h"
-#include "core/units.h"
+#include "core/engine_state.h"
 
 namespace hf {
 namespace {
+
+constexpr size_t kUsedMost = 1000;  // actions, and transitions, whose memory is kept from turn to turn
 
 Error no_room(Room room) {
   if (room == Room::read_only) return Error{HF_E_READ_ONLY, "the file system is read-only: nothing is recorded until it can be written again; what is there can be read"};
   return Error{HF_E_FULL, "the disk is full: nothing is added until there is room again; what is there can be read, cancelled and deleted"};
 }
 
-template <class T>
-Reply reply_of(Result<T> r) {
-  if (!r) return r.error();
-  return std::move(*r);
-}
-
 }  // namespace
-
-struct Engine::State {
-  explicit State(EngineOptions o, std::unique_ptr<Store> s)
-      : options(std::move(o)), store(std::move(s)), rates(*store), lanes(*store, rates, zones()), budgets(*store), losses(*store), flash(*store), sequences(*store), conditions(options.before.told), random(options.seed),
-        key_prefix(make_prefix()), turn{*store, lanes, running, suspects, budgets, losses, sequences, rates, conditions, random, limits, stats, key_prefix, options.callback_text},
-        timekeeper(turn), jobs(turn), events(turn, jobs), safe_mode(turn), dispatcher(turn, jobs, safe_mode), retention(turn), queries(turn, jobs, dispatcher),
-        scheduler(turn, jobs, zones(), options.device), loss_reporter(turn, jobs) {
-    turn.digest = options.digest;
-  }
-
-  const ZoneSource& zones() const { return options.zones != nullptr ? *options.zones : utc_only(); }
-  std::string make_prefix() const {
-    char hex[16];
-    std::snprintf(hex, sizeof hex, "%08x", store->file_id());
-    return options.device + "-" + hex + "-";
-  }
-
-  Status open();
-  void load_salvage();
-  bool has_room_for(const Request& r) const {
-    if (turn.room == Room::enough) return true;
-    if (turn.room != Room::little) return reads(r);
-    if (const auto* ended = std::get_if<RunEnded>(&r.op)) return !jobs.end_adds(*ended);
-    return reads(r) || !adds(r);
-  }
-  void call_guest(std::span<Request* const> requests);
-  Reply transact(const Transact& t);
-  void answer(Request& request);
-  Reply apply(Request& request);
-  Reply apply_queue(const std::string& name, const std::function<Status(Queue&)>& change);
-  Result<int64_t> pause_end_ms(const QueuePause& p) const;
-  Reply pause(const QueuePause& p);
-  Status set_runner(const RunnerSpec& spec);
-  Status set_limits(const Limits& given);
-  void work();
-  Result<Tick> tick(const Now& now, std::span<Request* const> requests);
-
-  EngineOptions options;
-  std::unique_ptr<Store> store;
-  Rates rates;
-  Lanes lanes;
-  Running running;
-  Suspects suspects;
-  Budgets budgets;
-  Losses losses;
-  Flash flash;
-  Sequences sequences;
-  Conditions conditions;
-  Random random;
-  Limits limits;
-  Stats stats;
-  std::string key_prefix;
-  Turn turn;
-  Timekeeper timekeeper;
-  Jobs jobs;
-  Events events;
-  SafeMode safe_mode;
-  Dispatcher dispatcher;
-  Retention retention;
-  Queries queries;
-  Scheduler scheduler;
-  LossReporter loss_reporter;
-
-  size_t actions_before = 0, feed_before = 0;  // of the turn before: there are about as many again
-  int64_t grouped_by_boot_ms = kNever;  // a commit that waits for the disk is due then
-  int64_t salvaged_at_ms = 0;
-  bool log_lost = false;
-  bool recorded = false;
-  std::string note;
-  bool drains_changed = false;
-  std::set<std::string> draining;          // queues, as of the last turn that was committed
-  std::vector<Transition> opening_feed;  // told with the first turn
-};
 
 // ---- opening ----------------------------------------------------------------------------------------------
 
@@ -305,10 +215,21 @@ void Engine::State::answer(Request& request) {
   if (auto* remember = std::get_if<Remember>(&request.op)) jobs.heard_from(remember->id, remember->attempt);
 }
 
+// What was lent goes with the run, now that nobody asks for its request again.
+void Engine::State::take_what_is_lent(Tick& out) {
+  for (Action& action : out.actions) {
+    auto* start = std::get_if<StartRun>(&action);
+    if (start == nullptr) continue;
+    for (RunJob& job : start->jobs) {
+      if (job.lent != nullptr) job.bytes = std::move(*std::exchange(job.lent, nullptr));
+    }
+  }
+}
+
 Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> requests) {
   Tick out;
-  out.actions.reserve(actions_before);
-  out.feed.reserve(feed_before);
+  out.actions = std::move(actions);
+  out.feed = std::move(feed);
   turn.out = &out;
   ++stats.ticks;
   const bool grouped_due = grouped_by_boot_ms <= now.boot_ms && !only_reads(turn.room);
@@ -347,8 +268,7 @@ Result<Tick> Engine::State::tick(const Now& now, std::span<Request* const> reque
     for (Request* request : requests) request->reply = error;
     return error;
   }
-  actions_before = out.actions.size();
-  feed_before = out.feed.size();
+  take_what_is_lent(out);
   flash.count(turn.now_ms);
   running.turn_committed();
   conditions.turn_committed();
@@ -423,166 +343,17 @@ Result<Tick> Engine::tick(const Now& now, std::span<Request* const> requests) {
   }
 }
 
-Reply Engine::State::apply_queue(const std::string& name, const std::function<Status(Queue&)>& change) {
-  if (Status ok = check_queue_name(name); !ok) return ok.error();
-  Queue& queue = lanes.queue(name);
-  if (Status ok = change(queue); !ok) return ok.error();
-  lanes.join(queue);
-  lanes.put_row(queue);
-  return Done{};
-}
-
-// On the elapsed axis: no step of the wall clock moves it.
-Result<int64_t> Engine::State::pause_end_ms(const QueuePause& p) const {
-  if (p.for_ms != 0 && p.until_wall_ms != 0) return Error{HF_E_INVALID, "for and until exclude each other"};
-  if (p.for_ms != 0) {
-    HF_TRY(check_duration("for", p.for_ms, 1, kPauseMaxMs));
-    return turn.now_ms + p.for_ms;
-  }
-  if (p.until_wall_ms == 0) return int64_t{0};
-  if (!turn.wall_trusted) return Error{HF_E_CONFLICT, "until is a wall-clock time, and the clock is not trusted yet: say for how long (for)"};
-  if (p.until_wall_ms <= turn.wall_ms) return Error{HF_E_INVALID, "until is " + format_time(p.until_wall_ms) + ", which is past: it is " + format_time(turn.wall_ms)};
-  HF_TRY(check_duration("until, from now,", p.until_wall_ms - turn.wall_ms, 1, kPauseMaxMs));
-  return p.until_wall_ms - turn.offset_ms;  // as it is shown: Turn::wall_of()
-}
-
-Reply Engine::State::pause(const QueuePause& p) {
-  return apply_queue(p.name, [&](Queue& queue) -> Status {
-    if (!p.paused) {
-      queue.draining = false;
-      drains_changed = true;
-      lanes.pause(queue, {});
-      return ok_status();
-    }
-    HF_TRY(text_fits("reason", p.reason, HF_REASON_MAX));
-    Result<int64_t> until = pause_end_ms(p);
-    if (!until) return until.error();
-    lanes.pause(queue, {true, p.reason, *until});
-    if (*until != 0) timekeeper.save();  // it counts from here also after a power cut
-    return ok_status();
-  });
-}
-
-Status Engine::State::set_runner(const RunnerSpec& spec) {
-  HF_TRY(validate(spec));
-  lanes.set_runner(spec);
-  jobs.set_handler(spec);
-  if (spec.sequence) sequences.begin(spec.name);
-  return ok_status();
-}
-
-Status Engine::State::set_limits(const Limits& given) {
-  Result<Limits> resolved = resolve(given);
-  if (!resolved) return resolved.error();
-  limits = *resolved;
-  store->set_room(turn.room, limits.ballast);
-  jobs.limits_changed();
-  retention.changed();
-  return ok_status();
-}
-
-namespace {
-// std::visit over all events, each answered where it belongs.
-template <class... F>
-struct Overload : F... { using F::operator()...; };
-template <class... F>
-Overload(F...) -> Overload<F...>;  // clang 14 (the fuzz preset) asks for it
-Reply status_reply(Status s) { return s ? Reply(Done{}) : Reply(s.error()); }
-}  // namespace
-
-Reply Engine::State::apply(Request& request) {
-  auto ids = [](JobId id) { return Reply(std::vector<JobId>{id}); };
-  auto judge_clock = [&](Status changed) {
-    if (changed && timekeeper.judge_anew()) scheduler.clock_changed();
-    return status_reply(std::move(changed));
-  };
-  return std::visit(
-      Overload{
-          [&](Enqueue& e) { return reply_of(jobs.enqueue(e.specs)); },
-          [&](ReserveIds& r) { return reply_of(jobs.reserve(r.count)); },
-          [&](Transact&) { return std::holds_alternative<Done>(request.reply) ? Reply(jobs.keep_promises()) : std::move(request.reply); },
-          [&](RunEnded& e) { return status_reply(jobs.run_ended(e)); },
-          [&](Progress& p) { return status_reply(jobs.progress(p)); },
-          [&](Remember& r) { return status_reply(jobs.remember(r)); },
-          [&](LogLine& l) { return status_reply(jobs.log_line(l)); },
-          [&](Cancel& c) { return status_reply(jobs.cancel(c.id)); },
-          [&](Retry& r) { return status_reply(jobs.retry(r.id)); },
-          [&](RetryAllDead& r) { return reply_of(jobs.retry_all_dead(r)); },
-          [&](Remove& r) { return status_reply(jobs.remove(r.id)); },
-          [&](Edit& e) { return status_reply(jobs.edit(e)); },
-          [&](Get& g) { return reply_of(queries.get(g.id)); },
-          [&](List& l) { return reply_of(queries.list(l.query)); },
-          [&](Why& w) { return reply_of(queries.why(w.id)); },
-          [&](GetStats&) { return Reply(queries.stats()); },
-          [&](SchedulePut& p) { return status_reply(scheduler.put(p.spec)); },
-          [&](ScheduleRemove& r) { return status_reply(scheduler.remove(r.name)); },
-          [&](SchedulePause& p) { return status_reply(scheduler.pause(p.name, p.paused)); },
-          [&](ScheduleRun& r) {
-            Result<JobId> id = scheduler.run_now(r.name);
-            return id ? ids(*id) : Reply(id.error());
-          },
-          [&](ScheduleBackfill& b) { return reply_of(scheduler.backfill(b.name, b.from_wall_ms, b.to_wall_ms)); },
-          [&](ScheduleList& l) { return reply_of(scheduler.list(l.name)); },
-          [&](QueuePause& p) { return pause(p); },
-          [&](QueueDrain& d) {
-            return apply_queue(d.name, [this](Queue& q) { return q.draining = drains_changed = true, ok_status(); });
-          },
-          [&](QueueSet& q) {
-            return apply_queue(q.name, [&](Queue& queue) { return jobs.slack_changed(), lanes.set_queue(queue, q.settings); });
-          },
-          [&](QueueList& l) { return reply_of(queries.queues(l.name)); },
-          [&](SetCondition& c) { return status_reply(conditions.set(c.spec, turn.now_ms)); },
-          [&](RemoveCondition& c) { return conditions.remove(c.name), Reply(Done{}); },
-          [&](TellCondition& t) { return status_reply(conditions.tell(t, turn.now_ms)); },
-          [&](ConditionList& l) { return reply_of(conditions.list(l.name, turn.now_ms, turn.offset_ms)); },
-          [&](Emit& e) { return reply_of(events.emit(e)); },
-          [&](SetSubscription& s) { return status_reply(events.set(s.spec)); },
-          [&](RemoveSubscription& s) { return status_reply(events.remove(s.name)); },
-          [&](SubscriptionList& l) { return reply_of(events.list(l.name)); },
-          [&](SetRunner& r) { return status_reply(set_runner(r.spec)); },
-          [&](RemoveRunner& r) { return lanes.remove_runner(r.name), Reply(Done{}); },
-          [&](SetLimits& l) { return status_reply(set_limits(l.limits)); },
-          [&](SetQueueDefaults& d) {
-            if (Status ok = check_queue_name(d.name); !ok) return Reply(ok.error());
-            jobs.slack_changed();
-            return status_reply(lanes.configure_queue(lanes.queue(d.name), d.settings));
-          },
-          [&](SetDispatch& d) { return dispatcher.set_on(d.on), Reply(Done{}); },
-          [&](StopAll& a) { return jobs.stop_all(a.hand_back), Reply(Done{}); },
-          [&](Prune&) { return Reply(retention.prune_all()); },
-          [&](Backup&) { return Reply(Done{}); },
-          [&](Check&) { return Reply(Done{}); },
-          [&](SetRoom& r) {
-            turn.room = r.room;
-            jobs.room_changed();
-            store->set_room(turn.room, limits.ballast);
-            return Reply(Done{});
-          },
-          [&](SetClockRule& c) {
-            if (Status ok = validate(c.rule); !ok) return Reply(ok.error());
-            timekeeper.set_rule(c.rule);
-            return judge_clock(ok_status());
-          },
-          [&](ConfirmClock&) { return judge_clock(timekeeper.confirm()); },
-          [&](ForgetClockFloor&) { return timekeeper.forget_floor(), judge_clock(ok_status()); },
-          [&](LinkUp&) { return dispatcher.link_up(), Reply(Done{}); },
-          [&](SetBudgets& b) {
-            Status set = budgets.set(b);
-            lanes.set_budget_reserves(budgets.reserves());
-            return status_reply(std::move(set));
-          },
-          [&](SetLossReport& r) { return status_reply(loss_reporter.set(r)); },
-          [&](SetLink& l) { return status_reply(budgets.set_link(l.name)); },
-          [&](EndSafeMode&) { return safe_mode.end(), Reply(Done{}); },
-          [&](ClockStepped&) { return Reply(Done{}); },
-      },
-      request.op);
-}
-
 Status Engine::try_write() try {
   return state_->store->try_write();
 } catch (const std::bad_alloc&) {
   return Error{HF_E_NO_MEMORY, "out of memory"};
+}
+void Engine::use_again(StartRun&& begun) noexcept { state_->dispatcher.use_again(std::move(begun.jobs)); }
+void Engine::use_again(Tick&& done) noexcept {
+  done.actions.clear();
+  done.feed.clear();
+  if (done.actions.capacity() <= kUsedMost) state_->actions = std::move(done.actions);
+  if (done.feed.capacity() <= kUsedMost) state_->feed = std::move(done.feed);
 }
 std::unique_ptr<Store> Engine::give_store() { return std::move(state_->store); }
 Handover Engine::handover() const {

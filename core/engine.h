@@ -75,6 +75,10 @@ class Engine {
   // The requests' replies are filled; they may be given out once tick() has returned.
   Result<Tick> tick(const Now& now, std::span<Request* const> requests);
 
+  // Of a tick that was obeyed, and of its runs that have begun: their memory for those to come. Optional.
+  void use_again(StartRun&& begun) noexcept;
+  void use_again(Tick&& done) noexcept;
+
   // Marks the file as cleanly closed and closes it. REQUIRES: nothing runs (StopAll with hand_back before).
   Status close(const Now& now);
 

@@ -13,10 +13,6 @@ namespace {
 constexpr int64_t kMaxDelayMs = 3660LL * 86400 * 1000;  // ten years and a bit
 
 Error invalid(const std::string& text) { return Error{HF_E_INVALID, text}; }
-bool says_nothing(const Policy& policy) {
-  static const Policy kUnset;
-  return policy == kUnset;
-}
 Error held(JobId by, const std::string& key) {
   return Error{HF_E_CONFLICT, "job " + std::to_string(by) + " holds unique_key " + quoted(key)};
 }
@@ -24,7 +20,7 @@ Error held(JobId by, const std::string& key) {
 }  // namespace
 
 Status validate(const Policy& p) {
-  if (says_nothing(p)) return ok_status();
+  if (p.empty()) return ok_status();
   if (p.max_attempts != 0) HF_TRY(check_range("max_attempts", p.max_attempts, 1, HF_ATTEMPTS_MAX));
   if (p.timeout_ms != 0 && p.timeout_ms != -1) HF_TRY(check_range("timeout_ms", p.timeout_ms, 1, kBackoffMaxMs));
   if (p.backoff.kind == BackoffKind::list && p.backoff.list_ms.empty()) return invalid("backoff.list is empty for kind list");
@@ -37,7 +33,7 @@ Status validate(const Policy& p) {
 ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
   ResolvedPolicy r{5, 300000, Backoff{}};
   for (const Policy* p : {&handler, &job}) {
-    if (says_nothing(*p)) continue;
+    if (p->empty()) continue;
     if (p->max_attempts != 0) r.max_attempts = p->max_attempts;
     if (p->timeout_ms != 0) r.timeout_ms = p->timeout_ms;
     const BackoffSpec& b = p->backoff;
@@ -62,7 +58,7 @@ namespace {
 bool is_plain(const JobSpec& s) {
   return s.delay_ms == 0 && s.at_wall_ms == 0 && s.ttl_ms == 0 && !is_unique(s) && s.unique_for_ms == 0 && s.on_conflict == OnConflict::keep && s.debounce_max_ms == 0 &&
          s.concurrency_key.empty() && s.sink.empty() && s.callback.empty() && s.failure_callback.empty() && s.after.empty() && s.tags.empty() &&
-         s.after_failure == AfterFailure::dead && s.durability != Durability::result && says_nothing(s.policy);
+         s.after_failure == AfterFailure::dead && s.durability != Durability::result && s.policy.empty();
 }
 }  // namespace
 
@@ -155,7 +151,8 @@ Status Jobs::let_in(Intake& intake, const JobSpec& s) {
   return intake.let_in(*queue, s.concurrency_key);
 }
 
-Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called) {
+Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, How how) {
+  const auto& called = how.called;
   if (specs.empty() || specs.size() > HF_ENQUEUE_MANY_MAX) {
     return invalid("one call takes 1 to " + std::to_string(HF_ENQUEUE_MANY_MAX) + " jobs, not " + std::to_string(specs.size()));
   }
@@ -202,10 +199,9 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, const std:
     lanes.push_back(*lane);
   }
   displace(*leave);
-  std::vector<JobId> ids;
-  ids.reserve(specs.size());
-  for (size_t i = 0; i < specs.size(); ++i) ids.push_back(insert(specs[i], *lanes[i], {}));
-  return ids;
+  how.ids.clear();
+  for (size_t i = 0; i < specs.size(); ++i) how.ids.push_back(insert(specs[i], *lanes[i], {.lent = how.lent ? &specs[i].payload : nullptr}));
+  return std::move(how.ids);
 }
 
 // What is written for them now is written before the savepoint to which they may be taken back.
@@ -417,7 +413,8 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
   row.expires_ms = s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0;
   if (runs == 0) row.unique_key = s.unique_key;
   if (!plain) row.opts = encode_opts(opts);
-  row.payload = s.payload;
+  f.lent = origin.lent;
+  if (f.lent == nullptr) f.own = s.payload;
   JobId id = row.id;
   if (row.at_wall_ms != 0) {
     wall_jobs_next_ = std::min(wall_jobs_next_, row.at_wall_ms);
@@ -469,17 +466,18 @@ Jobs::Fresh* Jobs::fresh(JobId id) {
   return it != fresh_.end() && it->row.id == id && !it->written ? &*it : nullptr;
 }
 
-std::string Jobs::write_running(Fresh& f, int attempt) {
+void Jobs::write_running(Fresh& f, RunJob& job) {
   f.row.state = State::running;
-  f.row.attempts = attempt;
-  turn_.store.insert(f.row);
+  f.row.attempts = job.attempt;
+  turn_.store.insert(f.row, f.payload());
   f.written = true;
-  return std::move(f.row.payload);
+  job.lent = f.lent;
+  job.bytes = std::move(f.own);
 }
 
 void Jobs::flush() {
   for (const Fresh& f : fresh_) {
-    if (!f.written) turn_.store.insert(f.row);
+    if (!f.written) turn_.store.insert(f.row, f.payload());
   }
   fresh_.clear();
 }

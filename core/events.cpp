@@ -99,7 +99,7 @@ Result<std::vector<JobId>> Events::emit(const Emit& emit) {
   }
   std::vector<JobId> ids;
   if (!specs.empty()) {
-    auto enqueued = jobs_.enqueue(specs, [&](size_t i) { return "subscription " + quoted(starts[i]->spec.name); });
+    auto enqueued = jobs_.enqueue(specs, {.called = [&](size_t i) { return "subscription " + quoted(starts[i]->spec.name); }});
     if (!enqueued) return enqueued.error();
     ids = std::move(*enqueued);
   }

@@ -19,10 +19,10 @@ GatheredRows::GatheredRows(Db& db)
   db_.write_before([this] { write_all(); });
 }
 
-bool GatheredRows::insert(const JobRow& row, int64_t state) {
-  if (row.at_wall_ms != 0 || row.expires_ms != 0 || !row.unique_key.empty() || !row.opts.empty() || row.payload.size() > kBodyInlineMax) return false;
+bool GatheredRows::insert(const JobRow& row, std::string_view payload, int64_t state) {
+  if (row.at_wall_ms != 0 || row.expires_ms != 0 || !row.unique_key.empty() || !row.opts.empty() || payload.size() > kBodyInlineMax) return false;
   Row& to = rows_[inserts_];
-  to.payload = row.payload;  // its place was used before
+  to.payload = payload;  // its place was used before
   to.id = row.id;
   to.lane = row.lane;
   to.state = state;

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/sqlite.h"
@@ -27,9 +28,13 @@ class GatheredRows {
   GatheredRows& operator=(const GatheredRows&) = delete;
 
   // False: it has more than a plain one, and is not taken. `state`: as in the file. Bytes up to kBodyInlineMax.
-  bool insert(const JobRow& row, int64_t state);
+  bool insert(const JobRow& row, std::string_view payload, int64_t state);
   void remove(JobId id);
   void write() { db_.settle(); }
+  // Before a commit, with nothing that follows.
+  void write_last() {
+    if (!empty()) inserts_ + removes_.size() == 1 ? db_.settle_alone() : db_.settle();
+  }
   void drop() { inserts_ = 0, removes_.clear(); }  // the transaction is taken back
   bool empty() const { return inserts_ == 0 && removes_.empty(); }
 

@@ -36,9 +36,9 @@ JobInfo job_info(const Turn& turn, const Jobs& jobs, const FullRow& row) {
   i.unique_key = opts.unique_key;
   if (row.job.state == State::pending) i.after = opts.after;
   i.concurrency_key = home.key;
-  i.key = turn.key_of(row.job.id);
+  i.key = turn.key_of(row.job.id).text();
   i.error = row.error;
-  i.payload = row.job.payload;
+  i.payload = row.payload;
   i.result = row.result;
   i.payload_size = row.payload_size;
   i.result_size = row.result_size;

@@ -35,7 +35,8 @@ void Jobs::count(State from, State to) {
 }
 
 ResolvedPolicy Jobs::policy_of(const Lane& lane, const JobOpts& opts) const {
-  return resolve(lane.delivery() ? Policy{} : opts.policy, lane.runner->spec.policy);
+  static const Policy kUnset;
+  return resolve(lane.delivery() ? kUnset : opts.policy, lane.runner->spec.policy);
 }
 
 // ---- how a run ends -----------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ void Jobs::stop_overdue_runs() {
   }
   cancel_again_.clear();
   while (turn_.running.next_deadline_ms() <= turn_.now_ms) {
-    Run& run = *turn_.running.find(turn_.running.first_deadline());
+    Run& run = *turn_.running.first_to_end();
     if (std::min(run.deadline_ms, run.beat_by_ms) <= turn_.now_ms) {
       ask_to_stop(run, StopReason::timeout);
     } else {

@@ -43,8 +43,13 @@ class Jobs {
 
   // ---- events
   // `specs` get the unique keys that their payloads make. `called`: what a job of them is called in an error; null: "job 3", or nothing
-  // if it is the only one.
-  Result<std::vector<JobId>> enqueue(std::vector<JobSpec>& specs, const std::function<std::string(size_t)>& called = nullptr);
+  // if it is the only one. `ids`: memory for the answer.
+  struct How {
+    std::function<std::string(size_t)> called = nullptr;
+    bool lent = false;  // the specs are there until the turn is committed, and their payloads may go then to those who run (RunJob::lent)
+    std::vector<JobId> ids = {};
+  };
+  Result<std::vector<JobId>> enqueue(std::vector<JobSpec>& specs, How how);
   // A schedule's job for each of these occurrences, all or none.
   Result<std::vector<JobId>> enqueue_scheduled(const JobSpec& spec, const std::string& schedule, const std::vector<int64_t>& occurrences_wall_ms);
   // A job of ours that has run already: its result waits for the sink. The limits are no matter. HF_E_FULL: no lane is left.
@@ -97,11 +102,14 @@ class Jobs {
   // ---- for the dispatcher
   struct Fresh {  // enqueued in this turn, not written yet
     JobRow row;
+    std::string* lent = nullptr;  // its payload, where it is lent; else
+    std::string own;
     bool written = false;
+    const std::string& payload() const { return lent != nullptr ? *lent : own; }
   };
   Fresh* fresh(JobId id);
-  // Enqueued and claimed in one transaction: its row is written once, as running. Its payload.
-  std::string write_running(Fresh& fresh, int attempt);
+  // Enqueued and claimed in one transaction: its row is written once, as running. Its payload goes to `job`.
+  void write_running(Fresh& fresh, RunJob& job);
   void flush();  // writes what is held back
   // A pending job, no longer in its lane's window, becomes dead without a run.
   void end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::string& why, Change change);
@@ -199,6 +207,7 @@ class Jobs {
     std::string schedule = {};
     int64_t occurrence_wall_ms = 0;
     int chain = 0;              // JobOpts
+    std::string* lent = nullptr;  // its payload: Fresh
   };
   JobId insert(const JobSpec& spec, Lane& lane, const Origin& origin);
   JobOpts opts_of(const JobSpec& spec, const Origin& origin) const;
@@ -206,7 +215,7 @@ class Jobs {
   void give_to_holder(JobId other, const JobSpec& spec);
   JobId next_id();
   int64_t load_lane_counts(bool clean);  // of all pending jobs
-  void adopt(const LiveRun& live);
+  void adopt(const LiveRun& live, std::set<uint64_t>& batches);
   void recover(JobId id, const Opening& opening);
   void unclaim(const FullRow& row, Lane& lane, const JobOpts& opts);
   void ran_orderly(Run& run);

@@ -85,7 +85,7 @@ void Lanes::attach(Lane& lane) {
   auto& groups = lane.queue->groups;
   auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g->runner == lane.runner; });
   if (group == groups.end()) {
-    group = groups.insert(groups.end(), std::make_unique<Group>());
+    group = groups.insert(groups.end(), std::make_unique<Group>(&memory_));
     (*group)->queue = lane.queue;
     (*group)->runner = lane.runner;
   }

@@ -18,6 +18,7 @@
 
 #include "core/breaker.h"
 #include "core/due_order.h"
+#include "core/free_lists.h"
 #include "core/front.h"
 #include "core/names.h"
 #include "core/rate.h"
@@ -44,9 +45,11 @@ struct Place {
 
 // The lanes of a queue that one runner serves.
 struct Group {
+  explicit Group(std::pmr::memory_resource* memory) : places(memory) {}
+
   Queue* queue = nullptr;
   RunnerState* runner = nullptr;
-  std::map<Place, Lane*> places;  // of those that have a ready job, and whose key is free
+  std::pmr::map<Place, Lane*> places;  // of those that have a ready job, and whose key is free
   bool waits = false;             // in RunnerState::waiting
   // For its batches:
   int64_t ready = 0;           // jobs of its places that could go together; of a long lane all that are pending
@@ -260,13 +263,14 @@ class Lanes {
   Store& store_;
   Rates& rates_;
   const ZoneSource& zones_;
+  FreeLists memory_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // by id - 1
   std::map<std::string, std::unique_ptr<Queue>> queues_;
   std::map<std::string, std::unique_ptr<RunnerState>> runners_;
   std::map<LaneName, Lane*> names_;
   Lane* last_ = nullptr;  // that was looked up
   DueOrder<int> future_;  // lane ids, at their next_due_ms
-  std::deque<Queue*> ring_;
+  std::pmr::deque<Queue*> ring_{&memory_};
   std::vector<RunnerState*> waited_for_;
   struct Sleeper {
     int number;  // of the queue: pointers have no order that is the same in every process

@@ -1,5 +1,6 @@
 // What an opening makes of what the last process left. The rest of class Jobs is in jobs.cpp and enqueue.cpp.
 #include <algorithm>
+#include <set>
 
 #include "core/jobs.h"
 
@@ -29,7 +30,8 @@ void Jobs::open(const Opening& opening) {
   load_handler_callbacks();
   load_doomed();
 
-  for (const LiveRun& run : opening.live) adopt(run);
+  std::set<uint64_t> batches;
+  for (const LiveRun& run : opening.live) adopt(run, batches);
   size_t adopted = turn_.running.size();
   while (opening.writes && turn_.store.ok()) {
     std::vector<JobId> left = turn_.store.left_running(kSweep + static_cast<int>(adopted));
@@ -41,13 +43,13 @@ void Jobs::open(const Opening& opening) {
   if (opening.writes) turn_.suspects.save(store);
 }
 
-void Jobs::adopt(const LiveRun& live) {
+void Jobs::adopt(const LiveRun& live, std::set<uint64_t>& batches) {
   turn_.running.number_from(live.run + 1);
   FullRow row = turn_.store.read(live.id, false);
   // The failed commit may have reached the disk all the same, with the run's end in it, and with a claim of the delivery.
   if (!row.found || row.job.state != State::running || row.job.attempts != live.attempt || row.job.lane != live.lane) return;
-  const int batches = turn_.running.batches();
-  Run& run = turn_.running.begin(live.id, live.run);
+  const bool first = batches.insert(live.run).second;
+  Run& run = turn_.running.begin(live.id, live.run, first);
   run.attempt = live.attempt;
   run.lane = turn_.lanes.by_id(row.job.lane);
   run.started_ms = live.started_ms;
@@ -62,7 +64,6 @@ void Jobs::adopt(const LiveRun& live) {
   turn_.running.watch(run);
   if (run.opts.cancel_asked) cancel_again_.push_back(run.id);
   Lane& lane = *run.lane;
-  const bool first = turn_.running.batches() > batches;
   turn_.lanes.run_began(lane, first);
   if (first) ++lane.runner->running;
 }

@@ -4,9 +4,12 @@
 // may look at it only after the tick's COMMIT (Tick::answered). See engine.h.
 #pragma once
 
+#include <array>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -21,6 +24,26 @@ namespace hf {
 
 enum class Outcome : uint8_t { done, retry, dead, defer, cancelled, handed_back };
 
+// An idempotency key. Its text is made when somebody asks for it: of most runs nobody does.
+class JobKey {
+ public:
+  JobKey() = default;
+  JobKey(std::shared_ptr<const std::string> prefix, JobId id) : prefix_(std::move(prefix)), id_(id) {}
+  template <class T>
+    requires std::convertible_to<T, std::string>
+  JobKey(T&& text) : prefix_(std::make_shared<const std::string>(std::forward<T>(text))) {}
+
+  static constexpr size_t kTextMax = HF_NAME_MAX + 29;  // bytes: "<device>-<8 digits>-<19 digits>"
+  using Text = std::array<char, kTextMax + 1>;
+  std::string text() const;
+  void write(Text& to) const noexcept;  // the same, ended by 0
+  bool operator==(const JobKey& other) const { return text() == other.text(); }
+
+ private:
+  std::shared_ptr<const std::string> prefix_;  // null: ""
+  JobId id_ = 0;                               // behind it; 0: nothing is
+};
+
 // What a runner works on. Runners are named: a job type, or "sink:<name>" for deliveries.
 struct RunJob {
   JobId id = 0;
@@ -29,7 +52,7 @@ struct RunJob {
   std::string type;
   std::string queue;         // for a delivery: the queue it ran in
   std::string bytes;         // the payload; for a delivery: the result
-  std::string key;           // idempotency key
+  JobKey key;
   std::string tags;
   int64_t created_wall_ms = 0;
   int64_t occurrence_wall_ms = 0;  // 0: none
@@ -37,6 +60,7 @@ struct RunJob {
   std::string sink;                // of the run leg: where its result will go, or ""
   int64_t sequence = 0;            // of a delivery to a sink that wants it: its number; 0: none
   std::string memo;                // of this leg, left by an earlier attempt (Remember), or ""
+  std::string* lent = nullptr;     // the engine's own: `bytes` until the commit, in the request that brought them
 };
 struct StartRun {
   std::string runner;
@@ -61,7 +85,7 @@ using Action = std::variant<StartRun, StopRun, AskCondition>;
 
 // ---- events ---------------------------------------------------------------------------------------
 
-struct Enqueue { std::vector<JobSpec> specs; };  // all or none -> std::vector<JobId>
+struct Enqueue { std::vector<JobSpec> specs; };  // all or none -> std::vector<JobId>; once committed, of those that run the payloads are gone
 struct ReserveIds { int count = 1; };            // -> std::vector<JobId>, never used otherwise
 
 // What the body of a Transact has to work with, while it is called.

@@ -252,7 +252,7 @@ class Salvage {
     if (job.due_ms == kNever && job.at_wall_ms == 0 && !waits) job.due_ms = job.created_ms;
     full.error = std::string(cut_utf8(v[12].bytes, HF_ERROR_TEXT_MAX));
     full.history = encode_history(decode_history(v[13].bytes));
-    job.payload = std::move(v[14].bytes);
+    full.payload = std::move(v[14].bytes);
     full.result = std::move(v[15].bytes);
 
     const LaneRow* lane = find_lane(job.lane);

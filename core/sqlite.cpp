@@ -255,15 +255,15 @@ std::vector<std::string> Db::query_all_text(const char* sql, size_t limit) {
   return rows;
 }
 
-void Db::begin() {
+void Db::begin_transaction() {
   if (!begin_) begin_ = std::make_unique<Stmt>(*this, "BEGIN IMMEDIATE");
-  changes_before_ = total_changes();
   begin_->run();
 }
 
 bool Db::commit() {
   if (!commit_) commit_ = std::make_unique<Stmt>(*this, "COMMIT");
-  commit_->run();
+  const bool ended = std::exchange(alone_, false) || (!owes_ && std::exchange(to_begin_, false));
+  if (!ended) commit_->run();
   if (ok() && wait_for_disk_ && total_changes() != changes_before_) sync_log();
   if (ok()) return true;
   rollback();
@@ -360,8 +360,12 @@ int64_t Db::pages_at_most() const {
   return pages_ + (total_changes() - changes_then_) * kPagesAChange + 2 * bytes_bound_ / std::max<int64_t>(page_size_, 512);
 }
 
+bool Db::has_reserved(int64_t owed, int64_t more_pages) const {
+  return length_safe_ && (pages_at_most() + more_pages) * page_size_ - owed <= file_has_;
+}
+
 void Db::reserve(int64_t owed) {
-  if (length_safe_ && pages_at_most() * page_size_ - owed <= file_has_) return;
+  if (has_reserved(owed)) return;
   const int64_t bytes = page_count() * page_size_;  // with those of the open transaction
   const int64_t wanted = bytes - owed;
   if (!ok() || (length_safe_ && wanted <= file_has_)) return;
@@ -462,13 +466,12 @@ void Db::read_all() {
 }
 
 void Db::rollback() {
+  to_begin_ = alone_ = false;
   // Not through exec(): it must happen after an error too. SQLite may have rolled back by itself already.
   if (db_ != nullptr && sqlite3_get_autocommit(db_) == 0) {
     sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   }
 }
-
-void Db::set_synchronous(bool full) { wait_for_disk_ = full; }
 
 void Db::set_page_size(int bytes) {
   exec(("PRAGMA page_size=" + std::to_string(bytes)).c_str());

@@ -113,14 +113,25 @@ class Db {
   void write_before(std::function<void()> write) { write_owed_ = std::move(write); }
   void owe() { owes_ = true; }
   void settle() {
-    if (std::exchange(owes_, false) && write_owed_) write_owed_();
+    const bool owed = std::exchange(owes_, false);
+    if (std::exchange(to_begin_, false)) begin_transaction();
+    if (owed && write_owed_) write_owed_();
+  }
+  // The same where what is owed is one statement, which may be the whole transaction: it is committed by itself.
+  void settle_alone() {
+    alone_ = std::exchange(to_begin_, false);
+    settle();
   }
 
-  void begin();
+  // SQLite begins with the first statement: it is spared a transaction around none, or around one (settle_alone).
+  void begin() {
+    to_begin_ = true;
+    changes_before_ = total_changes();
+  }
   bool commit();    // false: failed, and rolled back
   void rollback();  // clears nothing: the error stays for the reader
   // How the next commits that changed rows reach the disk: full waits for it, otherwise only checkpoints do.
-  void set_synchronous(bool full);
+  void set_synchronous(bool full) { wait_for_disk_ = full; }
 
   void sync_log();  // what was committed without waiting is on the disk then
   // Syncs the log, moves its pages to the database and syncs that.
@@ -128,6 +139,8 @@ class Db {
   // Before a commit: the file itself has blocks for all of its pages but for `owed` bytes, so that a checkpoint which
   // finds no room for more than that can still move the log into it. HF_E_FULL if not, and nothing is to be committed.
   void reserve(int64_t owed);
+  // It has by now, and would do nothing after a commit of so many pages more.
+  bool has_reserved(int64_t owed, int64_t more_pages = 0) const;
   int64_t log_bytes();   // of the file that the log is in
   void count_writes(bool on);  // to what is open; off at the close (write_count.cpp)
   int64_t take_written() { return written_.take(); }  // bytes, of the file and its log, since the last time
@@ -178,6 +191,7 @@ class Db {
   sqlite3_file* file(int which);
   int64_t pages_at_most() const;
   static int fill(sqlite3_file* file, int64_t from, int64_t to);
+  void begin_transaction();
   void note_io(int code);
   void fail_beside(int code, const char* end);  // not from the connection, which knows nothing of it
   void fail_read_only();
@@ -190,6 +204,7 @@ class Db {
   std::string error_text_;
   std::function<void()> write_owed_;
   bool owes_ = false;
+  bool to_begin_ = false, alone_ = false;  // of the transaction
   bool wait_for_disk_ = true;
   int64_t changes_before_ = 0, schema_changes_ = 0;
   Guest* guest_ = nullptr;  // core/guest.cpp, as what follows

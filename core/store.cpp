@@ -160,8 +160,13 @@ void Store::begin(bool wait_for_disk) {
 bool Store::wrote() const { return !gathered_->empty() || db_->total_changes() != changes_before_; }
 
 bool Store::commit() {
-  gathered_->write();  // before it is known how much room it takes
-  if (owed_ >= 0) db_->reserve(owed_);
+  constexpr int64_t kRowPages = kPagesAChange + 2 * int64_t{kBodyInlineMax} / 512;
+  if (owed_ < 0 || db_->has_reserved(owed_, kRowPages)) {
+    gathered_->write_last();
+  } else {
+    gathered_->write();  // before it is known how much room it takes
+    db_->reserve(owed_);
+  }
   if (!db_->commit()) return false;
   recent_committed_ = recent_from_;
   ++commits_;
@@ -189,15 +194,15 @@ std::string Store::read_body(int64_t body_id) {
   return out;
 }
 
-void Store::insert(const JobRow& row) {
+void Store::insert(const JobRow& row, std::string_view payload) {
   const int64_t state = row.state == State::running ? running(row.id) : static_cast<int64_t>(row.state);
-  if (gathered_->insert(row, state)) return;
-  bool apart = write_body(body_id(row.id, 0), row.payload);
+  if (gathered_->insert(row, payload, state)) return;
+  bool apart = write_body(body_id(row.id, 0), payload);
   Stmt& s = sql_->insert;
   s.bind(row.id).bind(row.lane).bind(state);
   s.bind(-row.priority).bind(row.due_ms).bind(row.attempts).bind(row.created_ms).bind_opt(row.at_wall_ms, 0).bind_opt(row.expires_ms, 0);
   s.bind_opt_text(row.unique_key).bind_opt_blob(row.opts);
-  apart ? s.bind_null() : s.bind_blob(row.payload);
+  apart ? s.bind_null() : s.bind_blob(payload);
   s.run();
 }
 
@@ -208,7 +213,7 @@ bool Store::restore(const FullRow& row, bool payload_apart, bool result_apart) {
   s.bind(job.id).bind(job.lane).bind(static_cast<int64_t>(job.state)).bind(-job.priority).bind(job.due_ms);
   s.bind(job.attempts).bind(job.created_ms).bind_opt(job.at_wall_ms, 0).bind_opt(job.expires_ms, 0);
   s.bind_opt_text(job.unique_key).bind_opt_blob(job.opts);
-  payload_apart ? s.bind_null() : s.bind_blob(job.payload);
+  payload_apart ? s.bind_null() : s.bind_blob(row.payload);
   s.bind_opt(row.finished_ms, 0).bind_opt_text(row.error).bind_opt_blob(row.history);
   result_apart ? s.bind_null() : s.bind_opt_blob(row.result);
   s.run();
@@ -332,7 +337,7 @@ FullRow Store::read(JobId id, bool with_bodies) {
   row.result_size = s.i64(14);
   s.reset();
   if (with_bodies && sql_->read_bodies.bind(id).step()) {
-    row.job.payload = sql_->read_bodies.blob(0);
+    row.payload = sql_->read_bodies.blob(0);
     row.result = sql_->read_bodies.blob(1);
   }
   sql_->read_bodies.reset();
@@ -340,7 +345,7 @@ FullRow Store::read(JobId id, bool with_bodies) {
     if (!sizes_apart[i]) continue;
     if (sql_->body_size.bind(body_id(id, i)).step()) (i == 0 ? row.payload_size : row.result_size) = sql_->body_size.i64(0);
     sql_->body_size.reset();
-    if (with_bodies) (i == 0 ? row.job.payload : row.result) = read_body(body_id(id, i));
+    if (with_bodies) (i == 0 ? row.payload : row.result) = read_body(body_id(id, i));
   }
   return row;
 }

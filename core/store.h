@@ -58,7 +58,6 @@ struct JobRow {
   int64_t expires_ms = 0;      // 0: never
   std::string unique_key;      // "" when it holds none
   std::string opts;            // encode_opts
-  std::string payload;
 };
 
 // The parts of a row that a run needs.
@@ -72,9 +71,10 @@ struct RunRow {
 // Everything, for show and for moving a job between states.
 struct FullRow {
   bool found = false;
-  JobRow job;             // payload only if asked for
+  JobRow job;
   int64_t finished_ms = 0;
-  std::string error, history, result;
+  std::string error, history;
+  std::string payload, result;  // if asked for
   int64_t payload_size = 0, result_size = 0;
 };
 
@@ -180,7 +180,7 @@ class Store {
   void reserve_ids(JobId until);
 
   // ---- jobs
-  void insert(const JobRow& row);
+  void insert(const JobRow& row, std::string_view payload);
   void set_running(JobId id, int attempts);
   void end_run(const EndOfRun& end);
   void remove(JobId id, bool inlined = false);  // inlined: it has no row in `body`

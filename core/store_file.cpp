@@ -48,6 +48,7 @@ Status Store::create(const Options& options) {
   // us, so what is new does not go behind it: from here on the log begins anew.
   if (!options.log_safe.known()) db.checkpoint();
   db.begin();
+  db.settle();
   db.count_writes(true);  // a log that is new is there now
   if (empty) {
     db.exec(kSchema);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/budget.h"
@@ -61,6 +63,8 @@ struct Run {
   std::string note;
   std::shared_ptr<JobLog> log = {};  // null: it has said nothing. It goes on with the run when the engine is reopened
   Budgets::Charge charge = {};
+  int64_t ends_by_ms = kNever;  // Running's, as the next one
+  uint64_t begun_in = 0;        // the turn
 };
 
 class Running {
@@ -74,52 +78,67 @@ class Running {
     auto it = runs_.find(id);
     return it == runs_.end() ? nullptr : &it->second;
   }
-  // To be filled in, and watched once its deadlines are known.
-  Run& begin(JobId id, uint64_t batch) {
-    ++batch_left_[batch];
-    begun_.insert(id);
+  // To be filled in, and watched once its deadlines are known. `first`: of its batch.
+  Run& begin(JobId id, uint64_t batch, bool first) {
+    if (first) ++batches_;
+    else ++beside_[batch];
     Run& run = runs_[id];
     run.id = id;
     run.batch = batch;
+    run.begun_in = turn_;
     return run;
   }
-  void watch(const Run& run) {
-    if (ends_by(run) != kNever) deadlines_.insert({ends_by(run), run.id});
+  void watch(Run& run) {
+    const int64_t by_ms = std::min({run.deadline_ms, run.beat_by_ms, run.soft_asked ? kNever : run.soft_at_ms});
+    if (std::exchange(run.ends_by_ms, by_ms) == by_ms || by_ms == kNever) return;
+    deadlines_.push_back({run.ends_by_ms, run.id});
+    std::push_heap(deadlines_.begin(), deadlines_.end(), std::greater<>());
+    if (deadlines_.size() > 2 * runs_.size() + kStaleMost) drop_stale();
   }
   // True if it was the last one of its batch.
   bool remove(JobId id) {
     auto it = runs_.find(id);
-    forget_deadline(it->second);
-    if (begun_.erase(id) == 0) ended_.push_back(live(it->second));
-    auto left = batch_left_.find(it->second.batch);
-    bool last = --left->second == 0;
-    if (last) batch_left_.erase(left);
+    if (it->second.begun_in != turn_) ended_.push_back(live(it->second));
+    const auto beside = beside_.empty() ? beside_.end() : beside_.find(it->second.batch);
+    const bool last = beside == beside_.end();
+    if (last) --batches_;
+    else if (--beside->second == 0) beside_.erase(beside);
     runs_.erase(it);
     return last;
   }
-  void forget_deadline(const Run& run) { deadlines_.erase({ends_by(run), run.id}); }
+  static void forget_deadline(Run& run) { run.ends_by_ms = kNever; }
   void beat(Run& run, int64_t now_ms) {
-    if (run.heartbeat_ms == 0 || deadlines_.erase({ends_by(run), run.id}) == 0) return;  // it is to end already
+    if (run.heartbeat_ms == 0 || run.ends_by_ms == kNever) return;  // it is to end already
     run.beat_by_ms = now_ms + run.heartbeat_ms;
     watch(run);
   }
   // In this turn. Its other deadlines stay.
   void asked_softly(Run& run) {
-    forget_deadline(run);
     run.soft_asked = true;
     softened_.insert(run.id);
+    forget_deadline(run);
     watch(run);
   }
-  int64_t next_deadline_ms() const { return deadlines_.empty() ? kNever : deadlines_.begin()->first; }
-  JobId first_deadline() const { return deadlines_.begin()->second; }
+  int64_t next_deadline_ms() {
+    const Run* first = first_to_end();
+    return first != nullptr ? first->ends_by_ms : kNever;
+  }
+  // Null: none has a deadline.
+  Run* first_to_end() {
+    while (!deadlines_.empty() && stale(deadlines_.front())) {
+      std::pop_heap(deadlines_.begin(), deadlines_.end(), std::greater<>());
+      deadlines_.pop_back();
+    }
+    return deadlines_.empty() ? nullptr : find(deadlines_.front().second);
+  }
   size_t size() const { return runs_.size(); }                // jobs
-  int batches() const { return static_cast<int>(batch_left_.size()); }  // what the engine's concurrency counts
+  int batches() const { return batches_; }                    // what the engine's concurrency counts
   using Runs = std::pmr::unordered_map<JobId, Run>;
   const Runs& all() const { return runs_; }
 
   // The turn was committed: what it began and ended counts.
   void turn_committed() {
-    begun_.clear();
+    ++turn_;
     ended_.clear();
     softened_.clear();
   }
@@ -127,7 +146,7 @@ class Running {
   std::vector<LiveRun> committed() const {
     std::vector<LiveRun> runs = ended_;
     for (auto& [id, run] : runs_) {
-      if (!begun_.contains(id)) runs.push_back(live(run));
+      if (run.begun_in != turn_) runs.push_back(live(run));
     }
     return runs;
   }
@@ -138,14 +157,25 @@ class Running {
     const bool asked = r.soft_asked && !softened_.contains(r.id);
     return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id, r.heartbeat_ms, asked ? kNever : r.soft_at_ms, r.log};
   }
-  static int64_t ends_by(const Run& r) { return std::min({r.deadline_ms, r.beat_by_ms, r.soft_asked ? kNever : r.soft_at_ms}); }
+  using Deadline = std::pair<int64_t, JobId>;
+  bool stale(const Deadline& deadline) {
+    const Run* run = find(deadline.second);
+    return run == nullptr || run->ends_by_ms != deadline.first;
+  }
+  void drop_stale() {
+    std::erase_if(deadlines_, [this](const Deadline& one) { return stale(one); });
+    std::sort(deadlines_.begin(), deadlines_.end());  // which is a heap
+    deadlines_.erase(std::unique(deadlines_.begin(), deadlines_.end()), deadlines_.end());
+  }
+  static constexpr size_t kStaleMost = 64;
 
   FreeLists memory_;
   Runs runs_{&memory_};
-  std::pmr::unordered_map<uint64_t, int> batch_left_{&memory_};
-  std::pmr::set<std::pair<int64_t, JobId>> deadlines_{&memory_};
+  int batches_ = 0;
+  std::pmr::unordered_map<uint64_t, int> beside_{&memory_};  // jobs of a batch beside one: of those that have several
+  std::vector<Deadline> deadlines_;  // a heap, the first on top; those that are forgotten, or of runs that are gone, stay for a while
   uint64_t next_batch_ = 1;
-  std::pmr::set<JobId> begun_{&memory_};  // in this turn, of runs_
+  uint64_t turn_ = 1;            // Run::begun_in
   std::vector<LiveRun> ended_;   // in this turn, begun before
   std::set<JobId> softened_;     // asked_softly() in this turn
 };
@@ -169,7 +199,7 @@ struct Turn {
   Random& random;
   Limits& limits;
   Stats& stats;
-  const std::string& key_prefix;  // "<device>-<file id>-": before the job id in idempotency keys
+  std::shared_ptr<const std::string> key_prefix;  // "<device>-<file id>-": before the job id in idempotency keys
   std::string (*callback_text)(const JobInfo&);  // of EngineOptions
   int64_t now_ms = 0;   // elapsed
   int64_t wall_ms = 0;
@@ -212,7 +242,7 @@ struct Turn {
 
   // A time on the elapsed axis as wall time, by the present mapping; never 0, which means "none".
   int64_t wall_of(int64_t elapsed_ms) const { return std::min(elapsed_ms, kTimeMax) + offset_ms; }
-  std::string key_of(JobId id) const { return key_prefix + std::to_string(id); }
+  JobKey key_of(JobId id) const { return {key_prefix, id}; }
   Transition& tell(Change change, JobId id, const Lane* lane) {
     Transition& t = out->feed.emplace_back();
     t.change = change;

@@ -84,6 +84,7 @@ struct BackoffSpec {
   int jitter_percent = 0;
   std::vector<int64_t> list_ms;
   bool operator==(const BackoffSpec&) const = default;
+  bool empty() const { return !kind && base_ms == 0 && factor == 0 && max_ms == 0 && !jitter && jitter_percent == 0 && list_ms.empty(); }
 };
 
 // How runs are tried, as written; 0 is unset. Levels: job over handler over default.
@@ -92,6 +93,7 @@ struct Policy {
   int64_t timeout_ms = 0;  // of one run, -1: none; default 5 min
   BackoffSpec backoff;
   bool operator==(const Policy&) const = default;
+  bool empty() const { return max_attempts == 0 && timeout_ms == 0 && backoff.empty(); }
 };
 
 // The same with nothing left open.

@@ -147,7 +147,7 @@ Status Jobs::rename_by_payload(const FullRow& row, JobOpts& opts, const std::str
   JobSpec was, is;
   was.type = is.type = turn_.lanes.by_id(row.job.lane)->type;
   was.unique_by = is.unique_by = UniqueBy::payload;
-  was.payload = turn_.store.read(row.job.id, true).job.payload;
+  was.payload = turn_.store.read(row.job.id, true).payload;
   is.payload = payload;
   HF_TRY(name_by_payload(was));
   if (opts.unique_key != was.unique_key) return ok_status();  // somebody's own

@@ -133,7 +133,7 @@ std::vector<RunEnded> batch_answer(const HttpResponse& response, const std::vect
   }
   if (lines.empty() && !results->items.empty()) return {};  // somebody else's results
   for (const RunJob& job : jobs) {
-    const auto found = lines.find(std::string_view(job.key));
+    const auto found = lines.find(job.key.text());
     ends.push_back(found != lines.end() ? line_answer(*found->second, peer) : again("the answer of " + peer + " does not name it"));
   }
   return ends;

@@ -55,7 +55,7 @@ void BrokerSinkRunner::start(StartRun run) {
     const bool begun = guarded([&] {
       BrokerMessage message;
       message.topic = topic_of(options_.topic, options_.device, job);
-      message.key = job.key;
+      message.key = job.key.text();
       message.payload = ndjson_line(job);
       message.payload.pop_back();  // the newline
       entry.wire_bytes = static_cast<int64_t>(message.topic.size() + message.key.size() + message.payload.size() + kFraming);

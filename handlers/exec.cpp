@@ -171,7 +171,7 @@ ExecRunner::~ExecRunner() {
 std::vector<std::string> ExecRunner::environment(const RunJob& job) const {
   std::vector<std::string> env = base_env_;
   set(&env, "HOLDFAST_JOB_ID", std::to_string(job.id));
-  set(&env, "HOLDFAST_JOB_KEY", job.key);
+  set(&env, "HOLDFAST_JOB_KEY", job.key.text());
   set(&env, "HOLDFAST_ATTEMPT", std::to_string(job.attempt));
   set(&env, "HOLDFAST_TYPE", job.type);
   if (job.occurrence_wall_ms != 0)

@@ -93,7 +93,7 @@ void FileUpload::begin() {
   file.path = upload_.path;
   file.metadata = upload_.metadata;
   file.content_type = upload_.content_type;
-  file.key = job_.key;
+  file.key = job_.key.text();
   file.size = memo_.size;
   file.chunk = options.chunk;
   if (options.checksum) {

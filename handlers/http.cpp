@@ -27,7 +27,7 @@ void HttpRunner::start(StartRun run) {
     entry.timeout_ms = run.timeout_ms;
     const bool begun = guarded([&] {
       HttpHeaders headers;
-      headers.add("Idempotency-Key", job.key);
+      headers.add("Idempotency-Key", job.key.text());
       headers.add("Holdfast-Job-Id", std::to_string(job.id));
       headers.add("Holdfast-Attempt", std::to_string(job.attempt));
       entry.request = peer_.send(headers, "application/json", std::move(job.bytes), deadlines, max_result_,

@@ -28,7 +28,7 @@ std::string json_without_blanks(std::string_view text) {
 }
 
 std::string json_object(const RunJob& job, std::string_view bytes_name) {
-  std::string line = "{\"key\":" + json_string(job.key) + ",\"id\":" + std::to_string(job.id) +
+  std::string line = "{\"key\":" + json_string(job.key.text()) + ",\"id\":" + std::to_string(job.id) +
                      ",\"type\":" + json_string(job.type) + ",\"queue\":" + json_string(job.queue) +
                      ",\"created_at\":\"" + format_time(job.created_wall_ms) +
                      "\",\"attempt\":" + std::to_string(job.attempt);

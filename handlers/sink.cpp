@@ -21,7 +21,7 @@ std::string batch_key(const std::vector<RunJob>& jobs) {
   uint64_t hash = 14695981039346656037u;
   const auto add = [&](char c) { hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u; };
   for (const RunJob& job : jobs) {
-    for (const char c : job.key) add(c);
+    for (const char c : job.key.text()) add(c);
     add('\n');
   }
   char text[48];
@@ -112,7 +112,7 @@ void SinkRunner::make_more(Position batch) {
 void SinkRunner::send(Position batch) {
   const Jobs& jobs = batch->parts.front();
   HttpHeaders headers;
-  headers.add("Idempotency-Key", jobs.size() == 1 ? jobs[0].key : batch_key(jobs));
+  headers.add("Idempotency-Key", jobs.size() == 1 ? jobs[0].key.text() : batch_key(jobs));
   headers.add("Holdfast-Batch", std::to_string(jobs.size()));
   batch->body.add_headers(jobs, &headers);
   batch->request = peer_.send(headers, std::string(batch->body.content_type()), batch->body.take(), peer_.deadlines(batch->timeout_ms),

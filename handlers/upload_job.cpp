@@ -43,7 +43,7 @@ Result<UploadJob> parse_upload_job(const RunJob& job) {
   HF_TRY(check_outbox_path(upload.path));
   upload.name = upload.path.substr(upload.path.rfind('/') + 1);
 
-  std::vector<std::pair<std::string, std::string>> members = {{"key", job.key}, {"job", std::to_string(job.id)}, {"type", job.type}, {"queue", job.queue}};
+  std::vector<std::pair<std::string, std::string>> members = {{"key", job.key.text()}, {"job", std::to_string(job.id)}, {"type", job.type}, {"queue", job.queue}};
   if (!job.tags.empty()) members.emplace_back("tags", job.tags);
   if (!job.schedule.empty()) members.emplace_back("schedule", job.schedule);
   for (size_t i = 0; i < node->names.size(); ++i) {

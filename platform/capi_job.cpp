@@ -19,7 +19,7 @@ extern "C" const void* hf_job_payload(hf_job* job, size_t* len) {
 extern "C" hf_job_id hf_job_get_id(hf_job* job) { return job != nullptr ? job->run->job.id : 0; }
 extern "C" const char* hf_job_type(hf_job* job) { return job != nullptr ? job->run->job.type.c_str() : ""; }
 extern "C" int hf_job_attempt(hf_job* job) { return job != nullptr ? job->run->job.attempt : 0; }
-extern "C" const char* hf_job_key(hf_job* job) { return job != nullptr ? job->run->job.key.c_str() : ""; }
+extern "C" const char* hf_job_key(hf_job* job) { return job != nullptr ? job->run->key() : ""; }
 extern "C" int64_t hf_job_occurrence(hf_job* job) { return job != nullptr ? job->run->job.occurrence_wall_ms : 0; }
 extern "C" int hf_job_canceled(hf_job* job) {
   if (job == nullptr) return 0;

@@ -108,7 +108,10 @@ bool FunctionRunner::begin(Workers::Tasks& tasks) {
 }
 
 void FunctionRunner::start_together(std::span<StartRun> starts) {
-  begun_.clear();
+  const struct Forgets {  // also of those that were not begun
+    std::vector<std::shared_ptr<FunctionRun>>& runs;
+    ~Forgets() { runs.clear(); }
+  } forgets{begun_};
   const auto make = [this](RunJob& job) -> const std::shared_ptr<FunctionRun>& {
     return begun_.emplace_back(std::allocate_shared<FunctionRun>(FromSharedLists<FunctionRun>(memory_), std::move(job), ends_, runs_));
   };
@@ -141,7 +144,6 @@ void FunctionRunner::start_together(std::span<StartRun> starts) {
       if (run->code) run->release();
     }
   }
-  begun_.clear();
 }
 
 void FunctionRunner::forget(FunctionRun& run) {
@@ -252,6 +254,12 @@ RunEnded FunctionRun::ended(Outcome outcome) {
     end.children = std::move(children);
   }
   return end;
+}
+
+const char* FunctionRun::key() {
+  std::lock_guard lock(mutex);
+  if (key_text_[0] == 0) job.key.write(key_text_);
+  return key_text_.data();
 }
 
 bool FunctionRun::send(Outcome outcome) { return end() && ends->end(ended(outcome)); }

@@ -118,7 +118,9 @@ class FunctionRunner final : public Runner {
 class FunctionRun {
  public:
   FunctionRun(RunJob&& run_job, const std::shared_ptr<RunEnds>& run_ends, const std::shared_ptr<FunctionRunner::Runs>& runs)
-      : job(std::move(run_job)), ends(run_ends), runs_(runs) {}
+      : job(std::move(run_job)), ends(run_ends), runs_(runs) {
+    key_text_[0] = 0;
+  }
 
   // Alone on its thread: what `code` returns is its outcome. REQUIRES: handle.run is set
   void call();
@@ -132,6 +134,7 @@ class FunctionRun {
 
   // Ends the run, once; later calls are HF_E_STALE. `outcome`: what a handler returns, but not HF_ASYNC.
   int finish(int outcome);
+  const char* key();  // the idempotency key; as long as the run
   void give_up(Outcome outcome);  // in the handler's place: it timed out, or never began
 
   void abandon();                 // the engine has ended it already: nothing is reported
@@ -164,6 +167,7 @@ class FunctionRun {
   std::atomic<Place> place_{Place::waiting};
   std::shared_ptr<FunctionRunner::Runs> runs_;
   std::atomic<bool> ended_{false}, released_{false};
+  JobKey::Text key_text_;  // begins with 0: nobody has asked for it. Under `mutex`
 };
 
 // A thread that runs a handler at the moment knows it: calls that wait for handlers are refused there.

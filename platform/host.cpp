@@ -209,7 +209,9 @@ Host::State::Requests Host::State::new_request() {
 void Host::State::use_again(Requests& answered) {
   for (Request& request : answered) {
     request.op = Op();
-    request.reply = Reply();
+    auto* ids = std::get_if<std::vector<JobId>>(&request.reply);
+    if (ids != nullptr && ids->capacity() <= kUsedIds) ids->clear();  // the engine uses it again
+    else request.reply = Reply();
     request.done = nullptr;
   }
   std::lock_guard lock(mutex);

@@ -20,7 +20,7 @@ constexpr int64_t kReopenMaxMs = 60000;
 constexpr size_t kHoldMost = 1000;  // requests: a commit of so many fills its pages
 constexpr int kGatherYields = 64;  // without anything new: some ten microseconds when the processors are free
 constexpr int kGatherYieldsLong = 256;  // ... before a wait for the disk, or a sleep, which are much longer
-constexpr int kOthersAfterYields = 64;   // one thread alone has that long with what was begun together
+constexpr int64_t kOthersAfterUs = 50;   // one thread alone has that long with what was begun together
 constexpr size_t kTogether = 16;         // runs: while the first so many begin, the next are made ready
 
 // The end of a run that its runner never had, or could not begin for want of memory.
@@ -66,8 +66,9 @@ Host::State::Requests Host::State::take_inbox(bool& stop) {
 void Host::State::gather(Requests& batch, bool& stop) {
   size_t arrived = batch.size();
   const bool wait_long = batch.empty() || std::any_of(batch.begin(), batch.end(), [](const Request& r) { return waits_for_disk(r); });
-  for (int quiet = 0, yields = 0; arrived < may_return && quiet < (wait_long ? kGatherYieldsLong : kGatherYields); ++quiet, ++yields) {
-    if (yields == kOthersAfterYields) call_others();
+  const int64_t others_at_us = begin_together.empty() ? kNever : boot_us() + kOthersAfterUs;
+  for (int quiet = 0; arrived < may_return && quiet < (wait_long ? kGatherYieldsLong : kGatherYields); ++quiet) {
+    if (!begin_together.empty() && boot_us() >= others_at_us) call_others();
     std::this_thread::yield();
     const size_t now_there = batch.size() + inbox_size.load(std::memory_order_relaxed);
     if (now_there != arrived) quiet = 0;
@@ -109,8 +110,9 @@ void Host::State::run_engine() {
     bool stop = false;
     Requests batch = take_inbox(stop);
     engine_pulse.fetch_add(1, std::memory_order_relaxed);
-    gather(batch, stop);
+    if (!batch.empty() || next_boot > boot_ms()) gather(batch, stop);
     if (batch.empty()) {
+      call_others();
       if (stop) {
         save_results();
         return answer_rest();
@@ -201,7 +203,7 @@ void Host::State::answer_all(Requests& batch, const Error& error) {
 
 bool Host::State::turn(Requests& batch) {
   call_others();  // of one before, if nobody waited in between
-  std::vector<Request*> events;
+  events.clear();
   patient([&] { events.reserve(batch.size()); });
   const LongWork long_work(*this, std::any_of(batch.begin(), batch.end(), [](const Request& r) { return may_take_minutes(r.op); }));
   for (Request& request : batch) {
@@ -268,7 +270,10 @@ bool Host::State::turn(Requests& batch) {
   may_return = answered > 1 || started > 1 ? answered + started : 0;
   set_running_count();
   publish(std::move(ticked->feed));
-  if (ticked->damage.empty()) return true;
+  if (ticked->damage.empty()) {
+    engine->use_again(std::move(*ticked));
+    return true;
+  }
   (void)failed(patient([&] { return Error{HF_E_CORRUPT, "a check found damage: " + ticked->damage}; }));
   return false;
 }
@@ -456,8 +461,9 @@ void Host::State::start_runs(std::span<StartRun> starts) {
     for (const BegunRun& job : its_jobs) end_run(ended_before(job, Outcome::defer));
   };
   if (!runner->on_loop()) {
-    begin(*runner, starts, begun);
     if (std::find(begin_together.begin(), begin_together.end(), runner) == begin_together.end()) patient([&] { begin_together.push_back(runner); });
+    begin(*runner, starts, begun);
+    for (StartRun& start : starts) engine->use_again(std::move(start));
     return;
   }
   auto its_jobs = begun.begin();

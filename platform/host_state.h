@@ -36,6 +36,7 @@ struct Host::State {
   // Lists, because moving a request from one to the other needs no memory.
   using Requests = std::list<Request>;
   static constexpr size_t kUsedMin = 16, kUsedMax = 256;
+  static constexpr size_t kUsedIds = 16;  // of the answer of one of them
   enum class Phase { opened, started, stopped, closing, closed };
 
   // ---- constant after open
@@ -97,9 +98,10 @@ struct Host::State {
   Handover before;                       // of the engine that failed
   FreeLists memory;
   std::pmr::unordered_map<JobId, Live> live{&memory};  // runs that were started and whose end is not on the disk
-  std::unordered_map<Runner*, int> live_of;
+  std::pmr::unordered_map<Runner*, int> live_of{&memory};
   std::map<Runner*, std::shared_ptr<Runner>> retired;
   LoopPoster::Prepared for_loop;         // what answers ask of it
+  std::vector<Request*> events;          // turn()
   std::vector<StartRun> together;        // turn(): for start_runs()
   std::vector<BegunRun> begun;           // start_runs()
   std::vector<std::shared_ptr<Runner>> begin_together;  // those not on the loop, for call_others(); each once

@@ -1,9 +1,9 @@
 // What a runner is: the thing that executes runs of one job type, or deliveries to one sink.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <span>
-#include <utility>
 
 #include "core/requests.h"
 
@@ -23,10 +23,8 @@ class Runner {
   // Begins the run; must not block. `run.jobs` has one job unless the RunnerSpec asked for batches.
   virtual void start(StartRun run) = 0;
 
-  // The same for several of one turn, where the runner is not on the loop. If it throws none of them was begun.
-  virtual void start_together(std::span<StartRun> runs) {
-    for (StartRun& run : runs) start(std::move(run));
-  }
+  // The same for several of one turn: of a runner that is not on the loop, which has its own. If it throws none of them was begun.
+  virtual void start_together(std::span<StartRun>) { std::terminate(); }
   // ... soon afterwards: what can wait until it is known how quickly the first of them end. As start(), or by whoever made the turn.
   virtual void started() {}
 

@@ -91,11 +91,13 @@ class EngineFixture {
     for (Op& op : ops) requests.push_back({std::move(op), {}, {}});
     std::vector<Request*> pointers;
     for (Request& r : requests) pointers.push_back(&r);
+    const std::vector<std::string> payloads = payloads_of(requests);
     auto ticked = engine->tick(now, pointers);
     std::vector<Reply> replies;
     for (Request& r : requests) replies.push_back(std::move(r.reply));
     if (!ticked) {
       for (Reply& r : replies) CHECK(std::holds_alternative<Error>(r));
+      CHECK(payloads_of(requests) == payloads);  // they may be asked for again
       return ticked.error();
     }
     last = std::move(*ticked);
@@ -105,6 +107,14 @@ class EngineFixture {
       if (auto* ask = std::get_if<AskCondition>(&a)) questions.push_back(*ask);
     }
     return replies;
+  }
+  static std::vector<std::string> payloads_of(const std::vector<Request>& requests) {
+    std::vector<std::string> payloads;
+    for (const Request& r : requests) {
+      const auto* e = std::get_if<Enqueue>(&r.op);
+      for (size_t i = 0; e != nullptr && i < e->specs.size(); ++i) payloads.push_back(e->specs[i].payload);
+    }
+    return payloads;
   }
   template <class T>
   T ask(Op op) {

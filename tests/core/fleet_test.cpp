@@ -86,7 +86,7 @@ class Fleet {
   Random random_{1};
   Limits limits_ = resolve({}).value();
   Stats stats_;
-  std::string key_prefix_ = "gw-1-";
+  std::shared_ptr<const std::string> key_prefix_ = std::make_shared<const std::string>("gw-1-");
   Turn turn_{*store_, lanes_, running_, suspects_, budgets_, losses_, sequences_, rates_, conditions_, random_, limits_, stats_, key_prefix_, plain_callback_text};
   Jobs jobs_{turn_};
 };

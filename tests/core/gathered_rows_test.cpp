@@ -19,7 +19,6 @@ namespace {
 class Rows {
  public:
   Rows() { store->begin(true); }
-  // Its payload says which one it is.
   JobRow row(JobId id) const {
     JobRow r;
     r.id = id;
@@ -28,11 +27,11 @@ class Rows {
     r.due_ms = 1000 + id;
     r.attempts = static_cast<int>(id % 2);
     r.created_ms = 500 + id;
-    r.payload = "payload of " + std::to_string(id);
     return r;
   }
+  static std::string payload(JobId id) { return "payload of " + std::to_string(id); }
   void insert(JobId from, JobId to) {
-    for (JobId id = from; id <= to; ++id) store->insert(row(id));
+    for (JobId id = from; id <= to; ++id) store->insert(row(id), payload(id));
   }
   void check_there(JobId id) {
     INFO("job ", id);
@@ -45,7 +44,7 @@ class Rows {
     CHECK(read.job.due_ms == want.due_ms);
     CHECK(read.job.attempts == want.attempts);
     CHECK(read.job.created_ms == want.created_ms);
-    CHECK(read.job.payload == want.payload);
+    CHECK(read.payload == payload(id));
     CHECK(read.job.unique_key.empty());
     CHECK(read.finished_ms == 0);
   }
@@ -88,23 +87,18 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: what is more than plain goes beside them
   rare.expires_ms = 9000;
   rare.opts = "o";
   rare.at_wall_ms = 77;
-  store->insert(rare);
-  JobRow large = row(5);
-  large.payload = std::string(kBodyInlineMax + 1, 'x');
-  store->insert(large);
-  JobRow fits = row(6);
-  fits.payload = std::string(kBodyInlineMax, 'y');
-  store->insert(fits);
-  JobRow none = row(7);
-  none.payload.clear();
-  store->insert(none);
+  store->insert(rare, payload(4));
+  const std::string large(kBodyInlineMax + 1, 'x'), fits(kBodyInlineMax, 'y');
+  store->insert(row(5), large);
+  store->insert(row(6), fits);
+  store->insert(row(7), "");
   CHECK(store->find_unique("k") == 4);
   CHECK(store->read(4, true).job.expires_ms == 9000);
   CHECK(store->read(4, true).job.at_wall_ms == 77);
   CHECK(store->read(4, true).job.opts == "o");
-  CHECK(store->read(5, true).job.payload == large.payload);
-  CHECK(store->read(6, true).job.payload == fits.payload);
-  CHECK(store->read(7, true).job.payload.empty());
+  CHECK(store->read(5, true).payload == large);
+  CHECK(store->read(6, true).payload == fits);
+  CHECK(store->read(7, true).payload.empty());
   CHECK(ids() == down(7, 1));
   CHECK(store->commit());
 }
@@ -151,10 +145,10 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: a change of a row finds it written") {
   insert(1, 3);
   store->set_error(2, "why");
   CHECK(store->read(2, false).error == "why");
-  store->insert(row(4));
+  store->insert(row(4), payload(4));
   store->make_final(4, State::dead, 2000, false);
   CHECK(store->count(State::dead) == 1);
-  store->insert(row(5));
+  store->insert(row(5), payload(5));
   CHECK(store->count(State::pending) == 4);
   CHECK(store->commit());
 }
@@ -189,14 +183,12 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: where they cannot be written, what follo
   db->exec(kSchema);
   GatheredRows rows(*db);
   db->begin();
-  CHECK(rows.insert(row(1), 0));
+  CHECK(rows.insert(row(1), payload(1), 0));
   CHECK(db->commit());
   db->exec(("PRAGMA max_page_count=" + std::to_string(db->page_count())).c_str());
   db->begin();
   for (JobId id = 2; id <= 8; ++id) {
-    JobRow large = row(id);
-    large.payload = std::string(kBodyInlineMax, 'x');
-    CHECK(rows.insert(large, 0));
+    CHECK(rows.insert(row(id), std::string(kBodyInlineMax, 'x'), 0));
   }
   CHECK(db->ok());
   // SQLite ends the transaction for want of room: this one would be committed by itself.

@@ -31,7 +31,7 @@ class LanesFixture {
     row.lane = lane->id;
     row.priority = priority;
     row.due_ms = due_ms;
-    store->insert(row);
+    store->insert(row, "");
     ReadyEntry e{-priority, due_ms, id};
     all[id] = e;
     lanes.added(*lane, e, now);

@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(LossFixture, "what is lost is uploaded, once its time has come
   CHECK(report.queue == kOwnQueue);
   CHECK(report.bytes == "{\"losses\":[{\"cause\":\"expired\",\"queue\":\"readings\",\"count\":2,\"total\":2,\"first\":\"" + format_time(at - 59'010) +
                             "\",\"last\":\"" + format_time(at) + "\"}]}");
-  CHECK_FALSE(report.key.empty());
+  CHECK_FALSE(report.key.text().empty());
   end(report, Outcome::done);
   CHECK(get(report.id).state == State::completed);
   CHECK(losses()[0].unreported == 0);

@@ -85,7 +85,7 @@ TEST_CASE_FIXTURE(OutboxFixture, "a run that fails delivers nothing") {
 TEST_CASE_FIXTURE(OutboxFixture, "the idempotency key is the same in both legs and after a retry") {
   sink();
   JobId id = add(spec("x"));
-  std::string key = started.front().jobs.front().key;
+  const JobKey key = started.front().jobs.front().key;
   end(take_started(), Outcome::done, "v");
   CHECK(started.front().jobs.front().key == key);
   end(take_started(), Outcome::retry);

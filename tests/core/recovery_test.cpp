@@ -103,6 +103,34 @@ TEST_CASE_FIXTURE(ReopenFixture, "a turn that fails answers every event with the
   CHECK(failed.error().code == HF_E_FULL);
 }
 
+TEST_CASE_FIXTURE(ReopenFixture, "a turn that fails has taken nothing from its events, also of jobs that it claimed") {
+  handler("x");
+  disk.fail_writes = true;
+  REQUIRE_FALSE(try_tick({Enqueue{{spec("x", "short"), spec("x", std::string(300, 'p')), spec("nobody", "stays")}}}).ok());  // try_tick() looks
+  disk.fail_writes = false;
+}
+
+TEST_CASE_FIXTURE(ReopenFixture, "a payload goes with its run, however the job came in and however long it is") {
+  RunnerSpec three;
+  three.batch.max_jobs = 3;
+  handler("x", three);
+  const std::vector<std::string> payloads = {"", "short", std::string(300, 'p'), std::string(2000, 'q'), "last"};
+  std::vector<JobSpec> specs;
+  for (const std::string& payload : payloads) specs.push_back(spec("x", payload));
+  const auto ids = ask<std::vector<JobId>>(Enqueue{specs});
+  for (size_t i = 0; i < ids.size(); ++i) CHECK(get(ids[i]).payload == payloads[i]);
+  std::vector<RunJob> runs;
+  for (const StartRun& start : started) runs.insert(runs.end(), start.jobs.begin(), start.jobs.end());
+  REQUIRE(runs.size() == ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    CHECK(runs[i].id == ids[i]);
+    CHECK(runs[i].bytes == payloads[i]);
+    CHECK(runs[i].lent == nullptr);
+    end(runs[i], Outcome::retry);
+    CHECK(get(ids[i]).payload == payloads[i]);
+  }
+}
+
 TEST_CASE_FIXTURE(ReopenFixture, "a sync that fails is an error, not an acknowledgement") {
   disk.fail_syncs = true;
   auto failed = try_tick({Enqueue{{spec("x")}}});

@@ -26,10 +26,10 @@ class Peer {
   // The bytes have left; what they come to.
   Answer upload(const StartRun& run, Random& random) {
     Answer a{Outcome::done, false, static_cast<int64_t>(random.below(500)) + 1, -1, "", false};
-    for (const RunJob& job : run.jobs) sent_[job.id] = {job.key, job.bytes};
+    for (const RunJob& job : run.jobs) sent_[job.id] = {job.key.text(), job.bytes};
     if (!reachable) return {Outcome::defer, true, 200, -1, "connect: no route", false};
     for (const RunJob& job : run.jobs) {
-      if (job.sequence == 0 || numbers_.emplace(job.sequence, job.key).first->second != job.key) spoiled = job.id;
+      if (job.sequence == 0 || numbers_.emplace(job.sequence, job.key.text()).first->second != job.key.text()) spoiled = job.id;
     }
     switch (behaves ? 99 : random.below(24)) {
       case 0: keep(run); [[fallthrough]];  // it arrived, and the answer was lost
@@ -65,7 +65,7 @@ class Peer {
   void keep(const StartRun& run) {
     for (const RunJob& job : run.jobs) {
       ++uploads;
-      auto [it, fresh] = held_.emplace(job.key, job.bytes);
+      auto [it, fresh] = held_.emplace(job.key.text(), job.bytes);
       if (!fresh && it->second != job.bytes) spoiled = job.id;
     }
   }

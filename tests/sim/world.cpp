@@ -337,7 +337,7 @@ class World {
       if (!numbers_.insert({boots_, j.id, j.run}).second) violated(who + ": two runs with one number");
       if (!live_.emplace(j.id, Live{j, delivery}).second) violated(who + " runs twice at once");
       ++out_.runs;
-      if (j.key != "gw-0000abcd-" + std::to_string(j.id)) violated(who + " has the key " + j.key);
+      if (j.key.text() != "gw-0000abcd-" + std::to_string(j.id)) violated(who + " has the key " + j.key.text());
       if (delivery && j.type != kCallbackType && j.bytes != result_of(j.id)) violated(who + ": what is uploaded is not its result");
     }
     if (delivery) {
