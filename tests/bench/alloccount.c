@@ -16,17 +16,26 @@ void *__libc_memalign(size_t alignment, size_t size);
 /* All that is built here is hidden unless it says otherwise, and libstdc++ has to find these. */
 #define SEEN __attribute__((visibility("default")))
 
-static _Atomic uint64_t all, engine;
+static _Atomic uint64_t all, engine, own;
 
 void alloccount_read(struct alloccount_counts *out) {
   out->all = atomic_load(&all);
   out->engine = atomic_load(&engine);
+  out->own = atomic_load(&own);
+}
+
+static int on_engine(void) {
+  char name[16];
+  return prctl(PR_GET_NAME, name) == 0 && strcmp(name, "hf-engine") == 0;
 }
 
 static void count(void) {
-  char name[16];
   atomic_fetch_add(&all, 1);
-  if (prctl(PR_GET_NAME, name) == 0 && strcmp(name, "hf-engine") == 0) atomic_fetch_add(&engine, 1);
+  if (on_engine()) atomic_fetch_add(&engine, 1);
+}
+
+void alloccount_new(void) {
+  if (on_engine()) atomic_fetch_add(&own, 1);
 }
 
 SEEN void *malloc(size_t size) {

@@ -85,7 +85,7 @@ class Line {
     if (alloccount_read != nullptr) {
       alloccount_counts counts;
       alloccount_read(&counts);
-      add("allocations", static_cast<double>(counts.all)).add("engine_allocations", static_cast<double>(counts.engine));
+      add("allocations", static_cast<double>(counts.all)).add("engine_allocations", static_cast<double>(counts.engine)).add("own_allocations", static_cast<double>(counts.own));
     }
     std::printf("{%s}\n", text_.c_str());
   }

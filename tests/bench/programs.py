@@ -64,7 +64,8 @@ class Bench:
         return self.difference("callgrind", scenario, few, many, *rest, copy_of=copy_of)["instructions"]
 
     def allocations(self, scenario, few, many, *rest):
-        """{"allocations": of the whole process, "engine_allocations": of these, on the engine's thread, where it does the work}"""
+        """{"allocations": of the whole process, "engine_allocations": of these, on the engine's thread, where it does the work,
+        "own_allocations": of these, all but SQLite's}"""
         return self.difference("heap", scenario, few, many, *rest)
 
     def difference(self, counter, scenario, few, many, *rest, copy_of=None):
@@ -81,7 +82,7 @@ class Bench:
             counts = {"instructions": collected(log)}
         else:
             told = self.run(scenario, jobs, *rest, path=path, program="bench_allocations")
-            names = ("allocations",) if scenario == "own_thread" else ("allocations", "engine_allocations")
+            names = ("allocations",) if scenario == "own_thread" else ("allocations", "engine_allocations", "own_allocations")
             counts = {name: told[name] for name in names}
         self.remove(path)
         return counts
