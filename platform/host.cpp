@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "core/callbacks.h"
 #include "core/conditions.h"
@@ -206,15 +207,23 @@ Host::State::Requests Host::State::new_request() {
   return one;
 }
 
+// The engine uses the memory of ids again, so those that have some are at the end, where send() takes them.
 void Host::State::use_again(Requests& answered) {
-  for (Request& request : answered) {
-    request.op = Op();
-    auto* ids = std::get_if<std::vector<JobId>>(&request.reply);
-    if (ids != nullptr && ids->capacity() <= kUsedIds) ids->clear();  // the engine uses it again
-    else request.reply = Reply();
-    request.done = nullptr;
+  Requests without;
+  for (auto it = answered.begin(); it != answered.end();) {
+    const auto request = it++;
+    request->op = Op();
+    request->done = nullptr;
+    auto* ids = std::get_if<std::vector<JobId>>(&request->reply);
+    if (ids != nullptr && ids->capacity() > 0 && ids->capacity() <= kUsedIds) {
+      ids->clear();
+    } else {
+      request->reply = Reply();
+      without.splice(without.end(), answered, request);
+    }
   }
   std::lock_guard lock(mutex);
+  used.splice(used.begin(), without);
   used.splice(used.end(), answered);  // set_running_count() keeps it short
 }
 
@@ -230,10 +239,10 @@ Status Host::State::send(Op&& op, std::function<void(Request&)> done, size_t mos
     if (quit) return Error{HF_E_STATE, "it is closed"};
     if (inbox.size() >= most) return Error{HF_E_BUSY, std::to_string(most) + " requests wait for the disk already"};
     if (used.empty()) used.emplace_back();
-    Request& request = used.front();
+    Request& request = used.back();
     request.op = std::move(op);
     request.done = std::move(done);
-    inbox.splice(inbox.end(), used, used.begin());
+    inbox.splice(inbox.end(), used, std::prev(used.end()));
     inbox_size.store(inbox.size(), std::memory_order_relaxed);
   }
   wait->wake();

@@ -256,7 +256,7 @@ bool Host::State::turn(Requests& batch) {
       forget_run(t.id, t.attempt, 0);
     }
   }
-  used_most = std::clamp(2 * batch.size(), kUsedMin, kUsedMax);
+  used_most = std::clamp(std::max(2 * batch.size(), used_most - used_most / 16), kUsedMin, kUsedMax);  // a small turn between is no reason
   use_again(batch);
   for (Action& action : ticked->actions) {
     auto* start = std::get_if<StartRun>(&action);

@@ -219,7 +219,7 @@ struct Host::State {
   void shut_down(std::shared_ptr<Runner> runner);
   void set_running_count() {
     std::lock_guard lock(mutex);
-    while (spare.size() > live.size()) used.splice(used.end(), spare, spare.begin());
+    while (spare.size() > live.size()) used.splice(used.begin(), spare, spare.begin());
     while (used.size() > used_most) used.pop_front();
     if (running == live.size()) return;
     running = live.size();

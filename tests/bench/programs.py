@@ -66,7 +66,7 @@ class Bench:
     def allocations(self, scenario, few, many, *rest):
         """{"allocations": of the whole process, "engine_allocations": of these, on the engine's thread, where it does the work,
         "own_allocations": of these, all but SQLite's}"""
-        return self.difference("heap", scenario, few, many, *rest)
+        return self.difference("heap", scenario, 10 * few, 10 * many, *rest)  # what is kept for later is there only after a while
 
     def difference(self, counter, scenario, few, many, *rest, copy_of=None):
         """A job, from the difference of two runs, so that opening and closing do not count. Each on a copy of that file."""
