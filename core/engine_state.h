@@ -2,6 +2,7 @@
 // each event does); nobody else's.
 #pragma once
 
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <set>

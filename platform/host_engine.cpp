@@ -66,7 +66,7 @@ Host::State::Requests Host::State::take_inbox(bool& stop) {
 void Host::State::gather(Requests& batch, bool& stop) {
   size_t arrived = batch.size();
   const bool wait_long = batch.empty() || std::any_of(batch.begin(), batch.end(), [](const Request& r) { return waits_for_disk(r); });
-  const int64_t others_at_us = begin_together.empty() ? kNever : boot_us() + kOthersAfterUs;
+  const int64_t others_at_us = boot_us() + kOthersAfterUs;
   for (int quiet = 0; arrived < may_return && quiet < (wait_long ? kGatherYieldsLong : kGatherYields); ++quiet) {
     if (!begin_together.empty() && boot_us() >= others_at_us) call_others();
     std::this_thread::yield();

@@ -48,8 +48,6 @@ struct Workers::State {
 
   // Threads are started, and `calls` is set to how many are to be woken, so that `wanted` are on their way.
   Status call(std::size_t wanted, std::size_t& calls);
-  // `added` wait from then on. Opens the lock, under which `wanted` was found. HF_E_STATE, or as call().
-  Status put(Lock lock, Tasks& added, std::size_t wanted);
   // Takes it out: what it holds is to be released outside of the lock.
   std::function<void()> take(Tasks::iterator task) {
     std::function<void()> run = std::exchange(task->run, nullptr);
@@ -133,16 +131,6 @@ void wake_threads(std::unique_lock<std::mutex> lock, std::condition_variable& wo
 const char* const kEnded = "the workers have ended";
 }  // namespace
 
-Status Workers::State::put(Lock lock, Tasks& added, std::size_t wanted) {
-  if (joining) return Error{HF_E_STATE, kEnded};
-  std::size_t calls = 0;
-  HF_TRY(call(wanted, calls));
-  if (tasks.empty() && !added.empty()) set_ready(true);
-  tasks.splice(tasks.end(), added);
-  wake_threads(std::move(lock), work, calls);
-  return ok_status();
-}
-
 Workers::Tasks Workers::make(std::size_t n) {
   State& s = *state_;
   Tasks made;
@@ -155,20 +143,17 @@ Workers::Tasks Workers::make(std::size_t n) {
   return made;
 }
 
-Status Workers::submit(std::function<void()> task) {
-  State& s = *state_;
-  Tasks one = make(1);  // outlives the lock
-  one.front().run = std::move(task);
-  State::Lock lock(s.mutex);
-  const std::size_t wanted = s.tasks.size() + 1;
-  return s.put(std::move(lock), one, wanted);
-}
-
 Status Workers::submit(Tasks& tasks) {
   State& s = *state_;
   State::Lock lock(s.mutex);
+  if (s.joining) return Error{HF_E_STATE, kEnded};
   const bool some_awake = s.called + s.starting + (s.running - s.visiting) > 0;
-  return s.put(std::move(lock), tasks, some_awake ? 0 : 1);
+  std::size_t calls = 0;
+  HF_TRY(s.call(some_awake ? 0 : 1, calls));
+  if (s.tasks.empty() && !tasks.empty()) s.set_ready(true);
+  s.tasks.splice(s.tasks.end(), tasks);
+  wake_threads(std::move(lock), s.work, calls);
+  return ok_status();
 }
 
 void Workers::wake() {

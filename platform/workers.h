@@ -30,14 +30,12 @@ class Workers {
   };
   using Tasks = std::list<Task>;
 
-  // Wakes as many threads as there are tasks for, no more. HF_E_STATE after join() began;
-  // HF_E_NO_MEMORY if not one thread could be started (the task is dropped).
-  Status submit(std::function<void()> task);
   // So many that do nothing yet, for submit(): what an earlier one was kept in is used again.
   Tasks make(std::size_t n);
   // Several that come at once, all of them or none, which stay in `tasks` then: if no thread is awake, one is woken, which may do all of them
-  // if they are short. For the others wake() has to be called, soon.
+  // if they are short. HF_E_STATE after join() began; HF_E_NO_MEMORY if not one thread could be started.
   Status submit(Tasks& tasks);
+  // Has to be called soon after: the others, as many threads as there are tasks for, no more.
   void wake();
   // A task that still waits is not run; it is destroyed here. False: there is none of that name, or a thread has it.
   bool forget(const void* name);

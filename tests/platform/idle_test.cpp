@@ -66,7 +66,9 @@ TEST_CASE("idle: loop, server, timers, signals and workers do not run") {
   REQUIRE((*loop)->start().ok());
   ready.get_future().get();
   Workers workers(4);
-  REQUIRE(workers.submit([&] { worked.set_value(); }).ok());
+  Workers::Tasks task = workers.make(1);
+  task.front().run = [&] { worked.set_value(); };
+  REQUIRE(workers.submit(task).ok());
   worked.get_future().get();
   UnixClient client(folder / "s");  // stays connected
   CHECK(client.get("/").status == 200);
