@@ -18,6 +18,7 @@
 #   make install PREFIX=DIR
 #   make sizes      of what is built here (README=1 writes them into README.md), and by component (docs/size.md): PAGE=docs/size.md
 #                   writes them there; SWITCHES=1: what each component costs, which builds each
+#   make hot-functions   anew which functions lie together in the library (toolchains/hot_functions.py)
 #   make minsize    armhf, as small as it gets: all of it as one static file, and the smallest library; then sizes
 #   make tsan docs-check clean
 PREFIX ?= /usr/local
@@ -35,7 +36,7 @@ check = ctest --preset $(1) -j $(JOBS)
 run_if_there = @test -x $(1) || { echo "$(1) is missing"; exit 1; }; $(1)
 
 .PHONY: deps build demo test dev product tsan cross cross-armhf cross-arm64 ci bench bench-delivery soak sim cron damage mutants fuzz install sizes minsize \
-  docs-check clean
+  hot-functions docs-check clean
 
 deps:
 	toolchains/deps.sh all fuzz
@@ -126,6 +127,15 @@ minsize:
 	@$(call configure,armhf-smallest)
 	@$(call compile,armhf-smallest) --target size_programs
 	@$(MAKE) --no-print-directory sizes PAGE=$(PAGE)
+
+hot-functions: build
+	@$(call compile,release) --target bench_programs
+	@for build in arm64 armhf armhf-minsize; do $(MAKE) --no-print-directory archive-$$build || exit 1; done
+	@toolchains/hot_functions.py
+archive-%:
+	@toolchains/deps.sh $(subst minsize,small,$*)
+	@$(call configure,$*)
+	@$(call compile,$*) --target holdfast_archive
 
 docs-check:
 	$(call run_if_there,docs/check.sh)

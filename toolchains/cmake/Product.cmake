@@ -12,34 +12,19 @@ if(HOLDFAST_MQTT)
   list(APPEND hf_libraries hf::mosquitto)
 endif()
 
-# ---- the shared library --------------------------------------------------------------------------
-
-set(hf_map ${PROJECT_SOURCE_DIR}/toolchains/libholdfast.map)
-add_library(holdfast_shared SHARED ${hf_objects})
-add_library(holdfast::holdfast ALIAS holdfast_shared)
-set_target_properties(holdfast_shared PROPERTIES OUTPUT_NAME holdfast LINKER_LANGUAGE CXX
-  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${hf_map})
-target_link_libraries(holdfast_shared PRIVATE hf_options ${hf_libraries})
-target_link_options(holdfast_shared PRIVATE -Wl,--version-script=${hf_map} -Wl,-z,relro,-z,now)
-if(HOLDFAST_SANITIZE)
-  set_target_properties(holdfast_shared PROPERTIES EXCLUDE_FROM_ALL ON)
-else()
-  target_link_options(holdfast_shared PRIVATE -Wl,-z,defs)  # a host's libuv is referred to weakly
-  # The C++ runtime comes along, as in the program: a C host needs libc alone, and a megabyte less of memory. No
-  # exception and no C++ type crosses the border, and no name of it is exported.
-  target_link_options(holdfast_shared PRIVATE -static-libstdc++)
-endif()
-target_include_directories(holdfast_shared INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
-add_dependencies(product holdfast_shared)
-
-# ---- the archive ---------------------------------------------------------------------------------
+# ---- one object, in an archive -------------------------------------------------------------------
 
 # One relocatable object of our objects and of what they use from the bundled libraries, in which every
 # name but hf_* is made local: a host program may link its own SQLite, libuv or Mbed TLS beside it.
 # Its sections stay one a function, so that --gc-sections still works on it. Groups are dissolved
 # (--force-group-allocation): a COMDAT group with a local name would be dropped for the host's of the
 # same name, and our references to it with it.
+#
+# Linkers put .text.hot.* together. Named so is what runs in a process that opens the library, waits, and
+# has jobs go through it (toolchains/hot_functions.py): a megabyte, of which each page lay among others
+# that nobody runs, and the kernel maps 64 KiB around each page that is touched.
 set(hf_archive ${PROJECT_BINARY_DIR}/libholdfast.a)
+set(hf_object ${PROJECT_BINARY_DIR}/libholdfast.o)
 set(hf_archive_inputs)
 if(NOT HOLDFAST_SYSTEM_DEPS)
   foreach(library ${hf_libraries})
@@ -55,32 +40,60 @@ if(HOLDFAST_LTO)
     -ffunction-sections -fdata-sections -r -nostdlib -o libholdfast.lto.o ${hf_objects})
   set(hf_merge_objects libholdfast.lto.o)
 endif()
+set(hf_hot_list ${PROJECT_SOURCE_DIR}/toolchains/hot_functions.txt)
+set(hf_hot_options ${PROJECT_BINARY_DIR}/hot_functions.options)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${hf_hot_list})
+file(STRINGS ${hf_hot_list} hf_hot REGEX "^[^#]")
+list(TRANSFORM hf_hot REPLACE "(.+)" "--rename-section\n.text.\\1=.text.hot.\\1\n")
+list(JOIN hf_hot "" hf_hot)
+file(GENERATE OUTPUT ${hf_hot_options} CONTENT "${hf_hot}")  # written only when it changes
 # With a sanitizer the runtime must see every object's globals: no merging, and no product.
 if(NOT HOLDFAST_SANITIZE)
-  add_custom_command(OUTPUT ${hf_archive}
+  add_custom_command(OUTPUT ${hf_archive} ${hf_object}
     ${hf_merge_lto}
     COMMAND ${CMAKE_CXX_COMPILER} -r -nostdlib -Wl,--force-group-allocation
-      -o libholdfast.o ${hf_merge_objects} -Wl,--start-group ${hf_archive_inputs} -Wl,--end-group
-    COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=hf_* --strip-debug libholdfast.o
+      -o ${hf_object} ${hf_merge_objects} -Wl,--start-group ${hf_archive_inputs} -Wl,--end-group
+    COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=hf_* @${hf_hot_options} ${hf_object}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${hf_archive}
-    COMMAND ${CMAKE_AR} rcsD ${hf_archive} libholdfast.o
-    DEPENDS hf_core hf_platform hf_handlers ${hf_objects} ${hf_archive_inputs}
+    COMMAND ${CMAKE_AR} rcsD ${hf_archive} ${hf_object}
+    COMMAND ${CMAKE_OBJCOPY} --strip-debug --enable-deterministic-archives ${hf_archive}
+    DEPENDS hf_core hf_platform hf_handlers ${hf_objects} ${hf_archive_inputs} ${hf_hot_options}
     WORKING_DIRECTORY ${PROJECT_BINARY_DIR} COMMENT "Merging libholdfast.a"
     COMMAND_EXPAND_LISTS VERBATIM)
   add_custom_target(holdfast_archive ALL DEPENDS ${hf_archive})
   add_dependencies(product holdfast_archive)
 endif()
-set(hf_static_libs stdc++ m pthread dl)
+set(hf_system_libs)
 if(HOLDFAST_SYSTEM_DEPS)
-  list(APPEND hf_static_libs sqlite3 uv mbedtls mbedx509 mbedcrypto llhttp cctz z zstd)
+  set(hf_system_libs sqlite3 uv mbedtls mbedx509 mbedcrypto llhttp cctz z zstd)
 endif()
+set(hf_static_libs stdc++ m pthread dl ${hf_system_libs})
 add_library(holdfast_static INTERFACE)
 add_library(holdfast::static ALIAS holdfast_static)
 target_include_directories(holdfast_static INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_link_libraries(holdfast_static INTERFACE ${hf_archive} ${hf_static_libs})
+
+# ---- the shared library --------------------------------------------------------------------------
+
+set(hf_map ${PROJECT_SOURCE_DIR}/toolchains/libholdfast.map)
 if(TARGET holdfast_archive)
   add_dependencies(holdfast_static holdfast_archive)
+  add_library(holdfast_shared SHARED ${hf_object})
+  add_dependencies(holdfast_shared holdfast_archive)  # which makes the object
+  target_link_options(holdfast_shared PRIVATE -Wl,-z,defs)  # a host's libuv is referred to weakly
+  # The C++ runtime comes along, as in the program: a C host needs libc alone, and a megabyte less of memory. No
+  # exception and no C++ type crosses the border, and no name of it is exported.
+  target_link_options(holdfast_shared PRIVATE -static-libstdc++)
+else()
+  add_library(holdfast_shared SHARED EXCLUDE_FROM_ALL ${hf_objects})
 endif()
+add_library(holdfast::holdfast ALIAS holdfast_shared)
+set_target_properties(holdfast_shared PROPERTIES OUTPUT_NAME holdfast LINKER_LANGUAGE CXX
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${hf_map})
+target_link_libraries(holdfast_shared PRIVATE hf_options ${hf_libraries})
+target_link_options(holdfast_shared PRIVATE -Wl,--version-script=${hf_map} -Wl,-z,relro,-z,now)
+target_include_directories(holdfast_shared INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+add_dependencies(product holdfast_shared)
 
 # ---- the program ---------------------------------------------------------------------------------
 
