@@ -48,6 +48,10 @@ struct PageRow {
   std::vector<Value> values;
 };
 
+// True if these may be the columns of a job, by their number and kinds. SQLite leaves out those at the end that are NULL
+// (SQLITE_ENABLE_NULL_TRIM; the file may be older): they are put back.
+bool whole_job_row(std::vector<Value>& values);
+
 // What the log beside a file holds.
 struct LogState {
   bool present = false;

@@ -137,6 +137,7 @@ std::vector<PageRow> PageImage::schema_rows() {
     if (tree_of(page) != kSchemaTree || !table_leaf(page)) continue;
     int64_t damaged = 0;
     for (PageRow& row : this->rows(page, damaged)) {
+      if (row.values.size() == 4) row.values.emplace_back();  // the sql of an index that UNIQUE makes: NULL, and left out
       if (rows.size() < kSchemaRowsMax) rows.push_back(std::move(row));
     }
     if (damaged > 0) schema_whole_ = false;
@@ -269,24 +270,34 @@ bool PageImage::nobody_else() {
 namespace {
 enum class Looks : uint8_t { ours, our_last, other };  // our_last: the last row of a schema that is ours alone
 
-Looks looks_of(const PageRow& row) {
+Looks looks_of(PageRow& row) {
   using Kind = Value::Kind;
-  const std::vector<Value>& v = row.values;
+  std::vector<Value>& v = row.values;
   auto is = [&](size_t column, Kind kind) { return v[column].is(kind) || v[column].is(Kind::lost); };
-  if (v.size() == 5 && is(0, Kind::text)) {
+  if ((v.size() == 5 || v.size() == 4) && is(0, Kind::text)) {
     if (std::find(kOurNames.begin(), kOurNames.end(), v[1].bytes) == kOurNames.end()) return Looks::other;
     return v[1].bytes == kOurNames.back() && row.rowid == int64_t{kOurNames.size()} ? Looks::our_last : Looks::ours;
   }
   if (v.empty() || !is(0, Kind::null)) return Looks::other;
   if (v.size() == 2) return is(1, Kind::blob) ? Looks::ours : Looks::other;
   if (v.size() == 5) return is(1, Kind::text) && is(2, Kind::text) && is(3, Kind::text) && is(4, Kind::number) ? Looks::ours : Looks::other;
-  if (v.size() != 16) return Looks::other;
-  for (size_t i = 1; i <= 6; ++i) {
-    if (!is(i, Kind::number)) return Looks::other;
-  }
-  return Looks::ours;
+  return whole_job_row(v) ? Looks::ours : Looks::other;
 }
 }  // namespace
+
+bool whole_job_row(std::vector<Value>& v) {
+  using Kind = Value::Kind;
+  constexpr size_t kNotNull = 7, kTimes = 10, kColumns = 16;  // numbers; numbers or NULL; text and bytes
+  if (v.size() < kNotNull || v.size() > kColumns || !v[0].is(Kind::null)) return false;
+  if (v.size() > kNotNull && v.size() < kColumns && v.back().is(Kind::null)) return false;  // one that was not left out
+  for (size_t i = 1; i < v.size(); ++i) {
+    const bool number = v[i].is(Kind::number), null = v[i].is(Kind::null), lost = v[i].is(Kind::lost);
+    const bool bytes = v[i].is(Kind::text) || v[i].is(Kind::blob);
+    if (!lost && !(i < kNotNull ? number : null || (i < kTimes ? number : bytes))) return false;
+  }
+  v.resize(kColumns);
+  return true;
+}
 
 // Where the beginning of the file is gone, and the roots with it, all that is left to go by is what rows look like: if each one
 // that no tree reaches may be ours, they are. But a body could be anybody's, and another payload must not run: unless
@@ -296,7 +307,7 @@ bool PageImage::no_sign_of_others() {
   for (int64_t page = 2; page <= pages_; ++page) {
     if (tree_of(page) != kNoTree || !table_leaf(page)) continue;
     int64_t damaged = 0;
-    for (const PageRow& row : rows(page, damaged)) {
+    for (PageRow& row : rows(page, damaged)) {
       const Looks looks = looks_of(row);
       if (looks == Looks::other) return false;
       if (looks == Looks::our_last) bodies_doubtful_ = false;

@@ -20,8 +20,6 @@ constexpr size_t kMetaTextMax = 16384;
 using Kind = Value::Kind;
 
 bool in(int64_t v, int64_t low, int64_t high) { return v >= low && v <= high; }
-bool number_or_null(const Value& v) { return v.is(Kind::number) || v.is(Kind::null) || v.is(Kind::lost); }
-bool bytes_or_null(const Value& v) { return v.is(Kind::text) || v.is(Kind::blob) || v.is(Kind::null) || v.is(Kind::lost); }
 
 class Salvage {
  public:
@@ -174,8 +172,8 @@ class Salvage {
     std::set<int> missing;
     for_each_page([&](int64_t page) {
       int64_t damaged = 0;
-      for (const PageRow& row : image_.rows(page, damaged)) {
-        if (row.values.size() != 16 || !row.values[1].is(Kind::number) || !in(row.values[1].number, 1, kLanesMax)) continue;
+      for (PageRow& row : image_.rows(page, damaged)) {
+        if (!whole_job_row(row.values) || !row.values[1].is(Kind::number) || !in(row.values[1].number, 1, kLanesMax)) continue;
         if (!lanes_.contains(static_cast<int>(row.values[1].number))) missing.insert(static_cast<int>(row.values[1].number));
       }
     });
@@ -211,8 +209,7 @@ class Salvage {
     const Tree tree = image_.tree_of(page);
     int64_t damaged = 0;
     for (PageRow& row : image_.rows(page, damaged)) {
-      if (row.values.size() != 16 || !row.values[0].is(Kind::null)) continue;
-      if (in(row.rowid, 1, id_limit_)) read_job(row);
+      if (whole_job_row(row.values) && in(row.rowid, 1, id_limit_)) read_job(row);
     }
     if (tree == kJobTree) damaged_ += damaged;
   }
@@ -222,12 +219,6 @@ class Salvage {
     // The columns that make it a job; all lie at the beginning of the row.
     for (size_t i = 1; i <= 6; ++i) {
       if (!v[i].is(Kind::number)) return;
-    }
-    for (size_t i = 7; i <= 9; ++i) {
-      if (!number_or_null(v[i])) return;
-    }
-    for (size_t i = 10; i <= 15; ++i) {
-      if (!bytes_or_null(v[i])) return;
     }
     if (!in(v[1].number, 1, kLanesMax) || !in(v[2].number, -1, kStates - 1)) return;
     const JobId id = row.rowid;

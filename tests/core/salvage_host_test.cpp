@@ -356,6 +356,10 @@ TEST_CASE_FIXTURE(HostFixture, "where the beginning of the file is gone, jobs ar
     make(kLookalikes);
     make(kTables);
   }
+  SUBCASE("others that look like ours but for one column behind those that are never NULL") {
+    make(R"sql(CREATE TABLE readings(id INTEGER PRIMARY KEY, a, b, c, d, e, f, name TEXT);
+      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM i WHERE n<300) INSERT INTO readings SELECT n, 1, 0, 0, 1000, 0, 1000, 'theirs' FROM i;)sql");
+  }
   if (engine) close_cleanly();
   const bool none = tables(path).empty();
   const std::string whole = read(path);

@@ -356,3 +356,29 @@ TEST_CASE_FIXTURE(SalvageFixture, "after an unclean end a damaged file is named 
   REQUIRE_FALSE(opened.ok());
   CHECK(opened.error().code == HF_E_CORRUPT);
 }
+
+TEST_CASE("a job's row has all columns, or ends with the last one that is not NULL") {
+  using Kind = Value::Kind;
+  auto row = [](std::initializer_list<Kind> kinds) {
+    std::vector<Value> out;
+    for (Kind kind : kinds) out.push_back({kind, 1, {}});
+    return out;
+  };
+  const auto n = Kind::number, null = Kind::null, blob = Kind::blob, text = Kind::text, lost = Kind::lost;
+  for (std::vector<Value> v : {row({null, n, n, n, n, n, n}),                                                            // its payload is in body
+                               row({null, n, n, n, n, n, n, null, n}),                                                   // with a time
+                               row({null, n, n, n, n, n, n, null, null, null, text, blob, null, null, blob}),            // with a payload
+                               row({null, n, n, n, n, n, n, null, null, null, null, null, null, null, blob, null}),      // of an older file
+                               row({null, n, n, n, n, n, n, n, null, null, null, null, text, blob, blob, blob}), row({null, n, lost, n, n, n, n, lost})}) {
+    CAPTURE(v.size());
+    CHECK(whole_job_row(v));
+    REQUIRE(v.size() == 16);
+  }
+  for (std::vector<Value> v : {row({}), row({null}), row({null, n, n, n, n, n}), row({n, n, n, n, n, n, n}), row({null, n, n, null, n, n, n}),
+                               row({null, n, n, n, n, n, n, null}),                    // NULL at the end is left out, or all are there
+                               row({null, n, n, n, n, n, n, text}), row({null, n, n, n, n, n, n, null, null, null, n}),
+                               row({null, n, n, n, n, n, n, null, null, null, null, null, null, null, blob, null, null})}) {
+    CAPTURE(v.size());
+    CHECK_FALSE(whole_job_row(v));
+  }
+}
