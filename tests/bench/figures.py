@@ -18,8 +18,6 @@ WHY = {
               "share the processors with the engine.",
     "kill_safe": "Safe from a kill alone: both make two commits without a wait for the disk. Beside them a job has its gates, limits and counts kept, "
                  "its options and its handler found, and two turns of the engine, each with a look at all clocks and all that may be due.",
-    "pending_bytes": "On the disk a job: 100 bytes are the payload, 17 its entry in the index of pending jobs. Seven rows fill a page of 1 KiB; "
-                     "an eighth would need each to be a byte shorter here, and nine on a device that has run for months, whose times are longer.",
     "sequential_instructions": "Instructions, sequential: two commits, as bare SQLite makes (with one index; ours has six, of which a cycle writes none, "
                                "and opens all), and two turns of the engine. A fifth of both is SQLite's search for a free place in the index of its log, "
                                "where the same page is found once for each commit since the last checkpoint.",
@@ -145,6 +143,7 @@ def disk(table, data):
     table.add("bare_pipeline_bytes", "… written a job, bare SQLite", each("bare_pipeline", "write_bytes"), "B")
     if data["million"]:
         table.add("pending_bytes", f"{data['pending']:,} pending: on the disk a job", data["million"]["fill"]["file_bytes_a_job"], "B", 160)
+        table.add("pending_bytes_old", "… in a queue that is six months old", data["million"]["old"]["file_bytes_a_job"], "B")
 
 
 def processor(table, data):

@@ -1,7 +1,10 @@
 """Files with many pending jobs: what these cost those that run beside them, and the opening."""
+import contextlib
 import shutil
+import sqlite3
 
 FEW = 1000  # jobs of the small file
+OLD_DAYS = 180
 
 
 def opening(bench, jobs):
@@ -12,6 +15,13 @@ def opening(bench, jobs):
     bench.run("fill_kill", jobs, path=killed, delay_us=0)
     result["killed"] = bench.run("first_claim", path=killed, delay_us=0)
     bench.remove(killed)
+
+    old = bench.path()
+    bench.run("fill", 1, path=old, delay_us=0)
+    with contextlib.closing(sqlite3.connect(old)) as file, file:
+        file.execute("UPDATE meta SET value=value+? WHERE key='elapsed'", (OLD_DAYS * 86400000,))
+    result["old"] = bench.run("fill", jobs // 10, path=old, delay_us=0)
+    bench.remove(old)
     return result
 
 
