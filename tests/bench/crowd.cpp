@@ -16,6 +16,7 @@ void engine_crowd(const std::string& path, int jobs, int queues) {
     for (int i = 0; i < kBatch; ++i) {
       hf_job_spec& spec = specs[static_cast<size_t>(i)];
       spec.type = "held";
+      Engine::vary(spec, made + i);
       if (queues == 0) continue;
       spec.queue = names[static_cast<size_t>((made + i) % queues)].c_str();
       spec.concurrency_key = names[static_cast<size_t>((made + i) / queues % kKeys)].c_str();
@@ -34,13 +35,15 @@ void engine_beside(const std::string& path, int jobs) {
   engine.start([](hf_job*, void* user) -> int { return *static_cast<int64_t*>(user) = now_ns(), HF_OK; }, &ran_at_ns);
   if (engine.figures().pending > 0) engine.work();  // it holds the slot of its kind from here on
   std::vector<int64_t> took;
-  hf_job_spec more = engine.spec();
+  hf_job_spec job = engine.spec(), more = engine.spec();
   more.type = "held";
   for (int i = 0; i < jobs; ++i) {
-    // What a cycle costs depends on how full the last page is, to a quarter: one more that waits moves it on.
+    // What a cycle costs depends on how full the last page is: half as much again where it is full. One more that waits moves it on.
+    Engine::vary(job, i);
+    Engine::vary(more, i / 20);
     if (i % 20 == 0) check(hf_enqueue(engine.engine, &more, nullptr), "hf_enqueue", engine.engine);
     const int64_t begin = now_ns();
-    engine.enqueue();
+    check(hf_enqueue(engine.engine, &job, nullptr), "hf_enqueue", engine.engine);
     engine.work();
     took.push_back(ran_at_ns - begin);
   }

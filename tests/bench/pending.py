@@ -72,7 +72,7 @@ def crowded(bench, jobs, rounds):
     with Crowds(bench) as crowds:
         figures = {"to_run": [(crowds.to_run(jobs, 2000), crowds.to_run(FEW, 2000)) for _ in range(rounds)]}
         if shutil.which("valgrind"):
-            for scenario in ("beside", "drain"):
-                many, few = (crowds.instructions(scenario, pending, 200, 900) for pending in (jobs, FEW))
+            for scenario, least, most in (("beside", 200, 3000), ("drain", 200, 900)):
+                many, few = (crowds.instructions(scenario, pending, least, most) for pending in (jobs, FEW))
                 figures[scenario] = many / few
         return figures
