@@ -338,6 +338,7 @@ struct AsyncCall {
   hf_enqueued_fn done;
   void* user;
   Host* to;
+  bool asked_on_loop;
   std::shared_ptr<HostLoop> host_loop = nullptr;
   LoopPoster::Prepared task = {};
 
@@ -356,7 +357,7 @@ struct AsyncCall {
     if (const auto host = std::move(host_loop)) {
       host->post(std::move(task));  // may have told, and freed it, when it returns
     } else {
-      to->answer_on_loop(std::move(task));
+      to->answer_on_loop(std::move(task), asked_on_loop);
     }
   }
 };
@@ -368,7 +369,7 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
   if (done == nullptr) return fail(handle, HF_E_INVALID, "done is null");
   Enqueue event;
   if (Status ok = read_spec(given, &event.specs.emplace_back()); !ok) return fail(handle, ok.error());
-  auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .to = engine->host.get()});
+  auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .to = engine->host.get(), .asked_on_loop = engine->host->loop().on_loop_thread()});
   {
     std::lock_guard lock(engine->mutex);
     call->host_loop = engine->host_loop;

@@ -275,16 +275,20 @@ Status Host::submit_to_loop(Op op, std::function<void(Reply)> done) {
   });
   const Status sent = submit(std::move(op), [raw = answer.get()](Request& request) {
     raw->reply = std::move(request.reply);
-    raw->host->answer_on_loop(std::move(raw->task));
+    raw->host->answer_on_loop(std::move(raw->task), true);
   });
   if (sent) (void)answer.release();
   return sent;
 }
 
-void Host::answer_on_loop(LoopPoster::Prepared task) { state_->for_loop.splice(state_->for_loop.end(), task); }
+void Host::answer_on_loop(LoopPoster::Prepared task, bool asked_there) {
+  state_->for_loop.splice(state_->for_loop.end(), task);
+  state_->loop_asked |= asked_there;
+}
 
 // The loop is stopped after the engine thread.
 void Host::State::tell_loop() {
+  loop_asked = false;
   if (!for_loop.empty()) (void)loop->poster().post(std::exchange(for_loop, {}));
 }
 

@@ -71,8 +71,9 @@ class Host {
   Status submit(Op&& op, std::function<void(Request&)> done);
   // The same, but `done` runs on the loop thread.
   Status submit_to_loop(Op op, std::function<void(Reply)> done);
-  // In a `done` alone: runs the task on the loop thread, which all answers of a turn wake once. Needs no memory.
-  void answer_on_loop(LoopPoster::Prepared task);
+  // In a `done` alone: runs the task on the loop thread, which all answers of a turn wake once; if one of them was asked for there,
+  // before the runs of the turn begin, else after. Needs no memory.
+  void answer_on_loop(LoopPoster::Prepared task, bool asked_there);
   // Waits for the answer; the turn is made on this thread if nobody else is at one. HF_E_THREAD on the loop thread and in a turn.
   Reply call(Op op);
   // A run ended; never refused for lack of room or memory.

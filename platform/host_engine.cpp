@@ -248,7 +248,7 @@ bool Host::State::turn(Requests& batch) {
     request.done(request);
     ++answered;
   }
-  tell_loop();
+  if (loop_asked) tell_loop();  // the next of those who asked are there
   // Ended without the runner's word, by StopAll. Before the starts: what was handed back may run again in this
   // turn, with the same attempt.
   for (const Transition& t : ticked->feed) {
@@ -256,8 +256,6 @@ bool Host::State::turn(Requests& batch) {
       forget_run(t.id, t.attempt, 0);
     }
   }
-  used_most = std::clamp(std::max(2 * batch.size(), used_most - used_most / 16), kUsedMin, kUsedMax);  // a small turn between is no reason
-  use_again(batch);
   for (Action& action : ticked->actions) {
     auto* start = std::get_if<StartRun>(&action);
     if (start == nullptr) continue;
@@ -267,6 +265,10 @@ bool Host::State::turn(Requests& batch) {
     ++started;
   }
   if (!together.empty()) start_those();
+  // The rest while these begin: to wake a thread takes as long as to make ten jobs ready.
+  tell_loop();
+  used_most = std::clamp(std::max(2 * batch.size(), used_most - used_most / 16), kUsedMin, kUsedMax);  // a small turn between is no reason
+  use_again(batch);
   may_return = answered > 1 || started > 1 ? answered + started : 0;
   set_running_count();
   publish(std::move(ticked->feed));

@@ -101,6 +101,7 @@ struct Host::State {
   std::pmr::unordered_map<Runner*, int> live_of{&memory};
   std::map<Runner*, std::shared_ptr<Runner>> retired;
   LoopPoster::Prepared for_loop;         // what answers ask of it
+  bool loop_asked = false;               // for one of these
   std::vector<Request*> events;          // turn()
   std::vector<StartRun> together;        // turn(): for start_runs()
   std::vector<BegunRun> begun;           // start_runs()
