@@ -389,17 +389,19 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   job.type = lane.type;
   job.queue = lane.delivery() ? lane.origin->queue->name : lane.queue->name;
   job.key = turn_.key_of(run.id);
-  job.tags = run.opts.tags;
   job.created_wall_ms = turn_.wall_of(fresh != nullptr ? fresh->row.created_ms : read.created_ms);
-  job.occurrence_wall_ms = run.opts.occurrence_wall_ms;
-  job.schedule = run.opts.schedule;
+  if (rare) {  // which has moved to the run
+    job.tags = run.opts.tags;
+    job.occurrence_wall_ms = run.opts.occurrence_wall_ms;
+    job.schedule = run.opts.schedule;
+    job.memo = run.opts.memo;
+  }
   if (lane.delivery() && run.opts.sequence != 0) {
     job.sequence = run.opts.sequence;
     turn_.out->must_sync = true;  // a number that was sent is never given again
   }
   // What is told has to be true: a power cut must not take back an end that somebody knows of.
   if (lane.delivery() && lane.type == kCallbackType) turn_.out->must_sync = true;
-  job.memo = run.opts.memo;
   job.sink = jobs_.sink_of(lane, run.opts);
 
   if (fresh != nullptr) {

@@ -1,19 +1,22 @@
 #include "core/gathered_rows.h"
 
 #include <algorithm>
+#include <span>
 
 #include "core/store.h"
 
 namespace hf {
 
 // OR FAIL: a statement that fails ends the turn, so SQLite need not keep what pages were before it.
-#define HF_INSERT "INSERT OR FAIL INTO job(id,lane,state,nprio,due,attempts,created,payload) VALUES"
+#define HF_INSERT "INSERT OR FAIL INTO job(id,lane,payload,state,nprio,due,attempts,created) VALUES"
 #define HF_ROW "(?,?,?,?,?,?,?,?)"
+#define HF_ALIKE "(?,?,?,?1,?2,?3,?4,?5)"
 
 GatheredRows::GatheredRows(Db& db)
     : db_(db),
       insert_one_(db, HF_INSERT HF_ROW),
       insert_many_(db, HF_INSERT HF_ROW "," HF_ROW "," HF_ROW "," HF_ROW "," HF_ROW "," HF_ROW "," HF_ROW "," HF_ROW),
+      insert_alike_(db, HF_INSERT "(?6,?7,?8,?1,?2,?3,?4,?5)," HF_ALIKE "," HF_ALIKE "," HF_ALIKE "," HF_ALIKE "," HF_ALIKE "," HF_ALIKE "," HF_ALIKE),
       remove_one_(db, "DELETE FROM job WHERE id=?1"),
       remove_range_(db, "DELETE FROM job WHERE id BETWEEN ?1 AND ?2") {
   db_.write_before([this] { write_all(); });
@@ -25,11 +28,7 @@ bool GatheredRows::insert(const JobRow& row, std::string_view payload, int64_t s
   to.payload = payload;  // its place was used before
   to.id = row.id;
   to.lane = row.lane;
-  to.state = state;
-  to.nprio = -row.priority;
-  to.due_ms = row.due_ms;
-  to.attempts = row.attempts;
-  to.created_ms = row.created_ms;
+  to.rest = {state, -row.priority, row.due_ms, row.attempts, row.created_ms};
   ++inserts_;
   db_.owe();
   if (inserts_ == kRows) write();
@@ -50,18 +49,18 @@ void GatheredRows::write_all() {
   write_inserts();
 }
 
-void GatheredRows::bind(Stmt& statement, const Row& row) {
-  statement.bind(row.id).bind(row.lane).bind(row.state).bind(row.nprio).bind(row.due_ms).bind(row.attempts).bind(row.created_ms).bind_blob(row.payload);
-}
-
 void GatheredRows::write_inserts() {
-  const size_t rows = std::exchange(inserts_, 0);
-  const bool together = rows == kRows;
-  for (size_t i = 0; i < rows; ++i) {
-    Stmt& statement = together ? insert_many_ : insert_one_;
-    bind(statement, rows_[i]);
-    if (!together || i + 1 == rows) statement.run();
+  const std::span<const Row> rows(rows_.data(), std::exchange(inserts_, 0));
+  const bool together = rows.size() == kRows;
+  const bool alike = together && std::all_of(rows.begin() + 1, rows.end(), [&](const Row& row) { return row.rest == rows.front().rest; });
+  Stmt& statement = alike ? insert_alike_ : together ? insert_many_ : insert_one_;
+  if (alike) bind(statement, rows.front().rest);
+  for (const Row& row : rows) {
+    bind(statement, row);
+    if (!alike) bind(statement, row.rest);
+    if (!together) statement.run();
   }
+  if (together) statement.run();
 }
 
 void GatheredRows::write_removes() {
@@ -76,5 +75,6 @@ void GatheredRows::write_removes() {
 
 #undef HF_INSERT
 #undef HF_ROW
+#undef HF_ALIKE
 
 }  // namespace hf

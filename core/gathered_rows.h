@@ -1,7 +1,8 @@
 // Rows of `job` that come and go in a turn, gathered so that one statement writes several.
 //
 // SQLite opens a table with its seven trees anew for each statement, which is half of the work of a row. So plain jobs, of which
-// each has eight values, are inserted eight at a time, and jobs that leave with neighbours are deleted as a range of ids.
+// each has eight values, are inserted eight at a time, and jobs that leave with neighbours are deleted as a range of ids. Of eight that
+// differ in id, lane and payload alone, as those that come and begin in one turn do, the other values are handed over once.
 //
 // Nobody sees that they are not there yet: the Db writes what was gathered before any other statement begins, a commit too.
 //
@@ -41,12 +42,18 @@ class GatheredRows {
  private:
   static constexpr size_t kRows = 8;          // of one INSERT
   static constexpr size_t kRemovesMax = 1000;
+  struct Rest {
+    int64_t state = 0, nprio = 0, due_ms = 0, attempts = 0, created_ms = 0;
+    bool operator==(const Rest&) const = default;
+  };
   struct Row {
     JobId id = 0;
-    int64_t lane = 0, state = 0, nprio = 0, due_ms = 0, attempts = 0, created_ms = 0;
+    int64_t lane = 0;
     std::string payload;
+    Rest rest;
   };
-  static void bind(Stmt& statement, const Row& row);
+  static void bind(Stmt& statement, const Row& row) { statement.bind(row.id).bind(row.lane).bind_blob(row.payload); }
+  static void bind(Stmt& statement, const Rest& rest) { statement.bind(rest.state).bind(rest.nprio).bind(rest.due_ms).bind(rest.attempts).bind(rest.created_ms); }
   void write_all();
   void write_inserts();
   void write_removes();
@@ -55,7 +62,7 @@ class GatheredRows {
   std::array<Row, kRows> rows_;  // the first inserts_ of them
   size_t inserts_ = 0;
   std::vector<JobId> removes_;
-  Stmt insert_one_, insert_many_, remove_one_, remove_range_;
+  Stmt insert_one_, insert_many_, insert_alike_, remove_one_, remove_range_;
 };
 
 }  // namespace hf

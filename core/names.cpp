@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kHintMax = 64;  // bytes; longer words and names are not compared
 
-bool name_byte(char c) {
+constexpr bool name_byte(char c) {
   return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == ':' || c == '/' || c == '-';
 }
 
@@ -57,9 +57,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-}  // namespace
-
-Status check_name(std::string_view kind, std::string_view text) {
+Status name_error(std::string_view kind, std::string_view text) {
   const std::string what(kind);
   if (text.empty()) return Error{HF_E_INVALID, "the " + what + " name is empty"};
   if (text.size() > HF_NAME_MAX) {
@@ -83,6 +81,20 @@ Status check_name(std::string_view kind, std::string_view text) {
                      ": allowed are letters, digits and _ . : / -"};
   }
   return ok_status();
+}
+
+}  // namespace
+
+Status check_name(std::string_view kind, std::string_view text) {
+  static constexpr auto kOfNames = [] {
+    std::array<bool, 256> of{};
+    for (size_t c = 0; c < of.size(); ++c) of[c] = name_byte(static_cast<char>(c));
+    return of;
+  }();
+  const auto first = text.empty() ? '.' : text[0];
+  const bool sound = (is_letter(first) || is_digit(first) || first == '_') && text.size() <= HF_NAME_MAX &&
+                     std::all_of(text.begin(), text.end(), [](char c) { return kOfNames[static_cast<uint8_t>(c)]; });
+  return sound ? ok_status() : name_error(kind, text);
 }
 
 Status check_queue_name(std::string_view name) {

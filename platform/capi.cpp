@@ -272,6 +272,7 @@ extern "C" int hf_start_on(hf_engine* handle, void* uv_loop) try {
   Status started = engine->host->start();
   if (started) {
     engine->host_loop = std::move(*bridge);
+    engine->on_host_loop.store(true, std::memory_order_release);
   } else {
     (*bridge)->close();
   }
@@ -370,7 +371,7 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
   Enqueue event;
   if (Status ok = read_spec(given, &event.specs.emplace_back()); !ok) return fail(handle, ok.error());
   auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .to = engine->host.get(), .asked_on_loop = engine->host->loop().on_loop_thread()});
-  {
+  if (engine->on_host_loop.load(std::memory_order_acquire)) {
     std::lock_guard lock(engine->mutex);
     call->host_loop = engine->host_loop;
   }

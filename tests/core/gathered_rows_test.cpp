@@ -80,6 +80,40 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: as many as there are, each as it was giv
   CHECK(store->check().empty());
 }
 
+TEST_CASE_FIXTURE(Rows, "gathered rows: eight that are alike, and eight of which one is not") {
+  std::vector<JobRow> rows;
+  for (int field = 0; field <= 5; ++field) {
+    for (int odd = 0; odd < (field == 0 ? 1 : 8); ++odd) {
+      for (int i = 0; i < 8; ++i) {
+        JobRow& r = rows.emplace_back();
+        r.id = static_cast<JobId>(rows.size());
+        r.lane = 1 + i;
+        const bool other = field != 0 && i == odd;
+        r.state = other && field == 1 ? State::running : State::pending;
+        r.priority = other && field == 2 ? -3 : 2;
+        r.due_ms = other && field == 3 ? 8 : 7;
+        r.attempts = other && field == 4 ? 2 : 1;
+        r.created_ms = other && field == 5 ? 6 : 5;
+        store->insert(r, payload(r.id));
+      }
+      store->commit();
+      store->begin(true);
+    }
+  }
+  for (const JobRow& r : rows) {
+    INFO("job ", r.id);
+    const FullRow read = store->read(r.id, true);
+    REQUIRE(read.found);
+    CHECK(read.job.lane == r.lane);
+    CHECK(read.job.state == r.state);
+    CHECK(read.job.priority == r.priority);
+    CHECK(read.job.due_ms == r.due_ms);
+    CHECK(read.job.attempts == r.attempts);
+    CHECK(read.job.created_ms == r.created_ms);
+    CHECK(read.payload == payload(r.id));
+  }
+}
+
 TEST_CASE_FIXTURE(Rows, "gathered rows: what is more than plain goes beside them") {
   insert(1, 3);
   JobRow rare = row(4);
