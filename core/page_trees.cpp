@@ -1,12 +1,14 @@
 // Whose page is which, and whether it is in use: by the trees from their roots down, by the map of pages, by the list of
 // free ones. The schema says where the roots are that are not always in one place.
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
 #include "core/page_format.h"
 #include "core/page_image.h"
 #include "core/schema.h"
+#include "core/store.h"
 
 namespace hf {
 
@@ -281,7 +283,12 @@ Looks looks_of(PageRow& row) {
   if (v.empty() || !is(0, Kind::null)) return Looks::other;
   if (v.size() == 2) return is(1, Kind::blob) ? Looks::ours : Looks::other;
   if (v.size() == 5) return is(1, Kind::text) && is(2, Kind::text) && is(3, Kind::text) && is(4, Kind::number) ? Looks::ours : Looks::other;
-  return whole_job_row(v) ? Looks::ours : Looks::other;
+  if (!whole_job_row(v)) return Looks::other;
+  // Any table of numbers has such columns; few have such numbers.
+  const auto in = [&](size_t column, int64_t low, int64_t high) { return v[column].is(Kind::lost) || (v[column].number >= low && v[column].number <= high); };
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  const bool sound = in(1, 1, kLanesMax) && in(2, -1, kStates - 1) && in(3, -HF_PRIORITY_MAX, HF_PRIORITY_MAX) && in(4, 0, kMost) && in(5, 0, kMost) && in(6, 1, kMost);
+  return sound ? Looks::ours : Looks::other;
 }
 }  // namespace
 

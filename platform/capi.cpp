@@ -269,12 +269,13 @@ extern "C" int hf_start_on(hf_engine* handle, void* uv_loop) try {
   }
   Result<std::shared_ptr<HostLoop>> bridge = HostLoop::create(uv_loop);
   if (!bridge) return fail(handle, bridge.error());
+  engine->on_host_loop.store(true, std::memory_order_release);  // first: what a handler asks for that runs by then waits for us
   Status started = engine->host->start();
   if (started) {
     engine->host_loop = std::move(*bridge);
-    engine->on_host_loop.store(true, std::memory_order_release);
   } else {
     (*bridge)->close();
+    engine->on_host_loop.store(false, std::memory_order_release);
   }
   return answer(handle, started);
 } HF_NO_THROW(handle)

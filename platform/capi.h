@@ -24,7 +24,7 @@ struct Engine {
   std::unique_ptr<Workers> workers;
   std::shared_ptr<RunEnds> ends;
   std::shared_ptr<HostLoop> host_loop;  // under hf_start_on
-  std::atomic<bool> on_host_loop = false;  // there is one
+  std::atomic<bool> on_host_loop = false;  // there is one, or soon will be: `mutex` tells
   // What other rooms hang on an engine (the admin socket, the configuration), undone by hf_close in reverse order.
   std::mutex mutex;
   std::vector<std::function<void()>> closers;

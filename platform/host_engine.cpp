@@ -256,6 +256,8 @@ bool Host::State::turn(Requests& batch) {
       forget_run(t.id, t.attempt, 0);
     }
   }
+  used_most = std::clamp(std::max(2 * batch.size(), used_most - used_most / 16), kUsedMin, kUsedMax);  // a small turn between is no reason
+  use_again(batch);  // the ends of the runs that begin now may need them
   for (Action& action : ticked->actions) {
     auto* start = std::get_if<StartRun>(&action);
     if (start == nullptr) continue;
@@ -267,8 +269,6 @@ bool Host::State::turn(Requests& batch) {
   if (!together.empty()) start_those();
   // The rest while these begin: to wake a thread takes as long as to make ten jobs ready.
   tell_loop();
-  used_most = std::clamp(std::max(2 * batch.size(), used_most - used_most / 16), kUsedMin, kUsedMax);  // a small turn between is no reason
-  use_again(batch);
   may_return = answered > 1 || started > 1 ? answered + started : 0;
   set_running_count();
   publish(std::move(ticked->feed));

@@ -21,7 +21,7 @@ WHY = {
     "sequential_instructions": "Instructions, sequential: two commits, as bare SQLite makes (with one index; ours has six, of which a cycle writes none, "
                                "and opens all), and two turns of the engine. A fifth of both is SQLite's search for a free place in the index of its log, "
                                "where the same page is found once for each commit since the last checkpoint.",
-    "pipeline_instructions": "Instructions, 50 in flight: SQLite takes 8 k for an insert and a delete, several rows a statement; the rest is the engine (8 k), "
+    "pipeline_instructions": "Instructions, 50 in flight: SQLite takes 8 k for an insert and a delete, several rows a statement; the rest is the engine (7 k), "
                              "the host (2 k) and the workers with the program's call (4 k).",
     "drain": "The cycle of these themselves: the trees of a million rows are a level deeper, and each claim takes its entry out of the index of "
              "pending jobs.",

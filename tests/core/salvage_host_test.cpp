@@ -360,6 +360,10 @@ TEST_CASE_FIXTURE(HostFixture, "where the beginning of the file is gone, jobs ar
     make(R"sql(CREATE TABLE readings(id INTEGER PRIMARY KEY, a, b, c, d, e, f, name TEXT);
       WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM i WHERE n<300) INSERT INTO readings SELECT n, 1, 0, 0, 1000, 0, 1000, 'theirs' FROM i;)sql");
   }
+  SUBCASE("others of as many numbers as no job has") {
+    make(R"sql(CREATE TABLE readings(id INTEGER PRIMARY KEY, a, b, c, d, e, f);
+      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM i WHERE n<300) INSERT INTO readings SELECT n, 1700000000+n, 0, 0, 1000, 0, 1000 FROM i;)sql");
+  }
   if (engine) close_cleanly();
   const bool none = tables(path).empty();
   const std::string whole = read(path);

@@ -33,7 +33,7 @@ if(NOT HOLDFAST_SYSTEM_DEPS)
 endif()
 set(hf_merge_objects ${hf_objects})
 set(hf_merge_lto)
-if(HOLDFAST_LTO)
+if(HOLDFAST_LTO OR CMAKE_INTERPROCEDURAL_OPTIMIZATION)
   # In a step of its own: in one with the bundled archives the linker took an inline function of theirs for
   # the one of our bytecode, which was then optimised away.
   set(hf_merge_lto COMMAND ${CMAKE_CXX_COMPILER} -flto=auto -flto-partition=none -flinker-output=nolto-rel -Os -fno-gnu-unique
