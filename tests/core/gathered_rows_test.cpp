@@ -33,18 +33,18 @@ class Rows {
   void insert(JobId from, JobId to) {
     for (JobId id = from; id <= to; ++id) store->insert(row(id), payload(id));
   }
-  void check_there(JobId id) {
-    INFO("job ", id);
-    const FullRow read = store->read(id, true);
+  void check_there(JobId id) { check_there(row(id)); }
+  void check_there(const JobRow& want) {
+    INFO("job ", want.id);
+    const FullRow read = store->read(want.id, true);
     REQUIRE(read.found);
-    const JobRow want = row(id);
     CHECK(read.job.lane == want.lane);
     CHECK(read.job.state == want.state);
     CHECK(read.job.priority == want.priority);
     CHECK(read.job.due_ms == want.due_ms);
     CHECK(read.job.attempts == want.attempts);
     CHECK(read.job.created_ms == want.created_ms);
-    CHECK(read.payload == payload(id));
+    CHECK(read.payload == payload(want.id));
     CHECK(read.job.unique_key.empty());
     CHECK(read.finished_ms == 0);
   }
@@ -100,18 +100,7 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: eight that are alike, and eight of which
       store->begin(true);
     }
   }
-  for (const JobRow& r : rows) {
-    INFO("job ", r.id);
-    const FullRow read = store->read(r.id, true);
-    REQUIRE(read.found);
-    CHECK(read.job.lane == r.lane);
-    CHECK(read.job.state == r.state);
-    CHECK(read.job.priority == r.priority);
-    CHECK(read.job.due_ms == r.due_ms);
-    CHECK(read.job.attempts == r.attempts);
-    CHECK(read.job.created_ms == r.created_ms);
-    CHECK(read.payload == payload(r.id));
-  }
+  for (const JobRow& r : rows) check_there(r);
 }
 
 TEST_CASE_FIXTURE(Rows, "gathered rows: what is more than plain goes beside them") {
