@@ -405,7 +405,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   job.sink = jobs_.sink_of(lane, run.opts);
 
   if (fresh != nullptr) {
-    jobs_.write_running(*fresh, job);
+    jobs_.write_running(*fresh, lane, job);
   } else {
     job.bytes = std::move(read.bytes);
     turn_.store.set_running(run.id, run.attempt);

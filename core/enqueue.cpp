@@ -466,10 +466,10 @@ Jobs::Fresh* Jobs::fresh(JobId id) {
   return it != fresh_.end() && it->row.id == id && !it->written ? &*it : nullptr;
 }
 
-void Jobs::write_running(Fresh& f, RunJob& job) {
+void Jobs::write_running(Fresh& f, const Lane& lane, RunJob& job) {
   f.row.state = State::running;
   f.row.attempts = job.attempt;
-  turn_.store.insert(f.row, f.payload());
+  turn_.store.insert(f.row, f.payload(), job.sink.empty() && !keeps_completed(lane));
   f.written = true;
   job.lent = f.lent;
   job.bytes = std::move(f.own);

@@ -160,6 +160,11 @@ int64_t Jobs::retry_ms(Queue& queue, int64_t wait_ms) {
   return std::max(due_ms, opens_ms);
 }
 
+bool Jobs::keeps_completed(const Lane& lane) const {
+  const std::optional<int64_t>& own_ms = lane.home().settings.keep_completed_ms;
+  return own_ms ? *own_ms != 0 : turn_.limits.keep_completed_ms >= 0;
+}
+
 void Jobs::complete(Run& run, RunEnded& how) {
   ran_orderly(run);
   Lane& lane = *run.lane;
@@ -210,9 +215,7 @@ void Jobs::complete(Run& run, RunEnded& how) {
   JobId id = run.id;
   int priority = run.priority;
   const bool inlined = run.inlined;
-  const std::optional<int64_t>& own_ms = lane.home().settings.keep_completed_ms;
-  const bool kept = own_ms ? *own_ms != 0 : turn_.limits.keep_completed_ms >= 0;
-  const bool removed_at_once = to_sink == nullptr && !kept && !end.keep_unique;
+  const bool removed_at_once = to_sink == nullptr && !keeps_completed(lane) && !end.keep_unique;
   const bool tells = to_sink == nullptr && !callback_of(lane, run.opts, State::completed).empty();
   if (!removed_at_once || tells) {
     turn_.store.end_run(end);

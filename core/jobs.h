@@ -109,7 +109,7 @@ class Jobs {
   };
   Fresh* fresh(JobId id);
   // Enqueued and claimed in one transaction: its row is written once, as running. Its payload goes to `job`.
-  void write_running(Fresh& fresh, RunJob& job);
+  void write_running(Fresh& fresh, const Lane& lane, RunJob& job);
   void flush();  // writes what is held back
   // A pending job, no longer in its lane's window, becomes dead without a run.
   void end_unrun(JobId id, Lane& lane, const JobOpts& opts, const std::string& why, Change change);
@@ -251,6 +251,7 @@ class Jobs {
   std::string history_with(const Run& run, const char* outcome, std::string_view error);
   void release_slot(Run& run);  // `run` is gone when it returns
   Run* run_of(const RunEnded& ended) const;  // null: it is over
+  bool keeps_completed(const Lane& lane) const;
   bool keeps_unique(const JobOpts& opts) const { return opts.unique_until_ms > turn_.now_ms; }
 
   Turn& turn_;

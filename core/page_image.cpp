@@ -62,6 +62,8 @@ bool plausible(std::string_view page) {
   return end > page.size() / 4 * 3 && end <= page.size();
 }
 
+constexpr int64_t kPagesThatTell = 8;
+
 // The size of pages by a header of which all that can be checked is right; 0: it says nothing that can be relied on.
 int64_t page_size_in_header(std::string_view start, int64_t bytes) {
   const int64_t said = u16(start, 16) == 1 ? 65536 : u16(start, 16);
@@ -137,12 +139,16 @@ void PageImage::choose_page_size() {
   if (said == 1) said = 65536;
   if (in_log != 0 && in_header == 0) said = in_log;
   if (wal_ && !is_page_size(said)) said = u32(wal_->read(8, 4), 0);
+  int64_t likeliest = 0;
   for (auto [covered, size] : scores) {
-    if (size == said && covered * 2 >= best) page_size_ = size;
+    if (likeliest == 0 && covered == best && best > 0) likeliest = size;
   }
+  // A log's header has a checksum: a few pages do not gainsay it, of a file that was hardly begun when the power went.
+  const bool few = best < kPagesThatTell * likeliest;
   for (auto [covered, size] : scores) {
-    if (page_size_ == 0 && covered == best && best > 0) page_size_ = size;
+    if (size == said && (covered * 2 >= best || (in_log != 0 && few))) page_size_ = size;
   }
+  if (page_size_ == 0) page_size_ = static_cast<int>(likeliest);
   if (page_size_ == 0) page_size_ = is_page_size(said) ? static_cast<int>(said) : 1024;
 }
 

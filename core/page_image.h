@@ -22,7 +22,7 @@ namespace hf {
 // The trees. The numbers of ours are the pages of their roots in a file as it is made; those of our tables, and of meta,
 // queue and schedule, are so in every file (salvage_test holds this).
 enum Tree : uint16_t {
-  kNoTree = 0, kSchemaTree = 1, kMetaTree = 3, kLaneTree, kQueueTree, kScheduleTree, kJobTree, kBodyTree,
+  kNoTree = 0, kSchemaTree = 1, kMetaTree = 3, kLaneTree, kQueueTree, kScheduleTree, kJobTree, kBodyTree, kBriefTree,
   kPendingTree, kRunningTree, kFinalTree, kAtTree, kExpiresTree, kUniqueTree,
   kStrangeTree,   // not ours, and nobody knows whose
   kIgnoredTree,   // not ours, and not needed: indexes, tables with reserved names

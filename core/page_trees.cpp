@@ -16,12 +16,12 @@ using namespace pages;
 
 namespace {
 constexpr int kDeepest = 20;  // levels of a tree, at most
-constexpr int64_t kFirstFreeRoot = kBodyTree + 1;  // our tables are before it, in every file
+constexpr int64_t kFirstFreeRoot = kBodyTree + 1;  // our tables but hf_brief are before it, in every file
 // SQLite keeps all roots at the beginning of a file with a map: this page is one only if there are more than ours.
 constexpr int64_t kNotOurRoot = kUniqueTree + 1;
 constexpr size_t kSchemaRowsMax = 4000;  // with the indexes that UNIQUE makes
 
-bool is_table_tree(Tree tree) { return tree == kSchemaTree || tree == kLaneTree || tree == kJobTree || tree == kBodyTree || tree >= kFirstHostTree; }
+bool is_table_tree(Tree tree) { return tree == kSchemaTree || tree == kLaneTree || tree == kJobTree || tree == kBodyTree || tree == kBriefTree || tree >= kFirstHostTree; }
 }  // namespace
 
 int PageImage::pointer(int64_t page, int64_t& parent) const {
@@ -148,13 +148,13 @@ std::vector<PageRow> PageImage::schema_rows() {
   return rows;
 }
 
-// Where the roots of the others are, and of our indexes: a copy that SQLite made (VACUUM INTO) has them behind the tables of the
+// Where the roots of the others are, and of hf_brief and our indexes: a copy that SQLite made (VACUUM INTO) has them behind the tables of the
 // program, and a table that is dropped makes room for the last root. Of two rows with one root neither is believed.
 void PageImage::read_schema() {
   schema_whole_ = broken_links_[kSchemaTree] == 0;
   std::set<std::string> names;
   std::map<int64_t, int> claims;
-  std::map<int64_t, Tree> ours;                     // our indexes, by the root that the schema says
+  std::map<int64_t, Tree> ours;                     // hf_brief and our indexes, by the root that the schema says
   std::vector<std::pair<int64_t, int>> theirs;      // root; which of host_, or -1
   auto root_of = [&](const PageRow& row) -> int64_t {
     if (!row.values[3].is(Value::Kind::number)) return 0;
@@ -177,7 +177,7 @@ void PageImage::read_schema() {
     if (our != kOurNames.end()) {
       // kOurNames are in the order of Tree.
       const Tree tree = static_cast<Tree>(kMetaTree + (our - kOurNames.begin()));
-      if (tree >= kPendingTree && root != 0) ours[root] = tree;
+      if (tree >= kBriefTree && root != 0) ours[root] = tree;
       continue;
     }
     others_ = true;
@@ -211,8 +211,11 @@ void PageImage::read_schema() {
     roots_[root] = tree;
   }
   // Where they are as long as nobody moved them.
-  for (int at = kPendingTree; at <= kUniqueTree; ++at) {
-    const Tree tree = static_cast<Tree>(at);
+  const uint8_t type = kBriefTree <= pages_ ? u8(read_page(kBriefTree), 0) : 0;
+  const bool upgraded = type == kIndexLeaf || type == kIndexInterior;  // from format 1: hf_brief came last
+  for (int i = kBriefTree; i <= kUniqueTree; ++i) {
+    const Tree tree = static_cast<Tree>(i);
+    const int at = !upgraded ? i : i == kBriefTree ? kUniqueTree : i - 1;
     const bool known = std::any_of(roots_.begin(), roots_.end(), [&](const auto& root) { return root.second == tree; });
     if (!known && !roots_.contains(at)) roots_[at] = tree;
   }
@@ -232,11 +235,11 @@ void PageImage::weigh() {
   walk(kSchemaTree, 1);
   read_schema();
   broken_links_.resize(kFirstHostTree + host_.size());
-  for (int tree = kPendingTree; tree <= kUniqueTree; ++tree) {
+  for (int tree = kBriefTree; tree <= kUniqueTree; ++tree) {
     if (std::none_of(roots_.begin(), roots_.end(), [&](const auto& root) { return root.second == tree; })) ++broken_links_[static_cast<size_t>(tree)];
   }
   for (const auto& [root, tree] : roots_) {
-    if (tree >= kPendingTree && tree != kIgnoredTree) walk(tree, root);
+    if (tree >= kBriefTree && tree != kIgnoredTree) walk(tree, root);
   }
   others_ = others_ || !nobody_else();
   std::vector<int8_t> listed(n, 0);

@@ -10,8 +10,10 @@
 namespace hf {
 namespace {
 
-// What an insert adds at most, beside its payload: the row, its index entries, and the rounding of a long payload to pages.
+// What an insert adds, beside its payload: the row, its index entries, and the rounding of a long payload to pages.
 constexpr int64_t kRowBytesMax = 512;
+// ... with it. A page of payload has links, and its place in the map of pages: nine bytes in a thousand.
+int64_t room_of(int64_t payload_bytes, int64_t jobs) { return payload_bytes + payload_bytes / 64 + jobs * kRowBytesMax; }
 // What its removal gives back at least, beside its payload, in the long run: pages are given back whole.
 constexpr int64_t kRowBytesMin = 64;
 
@@ -128,7 +130,7 @@ std::map<LaneName, Jobs::Coming> Jobs::last_coming(const Queue* queue, int64_t n
     --n;
     Coming& coming = lanes[{s.queue, s.type, s.concurrency_key, 0}];
     ++coming.jobs;
-    coming.bytes += static_cast<int64_t>(s.payload.size()) + kRowBytesMax;
+    coming.bytes += room_of(static_cast<int64_t>(s.payload.size()), 1);
   };
   for (auto at = in.jobs.rbegin(); at != in.jobs.rend(); ++at) look_at(**at);
   for (auto at = promises_.all.rbegin(); at != promises_.all.rend(); ++at) {
@@ -271,10 +273,10 @@ Status Jobs::room_in_file(const Arrivals& in, Leaving& leave) {
 Status Jobs::room_in_bytes(const Arrivals& in, Leaving& leave) {
   const Limits& limits = turn_.limits;
   const auto n = static_cast<int64_t>(in.jobs.size());
-  const int64_t bytes = in.bytes + n * kRowBytesMax;
+  const int64_t bytes = room_of(in.bytes, n);
   if (bytes > room_bytes_) {
     flush();  // what is written only later is in the file, too
-    room_bytes_ = limits.max_bytes - turn_.store.used_bytes() - promises_.bytes - promises_.new_jobs * kRowBytesMax;
+    room_bytes_ = limits.max_bytes - turn_.store.used_bytes() - room_of(promises_.bytes, promises_.new_jobs);
   }
   const int64_t over = bytes - room_bytes_ - leave.bytes;
   if (over > 0 && limits.when_full != WhenFull::reject) find_bytes(over, in, leave);
@@ -305,7 +307,7 @@ Result<Jobs::Leaving> Jobs::room_for(const std::vector<const JobSpec*>& specs) {
     Arrivals most;  // as if each were new
     for (const JobSpec* s : specs) most.bytes += static_cast<int64_t>(s->payload.size());
     const auto n = static_cast<int64_t>(specs.size());
-    const int64_t bytes = most.bytes + n * kRowBytesMax;
+    const int64_t bytes = room_of(most.bytes, n);
     if (total() + promises_.new_jobs + n <= turn_.limits.max_jobs && bytes <= room_bytes_) {  // as it nearly always is
       room_bytes_ -= bytes;
       return Leaving();

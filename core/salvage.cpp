@@ -211,7 +211,7 @@ class Salvage {
     for (PageRow& row : image_.rows(page, damaged)) {
       if (whole_job_row(row.values) && in(row.rowid, 1, id_limit_)) read_job(row);
     }
-    if (tree == kJobTree) damaged_ += damaged;
+    if (tree == kJobTree || tree == kBriefTree) damaged_ += damaged;
   }
 
   void read_job(PageRow& row) {
@@ -311,7 +311,7 @@ class Salvage {
     // By the indexes, so many jobs were there that were not read; by the pages, so many rows at least.
     const int64_t unread = static_cast<int64_t>(known_.size()) - found_;
     result_.lost += std::max(unread, damaged_);
-    const bool some_lost = unread > 0 || damaged_ > 0 || copies_ > 0 || image_.broken_links(kJobTree) > 0;
+    const bool some_lost = unread > 0 || damaged_ > 0 || copies_ > 0 || image_.broken_links(kJobTree) > 0 || image_.broken_links(kBriefTree) > 0;
     result_.lost_unknown = (!indexes_whole_ || in_use_) && some_lost;
     if (unassigned_) result_.lost_unknown = true;  // pages that are ours or theirs
     if (image_.log().cut_off > 0 || image_.log().foreign) result_.lost_unknown = true;  // there was a log that is not read

@@ -38,6 +38,9 @@ CREATE TABLE job(
   payload BLOB,
   result BLOB);
 CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE hf_brief(
+  id INTEGER PRIMARY KEY,
+  lane, state, nprio, due, attempts, created, finished, at, expires, ukey, opts, error, history, payload);
 CREATE INDEX job_pending ON job(lane, nprio, due) WHERE state=0;
 CREATE INDEX job_running ON job(state) WHERE state=1;
 CREATE INDEX job_final ON job(state, finished) WHERE state>=2;
@@ -47,8 +50,8 @@ CREATE UNIQUE INDEX job_unique ON job(ukey) WHERE ukey IS NOT NULL;
 )sql";
 
 // The program's own tables may lie in the same file (include/holdfast_sqlite.h). What is not ours is theirs. In the order of kSchema.
-inline constexpr std::array<std::string_view, 12> kOurNames = {
-    "meta", "lane", "queue", "schedule", "job", "body", "job_pending", "job_running", "job_final", "job_at", "job_expires", "job_unique"};
+inline constexpr std::array<std::string_view, 13> kOurNames = {
+    "meta", "lane", "queue", "schedule", "job", "body", "hf_brief", "job_pending", "job_running", "job_final", "job_at", "job_expires", "job_unique"};
 inline constexpr int kHostObjectsMax = 200;  // their tables, indexes, views and triggers
 // Names that they cannot have, as SQLite compares names: ours, SQLite's, and those that tables of a later Holdfast will have (hf_).
 constexpr bool is_reserved_name(std::string_view name) {

@@ -1,4 +1,4 @@
-#include "core/store.h"
+#include "core/store_statements.h"
 
 #include <algorithm>
 #include <functional>
@@ -22,94 +22,6 @@ int attempts_in(const Stmt& s, int col) { return static_cast<int>(count_in(s, co
 int64_t body_id(JobId id, int which) { return static_cast<int64_t>(static_cast<uint64_t>(id) * 2 + static_cast<uint64_t>(which)); }
 }  // namespace
 
-// Every statement that the engine runs, prepared at first use.
-struct Store::Statements {
-  explicit Statements(Db& db) : db_(db) {}
-  Db& db_;
-#define HF_STMT(name, text) Stmt name{db_, text};
-  HF_STMT(insert,
-          "INSERT INTO job(id,lane,state,nprio,due,attempts,created,at,expires,ukey,opts,payload)"
-          " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")
-  HF_STMT(restore,
-          "INSERT OR IGNORE INTO job(id,lane,state,nprio,due,attempts,created,at,expires,ukey,opts,payload,"
-          "finished,error,history,result) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)")
-  HF_STMT(restore_body, "INSERT OR IGNORE INTO body(id,data) VALUES(?1,?2)")
-  HF_STMT(set_running, "UPDATE job SET state=?2, attempts=?3 WHERE id=?1")
-  HF_STMT(index_recent, "UPDATE job SET state=1 WHERE id>=?1 AND id<?2 AND state=-1")
-  HF_STMT(recent_running, "SELECT id FROM job WHERE id>=?1 AND id<?2 AND state=-1 ORDER BY id DESC LIMIT ?3")
-  HF_STMT(count_recent, "SELECT count(*) FROM job WHERE id>=?1 AND state=-1")
-  HF_STMT(end_plain,
-          "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
-          " ukey=CASE WHEN ?7 THEN ukey END WHERE id=?1")
-  HF_STMT(end_result,
-          "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
-          " ukey=CASE WHEN ?7 THEN ukey END, error=NULL, result=?8,"
-          " expires=CASE WHEN ?3 THEN expires END WHERE id=?1")  // it has run: its delivery does not expire
-  HF_STMT(end_failure,
-          "UPDATE job SET lane=?2, state=?3, due=?4, attempts=?5, finished=?6,"
-          " ukey=CASE WHEN ?7 THEN ukey END, error=?8, history=?9 WHERE id=?1")
-  HF_STMT(remove_body, "DELETE FROM body WHERE id BETWEEN ?1 AND ?1+1")
-  HF_STMT(make_pending,
-          "UPDATE job SET lane=?2, state=0, nprio=?3, due=?4, at=?5, attempts=?6, finished=NULL WHERE id=?1")
-  HF_STMT(make_final,
-          "UPDATE job SET state=?2, finished=?3, at=NULL, ukey=CASE WHEN ?4 THEN ukey END WHERE id=?1")
-  HF_STMT(set_error, "UPDATE job SET error=?2 WHERE id=?1")
-  HF_STMT(set_payload, "UPDATE job SET payload=?2 WHERE id=?1")
-  HF_STMT(set_opts, "UPDATE job SET opts=?2 WHERE id=?1")
-  HF_STMT(set_order, "UPDATE job SET nprio=?2, due=?3, at=?4, opts=?5 WHERE id=?1")
-  HF_STMT(release_unique, "UPDATE job SET ukey=NULL WHERE id=?1")
-  HF_STMT(set_unique, "UPDATE job SET ukey=?2 WHERE id=?1")
-  HF_STMT(set_expiry, "UPDATE job SET expires=?2 WHERE id=?1")
-  HF_STMT(put_body, "INSERT OR REPLACE INTO body(id,data) VALUES(?1,?2)")
-  HF_STMT(get_body, "SELECT data FROM body WHERE id=?1")
-  HF_STMT(body_size, "SELECT length(data) FROM body WHERE id=?1")
-  HF_STMT(delete_body, "DELETE FROM body WHERE id=?1")
-  HF_STMT(read_run, "SELECT opts,created,expires,attempts,payload FROM job WHERE id=?1")
-  HF_STMT(read_delivery, "SELECT opts,created,expires,attempts,result FROM job WHERE id=?1")
-  HF_STMT(read,
-          "SELECT lane,state,nprio,due,attempts,created,at,expires,ukey,opts,finished,error,history,"
-          "length(payload),length(result) FROM job WHERE id=?1")
-  HF_STMT(read_bodies, "SELECT payload,result FROM job WHERE id=?1")
-  HF_STMT(set_history, "UPDATE job SET history=?2 WHERE id=?1")
-  HF_STMT(read_history, "SELECT history FROM job WHERE id=?1")
-  HF_STMT(find_unique, "SELECT id FROM job WHERE ukey=?1")
-  HF_STMT(next_level, "SELECT nprio FROM job WHERE state=0 AND lane=?1 AND nprio>?2 ORDER BY nprio LIMIT 1")
-  HF_STMT(ready_level,
-          "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due<=?3"
-          " ORDER BY due,id LIMIT ?4")
-  HF_STMT(newest_level,
-          "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due<=?3"
-          " ORDER BY due DESC,id DESC LIMIT ?4")
-  HF_STMT(later_level,
-          "SELECT due,id FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3"
-          " ORDER BY due,id LIMIT ?4")
-  HF_STMT(next_due, "SELECT due FROM job WHERE state=0 AND lane=?1 AND nprio=?2 AND due>?3 ORDER BY due LIMIT 1")
-  HF_STMT(pending_of, "SELECT nprio,id FROM job WHERE state=0 AND lane=?1 ORDER BY nprio DESC,due DESC")  // of the index alone
-  HF_STMT(wall_due, "SELECT id FROM job WHERE at<=?1 AND at IS NOT NULL AND state=0 ORDER BY at,id LIMIT ?2")
-  HF_STMT(wall_waiting, "SELECT at,lane FROM job WHERE at IS NOT NULL AND state=0 ORDER BY at LIMIT ?1")
-  HF_STMT(expired, "SELECT id FROM job WHERE expires<=?1 AND expires IS NOT NULL AND state=0 ORDER BY expires,id LIMIT ?2")
-  HF_STMT(next_expiry, "SELECT expires FROM job WHERE expires IS NOT NULL AND state=0 ORDER BY expires LIMIT 1")
-  HF_STMT(finished,
-          "SELECT id,finished,ukey IS NOT NULL,lane FROM job WHERE state>=2 AND state=?1 AND (finished,id)>(?2,?3) AND finished<=?4"
-          " ORDER BY finished,id LIMIT ?5")
-  HF_STMT(final_page,
-          "SELECT id FROM job WHERE state>=2 AND state=?1 AND (finished,id)<(?2,?3)"
-          " ORDER BY finished DESC,id DESC LIMIT ?4")
-  HF_STMT(count_final, "SELECT count(*) FROM job WHERE state>=2 AND state=?1")
-  HF_STMT(running_page, "SELECT id FROM job WHERE state=1 AND id<?1 ORDER BY id DESC LIMIT ?2")
-  HF_STMT(page, "SELECT id FROM job WHERE id<?1 ORDER BY id DESC LIMIT ?2")
-  HF_STMT(insert_lane, "INSERT INTO lane(id,queue,type,key,origin) VALUES(?1,?2,?3,?4,?5)")
-  HF_STMT(put_queue, "INSERT OR REPLACE INTO queue(name,paused,settings) VALUES(?1,?2,?3)")
-  HF_STMT(put_schedule,
-          "INSERT OR REPLACE INTO schedule(name,spec,paused,next,fire,last,last_job,fired,skipped,failures)"
-          " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")
-  HF_STMT(remove_schedule, "DELETE FROM schedule WHERE name=?1")
-  HF_STMT(get_meta, "SELECT value FROM meta WHERE key=?1")
-  HF_STMT(drop_meta, "DELETE FROM meta WHERE key>=?1 AND key<?2 AND value<=?3")
-  HF_STMT(put_meta, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)")
-#undef HF_STMT
-};
-
 // ---- opening ---------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Store>> Store::open(const Options& options) {
@@ -118,17 +30,29 @@ Result<std::unique_ptr<Store>> Store::open(const Options& options) {
   std::unique_ptr<Store> store(new Store);
   store->db_ = std::move(*db);
   store->sql_ = std::make_unique<Statements>(*store->db_);
-  store->gathered_ = std::make_unique<GatheredRows>(*store->db_);
+  store->gather();
   HF_TRY(store->create(options));
   return store;
 }
 
-Store::~Store() = default;
+Store::~Store() {
+  if (db_) db_->write_before({});
+}
+
+void Store::gather() {
+  rows_.emplace(*db_, GatheredRows::kJob);
+  brief_.emplace(*db_);
+  db_->write_before([this] {
+    brief_->write();
+    rows_->write(false);
+  });
+}
+
+size_t Store::gathered() const { return rows_->size() + brief_->gathered(); }
 
 void Store::resume() {
   sql_ = std::make_unique<Statements>(*db_);  // none is in the middle of its rows
-  gathered_.reset();
-  gathered_ = std::make_unique<GatheredRows>(*db_);
+  gather();
   rollback();
   db_->clear_error();
   look_at_ids();  // the commit that failed may have been written
@@ -138,7 +62,9 @@ void Store::resume() {
 
 Status Store::close(bool keep_log) {
   sql_.reset();
-  gathered_.reset();
+  db_->write_before({});
+  rows_.reset();
+  brief_.reset();
   db_->set_synchronous(true);
   if (keep_log) {
     db_->checkpoint();
@@ -157,18 +83,20 @@ void Store::begin(bool wait_for_disk) {
   db_->begin();
 }
 
-bool Store::wrote() const { return !gathered_->empty() || db_->total_changes() != changes_before_; }
+bool Store::wrote() const { return gathered() > 0 || db_->total_changes() != changes_before_; }
 
 bool Store::commit() {
   constexpr int64_t kRowPages = kPagesAChange + 2 * int64_t{kBodyInlineMax} / 512;
   if (owed_ < 0 || db_->has_reserved(owed_, kRowPages)) {
-    gathered_->write_last();
+    if (gathered() == 1) db_->settle_alone();
+    if (gathered() > 1) db_->settle();
   } else {
-    gathered_->write();  // before it is known how much room it takes
+    db_->settle();  // before it is known how much room it takes
     db_->reserve(owed_);
   }
   if (!db_->commit()) return false;
   recent_committed_ = recent_from_;
+  brief_->committed();
   ++commits_;
   const bool wrote = this->wrote();
   // SQLite syncs nothing for a transaction that wrote nothing; what it read, and its reply rests on, may have been
@@ -194,9 +122,10 @@ std::string Store::read_body(int64_t body_id) {
   return out;
 }
 
-void Store::insert(const JobRow& row, std::string_view payload) {
+void Store::insert(const JobRow& row, std::string_view payload, bool brief) {
+  if (brief && brief_->insert(row, payload, kRecent)) return;
   const int64_t state = row.state == State::running ? running(row.id) : static_cast<int64_t>(row.state);
-  if (gathered_->insert(row, payload, state)) return;
+  if (rows_->insert(row, payload, state)) return;
   bool apart = write_body(body_id(row.id, 0), payload);
   Stmt& s = sql_->insert;
   s.bind(row.id).bind(row.lane).bind(state);
@@ -230,6 +159,12 @@ bool Store::has_body(int64_t body_id) {
 
 void Store::remove_bodies_without_job() { db_->exec("DELETE FROM body WHERE id/2 NOT IN (SELECT id FROM job)"); }
 
+// What changes a row has it in `job`.
+Stmt& Store::change(Stmt& statement, JobId id) {
+  if (brief_->has(id)) brief_->move(id, running(id));
+  return statement.bind(id);
+}
+
 int64_t Store::running(JobId id) const { return id >= recent_from_ ? kRecent : static_cast<int64_t>(State::running); }
 
 void Store::set_running(JobId id, int attempts) { sql_->set_running.bind(id).bind(running(id)).bind(attempts).run(); }
@@ -241,10 +176,14 @@ void Store::reserve_ids(JobId until) {
   sql_->index_recent.bind(recent_committed_).bind(recent_from_).run();
 }
 
-void Store::look_at_ids() { recent_from_ = recent_committed_ = std::clamp<int64_t>(meta("next_id", 1), kRecentIds + 1, kLargestId) - kRecentIds; }
+void Store::look_at_ids() {
+  recent_from_ = recent_committed_ = std::clamp<int64_t>(meta("next_id", 1), kRecentIds + 1, kLargestId) - kRecentIds;
+  brief_->load();
+}
 
 void Store::rollback() {
-  gathered_->drop();
+  rows_->drop();
+  brief_->rollback();
   db_->rollback();
   recent_from_ = recent_committed_;
 }
@@ -252,7 +191,7 @@ void Store::rollback() {
 void Store::end_run(const EndOfRun& e) {
   bool apart = e.set_result && write_body(body_id(e.id, 1), e.result);
   Stmt& s = e.set_failure ? sql_->end_failure : e.set_result ? sql_->end_result : sql_->end_plain;
-  s.bind(e.id).bind(e.lane).bind(static_cast<int64_t>(e.state)).bind(e.due_ms).bind(e.attempts);
+  change(s, e.id).bind(e.lane).bind(static_cast<int64_t>(e.state)).bind(e.due_ms).bind(e.attempts);
   s.bind_opt(e.finished_ms, 0).bind(e.keep_unique);
   if (e.set_failure) {
     s.bind_opt_text(e.error).bind_opt_blob(e.history);
@@ -263,39 +202,39 @@ void Store::end_run(const EndOfRun& e) {
 }
 
 void Store::remove(JobId id, bool inlined) {
-  gathered_->remove(id);
+  brief_->has(id) ? brief_->remove(id) : rows_->remove(id);
   if (!inlined) sql_->remove_body.bind(body_id(id, 0)).run();
 }
 
 void Store::make_pending(JobId id, int lane, int priority, int64_t due_ms, int64_t at_wall_ms, int attempts) {
-  sql_->make_pending.bind(id).bind(lane).bind(-priority).bind(due_ms).bind_opt(at_wall_ms, 0).bind(attempts).run();
+  change(sql_->make_pending, id).bind(lane).bind(-priority).bind(due_ms).bind_opt(at_wall_ms, 0).bind(attempts).run();
 }
 
 void Store::make_final(JobId id, State state, int64_t finished_ms, bool keep_unique) {
-  sql_->make_final.bind(id).bind(static_cast<int64_t>(state)).bind(finished_ms).bind(keep_unique).run();
+  change(sql_->make_final, id).bind(static_cast<int64_t>(state)).bind(finished_ms).bind(keep_unique).run();
 }
 
-void Store::set_error(JobId id, std::string_view error) { sql_->set_error.bind(id).bind_opt_text(error).run(); }
+void Store::set_error(JobId id, std::string_view error) { change(sql_->set_error, id).bind_opt_text(error).run(); }
 
 void Store::set_payload(JobId id, std::string_view payload) {
   bool apart = write_body(body_id(id, 0), payload);
   if (!apart) sql_->delete_body.bind(body_id(id, 0)).run();
-  Stmt& s = sql_->set_payload.bind(id);
+  Stmt& s = change(sql_->set_payload, id);
   apart ? s.bind_null() : s.bind_blob(payload);
   s.run();
 }
 
-void Store::set_opts(JobId id, std::string_view opts) { sql_->set_opts.bind(id).bind_opt_blob(opts).run(); }
+void Store::set_opts(JobId id, std::string_view opts) { change(sql_->set_opts, id).bind_opt_blob(opts).run(); }
 
 void Store::set_order(JobId id, int priority, int64_t due_ms, int64_t at_wall_ms, std::string_view opts) {
-  sql_->set_order.bind(id).bind(-priority).bind(due_ms).bind_opt(at_wall_ms, 0).bind_opt_blob(opts).run();
+  change(sql_->set_order, id).bind(-priority).bind(due_ms).bind_opt(at_wall_ms, 0).bind_opt_blob(opts).run();
 }
 
-void Store::release_unique(JobId id) { sql_->release_unique.bind(id).run(); }
+void Store::release_unique(JobId id) { change(sql_->release_unique, id).run(); }
 
-void Store::set_unique(JobId id, std::string_view key) { sql_->set_unique.bind(id).bind_text(key).run(); }
+void Store::set_unique(JobId id, std::string_view key) { change(sql_->set_unique, id).bind_text(key).run(); }
 
-void Store::set_expiry(JobId id, int64_t expires_ms) { sql_->set_expiry.bind(id).bind_opt(expires_ms, 0).run(); }
+void Store::set_expiry(JobId id, int64_t expires_ms) { change(sql_->set_expiry, id).bind_opt(expires_ms, 0).run(); }
 
 RunRow Store::read_for_run(JobId id, bool delivery) {
   RunRow row;
@@ -315,7 +254,8 @@ RunRow Store::read_for_run(JobId id, bool delivery) {
 
 FullRow Store::read(JobId id, bool with_bodies) {
   FullRow row;
-  Stmt& s = sql_->read;
+  const bool brief = brief_->has(id);
+  Stmt& s = brief ? sql_->read_brief : sql_->read;
   if (!s.bind(id).step()) return row;
   row.found = true;
   row.job.id = id;
@@ -336,11 +276,12 @@ FullRow Store::read(JobId id, bool with_bodies) {
   row.payload_size = s.i64(13);
   row.result_size = s.i64(14);
   s.reset();
-  if (with_bodies && sql_->read_bodies.bind(id).step()) {
-    row.payload = sql_->read_bodies.blob(0);
-    row.result = sql_->read_bodies.blob(1);
+  Stmt& bodies = brief ? sql_->read_brief_bodies : sql_->read_bodies;
+  if (with_bodies && bodies.bind(id).step()) {
+    row.payload = bodies.blob(0);
+    row.result = bodies.blob(1);
   }
-  sql_->read_bodies.reset();
+  bodies.reset();
   for (int i = 0; i < 2; ++i) {
     if (!sizes_apart[i]) continue;
     if (sql_->body_size.bind(body_id(id, i)).step()) (i == 0 ? row.payload_size : row.result_size) = sql_->body_size.i64(0);
@@ -350,7 +291,7 @@ FullRow Store::read(JobId id, bool with_bodies) {
   return row;
 }
 
-void Store::set_history(JobId id, std::string_view history) { sql_->set_history.bind(id).bind_opt_blob(history).run(); }
+void Store::set_history(JobId id, std::string_view history) { change(sql_->set_history, id).bind_opt_blob(history).run(); }
 
 std::string Store::read_history(JobId id) {
   std::string out;
@@ -478,7 +419,7 @@ void Store::each_finished(State state, int64_t after_ms, JobId after_id, const s
 }
 
 int64_t Store::latest_time() {
-  int64_t latest = db_->query_i64("SELECT created FROM job ORDER BY id DESC LIMIT 1");
+  int64_t latest = std::max(db_->query_i64("SELECT created FROM job ORDER BY id DESC LIMIT 1"), db_->query_i64("SELECT max(created) FROM hf_brief"));
   Stmt finished(*db_, "SELECT max(finished) FROM job WHERE state>=2 AND state=?1");
   for (State state : {State::completed, State::dead, State::cancelled}) latest = std::max(latest, first(finished.bind(static_cast<int64_t>(state)), 0));
   return std::min(latest, kTimeMax);
@@ -486,26 +427,34 @@ int64_t Store::latest_time() {
 
 // ---- listing and counting -----------------------------------------------------------------------------
 
+namespace {
+// The first of both, which have the newest first.
+std::vector<JobId> newest(const std::vector<JobId>& a, const std::vector<JobId>& b, int limit) {
+  std::vector<JobId> ids(a.size() + b.size());
+  std::merge(a.begin(), a.end(), b.begin(), b.end(), ids.begin(), std::greater<>());
+  ids.resize(std::min(ids.size(), static_cast<size_t>(limit)));
+  return ids;
+}
+}  // namespace
+
 std::vector<JobId> Store::ids_by_state(State state, int64_t finished_ms, JobId before, int limit) {
   if (state == State::running) {
     const JobId below = before == 0 ? kNever : before;
-    const std::vector<JobId> indexed = all_ids(sql_->running_page.bind(below).bind(limit)), recent = all_ids(sql_->recent_running.bind(recent_from_).bind(below).bind(limit));
-    std::vector<JobId> ids(indexed.size() + recent.size());
-    std::merge(indexed.begin(), indexed.end(), recent.begin(), recent.end(), ids.begin(), std::greater<>());
-    ids.resize(std::min(ids.size(), static_cast<size_t>(limit)));
-    return ids;
+    const std::vector<JobId> indexed = all_ids(sql_->running_page.bind(below).bind(limit));
+    return newest(newest(indexed, all_ids(sql_->recent_running.bind(recent_from_).bind(below).bind(limit)), limit), brief_->newest(below, limit), limit);
   }
   return all_ids(sql_->final_page.bind(static_cast<int64_t>(state)).bind(finished_ms).bind(before == 0 ? kNever : before).bind(limit));
 }
 
 std::vector<JobId> Store::ids(JobId before, int limit) {
-  return all_ids(sql_->page.bind(before == 0 ? kNever : before).bind(limit));
+  const JobId below = before == 0 ? kNever : before;
+  return newest(all_ids(sql_->page.bind(below).bind(limit)), brief_->newest(below, limit), limit);
 }
 
 int64_t Store::count(State state) {
   if (is_final(state)) return first(sql_->count_final.bind(static_cast<int64_t>(state)), 0);
   if (state == State::pending) return db_->query_i64("SELECT count(*) FROM job WHERE state=0");
-  return db_->query_i64("SELECT count(*) FROM job WHERE state=1") + first(sql_->count_recent.bind(recent_from_), 0);
+  return db_->query_i64("SELECT count(*) FROM job WHERE state=1") + first(sql_->count_recent.bind(recent_from_), 0) + static_cast<int64_t>(brief_->size());
 }
 
 // ---- names, queues, schedules, meta ---------------------------------------------------------------------

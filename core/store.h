@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/brief_rows.h"
 #include "core/gathered_rows.h"
 #include "core/guest.h"
 #include "core/record.h"
@@ -19,7 +20,7 @@
 
 namespace hf {
 
-inline constexpr int kSchemaVersion = 1;             // PRAGMA user_version
+inline constexpr int kSchemaVersion = 2;             // PRAGMA user_version
 inline constexpr int64_t kApplicationId = 0x486c6466;  // "Hldf"
 inline constexpr size_t kBodyInlineMax = 512;        // longer payloads and results have a row of their own
 inline constexpr int kLanesMax = 65536;              // distinct (queue, type, key)
@@ -180,7 +181,8 @@ class Store {
   void reserve_ids(JobId until);
 
   // ---- jobs
-  void insert(const JobRow& row, std::string_view payload);
+  // brief: it runs, and is expected to leave nothing behind (BriefRows).
+  void insert(const JobRow& row, std::string_view payload, bool brief = false);
   void set_running(JobId id, int attempts);
   void end_run(const EndOfRun& end);
   void remove(JobId id, bool inlined = false);  // inlined: it has no row in `body`
@@ -275,17 +277,22 @@ class Store {
   struct Statements;
   Status create(const Options& options);
   Status verify();
+  void upgrade();
   Status check_unclean();
   Result<std::string> find_damage(const char* check);
   int64_t level_after(int lane, int64_t level);
   int64_t running(JobId id) const;  // what it has in `state`
+  Stmt& change(Stmt& statement, JobId id);
+  void gather();
+  size_t gathered() const;  // rows
   void look_at_ids();
   bool write_body(int64_t body_id, std::string_view bytes);
   std::string read_body(int64_t body_id);
 
   std::unique_ptr<Db> db_;
   std::unique_ptr<Statements> sql_;
-  std::unique_ptr<GatheredRows> gathered_;
+  std::optional<GatheredRows> rows_;  // of `job`
+  std::optional<BriefRows> brief_;
   uint32_t file_id_ = 0;
   Left left_ = kClean;
   bool made_ = false;

@@ -57,6 +57,7 @@ Status Store::create(const Options& options) {
     set_meta("min_reader", kSchemaVersion);
     set_meta("file_id", options.new_file_id);
   }
+  if (!empty && version < kSchemaVersion) upgrade();
   if (!db.commit()) return db.error();
   file_id_ = static_cast<uint32_t>(meta("file_id", 0));
   look_at_ids();
@@ -66,6 +67,22 @@ Status Store::create(const Options& options) {
   page_size_ = db.page_size();
   if (!db.ok()) return db.error();
   return ok_status();
+}
+
+namespace {
+// What came with format 2: the text that makes it.
+std::string brief_table() {
+  const std::string_view schema = kSchema;
+  const size_t at = schema.find("CREATE TABLE hf_brief(");
+  return std::string(schema.substr(at, schema.find(";\n", at) + 2 - at));
+}
+}  // namespace
+
+// A file of format 1: in the transaction of the opening, so that an older Holdfast has it whole or not at all.
+void Store::upgrade() {
+  db_->exec(brief_table().c_str());
+  db_->exec(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
+  set_meta("min_reader", kSchemaVersion);
 }
 
 Status Store::verify() {
@@ -82,14 +99,16 @@ Status Store::verify() {
   // Bits that flipped in the description of the file: SQLite would look for other names, or count pages otherwise.
   bool sound = db_->query_i64("PRAGMA auto_vacuum") == 2 && db_->query_text("PRAGMA encoding") == "UTF-8";
   // What has another name is the program's (or SQLite's own, as of ANALYZE): it is not looked at.
-  if (version == kSchemaVersion) {
+  if (version <= kSchemaVersion) {
+    std::string expected = kSchema;
+    if (version < kSchemaVersion) expected.erase(expected.find(brief_table()), brief_table().size());
     std::string schema = "\n";
     Stmt one(*db_, "SELECT sql FROM sqlite_schema WHERE name=?1");
     for (std::string_view name : kOurNames) {
       if (one.bind_text(name).step()) schema.append(one.text(0)).append(";\n");
       one.reset();
     }
-    sound = sound && schema == kSchema;
+    sound = sound && schema == expected;
   }
   if (!db_->ok()) return db_->error();
   return sound ? ok_status() : Status(Error{HF_E_CORRUPT, "the file is damaged: its description is not what was written"});
@@ -194,7 +213,8 @@ bool Store::checkpoint() {
 }
 
 Status Store::try_write() {
-  gathered_->drop();  // of a turn that failed
+  rows_->drop();  // of a turn that failed
+  brief_->rollback();
   return db_->try_write();
 }
 

@@ -204,7 +204,8 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: where they cannot be written, what follo
   auto db = Db::open({.path = home.path() + "/small.db", .vfs = ""}).value();
   db->set_page_size(1024);
   db->exec(kSchema);
-  GatheredRows rows(*db);
+  GatheredRows rows(*db, GatheredRows::kJob);
+  db->write_before([&] { rows.write(false); });
   db->begin();
   CHECK(rows.insert(row(1), payload(1), 0));
   CHECK(db->commit());

@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(SalvageFixture, "the roots of the trees are where salvage look
     RawDb raw(file);
     std::string roots;
     for (auto& row : raw.query("SELECT name||' '||rootpage FROM sqlite_schema ORDER BY rootpage")) roots += row[0] + "\n";
-    CHECK(roots == "meta 3\nlane 4\nqueue 5\nschedule 6\njob 7\nbody 8\njob_pending 9\njob_running 10\njob_final 11\njob_at 12\njob_expires 13\njob_unique 14\n");
+    CHECK(roots == "meta 3\nlane 4\nqueue 5\nschedule 6\njob 7\nbody 8\nhf_brief 9\njob_pending 10\njob_running 11\njob_final 12\njob_at 13\njob_expires 14\njob_unique 15\n");
   }
 }
 

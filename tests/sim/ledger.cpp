@@ -190,6 +190,8 @@ void Ledger::apply(const Transition& t) {
 
 // ---- what is there --------------------------------------------------------------------------------------------
 
+bool Ledger::may_have_left(const Job& job) { return job.queue == kBriefQueue && (job.state == State::completed || job.state == State::cancelled); }
+
 namespace {
 // Of a turn that failed: the claim may be in the file, and nobody was told to run it. It is put back when there is room.
 bool claimed_by_nobody(const JobInfo& now, bool recovered) { return !recovered && now.state == State::running; }
@@ -228,6 +230,12 @@ void Ledger::reconcile(const std::vector<JobInfo>& there, Loss loss, bool recove
       continue;
     }
     bool may_be_gone = doubt_.removed.count(it->first) != 0 || (loss == Loss::power && !it->second.durable);
+    // Completed, and a power cut may bring it back: its id is not done with.
+    if (!may_be_gone && (may_have_left(it->second) || (it->second.queue == kBriefQueue && doubt_.ended.count(it->first) != 0))) {
+      if (!is_final(it->second.state)) it->second.state = State::completed;
+      ++it;
+      continue;
+    }
     const bool may_be_displaced = doubt_.any_displaced && it->second.state == State::pending && it->second.queue == kFullQueue;
     if (may_be_displaced) {
       if (may_be_gone) ++maybe_displaced_;

@@ -50,6 +50,7 @@ class Ledger {
   std::vector<JobId> pending(Random& random, size_t most) const;  // some that wait, near each other
   size_t size() const { return jobs_.size(); }
   const std::map<JobId, Job>& jobs() const { return jobs_; }
+  static bool may_have_left(const Job& job);  // nothing is kept of it
   bool ever_seen(JobId id) const { return ever_.count(id) != 0; }
 
  private:

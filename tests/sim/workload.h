@@ -15,13 +15,15 @@
 namespace hf::sim {
 
 inline const std::vector<std::string> kTypes = {"a", "b", "c"};
-inline const std::vector<std::string> kQueues = {"default", "q1", "q2"};
+inline const std::vector<std::string> kQueues = {"default", "q1", "q2", "brief"};
 inline constexpr int kMaxAttempts = 4;
 inline constexpr const char* kPaced = "a";    // the handler whose runs may begin so fast: Clocks
 inline constexpr Rate kPace = {4, 4000, 3};
 inline constexpr const char* kPacedQueue = "q1";  // the queue whose keys' runs may begin so fast
 inline constexpr Rate kKeyPace = {3, 6000, 2};
 inline constexpr const char* kFullQueue = "q2";   // the queue in which only so many may wait
+
+inline constexpr const char* kBriefQueue = "brief";  // the queue of whose completed and cancelled jobs nothing is kept
 
 inline constexpr const char* kTelling = "told";    // the job that callbacks start, in place of telling a sink
 inline constexpr const char* kStarts = "job:told";
@@ -102,6 +104,9 @@ inline std::vector<Op> set_up(const Limits& limits, bool dispatch) {
   few.max_pending = 3;
   few.when_full = WhenFull::drop_oldest;
   ops.push_back(SetQueueDefaults{kFullQueue, few});
+  QueueSettings nothing_kept;
+  nothing_kept.keep_completed_ms = 0;
+  ops.push_back(SetQueueDefaults{kBriefQueue, nothing_kept});
   ConditionSpec cool, door;
   cool.name = kAsked;
   cool.every_ms = kAskedEveryMs;
@@ -155,6 +160,7 @@ class Workload {
     if (one_in(6)) s.sink = "s";
     if (one_in(8)) s.callback = "s";
     if (one_in(8)) s.failure_callback = one_in(2) && s.queue != kFullQueue ? kStarts : "s";
+    if (s.queue == kBriefQueue) s.callback = s.failure_callback = "";  // they are counted at the end
     if (one_in(5)) s.durability = Durability::grouped;
     if (one_in(8)) s.durability = Durability::result;
     return s;
