@@ -346,7 +346,7 @@ Dispatcher::Taken Dispatcher::take(Lane& lane, const ReadyEntry& entry, StartRun
   if (!encoded.empty()) rare = decode_opts(encoded);
   static const JobOpts kNone;
   const JobOpts& opts = rare ? *rare : kNone;
-  const ResolvedPolicy policy = jobs_.policy_of(lane, opts);
+  const AttemptLimits policy = jobs_.attempt_limits_of(lane, opts);
 
   bool late = expires_ms != 0 && expires_ms <= turn_.now_ms && !lane.delivery();
   bool used_up = attempts >= policy.max_attempts;

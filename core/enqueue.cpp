@@ -30,12 +30,19 @@ Status validate(const Policy& p) {
   return validate(resolve(p, Policy{}).backoff);
 }
 
-ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
-  ResolvedPolicy r{5, 300000, Backoff{}};
+AttemptLimits attempt_limits(const Policy& job, const Policy& handler) {
+  AttemptLimits r{5, 300000};
   for (const Policy* p : {&handler, &job}) {
-    if (p->empty()) continue;
     if (p->max_attempts != 0) r.max_attempts = p->max_attempts;
     if (p->timeout_ms != 0) r.timeout_ms = p->timeout_ms;
+  }
+  return r;
+}
+
+ResolvedPolicy resolve(const Policy& job, const Policy& handler) {
+  ResolvedPolicy r{attempt_limits(job, handler), Backoff{}};
+  for (const Policy* p : {&handler, &job}) {
+    if (p->empty()) continue;
     const BackoffSpec& b = p->backoff;
     if (b.kind) r.backoff.kind = *b.kind;
     if (b.base_ms != 0) r.backoff.base_ms = b.base_ms;

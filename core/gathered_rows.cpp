@@ -89,10 +89,12 @@ void GatheredRows::write_removes(bool all) {
   if (removes_.empty()) return;
   if (all) {
     // SQLite drops the pages of the table without a look at their rows.
+    const auto rows = static_cast<int64_t>(removes_.size());
+    removes_.clear();
     const int64_t before = db_.total_changes();
     remove_all_.run();
-    if (db_.ok() && db_.total_changes() - before != static_cast<int64_t>(removes_.size())) db_.damaged("rows of jobs that run are not those that began");
-    removes_.clear();
+    if (db_.ok() && db_.total_changes() - before != rows) db_.damaged("rows of jobs that run are not those that began");
+    db_.took_no_page(rows);
     return;
   }
   std::sort(removes_.begin(), removes_.end());

@@ -34,10 +34,15 @@ void Jobs::count(State from, State to) {
   ++turn_.stats.by_state[static_cast<int>(to)];
 }
 
-ResolvedPolicy Jobs::policy_of(const Lane& lane, const JobOpts& opts) const {
+namespace {
+const Policy& own_policy(const Lane& lane, const JobOpts& opts) {
   static const Policy kUnset;
-  return resolve(lane.delivery() ? kUnset : opts.policy, lane.runner->spec.policy);
+  return lane.delivery() ? kUnset : opts.policy;
 }
+}  // namespace
+
+ResolvedPolicy Jobs::policy_of(const Lane& lane, const JobOpts& opts) const { return resolve(own_policy(lane, opts), lane.runner->spec.policy); }
+AttemptLimits Jobs::attempt_limits_of(const Lane& lane, const JobOpts& opts) const { return attempt_limits(own_policy(lane, opts), lane.runner->spec.policy); }
 
 // ---- how a run ends -----------------------------------------------------------------------------------
 

@@ -119,6 +119,7 @@ class Jobs {
   bool follow_up();
 
   ResolvedPolicy policy_of(const Lane& lane, const JobOpts& opts) const;
+  AttemptLimits attempt_limits_of(const Lane& lane, const JobOpts& opts) const;
   // What the job says goes before what its handler does. "": none.
   const std::string& sink_of(const Lane& lane, const JobOpts& opts) const;  // to which the result goes next: none of a delivery
   const std::string& callback_of(const Lane& lane, const JobOpts& opts, State end) const;  // the sink that is told

@@ -60,8 +60,7 @@ int64_t Retention::sweep_once(int limit) {
   return removed;
 }
 
-bool Retention::over_count() const {
-  auto all = rules();
+bool Retention::over_count(const std::array<Rule, 3>& all) const {
   return std::any_of(all.begin(), all.end(), [&](const Rule& r) { return count(r.state) > r.keep_count; });
 }
 
@@ -88,7 +87,7 @@ void Retention::sweep(bool dispatching) {
   if (waits_) return;
   if (turn_.now_ms >= queues_.next_wake_ms()) (void)queues_.sweep(turn_.rows(kRetentionBatch), false);
   const auto all = rules();
-  const bool over = turn_.now_ms >= over_quiet_ms_ && over_count();
+  const bool over = turn_.now_ms >= over_quiet_ms_ && over_count(all);
   if (turn_.now_ms < next_ms_ && !over) {
     // What finishes later is over its age later, so a time that is known holds.
     for (size_t i = 0; i < all.size(); ++i) {
@@ -103,7 +102,7 @@ void Retention::sweep(bool dispatching) {
   }
   swept_ms_ = turn_.now_ms;
   const int64_t held_ms = held_until_ms_ == kNever ? kNever : held_until_ms_ + 1000;
-  over_quiet_ms_ = over_count() ? held_ms : 0;
+  over_quiet_ms_ = over_count(all) ? held_ms : 0;
   next_ms_ = held_ms;
   for (size_t i = 0; i < all.size(); ++i) look(i, all[i]);
 }

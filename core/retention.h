@@ -42,7 +42,7 @@ class Retention {
   int64_t sweep_rule(const Rule& rule, Place& place, int limit);
   bool goes_on() const;  // the last sweep has not looked at all there is
   int64_t sweep_once(int limit);
-  bool over_count() const;
+  bool over_count(const std::array<Rule, 3>& all) const;
   void look_anew() {
     next_ms_ = over_quiet_ms_ = 0;
     places_ = {};

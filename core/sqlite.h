@@ -160,6 +160,7 @@ class Db {
   int64_t total_changes() const;  // rows, since the opening; and changes of the schema that we were told of
   void schema_changed() { ++schema_changes_; }
   // Pages in the file and free pages among them, as SQLite counts them in memory.
+  void took_no_page(int64_t changes) { changes_then_ += changes; }  // so many of total_changes()
   int64_t page_count();
   int64_t free_pages();
   int64_t page_size() const { return page_size_; }  // REQUIRES: page_count() was called

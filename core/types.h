@@ -97,11 +97,14 @@ struct Policy {
 };
 
 // The same with nothing left open.
-struct ResolvedPolicy {
+struct AttemptLimits {
   int max_attempts;
   int64_t timeout_ms;  // -1: none
+};
+struct ResolvedPolicy : AttemptLimits {
   Backoff backoff;
 };
+AttemptLimits attempt_limits(const Policy& job, const Policy& handler);
 ResolvedPolicy resolve(const Policy& job, const Policy& handler);
 Status validate(const Policy& policy);  // HF_E_INVALID names the field
 
