@@ -17,16 +17,34 @@ BriefRows::BriefRows(Db& db)
 void BriefRows::load() {
   ids_.clear();
   Stmt all(db_, "SELECT id FROM hf_brief ORDER BY id");
-  while (all.step()) ids_.push_back(all.i64(0));
-  committed_ = ids_;
+  while (all.step()) {
+    if (all.i64(0) <= (ids_.empty() ? 0 : ids_.back())) return db_.damaged("the ids of jobs that run are out of order");
+    ids_.push_back(all.i64(0));
+  }
+  committed();
+  if (ids_.empty()) return;
+  Stmt twice(db_, "SELECT id FROM hf_brief WHERE id IN (SELECT id FROM job) LIMIT 1");
+  if (twice.step()) db_.damaged("job " + std::to_string(twice.i64(0)) + " is in two tables");
 }
 
+void BriefRows::rollback() {
+  rows_.drop();
+  // There was room for as many.
+  for (const JobId id : went_) ids_.insert(std::lower_bound(ids_.begin(), ids_.end(), id), id);
+  for (const JobId id : came_) {
+    if (has(id)) erase(id);
+  }
+  committed();
+}
+
+void BriefRows::erase(JobId id) { ids_.erase(std::lower_bound(ids_.begin(), ids_.end(), id)); }
+
 bool BriefRows::insert(const JobRow& row, std::string_view payload, int64_t state) {
+  if (!GatheredRows::fits(row, payload)) return false;
+  came_.push_back(row.id);
   const auto at = ids_.empty() || ids_.back() < row.id ? ids_.end() : std::lower_bound(ids_.begin(), ids_.end(), row.id);
-  const auto place = ids_.insert(at, row.id);  // before it is gathered: that may write
-  if (rows_.insert(row, payload, state)) return true;
-  ids_.erase(place);
-  return false;
+  ids_.insert(at, row.id);  // before it is gathered: that may write
+  return rows_.insert(row, payload, state);
 }
 
 bool BriefRows::has(JobId id) const { return std::binary_search(ids_.begin(), ids_.end(), id); }
@@ -39,14 +57,16 @@ std::vector<JobId> BriefRows::newest(JobId below, int limit) const {
 
 void BriefRows::remove(JobId id) {
   if (rows_.inserts(id)) db_.settle();  // while ids_ has it
-  ids_.erase(std::lower_bound(ids_.begin(), ids_.end(), id));
+  went_.push_back(id);
+  erase(id);
   rows_.remove(id);
 }
 
 void BriefRows::move(JobId id, int64_t state) {
   move_.bind(id).bind(state).run();
   moved_.bind(id).run();
-  ids_.erase(std::lower_bound(ids_.begin(), ids_.end(), id));
+  went_.push_back(id);
+  erase(id);
 }
 
 }  // namespace hf

@@ -1,6 +1,7 @@
-// The table hf_brief: jobs that began in the turn that they came in, and leave nothing behind when they complete. Most jobs are such.
+// The table hf_brief: jobs that began in the turn that they came in, and leave nothing behind when they complete. Where nothing is kept
+// of completed jobs most are such.
 //
-// It has no index, and no rows but those of jobs that run: a life in it writes a fraction of what one in `job` does, where six
+// It has no index, and no rows but those of jobs that run: a life in it costs a fraction of what one in `job` does, where six
 // indexes are opened for each statement, and the trees are as deep as the crowd that waits. A job of which more is to be
 // known than that it runs moves to `job`.
 //
@@ -20,7 +21,7 @@ class BriefRows {
  public:
   explicit BriefRows(Db& db);
 
-  void load();  // at an opening
+  void load();  // at an opening; an id that is in `job` as well is damage
   // False: it has more than a plain one, and is not taken. `state`: as in the file.
   bool insert(const JobRow& row, std::string_view payload, int64_t state);
   bool has(JobId id) const;
@@ -31,13 +32,16 @@ class BriefRows {
 
   void write() { rows_.write(ids_.size() == rows_.inserts()); }
   size_t gathered() const { return rows_.size(); }
-  void committed() { committed_ = ids_; }
-  void rollback() { rows_.drop(), ids_ = committed_; }
+  void committed() { came_.clear(), went_.clear(); }
+  void rollback();
 
  private:
   Db& db_;
   GatheredRows rows_;
-  std::vector<JobId> ids_, committed_;  // those of rows_ too, and none that it removes
+  void erase(JobId id);
+
+  std::vector<JobId> ids_;           // those of rows_ too, and none that it removes
+  std::vector<JobId> came_, went_;  // in the open transaction
   Stmt move_, moved_;
 };
 

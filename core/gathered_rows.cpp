@@ -39,8 +39,12 @@ GatheredRows::GatheredRows(Db& db, const Statements& s)
       remove_range_(db, s.remove_range),
       remove_all_(db, s.remove_all) {}
 
+bool GatheredRows::fits(const JobRow& row, std::string_view payload) {
+  return row.at_wall_ms == 0 && row.expires_ms == 0 && row.unique_key.empty() && row.opts.empty() && payload.size() <= kBodyInlineMax;
+}
+
 bool GatheredRows::insert(const JobRow& row, std::string_view payload, int64_t state) {
-  if (row.at_wall_ms != 0 || row.expires_ms != 0 || !row.unique_key.empty() || !row.opts.empty() || payload.size() > kBodyInlineMax) return false;
+  if (!fits(row, payload)) return false;
   Row& to = rows_[inserts_];
   to.payload = payload;  // its place was used before
   to.id = row.id;
@@ -93,9 +97,9 @@ void GatheredRows::write_removes(bool all) {
     removes_.clear();
     const int64_t before = db_.total_changes();
     remove_all_.run();
-    if (db_.ok() && db_.total_changes() - before != rows) db_.damaged("rows of jobs that run are not those that began");
-    db_.took_no_page(rows);
-    return;
+    if (!db_.ok()) return;
+    if (db_.total_changes() - before != rows) return db_.damaged("rows of jobs that run are not those that began");
+    return db_.took_no_page(rows);
   }
   std::sort(removes_.begin(), removes_.end());
   for (size_t first = 0, next = 0; first < removes_.size(); first = next) {

@@ -32,7 +32,9 @@ class GatheredRows {
 
   GatheredRows(Db& db, const Statements& statements);
 
-  // False: it has more than a plain one, and is not taken. `state`: as in the file. Bytes up to kBodyInlineMax.
+  // It is a plain one, with bytes up to kBodyInlineMax.
+  static bool fits(const JobRow& row, std::string_view payload);
+  // False: it does not fit, and is not taken. `state`: as in the file.
   bool insert(const JobRow& row, std::string_view payload, int64_t state);
   void remove(JobId id);
   // `all`: of the rows that are in the table, each is to be removed.

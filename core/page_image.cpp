@@ -146,7 +146,7 @@ void PageImage::choose_page_size() {
   // A log's header has a checksum: a few pages do not gainsay it, of a file that was hardly begun when the power went.
   const bool few = best < kPagesThatTell * likeliest;
   for (auto [covered, size] : scores) {
-    if (size == said && (covered * 2 >= best || (in_log != 0 && few))) page_size_ = size;
+    if (size == said && (covered * 2 >= best || (size == in_log && few))) page_size_ = size;
   }
   if (page_size_ == 0) page_size_ = static_cast<int>(likeliest);
   if (page_size_ == 0) page_size_ = is_page_size(said) ? static_cast<int>(said) : 1024;

@@ -117,6 +117,7 @@ class PageImage {
   Identity identity(bool with_log) const;
   std::string salts_of_frames() const;
   std::string read_page(int64_t page, bool with_log = true) const;
+  bool was_format_1() const;
   void walk(Tree tree, int64_t root);
   bool leads_to(int64_t parent, int64_t child) const;
   bool belongs_elsewhere(int64_t page, int64_t parent) const;
@@ -140,6 +141,7 @@ class PageImage {
   std::vector<uint16_t> tree_;
   std::vector<bool> reached_;
   std::vector<int64_t> broken_links_;  // by tree
+  bool brief_absent_ = false;  // there is no hf_brief, and nothing is wrong with that
   std::map<int64_t, Tree> roots_;
   std::vector<HostObject> host_;
   bool free_list_sound_ = false, schema_whole_ = false, others_ = false, bodies_doubtful_ = false;

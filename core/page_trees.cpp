@@ -196,7 +196,10 @@ void PageImage::read_schema() {
     }
     if (root != 0) theirs.emplace_back(root, which);
   }
-  for (std::string_view name : kOurNames) schema_whole_ = schema_whole_ && names.contains(std::string(name));
+  // A file of format 1 has no hf_brief.
+  const bool whole_but_brief = schema_whole_ && std::all_of(kOurNames.begin(), kOurNames.end(), [&](std::string_view name) { return name == kBriefName || names.contains(std::string(name)); });
+  brief_absent_ = whole_but_brief && !names.contains(std::string(kBriefName));
+  schema_whole_ = whole_but_brief;
 
   for (const auto& [root, tree] : ours) {
     if (claims[root] == 1) roots_[root] = tree;
@@ -211,11 +214,10 @@ void PageImage::read_schema() {
     roots_[root] = tree;
   }
   // Where they are as long as nobody moved them.
-  const uint8_t type = kBriefTree <= pages_ ? u8(read_page(kBriefTree), 0) : 0;
-  const bool upgraded = type == kIndexLeaf || type == kIndexInterior;  // from format 1: hf_brief came last
   for (int i = kBriefTree; i <= kUniqueTree; ++i) {
     const Tree tree = static_cast<Tree>(i);
-    const int at = !upgraded ? i : i == kBriefTree ? kUniqueTree : i - 1;
+    if (was_format_1() && tree == kBriefTree) continue;  // it came last, behind what the program had by then
+    const int at = was_format_1() ? i - 1 : i;
     const bool known = std::any_of(roots_.begin(), roots_.end(), [&](const auto& root) { return root.second == tree; });
     if (!known && !roots_.contains(at)) roots_[at] = tree;
   }
@@ -236,7 +238,8 @@ void PageImage::weigh() {
   read_schema();
   broken_links_.resize(kFirstHostTree + host_.size());
   for (int tree = kBriefTree; tree <= kUniqueTree; ++tree) {
-    if (std::none_of(roots_.begin(), roots_.end(), [&](const auto& root) { return root.second == tree; })) ++broken_links_[static_cast<size_t>(tree)];
+    const bool there = std::any_of(roots_.begin(), roots_.end(), [&](const auto& root) { return root.second == tree; });
+    if (!there && !(tree == kBriefTree && brief_absent_)) ++broken_links_[static_cast<size_t>(tree)];
   }
   for (const auto& [root, tree] : roots_) {
     if (tree >= kBriefTree && tree != kIgnoredTree) walk(tree, root);
@@ -261,12 +264,21 @@ void PageImage::weigh() {
   }
 }
 
+// Then the roots of our indexes begin with the page that is the root of hf_brief in others.
+bool PageImage::was_format_1() const {
+  const uint8_t type = kBriefTree <= pages_ ? u8(read_page(kBriefTree), 0) : 0;
+  return type == kIndexLeaf || type == kIndexInterior;
+}
+
 // Whether the file has no tables but ours. The page behind our roots tells, or the whole schema.
 bool PageImage::nobody_else() {
   int64_t parent = 0;
-  const int kind = kNotOurRoot <= pages_ ? pointer(kNotOurRoot, parent) : kFreePage;
+  // In a file that was of format 1 the one before it is theirs, or that of hf_brief.
+  const bool known = std::any_of(roots_.begin(), roots_.end(), [](const auto& root) { return root.second == kBriefTree; });
+  const int64_t not_ours = was_format_1() && !known ? kNotOurRoot - 1 : kNotOurRoot;
+  const int kind = not_ours <= pages_ ? pointer(not_ours, parent) : kFreePage;
   if (kind != 0) return kind != kRootPage;
-  if (schema_whole_ || reached_[static_cast<size_t>(kNotOurRoot)]) return true;
+  if (schema_whole_ || reached_[static_cast<size_t>(not_ours)]) return true;
   // Nothing of ours is missing: what no tree reaches need not be ours.
   if (broken_links_[kLaneTree] == 0 && broken_links_[kJobTree] == 0 && broken_links_[kBodyTree] == 0) return false;
   return no_sign_of_others();
@@ -281,7 +293,8 @@ Looks looks_of(PageRow& row) {
   auto is = [&](size_t column, Kind kind) { return v[column].is(kind) || v[column].is(Kind::lost); };
   if ((v.size() == 5 || v.size() == 4) && is(0, Kind::text)) {
     if (std::find(kOurNames.begin(), kOurNames.end(), v[1].bytes) == kOurNames.end()) return Looks::other;
-    return v[1].bytes == kOurNames.back() && row.rowid == int64_t{kOurNames.size()} ? Looks::our_last : Looks::ours;
+    const bool last = v[1].bytes == kOurNames.back() || v[1].bytes == kBriefName;  // the second in a file that was of format 1
+    return last && row.rowid == int64_t{kOurNames.size()} ? Looks::our_last : Looks::ours;
   }
   if (v.empty() || !is(0, Kind::null)) return Looks::other;
   if (v.size() == 2) return is(1, Kind::blob) ? Looks::ours : Looks::other;

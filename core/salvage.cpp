@@ -42,18 +42,21 @@ class Salvage {
   const Salvaged& result() const { return result_; }
 
  private:
-  // The surest pages first: of two rows with one id the first one stays.
+  // The surest pages first: of two rows with one id the first one stays. Those of hf_brief last: what moved to `job` went on there.
   template <class F>
   void for_each_page(F each) {
-    std::vector<int64_t> doubtful;
+    std::vector<int64_t> brief, doubtful;
     for (int64_t page = 2; page <= image_.pages() && store_.ok(); ++page) {
       if (!image_.in_use(page) || !image_.table_leaf(page)) continue;
       if (!image_.may_be_ours(page)) {
         unassigned_ = unassigned_ || image_.tree_of(page) == kNoTree;
         continue;
       }
-      image_.surely_in_use(page) ? each(page) : doubtful.push_back(page);
+      if (!image_.surely_in_use(page)) doubtful.push_back(page);
+      else if (image_.tree_of(page) == kBriefTree) brief.push_back(page);
+      else each(page);
     }
+    for (int64_t page : brief) each(page);
     for (int64_t page : doubtful) each(page);
   }
 

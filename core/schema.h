@@ -52,6 +52,7 @@ CREATE UNIQUE INDEX job_unique ON job(ukey) WHERE ukey IS NOT NULL;
 // The program's own tables may lie in the same file (include/holdfast_sqlite.h). What is not ours is theirs. In the order of kSchema.
 inline constexpr std::array<std::string_view, 13> kOurNames = {
     "meta", "lane", "queue", "schedule", "job", "body", "hf_brief", "job_pending", "job_running", "job_final", "job_at", "job_expires", "job_unique"};
+inline constexpr std::string_view kBriefName = "hf_brief";  // since format 2
 inline constexpr int kHostObjectsMax = 200;  // their tables, indexes, views and triggers
 // Names that they cannot have, as SQLite compares names: ours, SQLite's, and those that tables of a later Holdfast will have (hf_).
 constexpr bool is_reserved_name(std::string_view name) {

@@ -87,9 +87,9 @@ bool Store::wrote() const { return gathered() > 0 || db_->total_changes() != cha
 
 bool Store::commit() {
   constexpr int64_t kRowPages = kPagesAChange + 2 * int64_t{kBodyInlineMax} / 512;
-  if (owed_ < 0 || db_->has_reserved(owed_, kRowPages)) {
-    if (gathered() == 1) db_->settle_alone();
-    if (gathered() > 1) db_->settle();
+  const auto rows = static_cast<int64_t>(gathered());
+  if (owed_ < 0 || db_->has_reserved(owed_, std::max<int64_t>(rows, 1) * kRowPages)) {
+    rows == 1 ? db_->settle_alone() : db_->settle();
   } else {
     db_->settle();  // before it is known how much room it takes
     db_->reserve(owed_);

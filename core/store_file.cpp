@@ -57,7 +57,7 @@ Status Store::create(const Options& options) {
     set_meta("min_reader", kSchemaVersion);
     set_meta("file_id", options.new_file_id);
   }
-  if (!empty && version < kSchemaVersion) upgrade();
+  if (!empty && db.query_i64("SELECT count(*) FROM sqlite_schema WHERE name='hf_brief'") == 0) upgrade();
   if (!db.commit()) return db.error();
   file_id_ = static_cast<uint32_t>(meta("file_id", 0));
   look_at_ids();
