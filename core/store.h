@@ -277,6 +277,7 @@ class Store {
   struct Statements;
   Status create(const Options& options);
   Status verify();
+  bool has_brief();
   void upgrade();
   Status check_unclean();
   Result<std::string> find_damage(const char* check);

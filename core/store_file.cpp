@@ -57,7 +57,7 @@ Status Store::create(const Options& options) {
     set_meta("min_reader", kSchemaVersion);
     set_meta("file_id", options.new_file_id);
   }
-  if (!empty && db.query_i64("SELECT count(*) FROM sqlite_schema WHERE name='hf_brief'") == 0) upgrade();
+  if (!empty && (version < kSchemaVersion || !has_brief())) upgrade();
   if (!db.commit()) return db.error();
   file_id_ = static_cast<uint32_t>(meta("file_id", 0));
   look_at_ids();
@@ -78,9 +78,11 @@ std::string brief_table() {
 }
 }  // namespace
 
+bool Store::has_brief() { return db_->query_i64("SELECT count(*) FROM sqlite_schema WHERE name='hf_brief'") != 0; }
+
 // A file of format 1: in the transaction of the opening, so that an older Holdfast has it whole or not at all.
 void Store::upgrade() {
-  db_->exec(brief_table().c_str());
+  if (!has_brief()) db_->exec(brief_table().c_str());
   db_->exec(("PRAGMA user_version=" + std::to_string(kSchemaVersion)).c_str());
   set_meta("min_reader", kSchemaVersion);
 }
@@ -101,7 +103,7 @@ Status Store::verify() {
   // What has another name is the program's (or SQLite's own, as of ANALYZE): it is not looked at.
   if (version <= kSchemaVersion) {
     std::string expected = kSchema;
-    if (version < kSchemaVersion) expected.erase(expected.find(brief_table()), brief_table().size());
+    if (version < kSchemaVersion && !has_brief()) expected.erase(expected.find(brief_table()), brief_table().size());
     std::string schema = "\n";
     Stmt one(*db_, "SELECT sql FROM sqlite_schema WHERE name=?1");
     for (std::string_view name : kOurNames) {

@@ -367,6 +367,27 @@ TEST_CASE_FIXTURE(OldFixture, "a file of format 1 becomes one of format 2, with 
   CHECK(raw().query("PRAGMA integrity_check")[0][0] == "ok");
 }
 
+TEST_CASE_FIXTURE(BriefFixture, "a file that says format 1, and has what came with 2, goes on as it is") {
+  add(spec("runs", "p"));
+  closed_bytes();
+  RawDb(path).query("PRAGMA user_version=1");
+  open();
+  CHECK(raw().number("PRAGMA user_version") == 2);
+  CHECK(stats().recovered == 1);
+  CHECK(get(1).payload == "p");
+}
+
+TEST_CASE_FIXTURE(BriefFixture, "a file of format 2 that has no hf_brief any more is damaged") {
+  add(spec("runs", "p"));
+  closed_bytes();
+  RawDb(path).run("PRAGMA writable_schema=ON; DELETE FROM sqlite_schema WHERE name='hf_brief'");
+  auto opened = Engine::open(options());
+  REQUIRE_FALSE(opened.ok());
+  CHECK(opened.error().code == HF_E_CORRUPT);
+  const Salvaged saved = salvage_file(path);
+  CHECK((saved.saved == 1 || saved.lost_unknown));
+}
+
 TEST_CASE_FIXTURE(OldFixture, "a file of format 1 that is damaged is refused as one, and salvaged") {
   RawDb(path).run("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql=replace(sql,'nprio','nprix') WHERE name='job_pending'");
   auto opened = Engine::open(options());
