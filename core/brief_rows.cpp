@@ -11,8 +11,7 @@ BriefRows::BriefRows(Db& db)
       rows_(db, GatheredRows::kBrief),
       move_(db,
             "INSERT INTO job(id,lane,state,nprio,due,attempts,created,finished,at,expires,ukey,opts,error,history,payload)"
-            " SELECT id,lane,?2,nprio,due,attempts,created,finished,at,expires,ukey,opts,error,history,payload FROM hf_brief WHERE id=?1"),
-      moved_(db, "DELETE FROM hf_brief WHERE id=?1") {}
+            " SELECT id,lane,?2,nprio,due,attempts,created,finished,at,expires,ukey,opts,error,history,payload FROM hf_brief WHERE id=?1") {}
 
 void BriefRows::load() {
   ids_.clear();
@@ -39,12 +38,11 @@ void BriefRows::rollback() {
 
 void BriefRows::erase(JobId id) { ids_.erase(std::lower_bound(ids_.begin(), ids_.end(), id)); }
 
-bool BriefRows::insert(const JobRow& row, std::string_view payload, int64_t state) {
-  if (!GatheredRows::fits(row, payload)) return false;
+void BriefRows::insert(const JobRow& row, std::string_view payload, int64_t state) {
   came_.push_back(row.id);
   const auto at = ids_.empty() || ids_.back() < row.id ? ids_.end() : std::lower_bound(ids_.begin(), ids_.end(), row.id);
   ids_.insert(at, row.id);  // before it is gathered: that may write
-  return rows_.insert(row, payload, state);
+  rows_.insert(row, payload, state);
 }
 
 bool BriefRows::has(JobId id) const { return std::binary_search(ids_.begin(), ids_.end(), id); }
@@ -64,9 +62,7 @@ void BriefRows::remove(JobId id) {
 
 void BriefRows::move(JobId id, int64_t state) {
   move_.bind(id).bind(state).run();
-  moved_.bind(id).run();
-  went_.push_back(id);
-  erase(id);
+  remove(id);
 }
 
 }  // namespace hf

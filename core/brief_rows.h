@@ -22,8 +22,8 @@ class BriefRows {
   explicit BriefRows(Db& db);
 
   void load();  // at an opening; an id that is in `job` as well is damage
-  // False: it has more than a plain one, and is not taken. `state`: as in the file.
-  bool insert(const JobRow& row, std::string_view payload, int64_t state);
+  // REQUIRES: GatheredRows::fits(). `state`: as in the file.
+  void insert(const JobRow& row, std::string_view payload, int64_t state);
   bool has(JobId id) const;
   void remove(JobId id);                    // which is there
   void move(JobId id, int64_t state);       // which is there: it is in `job` now, with that state
@@ -36,13 +36,13 @@ class BriefRows {
   void rollback();
 
  private:
-  Db& db_;
-  GatheredRows rows_;
   void erase(JobId id);
 
-  std::vector<JobId> ids_;           // those of rows_ too, and none that it removes
+  Db& db_;
+  GatheredRows rows_;
+  std::vector<JobId> ids_;          // those of rows_ too, and none that it removes
   std::vector<JobId> came_, went_;  // in the open transaction
-  Stmt move_, moved_;
+  Stmt move_;
 };
 
 }  // namespace hf

@@ -43,8 +43,7 @@ bool GatheredRows::fits(const JobRow& row, std::string_view payload) {
   return row.at_wall_ms == 0 && row.expires_ms == 0 && row.unique_key.empty() && row.opts.empty() && payload.size() <= kBodyInlineMax;
 }
 
-bool GatheredRows::insert(const JobRow& row, std::string_view payload, int64_t state) {
-  if (!fits(row, payload)) return false;
+void GatheredRows::insert(const JobRow& row, std::string_view payload, int64_t state) {
   Row& to = rows_[inserts_];
   to.payload = payload;  // its place was used before
   to.id = row.id;
@@ -53,7 +52,6 @@ bool GatheredRows::insert(const JobRow& row, std::string_view payload, int64_t s
   ++inserts_;
   db_.owe();
   if (inserts_ == kRows) db_.settle();
-  return true;
 }
 
 bool GatheredRows::inserts(JobId id) const {

@@ -34,8 +34,8 @@ class GatheredRows {
 
   // It is a plain one, with bytes up to kBodyInlineMax.
   static bool fits(const JobRow& row, std::string_view payload);
-  // False: it does not fit, and is not taken. `state`: as in the file.
-  bool insert(const JobRow& row, std::string_view payload, int64_t state);
+  // REQUIRES: it fits. `state`: as in the file.
+  void insert(const JobRow& row, std::string_view payload, int64_t state);
   void remove(JobId id);
   // `all`: of the rows that are in the table, each is to be removed.
   void write(bool all);

@@ -117,6 +117,7 @@ class PageImage {
   Identity identity(bool with_log) const;
   std::string salts_of_frames() const;
   std::string read_page(int64_t page, bool with_log = true) const;
+  bool has_root(Tree tree) const;
   bool was_format_1() const;
   void walk(Tree tree, int64_t root);
   bool leads_to(int64_t parent, int64_t child) const;

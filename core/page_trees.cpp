@@ -214,12 +214,11 @@ void PageImage::read_schema() {
     roots_[root] = tree;
   }
   // Where they are as long as nobody moved them.
-  for (int i = kBriefTree; i <= kUniqueTree; ++i) {
+  const bool old = was_format_1();
+  for (int i = old ? kPendingTree : kBriefTree; i <= kUniqueTree; ++i) {  // in an old one hf_brief came last, behind what the program had by then
     const Tree tree = static_cast<Tree>(i);
-    if (was_format_1() && tree == kBriefTree) continue;  // it came last, behind what the program had by then
-    const int at = was_format_1() ? i - 1 : i;
-    const bool known = std::any_of(roots_.begin(), roots_.end(), [&](const auto& root) { return root.second == tree; });
-    if (!known && !roots_.contains(at)) roots_[at] = tree;
+    const int at = old ? i - 1 : i;
+    if (!has_root(tree) && !roots_.contains(at)) roots_[at] = tree;
   }
 }
 
@@ -238,8 +237,7 @@ void PageImage::weigh() {
   read_schema();
   broken_links_.resize(kFirstHostTree + host_.size());
   for (int tree = kBriefTree; tree <= kUniqueTree; ++tree) {
-    const bool there = std::any_of(roots_.begin(), roots_.end(), [&](const auto& root) { return root.second == tree; });
-    if (!there && !(tree == kBriefTree && brief_absent_)) ++broken_links_[static_cast<size_t>(tree)];
+    if (!has_root(static_cast<Tree>(tree)) && !(tree == kBriefTree && brief_absent_)) ++broken_links_[static_cast<size_t>(tree)];
   }
   for (const auto& [root, tree] : roots_) {
     if (tree >= kBriefTree && tree != kIgnoredTree) walk(tree, root);
@@ -264,6 +262,10 @@ void PageImage::weigh() {
   }
 }
 
+bool PageImage::has_root(Tree tree) const {
+  return std::any_of(roots_.begin(), roots_.end(), [tree](const auto& root) { return root.second == tree; });
+}
+
 // Then the roots of our indexes begin with the page that is the root of hf_brief in others.
 bool PageImage::was_format_1() const {
   const uint8_t type = kBriefTree <= pages_ ? u8(read_page(kBriefTree), 0) : 0;
@@ -274,8 +276,7 @@ bool PageImage::was_format_1() const {
 bool PageImage::nobody_else() {
   int64_t parent = 0;
   // In a file that was of format 1 the one before it is theirs, or that of hf_brief.
-  const bool known = std::any_of(roots_.begin(), roots_.end(), [](const auto& root) { return root.second == kBriefTree; });
-  const int64_t not_ours = was_format_1() && !known ? kNotOurRoot - 1 : kNotOurRoot;
+  const int64_t not_ours = was_format_1() && !has_root(kBriefTree) ? kNotOurRoot - 1 : kNotOurRoot;
   const int kind = not_ours <= pages_ ? pointer(not_ours, parent) : kFreePage;
   if (kind != 0) return kind != kRootPage;
   if (schema_whole_ || reached_[static_cast<size_t>(not_ours)]) return true;

@@ -123,9 +123,8 @@ std::string Store::read_body(int64_t body_id) {
 }
 
 void Store::insert(const JobRow& row, std::string_view payload, bool brief) {
-  if (brief && brief_->insert(row, payload, kRecent)) return;
   const int64_t state = row.state == State::running ? running(row.id) : static_cast<int64_t>(row.state);
-  if (rows_->insert(row, payload, state)) return;
+  if (GatheredRows::fits(row, payload)) return brief ? brief_->insert(row, payload, kRecent) : rows_->insert(row, payload, state);
   bool apart = write_body(body_id(row.id, 0), payload);
   Stmt& s = sql_->insert;
   s.bind(row.id).bind(row.lane).bind(state);

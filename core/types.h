@@ -96,7 +96,7 @@ struct Policy {
   bool empty() const { return max_attempts == 0 && timeout_ms == 0 && backoff.empty(); }
 };
 
-// The same with nothing left open.
+// The same with nothing left open; the first is all that the start of a run needs.
 struct AttemptLimits {
   int max_attempts;
   int64_t timeout_ms;  // -1: none

@@ -207,12 +207,14 @@ TEST_CASE_FIXTURE(Rows, "gathered rows: where they cannot be written, what follo
   GatheredRows rows(*db, GatheredRows::kJob);
   db->write_before([&] { rows.write(false); });
   db->begin();
-  CHECK(rows.insert(row(1), payload(1), 0));
+  CHECK(GatheredRows::fits(row(1), payload(1)));
+  rows.insert(row(1), payload(1), 0);
   CHECK(db->commit());
   db->exec(("PRAGMA max_page_count=" + std::to_string(db->page_count())).c_str());
   db->begin();
   for (JobId id = 2; id <= 8; ++id) {
-    CHECK(rows.insert(row(id), std::string(kBodyInlineMax, 'x'), 0));
+    CHECK(GatheredRows::fits(row(id), std::string(kBodyInlineMax, 'x')));
+    rows.insert(row(id), std::string(kBodyInlineMax, 'x'), 0);
   }
   CHECK(db->ok());
   // SQLite ends the transaction for want of room: this one would be committed by itself.

@@ -53,7 +53,7 @@ BUGS = [
     ("all-leave", "what runs is deleted with what ended", "core/brief_rows.h",
      "rows_.write(ids_.size() == rows_.inserts())", "rows_.write(true)", (CORE, SIM)),
     ("in-both-tables", "a job that moves to the other table stays in the first", "core/brief_rows.cpp",
-     "  moved_.bind(id).run();\n", "", (CORE, SIM)),
+     "bind(state).run();\n  remove(id);", "bind(state).run();\n  went_.push_back(id);\n  erase(id);", (CORE, SIM)),
     ("sleep-not-shortened", "the engine thread does not learn when a turn on another thread wants it", "platform/host_engine.cpp",
      "    wait->arm(next_boot, next_wall);\n", "", (API,)),
     ("one-thread-for-all", "of the runs of a turn all wait for one thread", "platform/host_engine.cpp",
