@@ -126,6 +126,7 @@ minsize:
 	@$(call compile,armhf-minsize) --target product holdfast_static_app
 	@$(call configure,armhf-smallest)
 	@$(call compile,armhf-smallest) --target size_programs
+	@ctest --preset armhf-minsize -R '^e2e/(cli|admin_api|simulate)$$'
 	@$(MAKE) --no-print-directory sizes PAGE=$(PAGE)
 
 hot-functions: build

@@ -1,6 +1,4 @@
-// A command is a struct with its options as members and two functions:
-//   void describe(CLI::App&)   says them to the parser
-//   void run(Session&)
+// A command is a struct with its options as members.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,21 +8,19 @@
 
 namespace hf {
 
-template <class Command>
-void add_command(CLI::App& parent, Session& session, const char* name, const char* what,
-                 const char* group = "Commands") {
-  auto command = std::make_shared<Command>();
-  CLI::App* app = parent.add_subcommand(name, what);
-  app->group(group);
-  app->set_help_flag("-h,--help", "show this help")->group("Common options");
-  command->describe(*app);
-  app->add_flag("--json", session.json, "machine-readable output")->group("Common options");
-  app->add_option(
-         "--socket", session.socket_option,
-         "the daemon's socket [$HOLDFAST_SOCKET, else " + std::string(kDefaultSocket) + "]")
-      ->option_text("PATH")
-      ->group("Common options");
-  app->callback([command, &session] { command->run(session); });
+struct Command {
+  virtual ~Command() = default;
+  virtual void describe(CLI::App& app) = 0;  // says its options to the parser
+  virtual void run(Session& session) = 0;
+};
+
+// The command is the parser's from now on. Adds the options that all have.
+void add_command(CLI::App& parent, Session& session, std::shared_ptr<Command> command, const char* name, const char* what,
+                 const char* group);
+
+template <class C>
+void add_command(CLI::App& parent, Session& session, const char* name, const char* what, const char* group = "Commands") {
+  add_command(parent, session, std::shared_ptr<Command>(std::make_unique<C>()), name, what, group);
 }
 
 }  // namespace hf

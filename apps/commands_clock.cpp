@@ -24,12 +24,13 @@ void print_clock(Session& session, const Json& clock) {
 }
 
 // show, confirm, reset
-struct AskClock {
+struct AskClock : Command {
   const char* method;
   const char* path;
   const char* footer;
-  void describe(CLI::App& app) { app.footer(footer); }
-  void run(Session& session) {
+  AskClock(const char* with, const char* what, const char* help) : method(with), path(what), footer(help) {}
+  void describe(CLI::App& app) override { app.footer(footer); }
+  void run(Session& session) override {
     const auto answer = session.ask(method, path);
     if (!answer || session.asked_for_json(*answer)) return;
     print_clock(session, *answer);
@@ -54,16 +55,16 @@ struct ResetClock : AskClock {
                  "that of the configuration, or of the release.\n\nExample:\n  holdfast clock reset"} {}
 };
 
-struct NextWake {
+struct NextWake : Command {
   bool unix_time = false;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_flag("--unix", unix_time, "seconds since 1970, rounded down, or nothing: as /sys/class/rtc/rtc0/wakealarm takes it");
     app.footer(
         "When the engine has something to do again by itself: the time for which a board that sleeps sets its alarm.\n"
         "Nothing is due ever: it prints \"none\" (with --unix: nothing) and the exit status is 3.\n\n"
         "Example:\n  holdfast next-wake --unix >/sys/class/rtc/rtc0/wakealarm");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto stats = session.ask("GET", "/v1/stats");
     if (!stats) return;
     const int64_t next = time_of(*stats, "next_wake");

@@ -26,13 +26,13 @@ std::string when(const Json& condition, const char* key) {
   return at == 0 ? "-" : time_in_words(at, wall_ms());
 }
 
-struct ListConditions {
-  void describe(CLI::App& app) {
+struct ListConditions : Command {
+  void describe(CLI::App& app) override {
     app.footer(
         "What queues, sinks and handlers wait for in the world outside. UNKNOWN is closed, too: one that is asked is asked when\n"
         "a job waits for nothing else.\n\nExample:\n  holdfast condition list");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto answer = session.ask("GET", "/v1/conditions");
     if (!answer || session.asked_for_json(*answer)) return;
     const Json& conditions = (*answer)["conditions"];
@@ -46,22 +46,22 @@ struct ListConditions {
   }
 };
 
-struct ShowCondition {
+struct ShowCondition : Command {
   std::string name;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME", name, "the condition")->required();
     app.footer("Example:\n  holdfast condition show cool");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto answer = session.ask("GET", path_of(name));
     if (!answer || session.asked_for_json(*answer)) return;
     session.print(settings_page(*answer, session.out));
   }
 };
 
-struct SetConditionTo {
+struct SetConditionTo : Command {
   std::string name, state, length, reason;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME", name, "one that is told (\"told\" in the configuration)")->required();
     app.add_option("STATE", state, "open or closed")->required()->check(CLI::IsMember({"open", "closed"}));
     app.add_option("--for", length, "so long, and then as it was configured; default: until it is said otherwise")->option_text("DURATION");
@@ -70,7 +70,7 @@ struct SetConditionTo {
         "For a hook of whoever knows: a udev rule, the network manager, a person. It is not kept over a restart of the daemon.\n\n"
         "Examples:\n  holdfast condition set door closed --reason 'it rains'\n  holdfast condition set vpn open --for 10m");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     Json body = Json::object();
     body["open"] = state == "open";
     put_text(&body, "why", reason);

@@ -25,12 +25,12 @@ std::string grouped(int64_t value) {
   return text;
 }
 
-struct ShowStats {
-  void describe(CLI::App& app) {
+struct ShowStats : Command {
+  void describe(CLI::App& app) override {
     app.footer("Examples:\n  holdfast stats\n  holdfast stats --json | jq .pending");
   }
 
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto stats = session.ask("GET", "/v1/stats");
     if (!stats || session.asked_for_json(*stats)) return;
     const auto count = [&](const char* name) { return stats->value(name, int64_t{0}); };
@@ -129,10 +129,10 @@ Colour change_colour(std::string_view change) {
   return Colour::none;
 }
 
-struct Watch {
+struct Watch : Command {
   std::string queue, type;
   int64_t id = 0;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("--queue", queue, "of this queue")->option_text("Q");
     app.add_option("--type", type, "of this type")->option_text("TYPE");
     app.add_option("--id", id, "of this job")->option_text("ID");
@@ -142,7 +142,7 @@ struct Watch {
         "Examples:\n  holdfast watch\n  holdfast watch --queue slow --json");
   }
 
-  void run(Session& session) {
+  void run(Session& session) override {
     std::string target = "/v1/watch?";
     if (!queue.empty()) target += "queue=" + percent_encode(queue) + "&";
     if (!type.empty()) target += "type=" + percent_encode(type) + "&";
@@ -191,11 +191,11 @@ struct Watch {
   }
 };
 
-struct Metrics {
-  void describe(CLI::App& app) {
+struct Metrics : Command {
+  void describe(CLI::App& app) override {
     app.footer("The text that Prometheus reads.\n\nExample:\n  holdfast metrics");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto response = session.client().request("GET", "/metrics");
     if (!response) return session.fail(response.error());
     if (response->ok() && !session.json) return session.print(response->body);
@@ -206,13 +206,13 @@ struct Metrics {
   }
 };
 
-struct ShowHealth {
-  void describe(CLI::App& app) {
+struct ShowHealth : Command {
+  void describe(CLI::App& app) override {
     app.footer(
         "The exit status is 1 if work cannot be done, or none can be taken.\n\nExample:\n  "
         "holdfast health");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto health = session.ask("GET", "/healthz");
     if (!health) return;
     const std::string status = health->value("status", "");
@@ -233,14 +233,14 @@ struct ShowHealth {
   }
 };
 
-struct CheckFile {
-  void describe(CLI::App& app) {
+struct CheckFile : Command {
+  void describe(CLI::App& app) override {
     app.footer(
         "Reads the whole queue file; the daemon does nothing else meanwhile. Damage is healed at once: the\n"
         "file is set aside, what reads of it goes on. The exit status is 1 if there was any.\n\nExample:\n  "
         "holdfast check");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto before = session.ask("GET", "/v1/stats");
     if (!before) return;
     const auto answer = session.ask("GET", "/v1/check", nullptr, 600'000);
@@ -281,15 +281,15 @@ struct CheckFile {
   }
 };
 
-struct BackUp {
+struct BackUp : Command {
   std::string file;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("FILE", file, "the copy; it must not be there yet")->required();
     app.footer(
         "A whole and consistent copy, while work goes on.\n\nExample:\n  holdfast backup "
         "/var/backups/queue.db");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     std::string path = file;
     char folder[PATH_MAX];
     if (path[0] != '/') {
@@ -306,11 +306,11 @@ struct BackUp {
   }
 };
 
-struct EndSafeModeNow {
-  void describe(CLI::App& app) {
+struct EndSafeModeNow : Command {
+  void describe(CLI::App& app) override {
     app.footer("Jobs run again at once. It would end by itself; `holdfast health` says when.\n\nExample:\n  holdfast end-safe-mode");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto stats = session.ask("GET", "/v1/stats");
     if (!stats) return;
     const auto answer = session.ask("POST", "/v1/safe-mode/end");
@@ -319,11 +319,11 @@ struct EndSafeModeNow {
   }
 };
 
-struct PruneJobs {
-  void describe(CLI::App& app) {
+struct PruneJobs : Command {
+  void describe(CLI::App& app) override {
     app.footer("Deletes finished jobs whose retention is over, now.\n\nExample:\n  holdfast prune");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto answer = session.ask("POST", "/v1/prune", nullptr, 600'000);
     if (!answer || session.asked_for_json(*answer)) return;
     const int64_t count = answer->value("deleted", int64_t{0});
@@ -331,28 +331,29 @@ struct PruneJobs {
   }
 };
 
-struct Version {
-  void describe(CLI::App&) {}
-  void run(Session& session) {
+struct Version : Command {
+  void describe(CLI::App&) override {}
+  void run(Session& session) override {
     if (!session.asked_for_json({{"version", HF_VERSION}}))
       session.print("holdfast " HF_VERSION "\n");
   }
 };
 
-struct Completion {
+struct Completion : Command {
   std::string shell;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("SHELL", shell, "bash")->required()->check(CLI::IsMember({"bash"}));
     app.footer("Example:\n  source <(holdfast completion bash)");
   }
-  void run(Session& session) { session.print(kCompletionBash); }
+  void run(Session& session) override { session.print(kCompletionBash); }
 };
 
 // Named in the interface, not there yet.
-struct ToCome {
+struct ToCome : Command {
   const char* message;
-  void describe(CLI::App&) {}
-  void run(Session& session) { session.fail(kFailed, message); }
+  explicit ToCome(const char* what) : message(what) {}
+  void describe(CLI::App&) override {}
+  void run(Session& session) override { session.fail(kFailed, message); }
 };
 struct Top : ToCome {
   Top()

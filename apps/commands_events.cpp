@@ -6,9 +6,9 @@
 namespace hf {
 namespace {
 
-struct EmitEvent {
+struct EmitEvent : Command {
   std::string event, payload, key;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("EVENT", event, "its name")->required();
     app.add_option("PAYLOAD", payload, "text, @FILE, or - for standard input");
     app.add_option("--key", key, "each subscription starts one job for it at most, in 24 h")->option_text("KEY");
@@ -19,7 +19,7 @@ struct EmitEvent {
         "  holdfast emit door.opened '{\"door\": 3}'\n"
         "  holdfast emit sample.ready @sample.json --key sample-4711");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     Json body = Json::object();
     if (!payload.empty()) {
       auto bytes = read_payload(payload);
@@ -34,9 +34,9 @@ struct EmitEvent {
   }
 };
 
-struct ListSubscriptions {
-  void describe(CLI::App& app) { app.footer("Example:\n  holdfast subscription list"); }
-  void run(Session& session) {
+struct ListSubscriptions : Command {
+  void describe(CLI::App& app) override { app.footer("Example:\n  holdfast subscription list"); }
+  void run(Session& session) override {
     const auto answer = session.ask("GET", "/v1/subscriptions");
     if (!answer || session.asked_for_json(*answer)) return;
     const Json& subscriptions = (*answer)["subscriptions"];
@@ -50,13 +50,13 @@ struct ListSubscriptions {
   }
 };
 
-struct ShowSubscription {
+struct ShowSubscription : Command {
   std::string name;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME", name, "the subscription")->required();
     app.footer("Example:\n  holdfast subscription show on-door");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto answer = session.ask("GET", "/v1/subscriptions/" + percent_encode(name));
     if (!answer || session.asked_for_json(*answer)) return;
     session.print(settings_page(*answer, session.out));

@@ -43,14 +43,14 @@ void wait_and_tell(Session& session, const std::string& id, int64_t timeout_ms) 
 }
 
 // What add and schedule put say about their jobs alike is in job_options.h; these are for one job.
-struct Add {
+struct Add : Command {
   std::string payload;
   JobOptions options;
   std::string type, delay, at, unique, unique_by, unique_for, on_conflict, debounce_max, after_failure;
   std::vector<int64_t> after;
   bool wait = false;
 
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("TYPE", type, "what runs it: the name of a handler")->required();
     app.add_option("PAYLOAD", payload, "text, @FILE, or - for standard input");
     app.add_option("--delay", delay, "due so long from now")->option_text("30s");
@@ -80,7 +80,7 @@ struct Add {
         "  holdfast add merge --after 17,18");
   }
 
-  void run(Session& session) {
+  void run(Session& session) override {
     Json body = {{"type", type}};
     if (!payload.empty()) {
       auto bytes = read_payload(payload);
@@ -107,12 +107,12 @@ struct Add {
   }
 };
 
-struct ListJobs {
+struct ListJobs : Command {
   std::string state, queue, type;
   int limit = 50;
   int64_t after = 0;
 
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("--state", state,
                    "pending, ready, scheduled, running, completed, dead, cancelled")
         ->option_text("STATE");
@@ -130,7 +130,7 @@ struct ListJobs {
         "  holdfast list --json | jq '.jobs[].id'");
   }
 
-  void run(Session& session) {
+  void run(Session& session) override {
     std::string target = "/v1/jobs?limit=" + std::to_string(limit);
     for (const auto& [name, value] :
          {std::pair("state", &state), std::pair("queue", &queue), std::pair("type", &type)}) {
@@ -148,38 +148,38 @@ struct ListJobs {
   }
 };
 
-struct Show {
+struct Show : Command {
   std::string id;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("ID", id, "the job")->required();
     app.footer("Example:\n  holdfast show 42");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto job = session.ask("GET", job_path(id));
     if (!job || session.asked_for_json(*job)) return;
     session.print(job_page(*job, session.out, wall_ms()));
   }
 };
 
-struct WhyJob {
+struct WhyJob : Command {
   std::string id;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("ID", id, "the job")->required();
     app.footer(
         "Names each gate that is closed for a job that waits, and when it may open.\n"
         "\n"
         "Example:\n  holdfast why 42");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto why = session.ask("GET", job_path(id, "/why"));
     if (!why || session.asked_for_json(*why)) return;
     session.print(why_page(*why, session.out, wall_ms()));
   }
 };
 
-struct Wait {
+struct Wait : Command {
   std::string id, timeout;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("ID", id, "the job")->required();
     app.add_option("--timeout", timeout, "give up after so long")->option_text("5m");
     app.footer(
@@ -189,7 +189,7 @@ struct Wait {
         "\n"
         "Example:\n  holdfast wait $(holdfast add report) --timeout 5m");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     int64_t timeout_ms = -1;
     if (!timeout.empty()) {
       const auto parsed = parse_duration(timeout);
@@ -211,24 +211,24 @@ void for_each_job(Session& session, const std::vector<std::string>& ids, const c
   (void)session.asked_for_json({{"ids", std::move(done)}});
 }
 
-struct CancelJobs {
+struct CancelJobs : Command {
   std::vector<std::string> ids;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("ID", ids, "the jobs")->required();
     app.footer(
         "A job that runs is asked to end; its program is killed if it does not.\n"
         "\n"
         "Example:\n  holdfast cancel 42 43");
   }
-  void run(Session& session) { for_each_job(session, ids, "POST", "/cancel"); }
+  void run(Session& session) override { for_each_job(session, ids, "POST", "/cancel"); }
 };
 
 // For the program of a run, which has the three of its environment.
-struct ReportProgress {
+struct ReportProgress : Command {
   std::string id, note, log, checkpoint;
   int attempt = 0, percent = 0;
   CLI::App* self = nullptr;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     self = &app;
     app.add_option("ID", id, "the job [$HOLDFAST_JOB_ID]")->envname("HOLDFAST_JOB_ID")->required();
     app.add_option("--attempt", attempt, "which run speaks [$HOLDFAST_ATTEMPT]")->envname("HOLDFAST_ATTEMPT")->required()->option_text("N");
@@ -244,7 +244,7 @@ struct ReportProgress {
         "Examples:\n  holdfast progress --percent 40 --note \"4 of 10 files\"\n  holdfast progress --log \"file 4 has no date\"\n"
         "  holdfast progress --checkpoint \"$last_file\"\n  holdfast progress");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto given = [this](const char* name) { return self->get_option(name)->count() > 0; };
     std::optional<Json> answer;
     if (given("--checkpoint")) {
@@ -265,11 +265,11 @@ struct ReportProgress {
   }
 };
 
-struct RetryJobs {
+struct RetryJobs : Command {
   std::vector<std::string> ids;
   bool all_dead = false;
   std::string queue, type, over;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     auto* jobs = app.add_option("ID", ids, "the jobs");
     auto* dead = app.add_flag("--all-dead", all_dead, "every dead letter")->excludes(jobs);
     app.add_option("--queue", queue, "... of this queue")->option_text("Q")->needs(dead);
@@ -281,7 +281,7 @@ struct RetryJobs {
         "\n"
         "Examples:\n  holdfast retry 42\n  holdfast retry --all-dead\n  holdfast retry --all-dead --type upload --over 1h");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     if (!all_dead && ids.empty())
       return session.fail(kUsage, "retry: an ID is missing, or --all-dead");
     if (!all_dead) return for_each_job(session, ids, "POST", "/retry");
@@ -302,21 +302,21 @@ struct RetryJobs {
   }
 };
 
-struct RemoveJobs {
+struct RemoveJobs : Command {
   std::vector<std::string> ids;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("ID", ids, "the jobs")->required();
     app.footer("A job that runs is not removed: cancel it first.\n\nExample:\n  holdfast rm 42");
   }
-  void run(Session& session) { for_each_job(session, ids, "DELETE", ""); }
+  void run(Session& session) override { for_each_job(session, ids, "DELETE", ""); }
 };
 
-struct EditJob {
+struct EditJob : Command {
   std::string id, payload, delay, at, tags;
   int priority = 0;
   int max_attempts = 0;
   CLI::App* self = nullptr;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     self = &app;
     app.add_option("ID", id, "the job")->required();
     app.add_option("--payload", payload, "text, @FILE, or - for standard input")
@@ -332,7 +332,7 @@ struct EditJob {
         "Examples:\n  holdfast edit 42 --priority 10 --delay 0s\n  holdfast edit 42 --payload "
         "@fixed.json && holdfast retry 42");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto given = [this](const char* name) { return self->get_option(name)->count() > 0; };
     Json body = Json::object();
     if (given("--payload")) {

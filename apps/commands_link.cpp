@@ -35,30 +35,30 @@ void print_link(Session& session, const Json& answer) {
   session.print("\n" + table.text(session.out) + "\n");
 }
 
-struct ShowLink {
-  void describe(CLI::App& app) {
+struct ShowLink : Command {
+  void describe(CLI::App& app) override {
     app.footer(
         "Which link there is, and what the budgets have left. OPEN says when something of priority 0 may be sent again.\n\n"
         "Example:\n  holdfast link show");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto answer = session.ask("GET", "/v1/link");
     if (!answer || session.asked_for_json(*answer)) return;
     print_link(session, *answer);
   }
 };
 
-struct SetLinkTo {
+struct SetLinkTo : Command {
   std::string name;
   bool none = false;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     auto* option = app.add_option("NAME", name, "metered, unmetered, or another one that has a budget");
     app.add_flag("--default", none, "as the configuration says")->excludes(option);
     app.footer(
         "For a hook of the modem or the network manager: what is sent from now on is charged to the budget of this link.\n"
         "It is kept over restarts, until somebody says otherwise.\n\nExamples:\n  holdfast link set metered\n  holdfast link set --default");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     if (name.empty() && !none) return session.fail(kUsage, "which link there is, or --default, is missing");
     Json body = Json::object();
     body["link"] = none ? Json() : Json(name);
@@ -68,13 +68,13 @@ struct SetLinkTo {
   }
 };
 
-struct LinkIsUp {
-  void describe(CLI::App& app) {
+struct LinkIsUp : Command {
+  void describe(CLI::App& app) override {
     app.footer(
         "A network came up: sinks and handlers that wait for theirs try it soon, each within its splay. The daemon sees\n"
         "new addresses and routes by itself; this is for a hook of what it cannot see, such as a modem's.\n\nExample:\n  holdfast link up");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto answer = session.ask("POST", "/v1/link/up");
     if (!answer || session.asked_for_json(*answer)) return;
     session.print("what waits for the network tries it soon\n");

@@ -68,9 +68,9 @@ std::string queue_line(const Json& queue) {
   return clean(line) + "\n";
 }
 
-struct ListQueues {
-  void describe(CLI::App& app) { app.footer("Example:\n  holdfast queue list"); }
-  void run(Session& session) {
+struct ListQueues : Command {
+  void describe(CLI::App& app) override { app.footer("Example:\n  holdfast queue list"); }
+  void run(Session& session) override {
     const auto answer = session.ask("GET", "/v1/queues");
     if (!answer || session.asked_for_json(*answer)) return;
     session.print(queue_table((*answer)["queues"], session.out));
@@ -78,15 +78,16 @@ struct ListQueues {
 };
 
 // pause, resume, drain
-struct ChangeQueue {
+struct ChangeQueue : Command {
   std::string name;
   const char* verb;
   const char* footer;
-  void describe(CLI::App& app) {
+  ChangeQueue(const char* how, const char* help) : verb(how), footer(help) {}
+  void describe(CLI::App& app) override {
     app.add_option("Q", name, "the queue")->required();
     app.footer(footer);
   }
-  void run(Session& session) { post(session, {}); }
+  void run(Session& session) override { post(session, {}); }
   void post(Session& session, const Json& body) {
     const auto answer = session.ask("POST", queue_path(name, verb), body);
     if (!answer || session.asked_for_json(*answer)) return;
@@ -96,19 +97,19 @@ struct ChangeQueue {
 struct PauseQueue : ChangeQueue {
   std::string reason, length, until;
   PauseQueue()
-      : ChangeQueue{"", "/pause",
+      : ChangeQueue{"/pause",
                     "Jobs that run go on; no more are started. Kept over a restart. Replaces what a pause before\n"
                     "said.\n"
                     "\n"
                     "Examples:\n  holdfast queue pause default\n"
                     "  holdfast queue pause mail --for 2h --reason 'printer is broken'"} {}
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     ChangeQueue::describe(app);
     app.add_option("--reason", reason, "why, up to 200 bytes")->option_text("TEXT");
     auto* for_long = app.add_option("--for", length, "it is open again after so long, up to 366d")->option_text("2h");
     app.add_option("--until", until, "... at this time; the clock has to be trusted")->option_text("TIME")->excludes(for_long);
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     Json body = Json::object();
     put_text(&body, "reason", reason);
     put_text(&body, "for", length);
@@ -118,22 +119,22 @@ struct PauseQueue : ChangeQueue {
 };
 struct ResumeQueue : ChangeQueue {
   ResumeQueue()
-      : ChangeQueue{"", "/resume",
+      : ChangeQueue{"/resume",
                     "Ends pause and drain.\n\nExample:\n  holdfast queue resume default"} {}
 };
 struct DrainQueue : ChangeQueue {
   DrainQueue()
       : ChangeQueue{
-            "", "/drain",
+            "/drain",
             "Takes no new jobs, runs those that are there. Ends with resume, or with the daemon.\n"
             "\n"
             "Example:\n  holdfast queue drain default"} {}
 };
 
-struct SetQueue {
+struct SetQueue : Command {
   std::string name;
   std::vector<std::string> settings;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("Q", name, "the queue")->required();
     app.add_option("SETTING", settings, "the settings that change (below); KEY=none: as configured")
         ->required()
@@ -210,7 +211,7 @@ struct SetQueue {
     }
     return true;
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     Json set = Json::object();
     const auto queues = session.ask("GET", "/v1/queues");
     if (!queues) return;

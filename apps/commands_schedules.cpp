@@ -59,20 +59,20 @@ std::string schedule_line(const Json& schedule, int64_t now_ms) {
   return clean(text) + "\n";
 }
 
-struct ListSchedules {
-  void describe(CLI::App& app) { app.footer("Example:\n  holdfast schedule list"); }
-  void run(Session& session) {
+struct ListSchedules : Command {
+  void describe(CLI::App& app) override { app.footer("Example:\n  holdfast schedule list"); }
+  void run(Session& session) override {
     const auto answer = session.ask("GET", "/v1/schedules");
     if (!answer || session.asked_for_json(*answer)) return;
     session.print(schedule_table((*answer)["schedules"], session.out, wall_ms()));
   }
 };
 
-struct PutSchedule {
+struct PutSchedule : Command {
   std::string name, cron, type, payload, tz, dst, jitter, splay, catch_up, window, overlap, start, end, slack;
   int64_t catch_up_max = 0, limit = 0, pause_after_failures = 0;
   JobOptions options;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME", name, "its name; one that exists is replaced")->required();
     app.add_option("CRON", cron, "when, in quotes: '30 2 * * 1-5', '@daily', '@every 90s'")
         ->required();
@@ -113,7 +113,7 @@ struct PutSchedule {
         "  holdfast schedule put nightly 'H 2 * * *' report --tz Europe/Berlin --jitter 10m\n"
         "  holdfast schedule put probe '@every 90s' measure '{\"channel\": 1}'");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     Json body = {{"cron", cron}, {"type", type}};
     put_text(&body, "payload", payload);
     put_text(&body, "tz", tz);
@@ -136,28 +136,29 @@ struct PutSchedule {
   }
 };
 
-struct RemoveSchedules {
+struct RemoveSchedules : Command {
   std::vector<std::string> names;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME", names, "the schedules")->required();
     app.footer("Jobs that they made stay.\n\nExample:\n  holdfast schedule rm nightly");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     for (const std::string& name : names) (void)session.ask("DELETE", schedule_path(name));
     (void)session.asked_for_json(Json::object());
   }
 };
 
 // pause and resume
-struct ChangeSchedules {
+struct ChangeSchedules : Command {
   std::vector<std::string> names;
   const char* verb;
   const char* example;
-  void describe(CLI::App& app) {
+  ChangeSchedules(const char* how, const char* help) : verb(how), example(help) {}
+  void describe(CLI::App& app) override {
     app.add_option("NAME", names, "the schedules")->required();
     app.footer("Example:\n  " + std::string(example));
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     for (const std::string& name : names) {
       const auto answer = session.ask("POST", schedule_path(name, verb));
       if (answer && !session.asked_for_json(*answer))
@@ -166,21 +167,21 @@ struct ChangeSchedules {
   }
 };
 struct PauseSchedules : ChangeSchedules {
-  PauseSchedules() : ChangeSchedules{{}, "/pause", "holdfast schedule pause nightly"} {}
+  PauseSchedules() : ChangeSchedules{"/pause", "holdfast schedule pause nightly"} {}
 };
 struct ResumeSchedules : ChangeSchedules {
-  ResumeSchedules() : ChangeSchedules{{}, "/resume", "holdfast schedule resume nightly"} {}
+  ResumeSchedules() : ChangeSchedules{"/resume", "holdfast schedule resume nightly"} {}
 };
 
-struct RunSchedule {
+struct RunSchedule : Command {
   std::string name;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME", name, "the schedule")->required();
     app.footer(
         "Makes its job now, beside its times; prints the job's id.\n\nExample:\n  holdfast "
         "schedule run nightly");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const auto answer = session.ask("POST", schedule_path(name, "/run"));
     if (!answer || session.asked_for_json(*answer)) return;
     session.print(answer->contains("id") ? std::to_string(answer->value("id", int64_t{0})) + "\n"
@@ -188,9 +189,9 @@ struct RunSchedule {
   }
 };
 
-struct BackfillSchedule {
+struct BackfillSchedule : Command {
   std::string name, from, to;
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME", name, "the schedule")->required();
     app.add_option("--from", from, "the first time that may count")->required()->option_text("TIME");
     app.add_option("--to", to, "the times before this count; not in the future")
@@ -203,7 +204,7 @@ struct BackfillSchedule {
         "Example:\n"
         "  holdfast schedule backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z");
   }
-  void run(Session& session) {
+  void run(Session& session) override {
     const Json body = {{"from", from}, {"to", to}};
     const auto answer = session.ask("POST", schedule_path(name, "/backfill"), body);
     if (!answer || session.asked_for_json(*answer)) return;
@@ -249,12 +250,12 @@ Result<Times> times_of(const TimesAsked& asked) {
   return result;
 }
 
-struct NextTimes {
+struct NextTimes : Command {
   std::vector<std::string> words;
   int count = 10;
   std::string tz, from, dst;
 
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("NAME|CRON", words, "a schedule, or a cron line in quotes")->required();
     app.add_option("-n", count, "how many, 1 to 1000 [10]")
         ->option_text("N")
@@ -272,7 +273,7 @@ struct NextTimes {
         "  holdfast schedule next nightly");
   }
 
-  void run(Session& session) {
+  void run(Session& session) override {
     std::string line;
     for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
     const int64_t now_ms = wall_ms();

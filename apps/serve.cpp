@@ -196,11 +196,11 @@ class Daemon {
   Host::Pulse last_;
 };
 
-struct Serve {
+struct Serve : Command {
   Settings settings;
   bool check = false;
 
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     app.add_option("--config", settings.config_file, "the configuration, a JSON file")
         ->option_text("FILE");
     app.add_option(
@@ -220,7 +220,7 @@ struct Serve {
         "  holdfast serve --config holdfast.json --check");
   }
 
-  void run(Session& session) {
+  void run(Session& session) override {
     settings.socket = session.socket_option;
     Config config;
     if (!settings.config_file.empty()) {

@@ -35,14 +35,14 @@ std::string usual_zone(const std::vector<ScheduleSpec>& schedules) {
   return most != count.end() ? most->first : "UTC";
 }
 
-struct Simulate {
+struct Simulate : Command {
   std::string config_file = kDefaultConfig, from, to, length, device, zone;
   std::vector<std::string> outages, suspends, losses, settings, run_times, only;
   uint64_t seed = 1;
   int64_t limit = 1000;
   bool wakeups = false, jobs = false, summary = false;
 
-  void describe(CLI::App& app) {
+  void describe(CLI::App& app) override {
     const auto each = [&](const char* name, std::vector<std::string>& values, const char* what, const char* shape) {
       app.add_option(name, values, what)->option_text(shape)->allow_extra_args(false);
     };
@@ -77,7 +77,7 @@ struct Simulate {
         "  holdfast simulate --for 2d --set-clock 12h/-1h --clock-lost 1d/10m --wakeups --json");
   }
 
-  void run(Session& session) {
+  void run(Session& session) override {
     if (const Status done = simulate(session); !done) session.fail(done.error());
   }
 

@@ -12,7 +12,7 @@ namespace hf {
 std::string json_without_blanks(std::string_view text) {
   // The parser takes a NUL for the end and skips a byte order mark: neither is JSON.
   if (text.find('\0') != std::string_view::npos || text.starts_with("\xef\xbb\xbf") ||
-      !nlohmann::json::accept(text)) {
+      !nlohmann::ordered_json::accept(text)) {
     return "";
   }
   std::string compact;

@@ -20,7 +20,7 @@ std::string number_text(double value) {
 }
 
 // Goes through the text without keeping it: a payload may be large, and is not ours.
-class FieldReader final : public nlohmann::json_sax<nlohmann::json> {
+class FieldReader final : public nlohmann::json_sax<nlohmann::ordered_json> {
  public:
   bool is_object() const { return object_; }
   EventFields take() {
@@ -85,7 +85,7 @@ class FieldReader final : public nlohmann::json_sax<nlohmann::json> {
 EventFields event_fields(std::string_view payload) {
   if (payload.find('\0') != payload.npos) return {};  // the parser takes it for the end
   FieldReader reader;
-  if (!nlohmann::json::sax_parse(payload.begin(), payload.end(), &reader) || !reader.is_object()) return {};
+  if (!nlohmann::ordered_json::sax_parse(payload.begin(), payload.end(), &reader) || !reader.is_object()) return {};
   return reader.take();
 }
 

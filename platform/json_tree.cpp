@@ -44,7 +44,8 @@ class MarkingIterator {
   const char** mark_;
 };
 
-class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
+// ordered_json, as in the command line: one parser and one writer in the program.
+class TreeBuilder final : public nlohmann::json_sax<nlohmann::ordered_json> {
  public:
   explicit TreeBuilder(std::string_view text) : text_(text), mark_(text.data()), counted_(mark_) {}
 
@@ -250,7 +251,7 @@ Result<JsonNode> parse_json(std::string_view text) {
   TreeBuilder builder(text);
   const MarkingIterator begin(text.data(), builder.mark());
   const MarkingIterator end(text.data() + text.size(), builder.mark());
-  if (!nlohmann::json::sax_parse(begin, end, &builder)) {
+  if (!nlohmann::ordered_json::sax_parse(begin, end, &builder)) {
     return Error{HF_E_INVALID, builder.failure()};
   }
   return std::move(builder.root());
@@ -262,10 +263,10 @@ std::string compact_json(const JsonNode& node) {
   return out;
 }
 
-std::string json_text(double number) { return nlohmann::json(number).dump(); }
+std::string json_text(double number) { return nlohmann::ordered_json(number).dump(); }
 
 std::string json_string(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return nlohmann::ordered_json(text).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace hf

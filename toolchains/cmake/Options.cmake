@@ -10,6 +10,7 @@ target_compile_options(hf_options INTERFACE
   $<$<BOOL:${HOLDFAST_WERROR}>:-Werror>
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>  # false with std::string at -O2 (GCC bug 105651)
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>  # a unique symbol cannot be made local in libholdfast.a
+  $<$<AND:$<CONFIG:MinSizeRel>,$<COMPILE_LANG_AND_ID:CXX,GNU>>:-fno-rtti>  # the names of 500 types, for nobody
   -ffunction-sections -fdata-sections
   -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=  # no path of the build machine in a binary
 )
