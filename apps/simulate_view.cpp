@@ -171,7 +171,7 @@ void SimulationView::write_json(const Happening& happening) const {
   if (happening.change != nullptr) {
     const Transition& change = *happening.change;
     if (change.id != 0) json["job"] = change.id;
-    if (change.id == 0 && !change.queue.empty()) json["queue"] = change.queue;
+    if (change.id == 0 && !change.queue.empty()) json["queue"] = change.queue.text();
     if (happening.schedule != nullptr) json["type"] = happening.schedule->job.type;
     if (happening.planned_ms != 0) json["planned"] = format_time(happening.planned_ms);
     if (change.change == Change::fired && change.id == 0) json["why"] = reason_of(change.detail);

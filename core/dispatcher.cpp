@@ -53,6 +53,7 @@ void Dispatcher::tell_of_conditions() {
 }
 
 int64_t Dispatcher::opens_ms(Queue& queue) {
+  if (queue.rates.none() && !queue.settings.rate_limit && !queue.settings.throttle) return turn_.now_ms;
   turn_.rates.follow(queue.rates, queue.rate_limits(), "queue", queue.name, turn_.now_ms);
   return queue.rates.opens_ms(turn_.now_ms);
 }
@@ -157,8 +158,8 @@ bool Dispatcher::let_go() {
 bool Dispatcher::has_none_for(const Group& group) {
   const Queue& queue = *group.queue;
   if (!queue.open() || !queue.slot_free() || (others_wait_ && !queue.sink)) return true;
-  return std::none_of(group.places.begin(), group.places.end(), [this](const auto& place) {
-    const Lane& lane = *place.second;
+  return std::none_of(group.places.begin(), group.places.end(), [this](const Lane* place) {
+    const Lane& lane = *place;
     return lane.window.empty() || budget_open(lane, lane.window.front());  // empty: it is to be read again, by the claim that follows
   });
 }
@@ -191,7 +192,7 @@ bool Dispatcher::claim_alone() {
     }
     if (!may_go_on()) return true;  // deliveries may have the slots
     StartRun start;
-    start.runner = next.lane->runner->spec.name;
+    start.runner = next.lane->runner->name;
     alone_asked_ms_ = 0;
     if (take(*next.lane, next.entry, start, turn_.running.new_batch(), kNever) != Taken::started) continue;
     began(*next.lane);
@@ -233,7 +234,7 @@ void Dispatcher::settle(Queue& queue) {
 
 // The first lane of the group whose budget is open.
 Lane* Dispatcher::first_of(const Group& group, bool along) {
-  for (const auto& [place, lane] : group.places) {
+  for (Lane* lane : group.places) {
     if (budget_open(*lane, lane->window.front(), along)) return lane;
   }
   if (!along) ask_again(*group.queue);
@@ -295,7 +296,7 @@ bool Dispatcher::claim_batch(Lane& first) {
   RunnerState& runner = *first.runner;
   const Batch batch = runner.spec.batch;
   StartRun start;
-  start.runner = runner.spec.name;
+  start.runner = runner.name;
   start.timeout_ms = -1;
   if (!used_.empty()) {
     start.jobs = std::move(used_.back());
@@ -519,7 +520,7 @@ std::vector<ClosedGate> Dispatcher::closed_gates(const Lane& lane, const FullRow
     closed("engine_slots", "the engine runs " + std::to_string(turn_.running.batches()) + " of at most " + std::to_string(turn_.limits.concurrency));
   }
   if (!runner.present) {
-    closed("handler", lane.delivery() ? "sink " + lane.queue->name.substr(5) + " is not configured" : "no handler for type " + lane.type + " is registered");
+    closed("handler", lane.delivery() ? "sink " + lane.queue->name.text().substr(5) + " is not configured" : "no handler for type " + lane.type + " is registered");
   } else {
     too_fast(runner.spec.name, runner.rates);
     if (!runner.slot_free()) closed("handler_slots", runner.spec.name + " runs " + std::to_string(runner.running) + " of at most " + std::to_string(runner.spec.concurrency));

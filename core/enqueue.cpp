@@ -125,10 +125,9 @@ Status Jobs::name_by_payload(JobSpec& s) const {
   return ok_status();
 }
 
-Status Jobs::takes_jobs(const std::string& queue) const {
-  const Queue* q = turn_.lanes.find_queue(queue);
-  if (q == nullptr || !q->draining) return ok_status();
-  return Error{HF_E_CONFLICT, "queue " + queue + " is draining: it takes no new jobs until it is resumed"};
+Status Jobs::takes_jobs(const Queue* queue) const {
+  if (queue == nullptr || !queue->draining) return ok_status();
+  return Error{HF_E_CONFLICT, "queue " + queue->name + " is draining: it takes no new jobs until it is resumed"};
 }
 
 JobId Jobs::next_id() {
@@ -171,11 +170,14 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, How how) {
   };
   std::map<std::string_view, size_t> keys;  // of this call
   Following following;
+  bool limited = false;  // some, in how many may come in
   for (size_t i = 0; i < specs.size(); ++i) {
     JobSpec& s = specs[i];
     if (Status ok = name_by_payload(s); !ok) return where(i, ok.error());
     if (Status ok = validate(s); !ok) return where(i, ok.error());
-    if (Status ok = takes_jobs(s.queue); !ok) return where(i, ok.error());
+    const Queue* queue = turn_.lanes.find_queue(s.queue);
+    if (Status ok = takes_jobs(queue); !ok) return where(i, ok.error());
+    limited = limited || (queue != nullptr && limits_intake(*queue));
     const auto [first, new_here] = s.unique_key.empty() ? std::pair(keys.end(), true) : keys.emplace(s.unique_key, i);
     // One that is there already was asked for once, when those it waits for were there.
     if (!s.after.empty() && new_here && stand_in(s) == 0) {
@@ -190,7 +192,7 @@ Result<std::vector<JobId>> Jobs::enqueue(std::vector<JobSpec>& specs, How how) {
     if (JobId other = holder(s.unique_key); other != 0) return where(i, held(other, s.unique_key));
   }
   Intake intake(turn_);
-  for (size_t i = 0; i < specs.size(); ++i) {
+  for (size_t i = 0; limited && i < specs.size(); ++i) {
     if (Status ok = let_in(intake, specs[i]); !ok) return where(i, ok.error());
   }
   std::vector<const JobSpec*>& all = arriving_;
@@ -227,7 +229,7 @@ Result<JobId> Jobs::promise(JobSpec s) {
     return Error{HF_E_FULL, "a transaction enqueues at most " + std::to_string(HF_TRANSACT_JOBS_MAX) + " jobs (HF_TRANSACT_JOBS_MAX)"};
   }
   HF_TRY(validate(s));
-  HF_TRY(takes_jobs(s.queue));
+  HF_TRY(takes_jobs(turn_.lanes.find_queue(s.queue)));
   JobId other = 0;
   if (!s.unique_key.empty()) {
     auto promised = before.by_key.find(s.unique_key);
@@ -297,7 +299,7 @@ std::vector<JobId> Jobs::keep_promises() {
 
 Result<std::vector<JobId>> Jobs::enqueue_scheduled(const JobSpec& spec, const std::string& schedule, const std::vector<int64_t>& occurrences_wall_ms) {
   HF_TRY(validate(spec));
-  HF_TRY(takes_jobs(spec.queue));
+  HF_TRY(takes_jobs(turn_.lanes.find_queue(spec.queue)));
   Intake intake(turn_);
   for (size_t n = 0; n < occurrences_wall_ms.size(); ++n) HF_TRY(let_in(intake, spec));
   Arrivals in;
@@ -394,35 +396,34 @@ JobOpts Jobs::opts_of(const JobSpec& s, const Origin& origin) const {
 }
 
 JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
-  const bool plain = is_plain(s) && origin.schedule.empty() && origin.chain == 0;
-  JobOpts opts;
-  if (!plain) opts = opts_of(s, origin);
-
-  Fresh f;
-  JobRow& row = f.row;
-  row.id = origin.reserved != 0 ? origin.reserved : next_id();
-  row.lane = lane.id;
-  row.priority = s.priority;
-  row.created_ms = turn_.now_ms;
-  row.at_wall_ms = s.at_wall_ms;
+  std::optional<JobOpts> opts;  // none: there is nothing to say
+  if (!is_plain(s) || !origin.schedule.empty() || origin.chain != 0) opts = opts_of(s, origin);
+  const JobId id = origin.reserved != 0 ? origin.reserved : next_id();
   // Who holds its key: nobody, or the run that it is to follow.
   const JobId runs = s.on_conflict == OnConflict::keep_last ? holder(s.unique_key) : 0;
   bool fails = false;
   if (runs != 0 || !s.after.empty()) {
     flush();
-    opts.after_run = runs != 0 || s.after_failure == AfterFailure::run;
-    opts.after_delay_ms = s.delay_ms;
-    fails = !follow(row.id, runs != 0 ? std::vector<JobId>{runs} : s.after, &opts);
-    if (fails) doomed_.push_back(row.id);
+    opts->after_run = runs != 0 || s.after_failure == AfterFailure::run;
+    opts->after_delay_ms = s.delay_ms;
+    fails = !follow(id, runs != 0 ? std::vector<JobId>{runs} : s.after, &*opts);
+    if (fails) doomed_.push_back(id);
   }
-  const bool waits = s.at_wall_ms != 0 || (!opts.after.empty() && !fails);
+  const bool waits = s.at_wall_ms != 0 || (opts && !opts->after.empty() && !fails);
+
+  Fresh& f = fresh_.emplace_back();
+  JobRow& row = f.row;
+  row.id = id;
+  row.lane = lane.id;
+  row.priority = s.priority;
+  row.created_ms = turn_.now_ms;
+  row.at_wall_ms = s.at_wall_ms;
   row.due_ms = waits ? kNever : turn_.now_ms + (fails ? 0 : s.delay_ms);
   row.expires_ms = s.ttl_ms != 0 ? turn_.now_ms + s.ttl_ms : 0;
-  if (runs == 0) row.unique_key = s.unique_key;
-  if (!plain) row.opts = encode_opts(opts);
+  if (runs == 0 && !s.unique_key.empty()) row.unique_key = s.unique_key;
+  if (opts) row.opts = encode_opts(*opts);
   f.lent = origin.lent;
   if (f.lent == nullptr) f.own = s.payload;
-  JobId id = row.id;
   if (row.at_wall_ms != 0) {
     wall_jobs_next_ = std::min(wall_jobs_next_, row.at_wall_ms);
     wall_jobs_wake_ = std::min(wall_jobs_wake_, row.at_wall_ms + lane.queue->slack_ms());
@@ -435,7 +436,6 @@ JobId Jobs::insert_new(const JobSpec& s, Lane& lane, const Origin& origin) {
   turn_.lanes.added(lane, {-s.priority, row.due_ms, id}, turn_.now_ms);
   came_in(turn_, lane);
   turn_.tell(Change::enqueued, id, &lane);
-  fresh_.push_back(std::move(f));
   // A reserved id may be lower than one that came in meanwhile; fresh() searches by order.
   if (fresh_.size() > 1 && fresh_[fresh_.size() - 2].row.id > id) flush();
   return id;
@@ -469,7 +469,11 @@ void Jobs::give_to_holder(JobId other, const JobSpec& s) {
 }
 
 Jobs::Fresh* Jobs::fresh(JobId id) {
-  auto it = std::lower_bound(fresh_.begin(), fresh_.end(), id, [](const Fresh& f, JobId v) { return f.row.id < v; });
+  if (fresh_.empty() || id < fresh_.front().row.id) return nullptr;
+  // Most have ids one after the other.
+  const auto at = std::min(static_cast<size_t>(id - fresh_.front().row.id), fresh_.size() - 1);
+  auto it = fresh_.begin() + static_cast<std::ptrdiff_t>(at);
+  if (it->row.id != id) it = std::lower_bound(fresh_.begin(), fresh_.end(), id, [](const Fresh& f, JobId v) { return f.row.id < v; });
   return it != fresh_.end() && it->row.id == id && !it->written ? &*it : nullptr;
 }
 

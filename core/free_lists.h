@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory_resource>
 #include <new>
+#include <utility>
 
 namespace hf {
 
@@ -19,6 +20,14 @@ class FreeLists final : public std::pmr::memory_resource {
   FreeLists() = default;
   FreeLists(const FreeLists&) = delete;
   FreeLists& operator=(const FreeLists&) = delete;
+  bool has(size_t bytes, size_t align) {
+    const List* list = list_of(bytes, align);
+    return list != nullptr && list->first != nullptr;
+  }
+  // REQUIRES: !has(bytes, align). All blocks of that size that `other` has.
+  void take_from(FreeLists& other, size_t bytes, size_t align) {
+    if (List* list = list_of(bytes, align)) std::swap(*list, *other.list_of(bytes, align));
+  }
   ~FreeLists() override {
     for (List& list : lists_) {
       while (list.first != nullptr) ::operator delete(pop(list));

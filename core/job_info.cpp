@@ -28,7 +28,7 @@ JobInfo job_info(const Turn& turn, const Jobs& jobs, const FullRow& row) {
   i.occurrence_wall_ms = opts.occurrence_wall_ms;
   i.type = home.type;
   i.queue = home.queue->name;
-  i.sink = lane.delivery() ? lane.queue->name.substr(5) : jobs.sink_of(lane, opts);
+  i.sink = lane.delivery() ? lane.queue->name.text().substr(5) : jobs.sink_of(lane, opts);
   i.callback = jobs.callback_of(lane, opts, State::completed);
   i.failure_callback = jobs.callback_of(lane, opts, State::dead);
   i.tags = opts.tags;

@@ -336,7 +336,7 @@ void Jobs::ask_to_stop(Run& run, StopReason reason) {
   // The first reason counts, but for a person's: who cancels a run that is ending anyway does not want it again.
   if (run.stop && (reason != StopReason::cancel || run.stop == StopReason::cancel)) return;
   run.stop = reason;
-  turn_.out->actions.push_back(StopRun{run.id, run.attempt, run.batch, reason});
+  turn_.out->actions.emplace_back(std::in_place_type<StopRun>, StopRun{run.id, run.attempt, run.batch, reason});
 }
 
 void Jobs::stop_overdue_runs() {
@@ -351,7 +351,7 @@ void Jobs::stop_overdue_runs() {
     } else {
       // No Run::stop: however it ends counts.
       turn_.running.asked_softly(run);
-      turn_.out->actions.push_back(StopRun{run.id, run.attempt, run.batch, StopReason::soft_timeout});
+      turn_.out->actions.emplace_back(std::in_place_type<StopRun>, StopRun{run.id, run.attempt, run.batch, StopReason::soft_timeout});
     }
   }
 }

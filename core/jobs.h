@@ -83,7 +83,7 @@ class Jobs {
   void stop_all(bool hand_back);
 
   Status validate(const JobSpec& spec) const;  // also its size
-  Status takes_jobs(const std::string& queue) const;  // HF_E_CONFLICT: it is draining
+  Status takes_jobs(const Queue* queue) const;  // HF_E_CONFLICT: it is draining. Null: nobody has heard of it
   Status let_in(Intake& intake, const JobSpec& spec);  // HF_E_RATE, HF_E_TOO_LARGE
   Status name_by_payload(JobSpec& spec) const;         // of unique_by payload: its unique_key
   void limits_changed() { room_bytes_ = 0; }

@@ -250,6 +250,7 @@ RunnerState& Lanes::runner(const std::string& name) {
   if (!r) {
     r = std::make_unique<RunnerState>();
     r->spec.name = name;
+    r->name = name;
   }
   return *r;
 }
@@ -361,7 +362,8 @@ void Lanes::moved(Lane& lane, JobId id, const ReadyEntry& entry, int64_t now_ms)
     const bool behind = lane.more && (lane.window.empty() || before(lane.window.back(), entry, lane.order));
     if (!behind) {
       const auto comes_first = [&](const ReadyEntry& a, const ReadyEntry& b) { return before(a, b, lane.order); };
-      lane.window.insert(std::upper_bound(lane.window.begin(), lane.window.end(), entry, comes_first), entry);
+      const bool last = lane.window.empty() || !comes_first(entry, lane.window.back());  // as most are
+      lane.window.insert(last ? lane.window.end() : std::upper_bound(lane.window.begin(), lane.window.end(), entry, comes_first), entry);
       if (lane.window.front() == entry) touch(lane);
       if (lane.window.size() > 2 * lane.window_size()) {
         lane.window.resize(lane.window_size());
@@ -462,7 +464,7 @@ void Lanes::gone(Group& group, const ReadyEntry& entry) {
 
 void Lanes::find_oldest(Group& group) {
   group.oldest_ms = kNever;
-  for (const auto& [place, lane] : group.places) {
+  for (const Lane* lane : group.places) {
     for (const ReadyEntry& e : lane->window) group.oldest_ms = std::min(group.oldest_ms, e.due_ms);
   }
 }
@@ -505,28 +507,38 @@ void Lanes::settle(Queue& queue, int64_t now_ms) {
 
 void Lanes::settle(Lane& lane, int64_t now_ms) {
   auto& places = lane.group->places;
-  auto node = lane.place ? places.extract(*lane.place) : decltype(lane.group->places)::node_type();
-  lane.place.reset();
-  if (!node.empty() && !lane.key_free()) lane.group->oldest_ms = 0;
-  if (!lane.active || !lane.key_free()) return;
+  const bool had = lane.place.has_value();
+  const std::optional<Place> place = find_place(lane, now_ms);
+  if (had && place && places.size() == 1) {  // there is nobody to whom it could be in order
+    lane.place = place;
+    return;
+  }
+  auto node = had ? places.extract(&lane) : decltype(lane.group->places)::node_type();
+  lane.place = place;
+  if (!place) return;
+  if (node.empty()) places.insert(&lane);
+  else places.insert(std::move(node));
+}
+
+// None: it has no job that could run now.
+std::optional<Place> Lanes::find_place(Lane& lane, int64_t now_ms) {
+  if (lane.place && !lane.key_free()) lane.group->oldest_ms = 0;
+  if (!lane.active || !lane.key_free()) return std::nullopt;
   if (const int64_t opens = key_opens_ms(lane, now_ms); opens > now_ms) {
     lane.group->oldest_ms = 0;
     sleepers_.insert({opens, {lane.queue->number, lane.in_key, lane.queue}});
-    return;
+    return std::nullopt;
   }
-  const bool is_new = node.empty() || must_load(lane);
+  const bool is_new = !lane.place || must_load(lane);
   if (must_load(lane)) load_window(lane, now_ms);
-  if (lane.window.empty()) return deactivate(lane);
+  if (lane.window.empty()) {
+    deactivate(lane);
+    return std::nullopt;
+  }
   if (is_new) {
     for (const ReadyEntry& e : lane.window) lane.group->oldest_ms = std::min(lane.group->oldest_ms, e.due_ms);
   }
-  lane.place = Place{lane.queue->fair() ? lane.in_key->turn : 0, rank_of(lane.window.front(), lane.order), lane.id};
-  if (node.empty()) {
-    places.emplace(*lane.place, &lane);
-  } else {
-    node.key() = *lane.place;
-    places.insert(std::move(node));
-  }
+  return Place{lane.queue->fair() ? lane.in_key->turn : 0, rank_of(lane.window.front(), lane.order), lane.id};
 }
 
 int64_t Lanes::key_opens_ms(Lane& lane, int64_t now_ms) {

@@ -43,13 +43,17 @@ struct Place {
   auto operator<=>(const Place&) const = default;
 };
 
+struct ByPlace {
+  bool operator()(const Lane* a, const Lane* b) const;  // REQUIRES: both have one
+};
+
 // The lanes of a queue that one runner serves.
 struct Group {
   explicit Group(std::pmr::memory_resource* memory) : places(memory) {}
 
   Queue* queue = nullptr;
   RunnerState* runner = nullptr;
-  std::pmr::map<Place, Lane*> places;  // of those that have a ready job, and whose key is free
+  std::pmr::set<Lane*, ByPlace> places;  // those that have a ready job, and whose key is free
   bool waits = false;             // in RunnerState::waiting
   // For its batches:
   int64_t ready = 0;           // jobs of its places that could go together; of a long lane all that are pending
@@ -68,7 +72,7 @@ struct Key {
 };
 
 struct Queue {
-  std::string name;
+  Name name;
   int number = 0;
   bool sink = false;          // "sink:<name>": deliveries
   Pause pause;                // on the disk: Lanes::pause()
@@ -108,6 +112,7 @@ struct Queue {
 };
 
 struct RunnerState {
+  Name name;                // spec.name
   RunnerSpec spec;
   bool present = false;     // false: the name is known from jobs only
   int running = 0;          // runs (batches)
@@ -130,7 +135,8 @@ struct Lane {
   int id = 0;
   Queue* queue = nullptr;
   RunnerState* runner = nullptr;
-  std::string type, key;
+  Name type;
+  std::string key;
   Lane* origin = nullptr;  // of a delivery: where the job ran
   Group* group = nullptr;
   Key* in_key = nullptr;
@@ -152,6 +158,8 @@ struct Lane {
   bool delivery() const { return origin != nullptr; }
   const Queue& home() const { return delivery() ? *origin->queue : *queue; }  // whose job it is: for how long it is kept
 };
+
+inline bool ByPlace::operator()(const Lane* a, const Lane* b) const { return *a->place < *b->place; }
 
 using LaneName = std::tuple<std::string, std::string, std::string, int>;  // queue, type, key, the id of its origin
 
@@ -252,6 +260,7 @@ class Lanes {
   void touch(Lane& lane);
   void touch(Key& key);
   void settle(Lane& lane, int64_t now_ms);
+  std::optional<Place> find_place(Lane& lane, int64_t now_ms);
   void forget(Lane& lane, JobId id);  // in its window
   static void recount(Lane& lane);    // for Group::ready: its window, its place or the runs of its key are others
   static void recount(Key& key);

@@ -238,7 +238,7 @@ void Jobs::Leaving::add(const FullRow& row, const Lane& lane, bool silent, bool 
 
 Status Jobs::room_in_queue(Queue& queue, const std::vector<int>& priorities, const Arrivals& in, Leaving& leave) {
   const int64_t most = queue.max_pending();
-  const auto promised = promises_.by_queue.find(queue.name);
+  const auto promised = promises_.by_queue.find(queue.name.text());
   const int64_t ahead = promised == promises_.by_queue.end() ? 0 : promised->second;
   const auto n = static_cast<int64_t>(priorities.size());
   const int64_t over = queue.pending + ahead + n - most;

@@ -121,7 +121,7 @@ void Rates::follow(RateGates& gates, const RateLimits& limits, const char* kind,
 }
 
 bool Rates::began(RateGates& gates, int64_t now_ms) {
-  if (gates.rate_limit.rate().none() && gates.throttle.rate().none()) return false;
+  if (gates.none()) return false;
   gates.rate_limit.began(now_ms);
   gates.throttle.began(now_ms);
   if (!std::exchange(gates.changed, true)) changed_.push_back(&gates);

@@ -57,6 +57,7 @@ class RateGate {
 struct RateGates {
   RateGate rate_limit, throttle;
   int64_t opens_ms(int64_t now_ms) const { return std::max(rate_limit.opens_ms(now_ms), throttle.opens_ms(now_ms)); }
+  bool none() const { return rate_limit.rate().none() && throttle.rate().none(); }
   int64_t ahead_ms = 0;  // what begins is booked so far ahead at most: it may be empty for so long
   std::string key;  // of the file; "": it was not asked for yet
   bool changed = false;

@@ -49,8 +49,8 @@ struct RunJob {
   JobId id = 0;
   int attempt = 0;  // from 1, in this leg
   uint64_t run = 0;  // never the same for two StartRuns of a process; (id, attempt, run) is the fence
-  std::string type;
-  std::string queue;         // for a delivery: the queue it ran in
+  Name type;
+  Name queue;                // for a delivery: the queue it ran in
   std::string bytes;         // the payload; for a delivery: the result
   JobKey key;
   std::string tags;
@@ -63,7 +63,7 @@ struct RunJob {
   std::string* lent = nullptr;     // the engine's own: `bytes` until the commit, in the request that brought them
 };
 struct StartRun {
-  std::string runner;
+  Name runner;
   std::vector<RunJob> jobs;  // one, or up to the runner's batch limits
   int64_t timeout_ms = -1;   // the engine asks for the end itself (StopRun); for information
 };
@@ -294,6 +294,10 @@ struct Op : std::variant<Enqueue, ReserveIds, Transact, RunEnded, Progress, Reme
   Op& operator=(const Op&);
   Op& operator=(Op&&) noexcept;
   ~Op();
+  // For what comes with every job. As operator=, with less ado: what comes most is what it was before, too.
+  void put(RunEnded&& ended) noexcept;
+  void put(Op&& op) noexcept;  // of an Enqueue, `op` has then the memory of the one that was here
+  void clear() noexcept;  // it holds nothing then but memory for a few jobs, and no payload
 };
 
 struct Reply : std::variant<std::monostate, Error, Done, std::vector<JobId>, int64_t, std::string, JobInfo,
@@ -330,7 +334,7 @@ struct Transition {
   Change change;
   JobId id = 0;
   int attempt = 0;
-  std::string type, queue;
+  Name type, queue;
   std::string detail;       // error, schedule name, ...
   int64_t wait_ms = 0;      // until the next attempt, for retried and deferred; of clock_stepped: by how much
   int64_t took_ms = 0;      // of the run, where one ended

@@ -67,6 +67,49 @@ struct Run {
   uint64_t begun_in = 0;        // the turn
 };
 
+// When runs are to have ended, by time. Most have the same timeout, so that each is later than those before: these are a queue. The
+// others are in a heap.
+using Deadline = std::pair<int64_t, JobId>;
+class Deadlines {
+ public:
+  bool empty() const { return begin_ == queue_.size() && heap_.empty(); }
+  size_t size() const { return queue_.size() - begin_ + heap_.size(); }
+  const Deadline& first() const { return queue_first() ? queue_[begin_] : heap_.front(); }  // REQUIRES: !empty()
+  void push(const Deadline& one) {
+    if (begin_ == queue_.size() || one >= queue_.back()) return queue_.push_back(one);
+    heap_.push_back(one);
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  }
+  void pop() {
+    if (!queue_first()) {
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+      return heap_.pop_back();
+    }
+    if (++begin_ < queue_.size() / 2 + kGoneMost) return;
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(begin_));
+    begin_ = 0;
+  }
+  // Those that are `gone`, and what is there twice.
+  template <class Gone>
+  void drop(Gone gone) {
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(begin_));
+    begin_ = 0;
+    queue_.insert(queue_.end(), heap_.begin(), heap_.end());
+    heap_.clear();
+    std::erase_if(queue_, gone);
+    std::sort(queue_.begin(), queue_.end());
+    queue_.erase(std::unique(queue_.begin(), queue_.end()), queue_.end());
+  }
+
+ private:
+  static constexpr size_t kGoneMost = 64;
+  bool queue_first() const { return begin_ < queue_.size() && (heap_.empty() || queue_[begin_] <= heap_.front()); }
+
+  std::vector<Deadline> queue_;  // sorted
+  size_t begin_ = 0;             // of it: what is before is gone
+  std::vector<Deadline> heap_;   // the first on top
+};
+
 class Running {
  public:
   // Numbers of StartRuns begin here; never one that a live run of this process has or had.
@@ -91,9 +134,8 @@ class Running {
   void watch(Run& run) {
     const int64_t by_ms = std::min({run.deadline_ms, run.beat_by_ms, run.soft_asked ? kNever : run.soft_at_ms});
     if (std::exchange(run.ends_by_ms, by_ms) == by_ms || by_ms == kNever) return;
-    deadlines_.push_back({run.ends_by_ms, run.id});
-    std::push_heap(deadlines_.begin(), deadlines_.end(), std::greater<>());
-    if (deadlines_.size() > 2 * runs_.size() + kStaleMost) drop_stale();
+    deadlines_.push({run.ends_by_ms, run.id});
+    if (deadlines_.size() > 2 * runs_.size() + kStaleMost) deadlines_.drop([this](const Deadline& one) { return stale(one); });
   }
   // True if it was the last one of its batch.
   bool remove(JobId id) {
@@ -125,11 +167,8 @@ class Running {
   }
   // Null: none has a deadline.
   Run* first_to_end() {
-    while (!deadlines_.empty() && stale(deadlines_.front())) {
-      std::pop_heap(deadlines_.begin(), deadlines_.end(), std::greater<>());
-      deadlines_.pop_back();
-    }
-    return deadlines_.empty() ? nullptr : find(deadlines_.front().second);
+    while (!deadlines_.empty() && stale(deadlines_.first())) deadlines_.pop();
+    return deadlines_.empty() ? nullptr : find(deadlines_.first().second);
   }
   size_t size() const { return runs_.size(); }                // jobs
   int batches() const { return batches_; }                    // what the engine's concurrency counts
@@ -157,15 +196,9 @@ class Running {
     const bool asked = r.soft_asked && !softened_.contains(r.id);
     return {r.id, r.attempt, r.batch, r.started_ms, r.deadline_ms, r.lane->id, r.heartbeat_ms, asked ? kNever : r.soft_at_ms, r.log};
   }
-  using Deadline = std::pair<int64_t, JobId>;
   bool stale(const Deadline& deadline) {
     const Run* run = find(deadline.second);
     return run == nullptr || run->ends_by_ms != deadline.first;
-  }
-  void drop_stale() {
-    std::erase_if(deadlines_, [this](const Deadline& one) { return stale(one); });
-    std::sort(deadlines_.begin(), deadlines_.end());  // which is a heap
-    deadlines_.erase(std::unique(deadlines_.begin(), deadlines_.end()), deadlines_.end());
   }
   static constexpr size_t kStaleMost = 64;
 
@@ -173,7 +206,7 @@ class Running {
   Runs runs_{&memory_};
   int batches_ = 0;
   std::pmr::unordered_map<uint64_t, int> beside_{&memory_};  // jobs of a batch beside one: of those that have several
-  std::vector<Deadline> deadlines_;  // a heap, the first on top; those that are forgotten, or of runs that are gone, stay for a while
+  Deadlines deadlines_;  // those that are forgotten, or of runs that are gone, stay for a while
   uint64_t next_batch_ = 1;
   uint64_t turn_ = 1;            // Run::begun_in
   std::vector<LiveRun> ended_;   // in this turn, begun before

@@ -4,8 +4,10 @@
 // survives reboots; wall time is what cron and people speak. See docs/design.md, "Two clocks".
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +25,31 @@ using JobId = int64_t;  // > 0; 0 means none
 inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 // 285,000 years. What a damaged file says lies beyond is read as this: sums of a few do not overflow.
 inline constexpr int64_t kTimeMax = int64_t{1} << 53;
+
+// A text that is borne by many and never changed: the name of a queue, the type of a job. Shared, so that it goes along at little cost.
+class Name {
+ public:
+  Name() = default;  // ""
+  Name(std::string text) : text_(std::make_shared<const std::string>(std::move(text))) {}
+  Name(const char* text) : Name(std::string(text)) {}
+  const std::string& text() const {
+    static const std::string none;
+    return text_ ? *text_ : none;
+  }
+  const char* c_str() const { return text().c_str(); }
+  bool empty() const { return text().empty(); }
+  operator const std::string&() const { return text(); }
+  operator std::string_view() const { return text(); }
+  bool operator==(const Name& other) const { return text_ == other.text_ || text() == other.text(); }
+  template <class T>
+    requires std::convertible_to<const T&, std::string_view>
+  bool operator==(const T& other) const { return text() == std::string_view(other); }
+  friend std::string operator+(std::string before, const Name& name) { return std::move(before) + name.text(); }
+  friend std::string operator+(const Name& name, std::string_view behind) { return name.text() + std::string(behind); }
+
+ private:
+  std::shared_ptr<const std::string> text_;  // null: ""
+};
 
 // What the outside tells the engine about time, at each tick. The engine reads no clock.
 struct Now {

@@ -369,16 +369,21 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (done == nullptr) return fail(handle, HF_E_INVALID, "done is null");
-  Enqueue event;
-  if (Status ok = read_spec(given, &event.specs.emplace_back()); !ok) return fail(handle, ok.error());
+  thread_local std::vector<JobSpec> used;  // empty: memory that came back with the last one
+  Op event = Enqueue{std::move(used)};
+  if (Status ok = read_spec(given, &std::get<Enqueue>(event).specs.emplace_back()); !ok) return fail(handle, ok.error());
   auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .to = engine->host.get(), .asked_on_loop = engine->host->loop().on_loop_thread()});
   if (engine->on_host_loop.load(std::memory_order_acquire)) {
     std::lock_guard lock(engine->mutex);
     call->host_loop = engine->host_loop;
   }
-  call->task = LoopPoster::prepare([raw = call.get()] { AsyncCall::tell(raw); });
+  call->task = engine->host->loop().prepare_again([raw = call.get()] { AsyncCall::tell(raw); });
   const Status taken = engine->host->submit(std::move(event), [raw = call.get()](Request& request) { raw->answered(request); });
   if (taken) (void)call.release();  // the answer has it
+  if (auto* before = taken ? std::get_if<Enqueue>(&event) : nullptr) {
+    used = std::move(before->specs);
+    used.clear();
+  }
   return answer(handle, taken);
 } HF_NO_THROW(handle)
 

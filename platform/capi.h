@@ -105,7 +105,7 @@ Status read_rate(const char* field, const char* text, Result<Rate> (*parse)(std:
 }
 Status read_spec(const hf_job_spec* spec, JobSpec* into);  // HF_E_INVALID names the field
 Result<JobSpec> spec_of(const hf_job_spec* spec);
-Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff);
+Status read_policy(int max_attempts, int64_t timeout_ms, const hf_backoff& backoff, Policy* into);  // ... too; `into` says nothing yet
 int info_of(const JobInfo& info, hf_job_info* out);
 
 // A thread inside a callback of the library (hf_enqueued_fn), where calls that wait for it are refused.

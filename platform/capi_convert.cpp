@@ -46,10 +46,10 @@ Error not_allowed(const char* field, int64_t value, const char* allowed) {
   return Error{HF_E_INVALID, std::string(field) + " is " + std::to_string(value) + "; allowed is " + allowed};
 }
 
-Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff& b) {
-  Policy p;
+Status read_policy(int max_attempts, int64_t timeout_ms, const hf_backoff& b, Policy* into) {
+  Policy& p = *into;
   const bool says_nothing = b.kind == 0 && b.base_ms == 0 && b.factor == 0 && b.max_ms == 0 && b.jitter == 0 && b.jitter_percent == 0 && b.list_len == 0;
-  if (max_attempts == 0 && timeout_ms == 0 && says_nothing) return p;
+  if (max_attempts == 0 && timeout_ms == 0 && says_nothing) return ok_status();
   p.max_attempts = max_attempts;
   p.timeout_ms = timeout_ms;
   if (b.kind < HF_BACKOFF_DEFAULT || b.kind > HF_BACKOFF_LIST) return not_allowed("backoff.kind", b.kind, "a value of hf_backoff_kind");
@@ -63,8 +63,7 @@ Result<Policy> policy_of(int max_attempts, int64_t timeout_ms, const hf_backoff&
   if (b.list_len > HF_BACKOFF_LIST_MAX) return not_allowed("backoff.list_len", static_cast<int64_t>(b.list_len), "up to 16 (HF_BACKOFF_LIST_MAX)");
   if (b.list_len > 0 && b.list_ms == nullptr) return Error{HF_E_INVALID, "backoff.list_ms is null and list_len is not 0"};
   if (b.list_len != 0) p.backoff.list_ms.assign(b.list_ms, b.list_ms + b.list_len);
-  HF_TRY(validate(p));
-  return p;
+  return validate(p);
 }
 
 Status read_spec(const hf_job_spec* given, JobSpec* into) {
@@ -87,9 +86,7 @@ Status read_spec(const hf_job_spec* given, JobSpec* into) {
   s.priority = c.priority;
   s.delay_ms = c.delay_ms;
   s.at_wall_ms = c.run_at_unix_ms;
-  Result<Policy> policy = policy_of(c.max_attempts, c.timeout_ms, c.backoff);
-  if (!policy) return policy.error();
-  s.policy = std::move(*policy);
+  HF_TRY(read_policy(c.max_attempts, c.timeout_ms, c.backoff, &s.policy));
   s.ttl_ms = c.ttl_ms;
   assign(s.unique_key, c.unique_key);
   s.unique_by = static_cast<UniqueBy>(c.unique_by);

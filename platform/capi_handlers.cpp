@@ -42,9 +42,7 @@ Result<RunnerSpec> spec_of(const char* type, const hf_handler_options& c) {
   spec.failure_callback = text(c.failure_callback);
   HF_TRY(read_rate("rate_limit", c.rate_limit, parse_rate_limit, &spec.rates.rate_limit));
   HF_TRY(read_rate("throttle", c.throttle, parse_throttle, &spec.rates.throttle));
-  Result<Policy> policy = policy_of(c.max_attempts, c.timeout_ms, c.backoff);
-  if (!policy) return policy.error();
-  spec.policy = std::move(*policy);
+  HF_TRY(read_policy(c.max_attempts, c.timeout_ms, c.backoff, &spec.policy));
   spec.when = names(c.when);
   if (c.backoff_fn != nullptr) {
     spec.backoff_hook = [ask = c.backoff_fn, user = c.backoff_user](JobId id, int attempt, std::string_view error) {

@@ -212,7 +212,7 @@ void Host::State::use_again(Requests& answered) {
   Requests without;
   for (auto it = answered.begin(); it != answered.end();) {
     const auto request = it++;
-    request->op = Op();
+    request->op.clear();
     request->done = nullptr;
     auto* ids = std::get_if<std::vector<JobId>>(&request->reply);
     if (ids != nullptr && ids->capacity() > 0 && ids->capacity() <= kUsedIds) {
@@ -228,9 +228,12 @@ void Host::State::use_again(Requests& answered) {
 }
 
 Status Host::State::send(Op&& op, std::function<void(Request&)> done, size_t most, Where where) {
-  if (where == Where::here) {
-    if (const auto turns = take_turn(op)) {
-      turn_here(std::move(op), std::move(done));
+  if (where == Where::here && may_be_here(op)) {
+    if (const auto turns = take_turn()) {
+      Requests one = new_request();
+      one.front().op = std::move(op);
+      one.front().done = std::move(done);
+      turn_here(one);
       return ok_status();
     }
   }
@@ -240,7 +243,7 @@ Status Host::State::send(Op&& op, std::function<void(Request&)> done, size_t mos
     if (inbox.size() >= most) return Error{HF_E_BUSY, std::to_string(most) + " requests wait for the disk already"};
     if (used.empty()) used.emplace_back();
     Request& request = used.back();
-    request.op = std::move(op);
+    request.op.put(std::move(op));
     request.done = std::move(done);
     inbox.splice(inbox.end(), used, std::prev(used.end()));
     inbox_size.store(inbox.size(), std::memory_order_relaxed);
@@ -344,13 +347,16 @@ void Host::end_run(RunEnded&& ended, std::function<void()> recorded) noexcept {
 }
 
 void Host::State::end_run(RunEnded&& ended, std::function<void(Request&)> done, Where where) noexcept {
-  Op op = std::move(ended);
   if (where == Where::here) {
     bool made = false;
     (void)guarded([&] {
-      const auto turns = take_turn(op);
-      if (turns) turn_here(std::move(op), std::move(done));
-      made = turns.owns_lock();
+      const auto turns = take_turn();
+      if (!turns) return;
+      Requests one = new_request();
+      one.front().op.put(std::move(ended));
+      one.front().done = std::move(done);
+      turn_here(one);
+      made = true;
     });
     if (made) return;
   }
@@ -358,7 +364,7 @@ void Host::State::end_run(RunEnded&& ended, std::function<void(Request&)> done, 
   const auto put_in = [&](Requests& from) {
     std::lock_guard lock(mutex);
     if (from.empty()) return false;
-    from.front().op = std::move(op);
+    from.front().op.put(std::move(ended));
     from.front().done = std::move(done);
     inbox.splice(inbox.end(), from, from.begin());
     inbox_size.store(inbox.size(), std::memory_order_relaxed);

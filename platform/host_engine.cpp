@@ -38,11 +38,6 @@ bool may_take_minutes(const Op& op) {
   return std::holds_alternative<Check>(op) || std::holds_alternative<Backup>(op) || std::holds_alternative<Prune>(op);
 }
 
-// What the thread that asks for it may do itself: not what takes long, what calls the program's own code, or what begins and ends it all.
-bool may_be_here(const Op& op) {
-  return !may_take_minutes(op) && !std::holds_alternative<Transact>(op) && !std::holds_alternative<SetDispatch>(op) && !std::holds_alternative<StopAll>(op);
-}
-
 struct Beginning {
   std::shared_ptr<Runner> runner;
   StartRun run;
@@ -314,10 +309,14 @@ class TurnHere {
 };
 }  // namespace
 
+bool Host::State::may_be_here(const Op& op) {
+  return !may_take_minutes(op) && !std::holds_alternative<Transact>(op) && !std::holds_alternative<SetDispatch>(op) && !std::holds_alternative<StopAll>(op);
+}
+
 bool Host::State::in_turn() const { return thread.is_current() || turning_here == this; }
 
-std::unique_lock<std::mutex> Host::State::take_turn(const Op& op) {
-  if (turning_here != nullptr || inbox_size.load(std::memory_order_relaxed) > 0 || wait->returning() || !may_be_here(op)) return {};
+std::unique_lock<std::mutex> Host::State::take_turn() {
+  if (turning_here != nullptr || inbox_size.load(std::memory_order_relaxed) > 0 || wait->returning()) return {};
   std::unique_lock turns(turning, std::try_to_lock);
   // Those who come together share a commit, which gather() and hold() see to; what is wrong has its own thread.
   if (!turns || engine == nullptr || room != Room::enough || !unanswered.empty() || may_return > 0 || gather_ms > 0) return {};
@@ -327,10 +326,7 @@ std::unique_lock<std::mutex> Host::State::take_turn(const Op& op) {
 }
 
 // REQUIRES: take_turn() gave it
-void Host::State::turn_here(Op&& op, std::function<void(Request&)>&& done) {
-  Requests request = new_request();
-  request.front().op = std::move(op);
-  request.front().done = std::move(done);
+void Host::State::turn_here(Requests& request) {
   const TurnHere here(this);
   engine_pulse.fetch_add(1, std::memory_order_relaxed);
   if (turn(request)) {
@@ -434,12 +430,14 @@ void Host::State::start_runs(std::span<StartRun> starts) {
   std::shared_ptr<Runner> runner;
   size_t jobs = 0;
   for (const StartRun& start : starts) jobs += start.jobs.size();
-  size_t ends = 0;  // requests for them that are to be made
+  size_t ends = 0;  // requests for their ends that are to be made
   {
     std::lock_guard lock(mutex);
     auto it = runners.find(starts.front().runner);
     if (it != runners.end()) runner = it->second;
-    for (ends = runner ? jobs : 0; ends > 0 && !used.empty(); --ends) spare.splice(spare.end(), used, used.begin());
+    const size_t wanted = runner ? live.size() + jobs : 0;
+    while (spare.size() < wanted && !used.empty()) spare.splice(spare.end(), used, used.begin());
+    ends = wanted - std::min(wanted, spare.size());
   }
   begun.clear();
   patient([&] { begun.reserve(jobs); });
@@ -520,23 +518,6 @@ void Host::State::retire(std::shared_ptr<Runner> runner) {
   }
 }
 
-void Host::State::publish(std::vector<Transition>&& feed) {
-  if (feed.empty()) return;
-  for (const Transition& t : feed) (void)guarded([&] { log_transition(t); });
-  if (watcher_count.load(std::memory_order_relaxed) == 0) return;
-  auto shared = patient([] { return std::make_shared<std::vector<Transition>>(); });
-  *shared = std::move(feed);
-  post([this, shared] {
-    for (const Transition& t : *shared) {
-      // A callback may unwatch itself or another.
-      for (auto it = watchers.begin(); it != watchers.end();) {
-        const auto watcher = it++;
-        (void)guarded([&] { watcher->second(t); });
-      }
-    }
-  });
-}
-
 namespace {
 LogLevel level_of(Change change) {
   switch (change) {
@@ -551,11 +532,29 @@ LogLevel level_of(Change change) {
 }
 }  // namespace
 
+void Host::State::publish(std::vector<Transition>&& feed) {
+  if (feed.empty()) return;
+  for (const Transition& t : feed) {
+    if (options.log.enabled(level_of(t.change))) (void)guarded([&] { log_transition(t); });
+  }
+  if (watcher_count.load(std::memory_order_relaxed) == 0) return;
+  auto shared = patient([] { return std::make_shared<std::vector<Transition>>(); });
+  *shared = std::move(feed);
+  post([this, shared] {
+    for (const Transition& t : *shared) {
+      // A callback may unwatch itself or another.
+      for (auto it = watchers.begin(); it != watchers.end();) {
+        const auto watcher = it++;
+        (void)guarded([&] { watcher->second(t); });
+      }
+    }
+  });
+}
+
 void Host::State::log_transition(const Transition& t) const {
   if (t.change >= Change::disk_full) return;  // set_room() says it, watched or not
   const Logger& logger = options.log;
   const LogLevel level = level_of(t.change);
-  if (!logger.enabled(level)) return;
   switch (t.change) {
     case Change::runner_parked: return logger.log(level, "handler_parked", {{"handler", t.type}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
     case Change::safe_mode: return logger.log(level, "safe_mode", {{"for_ms", t.wait_ms}, {"why", t.detail}});

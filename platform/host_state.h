@@ -181,10 +181,11 @@ struct Host::State {
   void answer_rest();
   // False if the engine failed and is gone: `batch` was answered, but for results, which are in `unanswered`.
   bool turn(Requests& batch);
-  // Whoever asks for `op` may make its turn on his own thread, which is spared a sleep, and the engine's thread a wake-up. Not locked
-  // unless nobody else is at one, nobody else waits and nothing is wrong.
-  std::unique_lock<std::mutex> take_turn(const Op& op);
-  void turn_here(Op&& op, std::function<void(Request&)>&& done);
+  // Whoever asks for something may make its turn on his own thread, which is spared a sleep, and the engine's thread a wake-up. Not
+  // locked unless nobody else is at one, nobody else waits and nothing is wrong.
+  std::unique_lock<std::mutex> take_turn();
+  void turn_here(Requests& request);
+  static bool may_be_here(const Op& op);  // not what takes long, what calls the program's own code, or what begins and ends it all
   bool in_turn() const;  // this thread is the engine's, or makes a turn
   int failed(const Error& error);  // the code by which to go on
   void drop_engine();

@@ -84,10 +84,21 @@ class Mailbox {
     uv_async_send(wake_);
   }
 
-  // Loop thread. What was posted, in order. After stop() an empty batch closes the mailbox.
-  enum class Next { kWait, kAgain, kClosed };
-  Next take(LoopPoster::Prepared& batch) {
+  // One that is empty, of those that were done, or none.
+  LoopPoster::Prepared used() {
+    LoopPoster::Prepared one;
     const std::lock_guard lock(mutex_);
+    if (!used_.empty()) one.splice(one.end(), used_, used_.begin());
+    return one;
+  }
+
+  // Loop thread. What was posted, in order. `done`: those of the batch before, empty by now; what of them is too much is left there.
+  // After stop() an empty batch closes the mailbox.
+  enum class Next { kWait, kAgain, kClosed };
+  Next take(LoopPoster::Prepared& batch, LoopPoster::Prepared& done) {
+    const std::lock_guard lock(mutex_);
+    used_.splice(used_.end(), done);
+    if (static_cast<std::ptrdiff_t>(used_.size()) > kUsedMax) done.splice(done.end(), used_, std::next(used_.begin(), kUsedMax), used_.end());
     batch.swap(tasks_);
     if (!stopping_) return Next::kWait;
     closed_ = batch.empty();
@@ -103,7 +114,9 @@ class Mailbox {
  private:
   std::mutex mutex_;
   uv_async_t* wake_ = nullptr;                // constant after open()
+  static constexpr std::ptrdiff_t kUsedMax = 128;
   LoopPoster::Prepared tasks_;  // the rest is guarded by mutex_
+  LoopPoster::Prepared used_;
   bool stopping_ = false;
   bool closed_ = false;
   std::atomic<bool> has_thread_{false};
@@ -113,6 +126,13 @@ class Mailbox {
 LoopPoster::Prepared LoopPoster::prepare(std::function<void()> task) {
   Prepared one;
   one.push_back(std::move(task));
+  return one;
+}
+
+LoopPoster::Prepared LoopPoster::prepare_again(std::function<void()> task) const {
+  Prepared one = mailbox_ ? mailbox_->used() : Prepared();
+  if (one.empty()) return prepare(std::move(task));
+  one.front() = std::move(task);
   return one;
 }
 
@@ -178,11 +198,13 @@ void Loop::run() {
 void Loop::run_tasks() {
   LoopPoster::Prepared batch;
   for (;;) {
-    const Mailbox::Next next = poster_.mailbox_->take(batch);
-    while (!batch.empty()) {
-      (void)guarded(batch.front());
-      batch.pop_front();  // what it holds is released before the next one runs
+    const Mailbox::Next next = poster_.mailbox_->take(batch, done_);
+    done_.clear();
+    for (auto& task : batch) {
+      (void)guarded(task);
+      task = nullptr;  // what it holds is released before the next one runs
     }
+    done_.swap(batch);
     if (next == Mailbox::Next::kWait) return;
     if (next == Mailbox::Next::kClosed) break;
   }

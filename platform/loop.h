@@ -30,6 +30,8 @@ class LoopPoster {
   using Prepared = std::list<std::function<void()>>;  // one, or several
   static Prepared prepare(std::function<void()> task);
   bool post(Prepared task) const noexcept;
+  // prepare() with memory of tasks that were done, for what comes with every job.
+  Prepared prepare_again(std::function<void()> task) const;
   bool on_loop_thread() const;
 
  private:
@@ -60,6 +62,7 @@ class Loop {
   // Any thread; see LoopPoster. A batch of tasks costs one wake-up. A task that runs out of memory is dropped.
   bool post(std::function<void()> task) { return poster_.post(std::move(task)); }
   LoopPoster poster() const { return poster_; }
+  LoopPoster::Prepared prepare_again(std::function<void()> task) const { return poster_.prepare_again(std::move(task)); }
   // Any thread. False before start().
   bool on_loop_thread() const { return poster_.on_loop_thread(); }
 
@@ -71,6 +74,7 @@ class Loop {
   uv_loop_t loop_;
   uv_async_t wake_;
   LoopPoster poster_;
+  LoopPoster::Prepared done_;  // of the last batch, to be used again
   Thread thread_;
   bool initialised_ = false;
   bool started_ = false;

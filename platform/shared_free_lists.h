@@ -1,5 +1,5 @@
-// FreeLists for any thread: memory for what one thread makes and another lets go of, with every job. The system's allocator
-// keeps blocks for the thread that frees them, where those who ask next do not find them.
+// FreeLists for what one thread makes and any other lets go of, with every job. The system's allocator keeps blocks for the thread
+// that frees them, where who asks next does not find them.
 #pragma once
 
 #include <memory>
@@ -11,18 +11,24 @@ namespace hf {
 
 class SharedFreeLists {
  public:
+  // Thread: one at a time.
   void* allocate(size_t bytes, size_t align) {
-    const std::lock_guard lock(mutex_);
-    return lists_.allocate(bytes, align);
+    if (!own_.has(bytes, align)) {  // all that came back meanwhile, under one lock
+      const std::lock_guard lock(mutex_);
+      own_.take_from(back_, bytes, align);
+    }
+    return own_.allocate(bytes, align);
   }
+  // Thread: any.
   void deallocate(void* at, size_t bytes, size_t align) {
     const std::lock_guard lock(mutex_);
-    lists_.deallocate(at, bytes, align);
+    back_.deallocate(at, bytes, align);
   }
 
  private:
+  FreeLists own_;  // of the thread that allocates
   std::mutex mutex_;
-  FreeLists lists_;
+  FreeLists back_;  // guarded by it
 };
 
 // For std::allocate_shared: the lists live as long as anything that came from them.

@@ -21,7 +21,7 @@ WHY = {
     "sequential_instructions": "Instructions, sequential: two commits, as bare SQLite makes, and two turns of the engine. Nearly a quarter is SQLite's "
                                "search for a free place in the index of its log, where the same page is found once for each commit since the last checkpoint.",
     "pipeline_instructions": "Instructions, 50 in flight: SQLite takes 4 k for an insert and a delete, half of what bare SQLite takes with a statement a row; "
-                             "the rest is the engine (7 k), the host (3 k) and the workers with the program's call (3 k).",
+                             "the rest is the engine (6 k), the host (2 k) and the workers with the program's call (3 k).",
     "drain": "The cycle of these themselves: the trees of a million rows are a level deeper, and each claim takes its entry out of the index of "
              "pending jobs.",
     "idle_rss": "Idle: most of it is code, of this library and of the C and C++ libraries, which the kernel shares among processes and may drop; "

@@ -30,7 +30,7 @@ constexpr int64_t kHour_ms = 60 * kMinute_ms;
 constexpr int64_t kDay_ms = 24 * kHour_ms;
 constexpr int64_t kMidnight_ms = 20000 * kDay_ms;
 
-using Name = std::string (*)(int device);
+using Named = std::string (*)(int device);
 
 // At least `width` digits.
 std::string digits(uint64_t number, int width, unsigned base = 10) {
@@ -92,7 +92,7 @@ class Fleet {
 };
 
 // How many of the devices fire in each part of the minutes [from, from + minutes), which they all do.
-std::vector<int> spread(const std::string& cron, int64_t splay_ms, int from, int minutes, int parts, Name name = counted) {
+std::vector<int> spread(const std::string& cron, int64_t splay_ms, int from, int minutes, int parts, Named name = counted) {
   Fleet fleet;
   std::vector<int> counts(static_cast<size_t>(parts));
   for (int i = 0; i < kDevices; ++i) {
@@ -162,7 +162,7 @@ TEST_CASE("fleet: over a day the busiest quarter of an hour carries at most 1.3 
 TEST_CASE("fleet: whatever devices are called, H and splay spread them as chance does") {
   struct {
     const char* what;
-    Name name;
+    Named name;
   } const styles[] = {
       {"gw-0", [](int i) { return "gw-" + number(i); }},
       {"gw-00000", counted},

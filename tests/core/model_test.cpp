@@ -91,7 +91,7 @@ class Model : public EngineFixture {
         auto known = jobs.find(j.id);
         if (known != jobs.end()) {
           REQUIRE_FALSE(known->second.gone);
-          if (s.runner.rfind("sink:", 0) != 0) REQUIRE(j.attempt <= std::max(known->second.max_attempts, 3));
+          if (s.runner.text().rfind("sink:", 0) != 0) REQUIRE(j.attempt <= std::max(known->second.max_attempts, 3));
         }
         REQUIRE(runs.emplace(j.id, j).second);  // never two live runs of a job
         REQUIRE(numbers.insert({j.id, j.run}).second);

@@ -145,3 +145,29 @@ TEST_CASE("an idempotency key is one text, whoever asks for it") {
   CHECK(text[0] == 0);
   CHECK(JobKey().text().empty());
 }
+
+TEST_CASE("running: runs with one timeout, which end in any order, and a few with another") {
+  Random random(11);
+  Running running;
+  Lane lane;
+  std::map<JobId, int64_t> ends;
+  int64_t now_ms = 1000;
+  for (JobId next = 1; next <= 20000; ++next) {
+    now_ms += static_cast<int64_t>(random.below(2));
+    Run& run = running.begin(next, running.new_batch(), true);
+    run.lane = &lane;
+    run.deadline_ms = now_ms + (random.below(50) == 0 ? static_cast<int64_t>(random.below(600)) : 300);
+    ends[next] = run.deadline_ms;
+    running.watch(run);
+    // Mostly the oldest one, so that the queue is used up from its front; at times all of them.
+    while (ends.size() > 100 || (random.below(500) == 0 && !ends.empty())) {
+      auto gone = ends.begin();
+      if (random.below(4) == 0) std::advance(gone, static_cast<std::ptrdiff_t>(random.below(ends.size())));
+      running.remove(gone->first);
+      ends.erase(gone);
+    }
+    int64_t first = kNever;
+    for (const auto& [id, at] : ends) first = std::min(first, at);
+    REQUIRE(running.next_deadline_ms() == first);
+  }
+}

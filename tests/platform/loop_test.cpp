@@ -106,6 +106,29 @@ TEST_CASE("loop: it starts once") {
   CHECK(again.error().code == HF_E_STATE);
 }
 
+TEST_CASE("loop: memory of tasks is used again, and what each held is released before the next one runs") {
+  auto loop = started_loop();
+  int alive = 0, ran = 0;  // the loop's
+  struct Held {
+    int& count;
+    explicit Held(int& of) : count(of) { ++count; }
+    ~Held() { --count; }
+  };
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 200; ++i) {
+      CHECK(loop->poster().post(loop->prepare_again([&] {
+        auto held = std::make_shared<Held>(alive);
+        ++ran;
+        // Kept by the task that it posts, which the loop runs later, and no longer.
+        loop->post([held] {});
+      })));
+    }
+    on_loop(*loop, [] { return 0; });
+  }
+  on_loop(*loop, [] { return 0; });
+  CHECK(on_loop(*loop, [&] { return std::pair(ran, alive); }) == std::pair(4000, 0));
+}
+
 TEST_CASE("loop: a poster may outlive it") {
   auto loop = started_loop();
   const LoopPoster poster = loop->poster();

@@ -102,7 +102,7 @@ class RunLimits {
     uint64_t batch = 0;
   };
 
-  static bool delivers(const StartRun& start) { return start.runner.starts_with("sink:"); }
+  static bool delivers(const StartRun& start) { return start.runner.text().starts_with("sink:"); }
 
   std::string learn(const Op& op, const Reply& reply) {
     if (std::holds_alternative<Error>(reply)) return "";

@@ -326,7 +326,7 @@ class World {
 
   // ---- runs
   void begin(const StartRun& start) {
-    bool delivery = start.runner.rfind("sink:", 0) == 0;
+    bool delivery = start.runner.text().rfind("sink:", 0) == 0;
     for (const RunJob& j : start.jobs) {
       std::string who = "job " + std::to_string(j.id);
       const Ledger::Job* known = ledger_.find(j.id);
