@@ -99,7 +99,7 @@ Status Store::verify() {
     }
   }
   // Bits that flipped in the description of the file: SQLite would look for other names, or count pages otherwise.
-  // A SQLite without UTF-16 (toolchains/deps/small.sh) has no pragma for the encoding, and reads all as UTF-8.
+  // A SQLite without UTF-16 (toolchains/deps/small.sh) has no pragma for the encoding: bits that flipped there are not found by it.
   const std::string encoding = db_->query_text("PRAGMA encoding");
   bool sound = db_->query_i64("PRAGMA auto_vacuum") == 2 && (encoding == "UTF-8" || encoding.empty());
   // What has another name is the program's (or SQLite's own, as of ANALYZE): it is not looked at.

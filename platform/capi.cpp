@@ -363,14 +363,22 @@ struct AsyncCall {
     }
   }
 };
+
+// Memory for the spec of a hf_enqueue_async(), which came back with the one before. A thread may call from what ends after this, such as
+// the destructor of a global: then there is none.
+thread_local bool spec_memory_gone = false;
+struct SpecMemory {
+  std::vector<JobSpec> specs;  // empty
+  ~SpecMemory() { spec_memory_gone = true; }
+};
+thread_local SpecMemory spec_memory;
 }  // namespace
 
 extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_enqueued_fn done, void* user) try {
   auto engine = find(handle);
   if (!engine) return HF_E_STATE;
   if (done == nullptr) return fail(handle, HF_E_INVALID, "done is null");
-  thread_local std::vector<JobSpec> used;  // empty: memory that came back with the last one
-  Op event = Enqueue{std::move(used)};
+  Op event = Enqueue{spec_memory_gone ? std::vector<JobSpec>() : std::move(spec_memory.specs)};
   if (Status ok = read_spec(given, &std::get<Enqueue>(event).specs.emplace_back()); !ok) return fail(handle, ok.error());
   auto call = std::make_unique<AsyncCall>(AsyncCall{.done = done, .user = user, .to = engine->host.get(), .asked_on_loop = engine->host->loop().on_loop_thread()});
   if (engine->on_host_loop.load(std::memory_order_acquire)) {
@@ -380,9 +388,9 @@ extern "C" int hf_enqueue_async(hf_engine* handle, const hf_job_spec* given, hf_
   call->task = engine->host->loop().prepare_again([raw = call.get()] { AsyncCall::tell(raw); });
   const Status taken = engine->host->submit(std::move(event), [raw = call.get()](Request& request) { raw->answered(request); });
   if (taken) (void)call.release();  // the answer has it
-  if (auto* before = taken ? std::get_if<Enqueue>(&event) : nullptr) {
-    used = std::move(before->specs);
-    used.clear();
+  if (auto* before = taken && !spec_memory_gone ? std::get_if<Enqueue>(&event) : nullptr) {
+    spec_memory.specs = std::move(before->specs);
+    spec_memory.specs.clear();
   }
   return answer(handle, taken);
 } HF_NO_THROW(handle)

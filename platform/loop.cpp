@@ -84,6 +84,7 @@ class Mailbox {
     uv_async_send(wake_);
   }
 
+  static constexpr std::ptrdiff_t kUsedMax = 128;  // tasks that were done, whose memory is kept; twice as many at times
   // One that is empty, of those that were done, or none.
   LoopPoster::Prepared used() {
     LoopPoster::Prepared one;
@@ -114,7 +115,6 @@ class Mailbox {
  private:
   std::mutex mutex_;
   uv_async_t* wake_ = nullptr;                // constant after open()
-  static constexpr std::ptrdiff_t kUsedMax = 128;
   LoopPoster::Prepared tasks_;  // the rest is guarded by mutex_
   LoopPoster::Prepared used_;
   bool stopping_ = false;
@@ -204,6 +204,7 @@ void Loop::run_tasks() {
       (void)guarded(task);
       task = nullptr;  // what it holds is released before the next one runs
     }
+    if (static_cast<std::ptrdiff_t>(batch.size()) > Mailbox::kUsedMax) batch.erase(std::next(batch.begin(), Mailbox::kUsedMax), batch.end());
     done_.swap(batch);
     if (next == Mailbox::Next::kWait) return;
     if (next == Mailbox::Next::kClosed) break;

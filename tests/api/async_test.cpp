@@ -63,6 +63,32 @@ TEST_CASE_FIXTURE(ApiFixture, "hf_enqueue_async calls back exactly once a job, a
   CHECK(stats.pending == answers.taken);
 }
 
+TEST_CASE_FIXTURE(ApiFixture, "hf_enqueue_async from what ends last of a thread, after what the library kept for it") {
+  static Count taken;  // the callbacks'
+  struct EnqueuesLast {
+    hf_engine* engine = nullptr;
+    int enqueue() const {
+      hf_job_spec spec = HF_JOB_SPEC_INIT;
+      spec.type = "x";
+      return hf_enqueue_async(engine, &spec, [](int code, hf_job_id id, void*) { if (code == HF_OK && id > 0) taken.add(); }, nullptr);
+    }
+    ~EnqueuesLast() { CHECK(enqueue() == HF_OK); }
+  };
+  for (int round = 0; round < 3; ++round) {
+    std::thread([&] {
+      thread_local EnqueuesLast last;  // made first, so that it ends last
+      last.engine = engine;
+      CHECK(last.enqueue() == HF_OK);
+      taken.wait(round * 3 + 1);
+      CHECK(last.enqueue() == HF_OK);
+    }).join();
+    taken.wait(round * 3 + 3);
+  }
+  hf_stats_info stats = HF_STATS_INFO_INIT;
+  REQUIRE(hf_stats(engine, &stats) == HF_OK);
+  CHECK(stats.pending == 9);
+}
+
 TEST_CASE_FIXTURE(ApiFixture, "a job that is not allowed is told by the callback, or by the call itself") {
   struct Answer { std::atomic<int> code{1}; Signal signal; } seen;
   auto done = [](int code, hf_job_id id, void* user) {
