@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
+#include <utility>
 
 #include "apps/command.h"
 #include "core/units.h"
@@ -46,6 +47,8 @@ struct Settings {
   std::string config_file, database, socket;
 };
 
+constexpr int64_t kSettle_ms = 500;  // so long after the start nothing that only it needed is under way
+
 class Daemon {
  public:
   Daemon(Settings settings, Config config)
@@ -62,12 +65,16 @@ class Daemon {
         watchdog_interval_ms(std::getenv("WATCHDOG_USEC"), std::getenv("WATCHDOG_PID"), getpid()) /
         2;
     host_->nudge();
+    bool settling = true;  // it has started, or read its configuration: its threads have their first turns
     for (;;) {
-      const int signal = next_signal(watchdog_ms);
+      const int64_t settled_ms = watchdog_ms > 0 ? std::min(watchdog_ms, kSettle_ms) : kSettle_ms;
+      const int signal = next_signal(settling ? settled_ms : watchdog_ms);
       if (signal == 0) {
-        ping();
+        if (watchdog_ms > 0) ping();
+        if (std::exchange(settling, false)) let_go_of_code();
       } else if (signal == SIGHUP) {
         reload();
+        settling = true;
       } else {
         return stop(signal);
       }
@@ -105,7 +112,6 @@ class Daemon {
                         {"sinks", config_.sinks.size()},
                         {"schedules", config_.schedules.size()}});
     manager_.ready();
-    let_go_of_code();
     return ok_status();
   }
 
@@ -125,7 +131,6 @@ class Daemon {
                  {{"reason", reloaded.error().message}, {"configuration", "the old one stays"}});
     }
     manager_.ready();
-    let_go_of_code();
   }
 
   Status reload_config() {
