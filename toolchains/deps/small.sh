@@ -3,7 +3,7 @@
 
 # SQLite is half of what Holdfast links: for size, and without what neither Holdfast nor a guest (include/holdfast_sqlite.h)
 # can reach. These may be left out of the amalgamation: its parser knows nothing of them.
-SMALL_SQLITE=
+SMALL_SQLITE=" -DSQLITE_UNTESTABLE"  # without what its own tests ask for
 for part in UTF16 TCL_VARIABLE COMPILEOPTION_DIAGS COMPLETE GET_TABLE DESERIALIZE INCRBLOB TEST_CONTROL; do
   SMALL_SQLITE+=" -DSQLITE_OMIT_$part"
 done
