@@ -158,9 +158,8 @@ bool Dispatcher::let_go() {
 bool Dispatcher::has_none_for(const Group& group) {
   const Queue& queue = *group.queue;
   if (!queue.open() || !queue.slot_free() || (others_wait_ && !queue.sink)) return true;
-  return std::none_of(group.places.begin(), group.places.end(), [this](const Lane* place) {
-    const Lane& lane = *place;
-    return lane.window.empty() || budget_open(lane, lane.window.front());  // empty: it is to be read again, by the claim that follows
+  return std::none_of(group.places.begin(), group.places.end(), [this](const Lane* lane) {
+    return lane->window.empty() || budget_open(*lane, lane->window.front());  // empty: it is to be read again, by the claim that follows
   });
 }
 

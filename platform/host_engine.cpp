@@ -535,7 +535,7 @@ LogLevel level_of(Change change) {
 void Host::State::publish(std::vector<Transition>&& feed) {
   if (feed.empty()) return;
   for (const Transition& t : feed) {
-    if (options.log.enabled(level_of(t.change))) (void)guarded([&] { log_transition(t); });
+    if (const LogLevel level = level_of(t.change); options.log.enabled(level)) (void)guarded([&] { log_transition(t, level); });
   }
   if (watcher_count.load(std::memory_order_relaxed) == 0) return;
   auto shared = patient([] { return std::make_shared<std::vector<Transition>>(); });
@@ -551,10 +551,9 @@ void Host::State::publish(std::vector<Transition>&& feed) {
   });
 }
 
-void Host::State::log_transition(const Transition& t) const {
+void Host::State::log_transition(const Transition& t, LogLevel level) const {
   if (t.change >= Change::disk_full) return;  // set_room() says it, watched or not
   const Logger& logger = options.log;
-  const LogLevel level = level_of(t.change);
   switch (t.change) {
     case Change::runner_parked: return logger.log(level, "handler_parked", {{"handler", t.type}, {"again_in_ms", t.wait_ms}, {"why", t.detail}});
     case Change::safe_mode: return logger.log(level, "safe_mode", {{"for_ms", t.wait_ms}, {"why", t.detail}});

@@ -216,7 +216,7 @@ struct Host::State {
   void shut_down(std::shared_ptr<Probe> probe);
   void forget_run(JobId id, int attempt, uint64_t run);  // run 0: whichever
   void publish(std::vector<Transition>&& feed);
-  void log_transition(const Transition& t) const;
+  void log_transition(const Transition& t, LogLevel level) const;
   void retire(std::shared_ptr<Runner> runner);
   void shut_down(std::shared_ptr<Runner> runner);
   void set_running_count() {

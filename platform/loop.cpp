@@ -84,7 +84,6 @@ class Mailbox {
     uv_async_send(wake_);
   }
 
-  static constexpr std::ptrdiff_t kUsedMax = 128;  // tasks that were done, whose memory is kept; twice as many at times
   // One that is empty, of those that were done, or none.
   LoopPoster::Prepared used() {
     LoopPoster::Prepared one;
@@ -93,13 +92,17 @@ class Mailbox {
     return one;
   }
 
-  // Loop thread. What was posted, in order. `done`: those of the batch before, empty by now; what of them is too much is left there.
-  // After stop() an empty batch closes the mailbox.
-  enum class Next { kWait, kAgain, kClosed };
-  Next take(LoopPoster::Prepared& batch, LoopPoster::Prepared& done) {
+  // Takes what is to be kept of them; they are empty.
+  void use_again(LoopPoster::Prepared& done) {
     const std::lock_guard lock(mutex_);
-    used_.splice(used_.end(), done);
-    if (static_cast<std::ptrdiff_t>(used_.size()) > kUsedMax) done.splice(done.end(), used_, std::next(used_.begin(), kUsedMax), used_.end());
+    const auto most = static_cast<std::ptrdiff_t>(std::min(kUsedMax - used_.size(), done.size()));
+    used_.splice(used_.end(), done, done.begin(), std::next(done.begin(), most));
+  }
+
+  // Loop thread. What was posted, in order. After stop() an empty batch closes the mailbox.
+  enum class Next { kWait, kAgain, kClosed };
+  Next take(LoopPoster::Prepared& batch) {
+    const std::lock_guard lock(mutex_);
     batch.swap(tasks_);
     if (!stopping_) return Next::kWait;
     closed_ = batch.empty();
@@ -116,7 +119,8 @@ class Mailbox {
   std::mutex mutex_;
   uv_async_t* wake_ = nullptr;                // constant after open()
   LoopPoster::Prepared tasks_;  // the rest is guarded by mutex_
-  LoopPoster::Prepared used_;
+  static constexpr std::size_t kUsedMax = 128;
+  LoopPoster::Prepared used_;  // of tasks that were done; at most kUsedMax
   bool stopping_ = false;
   bool closed_ = false;
   std::atomic<bool> has_thread_{false};
@@ -198,14 +202,13 @@ void Loop::run() {
 void Loop::run_tasks() {
   LoopPoster::Prepared batch;
   for (;;) {
-    const Mailbox::Next next = poster_.mailbox_->take(batch, done_);
-    done_.clear();
+    const Mailbox::Next next = poster_.mailbox_->take(batch);
     for (auto& task : batch) {
       (void)guarded(task);
       task = nullptr;  // what it holds is released before the next one runs
     }
-    if (static_cast<std::ptrdiff_t>(batch.size()) > Mailbox::kUsedMax) batch.erase(std::next(batch.begin(), Mailbox::kUsedMax), batch.end());
-    done_.swap(batch);
+    if (!batch.empty()) poster_.mailbox_->use_again(batch);
+    batch.clear();  // what is too much
     if (next == Mailbox::Next::kWait) return;
     if (next == Mailbox::Next::kClosed) break;
   }

@@ -74,7 +74,6 @@ class Loop {
   uv_loop_t loop_;
   uv_async_t wake_;
   LoopPoster poster_;
-  LoopPoster::Prepared done_;  // of the last batch, to be used again
   Thread thread_;
   bool initialised_ = false;
   bool started_ = false;

@@ -29,9 +29,10 @@ build_cctz() {
 
 # CLI11 without streams and locales either, 320 KB of a static program: it builds its messages in a string. What wants streams and
 # is not used by Holdfast goes: files of options (its configuration is JSON), its own formatter of help, deprecated options.
+eval "$(declare -f build_cli11 | sed '1s/build_cli11/build_cli11_as_ever/')"
 build_cli11() {
   local to=$PREFIX/include/CLI left
-  cp -r include/CLI "$PREFIX/include/"
+  build_cli11_as_ever
   rm "$to"/{Timer,Config,Formatter}.hpp "$to"/impl/{Config,Formatter}_inl.hpp
   cat >"$to/Text.hpp" <<'EOF'
 // In place of <sstream>. Of Holdfast, not of CLI11: toolchains/deps/small.sh.
@@ -89,5 +90,4 @@ EOF
     -e '/^CLI11_INLINE std::string binary_escape_string/,/^}/d' "$to/impl/StringTools_inl.hpp"
   left=$(grep -rnE 'std::(\w*stream|locale|cout|cerr|setw|getline|hex)\b' "$to" || true)
   if [ -n "$left" ]; then echo "CLI11 has changed: $left"; return 1; fi
-  license cli11 LICENSE
 }
